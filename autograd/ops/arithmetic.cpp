@@ -1,0 +1,68 @@
+#include "ebb/autograd/ops/arithmetic.h"
+
+#include "ebb/autograd/formulas/arithmetic.h"
+#include "ebb/autograd/pointwise.h"
+
+namespace ebb {
+namespace f = formulas;
+
+namespace {
+Tensor scalar_like(const Tensor& x, double value) {
+  check_defined("scalar", x);
+  return full({}, value, {.dtype = x.dtype(), .device = x.device()});
+}
+}  // namespace
+
+Tensor add(const TensorArg& a, const Tensor& b) { return pointwise(f::Add{}, a, b); }
+Tensor add(const TensorArg& a, double b) { return pointwise(f::AddScalar{b}, a); }
+Tensor sub(const TensorArg& a, const Tensor& b) { return pointwise(f::Sub{}, a, b); }
+Tensor mul(const TensorArg& a, const Tensor& b) { return pointwise(f::Mul{}, a, b); }
+Tensor mul(const TensorArg& a, double b) { return pointwise(f::MulScalar{b}, a); }
+Tensor div(const TensorArg& a, const Tensor& b) { return pointwise(f::Div{}, a, b); }
+Tensor div(const TensorArg& a, double b) { return pointwise(f::DivScalar{b}, a); }
+Tensor neg(const TensorArg& x) { return pointwise(f::Neg{}, x); }
+Tensor operator-(double a, const TensorArg& b) { return pointwise(f::ScalarSub{a}, b); }
+Tensor operator/(double a, const TensorArg& b) { return pointwise(f::ScalarDiv{a}, b); }
+
+Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
+Tensor pow(const TensorArg& x, double exponent) {
+  if (exponent == 2) return square(x);
+  if (exponent == 0.5) return sqrt(x);
+  return pointwise(f::PowScalar{exponent}, x);
+}
+Tensor square(const TensorArg& x) { return pointwise(f::Square{}, x); }
+Tensor exp(const TensorArg& x) { return pointwise(f::Exp{}, x); }
+Tensor log(const TensorArg& x) { return pointwise(f::Log{}, x); }
+Tensor log1p(const TensorArg& x) { return pointwise(f::Log1p{}, x); }
+Tensor expm1(const TensorArg& x) { return pointwise(f::Expm1{}, x); }
+Tensor sqrt(const TensorArg& x) { return pointwise(f::Sqrt{}, x); }
+Tensor erf(const TensorArg& x) { return pointwise(f::Erf{}, x); }
+Tensor abs(const TensorArg& x) { return pointwise(f::Abs{}, x); }
+Tensor sign(const TensorArg& x) { return pointwise(f::Sign{}, x); }
+
+Tensor maximum(const TensorArg& a, const Tensor& b) { return pointwise(f::Maximum{}, a, b); }
+Tensor minimum(const TensorArg& a, const Tensor& b) { return pointwise(f::Minimum{}, a, b); }
+Tensor clamp(const TensorArg& x, double low, double high) { return pointwise(f::Clamp{low, high}, x); }
+Tensor clamp_min(const TensorArg& x, double bound) { return pointwise(f::ClampMin{bound}, x); }
+Tensor clamp_max(const TensorArg& x, double bound) { return pointwise(f::ClampMax{bound}, x); }
+Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b) {
+  return pointwise(f::Where{}, condition, a, b);
+}
+
+Tensor less(const TensorArg& a, const Tensor& b) { return pointwise(f::Less{}, a, b); }
+Tensor less_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::LessEqual{}, a, b); }
+Tensor greater(const TensorArg& a, const Tensor& b) { return pointwise(f::Greater{}, a, b); }
+Tensor greater_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::GreaterEqual{}, a, b); }
+Tensor equal(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
+Tensor not_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::NotEqual{}, a, b); }
+Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like(a, b)); }
+Tensor operator<=(const TensorArg& a, double b) { return less_equal(a, scalar_like(a, b)); }
+Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like(a, b)); }
+Tensor operator>=(const TensorArg& a, double b) { return greater_equal(a, scalar_like(a, b)); }
+Tensor operator==(const TensorArg& a, double b) { return equal(a, scalar_like(a, b)); }
+Tensor operator!=(const TensorArg& a, double b) { return not_equal(a, scalar_like(a, b)); }
+Tensor logical_and(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalAnd{}, a, b); }
+Tensor logical_or(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalOr{}, a, b); }
+Tensor logical_not(const TensorArg& a) { return pointwise(f::LogicalNot{}, a); }
+
+}  // namespace ebb

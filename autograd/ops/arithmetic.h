@@ -1,0 +1,93 @@
+// Arithmetic, elementary functions, comparisons. All element-wise; operands broadcast by NumPy's rule and share dtype
+// and device, else Error. A C++ scalar takes the tensor's dtype. Gradients of every order.
+#pragma once
+
+#include "ebb/autograd/anomaly.h"
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+/// a + b. Also for i64.
+Tensor add(const TensorArg& a, const Tensor& b);
+Tensor add(const TensorArg& a, double b);
+/// a - b. Also for i64.
+Tensor sub(const TensorArg& a, const Tensor& b);
+/// a b. Also for i64.
+Tensor mul(const TensorArg& a, const Tensor& b);
+Tensor mul(const TensorArg& a, double b);
+/// a / b.
+Tensor div(const TensorArg& a, const Tensor& b);
+Tensor div(const TensorArg& a, double b);
+/// -x. Also for i64.
+Tensor neg(const TensorArg& x);
+
+inline Tensor operator+(const TensorArg& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator+(const TensorArg& a, double b) { return add(a, b); }
+inline Tensor operator+(double a, const TensorArg& b) { return add(b, a); }
+inline Tensor operator-(const TensorArg& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator-(const TensorArg& a, double b) { return add(a, -b); }
+Tensor operator-(double a, const TensorArg& b);
+inline Tensor operator*(const TensorArg& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator*(const TensorArg& a, double b) { return mul(a, b); }
+inline Tensor operator*(double a, const TensorArg& b) { return mul(b, a); }
+inline Tensor operator/(const TensorArg& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator/(const TensorArg& a, double b) { return div(a, b); }
+Tensor operator/(double a, const TensorArg& b);
+inline Tensor operator-(const TensorArg& x) { return neg(x); }
+
+/// x^y for x > 0, or integral y. Gradient by y: x^y log x (0 where x = 0 and y >= 0).
+Tensor pow(const TensorArg& x, const Tensor& y);
+Tensor pow(const TensorArg& x, double exponent);
+/// x^2.
+Tensor square(const TensorArg& x);
+/// e^x, at most 1 ulp off; likewise log, log1p, expm1, tanh, erf.
+Tensor exp(const TensorArg& x);
+/// Natural logarithm: -inf at 0, NaN below.
+Tensor log(const TensorArg& x);
+/// log(1 + x), exact near 0.
+Tensor log1p(const TensorArg& x);
+/// e^x - 1, exact near 0.
+Tensor expm1(const TensorArg& x);
+Tensor sqrt(const TensorArg& x);
+/// 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+Tensor erf(const TensorArg& x);
+/// |x|, gradient 0 at 0. Also for i64.
+Tensor abs(const TensorArg& x);
+/// -1, 0 or 1; 0 for NaN. Gradient 0. Also for i64.
+Tensor sign(const TensorArg& x);
+
+/// The larger one; NaN when either is. Where they are equal each gets half of the gradient. Also for i64.
+Tensor maximum(const TensorArg& a, const Tensor& b);
+Tensor minimum(const TensorArg& a, const Tensor& b);
+/// x clamped to [low, high]; the gradient passes at both bounds. NaN stays.
+Tensor clamp(const TensorArg& x, double low, double high);
+Tensor clamp_min(const TensorArg& x, double bound);
+Tensor clamp_max(const TensorArg& x, double bound);
+/// a where condition is true (not 0), else b. condition: any dtype, no gradient. Also for i64.
+Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b);
+
+// Comparisons give bool; operands of any one dtype, i64 included; NaN compares false, except in not_equal.
+Tensor less(const TensorArg& a, const Tensor& b);
+Tensor less_equal(const TensorArg& a, const Tensor& b);
+Tensor greater(const TensorArg& a, const Tensor& b);
+Tensor greater_equal(const TensorArg& a, const Tensor& b);
+Tensor equal(const TensorArg& a, const Tensor& b);
+Tensor not_equal(const TensorArg& a, const Tensor& b);
+Tensor operator<(const TensorArg& a, double b);
+Tensor operator<=(const TensorArg& a, double b);
+Tensor operator>(const TensorArg& a, double b);
+Tensor operator>=(const TensorArg& a, double b);
+inline Tensor operator<(const TensorArg& a, const Tensor& b) { return less(a, b); }
+inline Tensor operator<=(const TensorArg& a, const Tensor& b) { return less_equal(a, b); }
+inline Tensor operator>(const TensorArg& a, const Tensor& b) { return greater(a, b); }
+inline Tensor operator>=(const TensorArg& a, const Tensor& b) { return greater_equal(a, b); }
+inline Tensor operator==(const TensorArg& a, const Tensor& b) { return equal(a, b); }
+inline Tensor operator!=(const TensorArg& a, const Tensor& b) { return not_equal(a, b); }
+Tensor operator==(const TensorArg& a, double b);
+Tensor operator!=(const TensorArg& a, double b);
+/// Of two bool (or any) tensors: true where both, either, or the one not, are other than 0.
+Tensor logical_and(const TensorArg& a, const Tensor& b);
+Tensor logical_or(const TensorArg& a, const Tensor& b);
+Tensor logical_not(const TensorArg& a);
+
+}  // namespace ebb

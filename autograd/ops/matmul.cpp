@@ -1,0 +1,139 @@
+#include "ebb/autograd/ops/matmul.h"
+
+#include "ebb/autograd/formulas/activation.h"
+#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/autograd/pointwise.h"
+#include "ebb/core/backend.h"
+
+namespace ebb {
+namespace {
+
+void check_operands(std::string_view op, std::initializer_list<const Tensor*> operands) {
+  for (const Tensor* t : operands) {
+    if (t->defined()) check_floating(op, *t);
+    else check_defined(op, *t);
+  }
+  check_same_kind(op, std::span(operands.begin(), operands.size()));
+}
+
+// (batch, m, k) (batch, k, n) -> (batch, m, n)
+struct BatchedMatmul {
+  static constexpr std::string_view name = "matmul";
+  struct State {
+    Saved a, b;
+  };
+  static Shape shape(const Tensor& a, const Tensor& b) { return {a.shape()[0], a.shape()[1], b.shape()[2]}; }
+  static Tensor forward(State& state, const Shape& shape, const Tensor& a, const Tensor& b) {
+    state = {Saved(a), Saved(b)};
+    Tensor out = empty(shape, {.dtype = a.dtype(), .device = a.device()});
+    backend(a.device()).matmul({.a = &a, .b = &b, .out = &out});
+    return out;
+  }
+  static std::array<Tensor, 2> backward(const State& state, const Tensor& g, const BackwardContext& context) {
+    const Tensor a = state.a.get(), b = state.b.get();
+    return {context.needs(0) ? apply<BatchedMatmul>(g, transpose(b)) : Tensor(),
+            context.needs(1) ? apply<BatchedMatmul>(transpose(a), g) : Tensor()};
+  }
+};
+
+Tensor matmul_2d(const Tensor& a, const Tensor& b) {
+  return squeeze(apply<BatchedMatmul>(unsqueeze(a, 0), unsqueeze(b, 0)), 0);
+}
+
+// x (m, in), weight (out, in), bias (out)
+struct Linear {
+  static constexpr std::string_view name = "linear";
+  struct State {
+    Saved x, weight, out;  // out only where the activation's gradient needs it
+    bool has_bias = false;
+  };
+  static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, Activation) {
+    return {x.shape()[0], weight.shape()[0]};
+  }
+  static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        Activation activation) {
+    Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
+    const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
+    const Tensor a = make_view(x, {1, x.shape()[0], x.shape()[1]}, {0, x.strides()[0], x.strides()[1]});
+    const Tensor b = make_view(weight, {1, weight.shape()[1], weight.shape()[0]},
+                               {0, weight.strides()[1], weight.strides()[0]});
+    backend(x.device()).matmul({.a = &a, .b = &b, .bias = bias.defined() ? &dense_bias : nullptr,
+                                .relu = activation == Activation::Relu, .out = &out});
+    state.x = Saved(x);
+    state.weight = Saved(weight);
+    if (activation == Activation::Relu) state.out = Saved::output(out);
+    state.has_bias = bias.defined();
+    return out;
+  }
+  static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
+    Tensor g = upstream;
+    if (state.out.defined()) g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
+    return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
+            context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
+            state.has_bias && context.needs(2) ? sum(g, {0}) : Tensor()};
+  }
+};
+
+// The leading dims of a tensor of at least two.
+Shape batch_of(const Tensor& x) { return Shape(std::span(x.shape().begin(), x.shape().end() - 2)); }
+
+Tensor as_batches(const Tensor& x, const Shape& batch) {
+  Shape full = batch;
+  full.push_back(x.size(-2));
+  full.push_back(x.size(-1));
+  return reshape(expand(x, full), {batch.numel(), x.size(-2), x.size(-1)});
+}
+
+}  // namespace
+
+Tensor matmul(const TensorArg& a, const Tensor& b) {
+  const CompositeScope scope;
+  check_operands("matmul", {&*a, &b});
+  if (a->dim() == 0 || b.dim() == 0) fail("matmul", "shapes ", a->shape(), " and ", b.shape(), ": a 0-d operand");
+  if (a->size(-1) != b.size(b.dim() == 1 ? -1 : -2)) {
+    fail("matmul", "shapes ", a->shape(), " and ", b.shape(), " do not fit: ", a->size(-1), " columns against ",
+         b.size(b.dim() == 1 ? -1 : -2), " rows");
+  }
+  if (a->dim() == 2 && b.dim() == 2) return matmul_2d(a, b);
+  const bool row = a->dim() == 1, column = b.dim() == 1;
+  const Tensor left = row ? unsqueeze(a, 0) : *a, right = column ? unsqueeze(b, 1) : b;
+  Tensor out;
+  if (right.dim() == 2) {  // all rows of the left operand at once
+    Shape shape = left.shape();
+    shape[shape.dim() - 1] = right.size(-1);
+    int64_t rows = 1;
+    for (int i = 0; i + 1 < left.dim(); ++i) rows *= left.shape()[i];
+    out = reshape(matmul_2d(reshape(left, {rows, left.size(-1)}), right), shape);
+  } else {
+    Shape batch = broadcast_shapes("matmul", batch_of(left), batch_of(right));
+    out = apply<BatchedMatmul>(as_batches(left, batch), as_batches(right, batch));
+    batch.push_back(left.size(-2));
+    batch.push_back(right.size(-1));
+    out = reshape(out, batch);
+  }
+  if (column) out = squeeze(out, -1);
+  if (row) out = squeeze(out, column ? -1 : -2);
+  return out;
+}
+
+Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, Activation activation) {
+  check_operands("linear", {&*input, &weight});
+  if (bias.defined()) check_operands("linear", {&*input, &bias});
+  if (weight.dim() != 2 || input->dim() < 1 || input->size(-1) != weight.size(1)) {
+    fail("linear", "input ", input->shape(), " does not fit weight ", weight.shape(), ": expected (..., in) and (out, in)");
+  }
+  if (bias.defined() && !(bias.shape() == Shape{weight.size(0)})) {
+    fail("linear", "bias ", bias.shape(), " does not fit weight ", weight.shape(), ": expected ", Shape{weight.size(0)});
+  }
+  if (input->dim() == 2) return apply<Linear>(*input, weight, bias, activation);
+  const CompositeScope scope;
+  Shape shape = input->shape();
+  shape[shape.dim() - 1] = weight.size(0);
+  int64_t rows = 1;
+  for (int i = 0; i + 1 < input->dim(); ++i) rows *= input->shape()[i];
+  return reshape(apply<Linear>(reshape(input, {rows, input->size(-1)}), weight, bias, activation), shape);
+}
+
+}  // namespace ebb

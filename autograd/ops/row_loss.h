@@ -1,0 +1,20 @@
+// Fused losses that read each row of class scores once.
+#pragma once
+
+#include "ebb/autograd/anomaly.h"
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+struct CrossEntropyRows {
+  Tensor weight = {};  ///< (C), no gradient
+  int64_t ignore_index = -100;
+  double label_smoothing = 0;
+  enum class Form : uint8_t { None, Sum, Mean } form = Form::Mean;
+};
+
+/// Cross-entropy over class indices: input (N, C, inner), target (N, inner) of i64 or u8; (N, inner) or 0-d.
+/// The user's function, with every form of target, is nn::cross_entropy. Throws Error for indices out of range.
+Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target, const CrossEntropyRows& options);
+
+}  // namespace ebb

@@ -1,0 +1,55 @@
+#include "ebb/backends/cpu/cpu_backend.h"
+
+#include <cstring>
+
+#include "ebb/core/memory.h"
+
+namespace ebb::cpu {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  void* allocate(size_t bytes) override { return memory::allocate(bytes); }
+  void deallocate(void*, size_t) noexcept override {}  // Storage frees the host's memory itself, with its header
+  void copy_bytes(void* to, Device, const void* from, Device, size_t bytes) override {
+    if (bytes) std::memcpy(to, from, bytes);
+  }
+  void synchronize() override {}
+  void fill(Tensor& out, double value) override { cpu::fill(out, value); }
+  void copy(Tensor& out, const Tensor& in) override { cpu::copy(out, in); }
+  void pointwise(const PointwiseCall& call) override { cpu::pointwise(call); }
+  void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
+    cpu::reduce(kind, out, in, rows);
+  }
+  void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) override {
+    cpu::arg_reduce(kind, index, in, rows);
+  }
+  void matmul(const MatmulArgs& args) override { cpu::matmul(args); }
+  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override { cpu::softmax(log, out, in, rows); }
+  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) override {
+    cpu::softmax_backward(log, out, y, g, rows);
+  }
+  void cross_entropy(const CrossEntropyArgs& args) override { cpu::cross_entropy(args); }
+  void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) override {
+    cpu::gather(out, in, dim, index);
+  }
+  void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) override {
+    cpu::scatter_add(out, dim, index, src);
+  }
+  void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) override {
+    cpu::check_indices(op, index, limit, ignored);
+  }
+  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) override {
+    cpu::random(kind, out, seed, offset, a, b);
+  }
+  void optimizer_step(const OptimizerStep& step) override { cpu::optimizer_step(step); }
+};
+
+}  // namespace
+
+Backend& backend() {
+  static CpuBackend instance;
+  return instance;
+}
+
+}  // namespace ebb::cpu

@@ -1,0 +1,27 @@
+// The CPU backend: oneDNN and our own GEMM for products, vectorised loops for everything else.
+#pragma once
+
+#include "ebb/core/backend.h"
+
+namespace ebb::cpu {
+
+// One function a family; each stands in a file of its name. Contracts: core/backend.h.
+void fill(Tensor& out, double value);
+void copy(Tensor& out, const Tensor& in);
+void pointwise(const PointwiseCall& call);
+void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
+void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
+void matmul(const MatmulArgs& args);
+void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
+void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
+void cross_entropy(const CrossEntropyArgs& args);
+void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index);
+void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src);
+void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored);
+void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
+void optimizer_step(const OptimizerStep& step);
+
+/// The one object that core/backend.h's backend(Device::cpu()) returns.
+Backend& backend();
+
+}  // namespace ebb::cpu

@@ -1,0 +1,132 @@
+// CPU kernels of a formula: loops over contiguous blocks that the compiler vectorises, one set a formula.
+//
+// Layout: every operand is a contiguous block of n elements of one type; pointwise.cpp cuts tensors into blocks that
+// fit the L1 cache, and packs what is strided, broadcast or of another type. So there is one skeleton, and a value
+// does not depend on where in a tensor it stands. Compiled for several instruction sets (EBB_MULTIVERSION).
+// Memory traffic: each input read once, each output written once.
+// This header is public: ebb::pointwise instantiates it in the user's own file.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "ebb/core/formula.h"
+#include "ebb/core/pointwise.h"
+
+namespace ebb {
+
+namespace cpu {
+
+using BlockKernel = void (*)(const void* formula, int64_t n, const void* const* in, void* const* out);
+
+/// The kernels of one formula on the CPU.
+struct BlockKernels {
+  BlockKernel floating[kSweepCount][2];  ///< by sweep and F32 / F64
+  BlockKernel integer_value;             ///< over int64_t, or null
+};
+
+template <class F, class T, size_t... I>
+EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>, const T* const* in) {
+  const T* x[] = {in[I]...};
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = f(x[I][i]...);
+}
+
+// g d_k for the first `Wanted` partials; with Value also w f. See Sweep for the meaning of in and out.
+template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
+EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
+                                    std::index_sequence<I...> inputs, std::index_sequence<K...>) {
+  const T* x[] = {in[I]...};
+  const T* upstream = in[sizeof...(I)];
+  T* d[] = {out[K + Value]...};
+  T* value_out = out[0];
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    const T at[] = {x[I][i]...};
+    T value, partials[Wanted];
+    differentiate<Wanted>(f, at, value, partials, inputs);
+    const T g = upstream[i];
+    if constexpr (Value) value_out[i] = g * value;
+    ((d[K][i] = g * partials[K]), ...);
+  }
+}
+
+// The gradient and its derivative in the direction c, in one sweep of duals of duals.
+template <class F, class T, size_t... I>
+EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
+                                        std::index_sequence<I...> inputs) {
+  constexpr int N = sizeof...(I);
+  using D = Dual<T, 1>;
+  const T* x[] = {in[I]...};
+  const T* upstream = in[N];
+  const T* c[] = {in[N + 1 + I]...};
+  T* dx[] = {out[I]...};
+  T* dg = out[N];
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    D at[N], value, partials[N];
+    ((at[I] = D::input(x[I][i], 0), at[I].d[0] = c[I][i]), ...);
+    differentiate<N>(f, at, value, partials, inputs);
+    const T g = upstream[i];
+    T along = T(0);
+    ((along += c[I][i] * partials[I].v), ...);
+    if constexpr (requires(const T* v) { f.second(v[I]..., v[I]...); }) {
+      const auto own = f.second(x[I][i]..., c[I][i]...);
+      ((dx[I][i] = g * own.d[I]), ...);
+    } else {
+      ((dx[I][i] = g * partials[I].d[0]), ...);
+    }
+    dg[i] = along;
+  }
+}
+
+template <class F, class T, int N>
+struct Blocks {
+  using Inputs = std::make_index_sequence<N>;
+  static const F& formula(const void* f) { return *static_cast<const F*>(f); }
+  static const T* const* typed(const void* const* p) { return reinterpret_cast<const T* const*>(p); }
+  static T* const* typed(void* const* p) { return reinterpret_cast<T* const*>(p); }
+
+  static void value(const void* f, int64_t n, const void* const* in, void* const* out) {
+    value_loop<F, T>(formula(f), n, static_cast<T*>(out[0]), Inputs{}, typed(in));
+  }
+  template <int Wanted, bool Value>
+  static void gradient(const void* f, int64_t n, const void* const* in, void* const* out) {
+    gradient_loop<F, T, Wanted, Value>(formula(f), n, typed(in), typed(out), Inputs{},
+                                       std::make_index_sequence<Wanted>{});
+  }
+  static void second_order(const void* f, int64_t n, const void* const* in, void* const* out) {
+    second_order_loop<F, T>(formula(f), n, typed(in), typed(out), Inputs{});
+  }
+};
+
+/// N inputs; with WithValue also the sweeps that losses use. A formula says `no_gradient` when it has none
+/// (comparisons), and `has_integers` when int64_t has it too.
+template <class F, int N, bool WithValue>
+consteval BlockKernels block_kernels() {
+  BlockKernels k{};
+  const auto set = [&k]<class T>(T, int type) {
+    using B = Blocks<F, T, N>;
+    k.floating[static_cast<int>(Sweep::Value)][type] = &B::value;
+    if constexpr (!requires { F::no_gradient; }) {
+      k.floating[static_cast<int>(Sweep::GradientFirst)][type] = &B::template gradient<1, false>;
+      k.floating[static_cast<int>(Sweep::Gradient)][type] = &B::template gradient<N, false>;
+      k.floating[static_cast<int>(Sweep::SecondOrder)][type] = &B::second_order;
+    }
+    if constexpr (WithValue) {
+      k.floating[static_cast<int>(Sweep::ValueGradientFirst)][type] = &B::template gradient<1, true>;
+      k.floating[static_cast<int>(Sweep::ValueGradient)][type] = &B::template gradient<N, true>;
+    }
+  };
+  set(float{}, 0);
+  set(double{}, 1);
+  if constexpr (requires { F::has_integers; }) k.integer_value = &Blocks<F, int64_t, N>::value;
+  return k;
+}
+
+/// The kernel table of formula F with N inputs.
+template <class F, int N, bool WithValue>
+inline constexpr BlockKernels kBlockKernels = block_kernels<F, N, WithValue>();
+
+}  // namespace cpu
+}  // namespace ebb

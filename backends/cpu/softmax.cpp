@@ -1,0 +1,168 @@
+// softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their gradients.
+//
+// inner = 1: a row at a time, three passes over a row that stays in cache: maximum, exponentials with their sum, scale.
+// inner > 1: blocks of columns with one accumulator each, so that memory is still read along rows.
+// Parallel over rows, or over blocks of columns. Traffic: x read once, y written once (rows beyond L2: twice).
+#include <cmath>
+
+#include "ebb/backends/cpu/cpu_backend.h"
+#include "ebb/backends/cpu/parallel.h"
+#include "ebb/backends/cpu/rows.h"
+
+namespace ebb::cpu {
+namespace {
+
+constexpr int64_t kColumns = 128;
+
+template <class T>
+EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - shift) - log_sum;
+}
+
+template <class T>
+void softmax_row(bool log_form, const T* x, T* y, int64_t n) {
+  const T top = row_max(x, n);
+  if (log_form) {
+    const double sum = row_exp_sum(x, top, n);
+    log_softmax_write(x, top, static_cast<T>(std::log(sum)), n, y);
+  } else {
+    row_scale(y, static_cast<T>(1 / row_exp(x, top, n, y)), n);
+  }
+}
+
+// Columns j .. j + width of one (n, inner) plane.
+template <class T, bool kLog>
+EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner, int64_t width) {
+  T top[kColumns], sum[kColumns];
+  for (int64_t j = 0; j < width; ++j) {
+    top[j] = -std::numeric_limits<T>::infinity();
+    sum[j] = T(0);
+  }
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) top[j] = maximum(top[j], x[i * inner + j]);
+  }
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const T e = exp(x[i * inner + j] - top[j]);
+      sum[j] += e;
+      if constexpr (!kLog) y[i * inner + j] = e;
+    }
+  }
+  for (int64_t j = 0; j < width; ++j) sum[j] = kLog ? log(sum[j]) : 1 / sum[j];
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      if constexpr (kLog) y[i * inner + j] = (x[i * inner + j] - top[j]) - sum[j];
+      else y[i * inner + j] *= sum[j];
+    }
+  }
+}
+
+template <class T>
+EBB_MULTIVERSION double dot_or_sum(bool log_form, const T* y, const T* g, int64_t n) {
+  T block[kRowBlock];
+  double total = 0;
+  for (int64_t at = 0; at < n; at += kRowBlock) {
+    const int64_t width = std::min(kRowBlock, n - at);
+    if (log_form) {
+      total += static_cast<double>(block_sum(g + at, width));
+      continue;
+    }
+#pragma GCC ivdep
+    for (int64_t i = 0; i < width; ++i) block[i] = g[at + i] * y[at + i];
+    total += static_cast<double>(block_sum(block, width));
+  }
+  return total;
+}
+
+template <class T>
+EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
+  if (log_form) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - exp(y[i]) * total;
+  } else {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
+  }
+}
+
+template <class T, bool kLog>
+EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t inner, int64_t width) {
+  T total[kColumns] = {};
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t k = i * inner + j;
+      total[j] += kLog ? g[k] : g[k] * y[k];
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t k = i * inner + j;
+      if constexpr (kLog) out[k] = g[k] - exp(y[k]) * total[j];
+      else out[k] = y[k] * (g[k] - total[j]);
+    }
+  }
+}
+
+// Calls columns(offset, width) for every block of columns, in parallel.
+template <class Columns>
+void for_column_blocks(RowsShape rows, const Columns& columns) {
+  const int64_t blocks = (rows.inner + kColumns - 1) / kColumns;
+  const int64_t grain = row_grain(rows.n * std::min(rows.inner, kColumns));
+  parallel_for(rows.outer * blocks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t j = k % blocks * kColumns;
+      columns(k / blocks * rows.n * rows.inner + j, std::min(kColumns, rows.inner - j));
+    }
+  });
+}
+
+}  // namespace
+
+void softmax(bool log_form, Tensor& out, const Tensor& in, RowsShape rows) {
+  if (out.numel() == 0) return;
+  dispatch_floating(in.dtype(), [&]<class T>(T) {
+    const T* x = reinterpret_cast<const T*>(in.raw());
+    T* y = reinterpret_cast<T*>(out.raw());
+    if (rows.inner == 1) {
+      parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) softmax_row(log_form, x + i * rows.n, y + i * rows.n, rows.n);
+      });
+    } else {
+      for_column_blocks(rows, [&](int64_t at, int64_t width) {
+        if (log_form) softmax_columns<T, true>(x + at, y + at, rows.n, rows.inner, width);
+        else softmax_columns<T, false>(x + at, y + at, rows.n, rows.inner, width);
+      });
+    }
+  });
+}
+
+void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Tensor& upstream, RowsShape rows) {
+  if (out.numel() == 0) return;
+  dispatch_floating(out.dtype(), [&]<class T>(T) {
+    const T* y = reinterpret_cast<const T*>(output.raw());
+    const T* g = reinterpret_cast<const T*>(upstream.raw());
+    T* to = reinterpret_cast<T*>(out.raw());
+    if (rows.inner == 1) {
+      parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t at = i * rows.n;
+          const T total = static_cast<T>(dot_or_sum(log_form, y + at, g + at, rows.n));
+          backward_write(log_form, y + at, g + at, total, rows.n, to + at);
+        }
+      });
+    } else {
+      for_column_blocks(rows, [&](int64_t at, int64_t width) {
+        if (log_form) backward_columns<T, true>(y + at, g + at, to + at, rows.n, rows.inner, width);
+        else backward_columns<T, false>(y + at, g + at, to + at, rows.n, rows.inner, width);
+      });
+    }
+  });
+}
+
+}  // namespace ebb::cpu

@@ -1,0 +1,40 @@
+# Compiler options and the libraries that Ebb itself is built on.
+
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+set(EBB_PRIVATE_LIBRARIES OpenMP::OpenMP_CXX ZLIB::ZLIB)
+if(EBB_ONEDNN)
+  find_package(OneDNN REQUIRED)
+  list(APPEND EBB_PRIVATE_LIBRARIES OneDNN::OneDNN)
+endif()
+
+# What formulas need to be vectorised; in users' files as well, since ebb::pointwise makes kernels there.
+set(EBB_KERNEL_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-fno-math-errno;-fno-trapping-math>
+                       $<$<CXX_COMPILER_ID:Clang>:-fno-math-errno;-fno-trapping-math>)
+
+function(ebb_public_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:${EBB_KERNEL_OPTIONS}>")
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endfunction()
+
+# Our own code: warnings are errors, sanitizers where asked for.
+function(ebb_own_options target)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror>)
+  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651).
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+  if(EBB_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${EBB_SANITIZE} -fno-omit-frame-pointer -g)
+    target_link_options(${target} PUBLIC -fsanitize=${EBB_SANITIZE})
+  endif()
+endfunction()
+
+# A floor: an object library that is linked into libebb.
+function(ebb_floor target)
+  add_library(${target} OBJECT ${ARGN})
+  ebb_public_options(${target})
+  ebb_own_options(${target})
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()

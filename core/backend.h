@@ -1,0 +1,107 @@
+// The interface that a device implements: everything that computes on elements, by family.
+//
+// A backend knows nothing of the graph. Arguments are checked by the ops before they get here: shapes fit, dtypes
+// and devices agree, outputs are fresh and contiguous unless said otherwise. A family that a backend lacks does not
+// compile; there are no stubs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ebb/core/pointwise.h"
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+enum class ReduceKind : uint8_t { Sum, Max, Min, LogSumExp };
+
+/// out = a b, batched: a (batch, m, k), b (batch, k, n), out (batch, m, n) contiguous; any strides in a and b.
+struct MatmulArgs {
+  const Tensor* a;
+  const Tensor* b;
+  const Tensor* bias = nullptr;  ///< (n) contiguous, or null
+  bool relu = false;             ///< after the bias
+  Tensor* out;
+};
+
+/// Softmax and its kin over the middle axis of a contiguous (outer, n, inner).
+struct RowsShape {
+  int64_t outer, n, inner;
+};
+
+/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N, inner) of i64 or u8; all contiguous.
+/// loss_i = -sum_c a_ic logp_ic, a_ic = (1 - smoothing) w_t [c = t] + smoothing / C w_c; 0 where t = ignore_index.
+struct CrossEntropyArgs {
+  const Tensor* input;
+  const Tensor* target;
+  const Tensor* weight = nullptr;  ///< (C), or null
+  int64_t ignore_index = -100;
+  double label_smoothing = 0;
+  bool mean = false;             ///< losses and gradient are divided by the sum of selected weights
+  const Tensor* upstream = nullptr;  ///< (N, inner): the gradient of each loss, or null for 1
+  Tensor* losses = nullptr;      ///< (N, inner), or null
+  Tensor* total = nullptr;       ///< 0-d sum (or mean), or null
+  Tensor* gradient = nullptr;    ///< of the input's shape: d(total)/d(input), or null
+};
+
+enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
+
+/// Which update an optimizer step makes, with torch's formulas (nn/optim.h documents them).
+struct OptimizerStep {
+  enum class Kind : uint8_t { SGD, Adam, AdamW } kind = Kind::SGD;
+  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  double beta1 = 0, beta2 = 0, eps = 0;
+  int64_t step = 0;  ///< 1 at the first step
+  /// Parallel lists. SGD: first = momentum buffer (empty list without momentum). Adam: first, second = moments.
+  std::span<Tensor> params, grads, first, second;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // memory
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void deallocate(void* data, size_t bytes) noexcept = 0;
+  /// Plain bytes between the host and this device, or within it.
+  virtual void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // element-wise
+  virtual void fill(Tensor& out, double value) = 0;                ///< any strides
+  virtual void copy(Tensor& out, const Tensor& in) = 0;            ///< any strides; broadcasts and converts
+  virtual void pointwise(const PointwiseCall& call) = 0;
+
+  // reductions over the middle axis of a contiguous (outer, n, inner) into (outer, inner)
+  virtual void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) = 0;
+  virtual void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) = 0;
+
+  // products
+  virtual void matmul(const MatmulArgs& args) = 0;
+
+  // rows
+  virtual void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) = 0;
+  /// From the output y: softmax: y (g - sum g y); log: g - exp(y) sum g.
+  virtual void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) = 0;
+  virtual void cross_entropy(const CrossEntropyArgs& args) = 0;
+
+  // indexing; index is i64 and has been range-checked where the device allows it at the call
+  /// out[..., i, ...] = in[..., index[..., i, ...], ...] along dim, torch.gather.
+  virtual void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) = 0;
+  /// out[..., index[..., i, ...], ...] += src[..., i, ...] along dim; deterministic.
+  virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
+  /// Throws Error naming op when an index is outside [0, limit); on an accelerator at the next synchronisation.
+  virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) = 0;
+
+  // random numbers: element i is a function of (seed, offset + i)
+  virtual void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) = 0;
+
+  // training
+  virtual void optimizer_step(const OptimizerStep& step) = 0;
+};
+
+/// The backend of a device. Throws Error when it is not built in or the device is absent.
+Backend& backend(Device device);
+
+}  // namespace ebb

@@ -1,0 +1,27 @@
+// Where a tensor lives.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ebb {
+
+enum class DeviceType : uint8_t { CPU, CUDA };
+inline constexpr int kDeviceTypeCount = 2;
+
+struct Device {
+  DeviceType type = DeviceType::CPU;
+  int8_t index = 0;
+
+  static constexpr Device cpu() { return {}; }
+  static constexpr Device cuda(int index = 0) { return {DeviceType::CUDA, static_cast<int8_t>(index)}; }
+  /// Reads "cpu", "cuda" or "cuda:1". Throws Error on anything else.
+  static Device parse(const std::string& text);
+
+  friend constexpr bool operator==(Device, Device) = default;
+};
+
+/// "cpu" or "cuda:0".
+std::string to_text(Device device);
+
+}  // namespace ebb

@@ -1,0 +1,146 @@
+// Dual<T, N>: a value with its N partial derivatives, forward-mode differentiation.
+//
+// A formula called with Dual<float, 2> gives its value and both partials at once; with Dual<Dual<float, 1>, 2> the
+// second order in one direction as well. Which partials can differ from zero is tracked in `active`, a mask that is
+// constant once everything is inlined: a constant or the other input costs no arithmetic, and, what matters more,
+// an infinite value times a partial that is absent does not become NaN.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "ebb/core/host_device.h"
+
+namespace ebb {
+
+template <class T, int N>
+struct Dual {
+  T v;
+  T d[N];
+  uint32_t active;
+
+  Dual() = default;
+  /// A constant. Explicit for floating literals, so that formulas write T(0.5) and mean it for every T.
+  EBB_HD explicit Dual(double constant) : v(T(constant)), active(0) { clear(); }
+  EBB_HD Dual(int constant) : v(T(constant)), active(0) { clear(); }
+  EBB_HD explicit Dual(const T& value) requires(!std::is_same_v<T, double>) : v(value), active(0) { clear(); }
+
+  /// The I-th input of a formula.
+  EBB_HD static Dual input(const T& value, int i) {
+    Dual x;
+    x.v = value;
+    x.active = 1u << i;
+    x.clear();
+    x.d[i] = T(1);
+    return x;
+  }
+
+  EBB_HD bool has(int i) const { return (active >> i & 1u) != 0; }
+
+ private:
+  EBB_HD void clear() {
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) d[i] = T(0);
+  }
+};
+
+template <class T>
+inline constexpr bool is_dual = false;
+template <class T, int N>
+inline constexpr bool is_dual<Dual<T, N>> = true;
+
+/// f(a) given its value and its derivative at a.
+template <class T, int N>
+EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
+  Dual<T, N> r;
+  r.v = value;
+  r.active = a.active;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? a.d[i] * derivative : T(0);
+  return r;
+}
+
+/// f(a, b) given its value and its derivatives.
+template <class T, int N>
+EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value, const T& da, const T& db) {
+  Dual<T, N> r;
+  r.v = value;
+  r.active = a.active | b.active;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) {
+    r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] * da + b.d[i] * db : a.d[i] * da) : (b.has(i) ? b.d[i] * db : T(0));
+  }
+  return r;
+}
+
+template <class T, int N>
+EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
+  Dual<T, N> r;
+  r.v = a.v + b.v;
+  r.active = a.active | b.active;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] + b.d[i] : a.d[i]) : b.d[i];
+  return r;
+}
+template <class T, int N>
+EBB_HD Dual<T, N> operator-(const Dual<T, N>& a) {
+  Dual<T, N> r;
+  r.v = -a.v;
+  r.active = a.active;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? -a.d[i] : T(0);
+  return r;
+}
+template <class T, int N>
+EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, const Dual<T, N>& b) {
+  Dual<T, N> r;
+  r.v = a.v - b.v;
+  r.active = a.active | b.active;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) r.d[i] = b.has(i) ? (a.has(i) ? a.d[i] - b.d[i] : -b.d[i]) : a.d[i];
+  return r;
+}
+template <class T, int N>
+EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return chain(a, b, a.v * b.v, b.v, a.v);
+}
+template <class T, int N>
+EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, const Dual<T, N>& b) {
+  const T quotient = a.v / b.v, inverse = T(1) / b.v;
+  return chain(a, b, quotient, inverse, -quotient * inverse);
+}
+
+// Integers in formulas: 1 - t, 2 * x.
+template <class T, int N>
+EBB_HD Dual<T, N> operator+(int a, const Dual<T, N>& b) { return Dual<T, N>(a) + b; }
+template <class T, int N>
+EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, int b) { return a + Dual<T, N>(b); }
+template <class T, int N>
+EBB_HD Dual<T, N> operator-(int a, const Dual<T, N>& b) { return Dual<T, N>(a) - b; }
+template <class T, int N>
+EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, int b) { return a - Dual<T, N>(b); }
+template <class T, int N>
+EBB_HD Dual<T, N> operator*(int a, const Dual<T, N>& b) { return Dual<T, N>(a) * b; }
+template <class T, int N>
+EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, int b) { return a * Dual<T, N>(b); }
+template <class T, int N>
+EBB_HD Dual<T, N> operator/(int a, const Dual<T, N>& b) { return Dual<T, N>(a) / b; }
+template <class T, int N>
+EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b) { return a / Dual<T, N>(b); }
+
+// Comparisons look at values alone.
+#define EBB_COMPARE(op)                                                                                     \
+  template <class T, int N>                                                                                 \
+  EBB_HD auto operator op(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v op b.v; }                  \
+  template <class T, int N>                                                                                 \
+  EBB_HD auto operator op(const Dual<T, N>& a, int b) { return a.v op b; }
+EBB_COMPARE(<)
+EBB_COMPARE(<=)
+EBB_COMPARE(>)
+EBB_COMPARE(>=)
+EBB_COMPARE(==)
+EBB_COMPARE(!=)
+#undef EBB_COMPARE
+
+}  // namespace ebb

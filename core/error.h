@@ -1,0 +1,41 @@
+// Errors: one exception type and one way to write its message.
+//
+// Every message has the form `[op] what was expected and what came`, on one line, with shapes, dtypes and devices:
+//   fail("cross_entropy", "target ", target.shape(), " does not match input ", input.shape());
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace ebb {
+
+/// The base of all exceptions that Ebb throws.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The text of a value in a message; overloaded for Shape, DType, Device and Tensor in their headers.
+inline std::string to_text(std::string_view text) { return std::string(text); }
+inline std::string to_text(const std::string& text) { return text; }
+inline std::string to_text(const char* text) { return text; }
+std::string to_text(double value);
+template <class T>
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
+std::string to_text(T value) {
+  return std::to_string(value);
+}
+inline std::string to_text(bool value) { return value ? "true" : "false"; }
+
+/// Throws Error with "[op] " and the texts of the parts.
+template <class... Parts>
+[[noreturn, gnu::noinline, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
+  std::string message(1, '[');
+  message.append(op).append("] ");
+  (message.append(to_text(parts)), ...);
+  throw Error(message);
+}
+
+}  // namespace ebb

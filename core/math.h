@@ -1,0 +1,196 @@
+// exp, log, log1p, expm1, tanh, erf of float and double, written once for both: the same branch-free code on the CPU,
+// in vectors of every width, in the tail of a loop, and on the GPU.
+//
+// Error: at most 1 ulp of the correctly rounded result, subnormal arguments and results included, whether or not the
+// compiler fuses multiply-adds. Float is checked on all 2^32 arguments (tests/core/math_exhaustive_test.cpp), double on
+// samples against 64-bit long double (tests/core/math_test.cpp). Special cases are those of C: NaN gives NaN, exp
+// overflows to inf, log(0) = log1p(-1) = -inf, log(< 0) = log1p(< -1) = NaN; log1p, expm1, tanh, erf keep zero's sign.
+//
+// Fused or not: every product that must be exact is so by its operands' trailing zeros or because one is a power of
+// two, and sums keep their rounding error by Dekker's fast two-sum (larger operand first), where there is no product to
+// fuse. Which products are fused may change last bits between instruction sets, but a vector and its tail fuse the same
+// (tested). REQUIRES IEEE semantics (no -ffast-math); loops vectorise with -fno-math-errno -fno-trapping-math.
+#pragma once
+
+#include "ebb/core/host_device.h"
+#include "ebb/core/math_f32.h"
+#include "ebb/core/math_f64.h"
+
+namespace ebb::math {
+namespace detail {
+
+// F is F32 or F64: the type, its layout, constants and polynomials.
+template <class F>
+using Real = typename F::Real;
+template <class F>
+using Bits = typename F::Bits;
+
+template <class F>
+EBB_HD Bits<F> to_bits(Real<F> x) {
+  return __builtin_bit_cast(Bits<F>, x);
+}
+template <class F>
+EBB_HD Real<F> from_bits(Bits<F> bits) {
+  return __builtin_bit_cast(Real<F>, bits);
+}
+template <class F>
+EBB_HD Real<F> magnitude(Real<F> x) {
+  return from_bits<F>(to_bits<F>(x) & ~F::sign);
+}
+/// A non-negative (or NaN) value with the sign of x.
+template <class F>
+EBB_HD Real<F> with_sign_of(Real<F> x, Real<F> value) {
+  return from_bits<F>(to_bits<F>(value) | (to_bits<F>(x) & F::sign));
+}
+
+/// 2^n for n in the exponent range of normal numbers; bits above those that an exponent needs are ignored.
+template <class F>
+EBB_HD Real<F> power_of_two(Bits<F> n) {
+  return from_bits<F>((n << F::mantissa) + F::one);
+}
+
+/// e^x = 2^n (1 + high + (curve - low)): high - low = x - n ln(2) in two parts, |high| <= ln(2)/2, and curve is
+/// e^(high - low) - 1 - (high - low). n is in two's complement in the low bits with garbage above: 64-bit integer
+/// compares, conversions and arithmetic shifts are slow before AVX-512.
+template <class F>
+struct ReducedExp {
+  Bits<F> n;
+  Real<F> high, low, curve;
+};
+
+/// Cody and Waite: n ln2_hi is exact, hence x - n ln2_hi is.
+template <class F>
+EBB_HD ReducedExp<F> reduce_exp(Real<F> x) {
+  const Real<F> shifted = x * F::log2_e + F::rounder;
+  const Real<F> n = shifted - F::rounder;
+  const Real<F> high = x - n * F::ln2_hi;
+  const Real<F> low = n * F::ln2_lo;
+  const Real<F> r = high - low;
+  return {to_bits<F>(shifted), high, low, r * r * F::exp_tail(r)};
+}
+
+/// 2^n (1 + r), with 2^n applied in two factors, so that results may be subnormal or overflow.
+template <class F>
+EBB_HD Real<F> exp(Real<F> x) {
+  x = x < F::exp_min ? F::exp_min : x;
+  x = x > F::exp_max ? F::exp_max : x;
+  const auto [n, high, low, curve] = reduce_exp<F>(x);
+  const Bits<F> half = n >> 1;  // in its low bits, floor(n / 2)
+  return (1 + (high + (curve - low))) * power_of_two<F>(half) * power_of_two<F>(n - half);
+}
+
+/// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
+template <class F>
+EBB_HD Real<F> expm1(Real<F> x) {
+  Real<F> clamped = x < F::expm1_min ? F::expm1_min : x;
+  clamped = clamped > F::exp_max ? F::exp_max : clamped;
+  const auto [n, high, low, curve] = reduce_exp<F>(clamped);
+  const Real<F> scale = power_of_two<F>(n - 1);
+  const Real<F> whole = scale - Real<F>(0.5);
+  const Real<F> scaled = scale * high;
+  const Real<F> sum = whole + scaled;
+  const Real<F> error = ((scale - whole) - Real<F>(0.5)) + ((whole - sum) + scaled);
+  const Real<F> r = high - low;
+  const Real<F> tiny = low - ((high - r) - low) * r;  // low, less what the rounding of r did to curve
+  const Real<F> result = 2 * (sum + ((error - scale * tiny) + scale * curve));
+  return magnitude<F>(x) < F::negligible ? x : result;
+}
+
+/// exponent ln(2) + log(1 + f) + extra for |f| <= 1/3 and a tiny extra, as in fdlibm: with s = f / (2 + f),
+/// log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))). The sum of exponent ln2_hi, which is exact, and f keeps its error.
+template <class F>
+EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
+  const Real<F> s = f / (2 + f);
+  const Real<F> half_square = Real<F>(0.5) * f * f;
+  const Real<F> curve = half_square - s * (half_square + F::log_tail(s * s));
+  const Real<F> whole = exponent * F::ln2_hi;
+  const Real<F> sum = whole + f;
+  const Real<F> error = (whole - sum) + f;
+  return sum + ((error + (exponent * F::ln2_lo + extra)) - curve);
+}
+
+/// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [2/3, 4/3).
+template <class F>
+struct Split {
+  Real<F> exponent, mantissa;
+};
+
+/// The exponent becomes floating by being put into the low bits of 2^mantissa.
+template <class F>
+EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
+  const Bits<F> shifted = to_bits<F>(x) + (F::one - F::two_thirds);
+  const Real<F> biased = from_bits<F>((shifted >> F::mantissa) | to_bits<F>(F::two_mantissa));
+  return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::two_thirds)};
+}
+
+template <class F>
+EBB_HD Real<F> log(Real<F> x) {
+  const bool subnormal = x < F::min_normal;
+  const Real<F> normal = subnormal ? x * (2 * F::two_mantissa) : x;
+  const Real<F> bias = subnormal ? F::bias + (F::mantissa + 1) : F::bias;
+  const auto [exponent, mantissa] = split<F>(normal, bias);
+  Real<F> result = log_of_reduced<F>(exponent, mantissa - 1, Real<F>(0));
+  result = x > 0 ? result : x == 0 ? -F::inf : F::nan;
+  return x < F::inf ? result : x;  // inf and NaN are their own logarithms
+}
+
+/// log(u + c) = log(u) + c / u, u = 1 + x rounded and c its rounding error; where u needs no scaling, f = x is exact.
+template <class F>
+EBB_HD Real<F> log1p(Real<F> x) {
+  const Real<F> u = 1 + x;
+  const Real<F> c = x > 1 ? 1 - (u - x) : x - (u - 1);
+  const auto [exponent, mantissa] = split<F>(u, F::bias);
+  const bool unscaled = exponent == 0;
+  Real<F> result = log_of_reduced<F>(exponent, unscaled ? x : mantissa - 1, unscaled ? Real<F>(0) : c / u);
+  result = x > -1 ? result : x == -1 ? -F::inf : F::nan;
+  result = x < F::inf ? result : x;
+  return magnitude<F>(x) < F::negligible ? x : result;
+}
+
+/// An odd polynomial near 0; elsewhere 1 - q, q = 2 / (e^2x + 1); e^2x + 1 and 1 - q keep their rounding errors.
+template <class F>
+EBB_HD Real<F> tanh(Real<F> x) {
+  const Real<F> a = magnitude<F>(x);
+  const Real<F> near_zero = a + a * F::tanh_tail(a * a);
+  const Real<F> clamped = a > F::tanh_max ? F::tanh_max : a;
+  const auto [n, high, low, curve] = reduce_exp<F>(2 * clamped);
+  const Real<F> scale = power_of_two<F>(n);
+  const Real<F> whole = scale + 1;
+  const Real<F> scaled = scale * (high + (curve - low));
+  const Real<F> sum = whole + scaled;
+  const Real<F> sum_error = (whole - sum) + scaled;
+  const Real<F> q = 2 / sum;
+  const Real<F> rest = 1 - q;
+  const Real<F> rest_error = (1 - rest) - q;
+  const Real<F> elsewhere = rest + (rest_error + q * q * (Real<F>(0.5) * sum_error));
+  return with_sign_of<F>(x, a < F::tanh_split ? near_zero : elsewhere);
+}
+
+/// An odd polynomial near 0; elsewhere 1 - e^-p / 8 with p = -log(8 erfc(x)), small where the result needs p most.
+template <class F>
+EBB_HD Real<F> erf(Real<F> x) {
+  const Real<F> a = magnitude<F>(x);
+  const Real<F> near_zero = a + a * F::erf_tail(a * a - Real<F>(0.5));
+  const Real<F> clamped = a > F::erf_max ? F::erf_max : a;
+  const auto [n, high, low, curve] = reduce_exp<F>(-F::log_8_erfc(clamped - Real<F>(1111.0 / 1024)));
+  const Real<F> eighth = power_of_two<F>(n - 3);
+  const Real<F> elsewhere = (1 - eighth) - eighth * (high + (curve - low));
+  return with_sign_of<F>(x, a < F::erf_split ? near_zero : elsewhere);
+}
+
+}  // namespace detail
+
+EBB_HD float exp(float x) { return detail::exp<detail::F32>(x); }
+EBB_HD double exp(double x) { return detail::exp<detail::F64>(x); }
+EBB_HD float log(float x) { return detail::log<detail::F32>(x); }
+EBB_HD double log(double x) { return detail::log<detail::F64>(x); }
+EBB_HD float log1p(float x) { return detail::log1p<detail::F32>(x); }
+EBB_HD double log1p(double x) { return detail::log1p<detail::F64>(x); }
+EBB_HD float expm1(float x) { return detail::expm1<detail::F32>(x); }
+EBB_HD double expm1(double x) { return detail::expm1<detail::F64>(x); }
+EBB_HD float tanh(float x) { return detail::tanh<detail::F32>(x); }
+EBB_HD double tanh(double x) { return detail::tanh<detail::F64>(x); }
+EBB_HD float erf(float x) { return detail::erf<detail::F32>(x); }
+EBB_HD double erf(double x) { return detail::erf<detail::F64>(x); }
+
+}  // namespace ebb::math

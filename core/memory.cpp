@@ -1,0 +1,233 @@
+#include "ebb/core/memory.h"
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include "ebb/core/error.h"
+
+namespace ebb::memory {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kCached = false;
+#else
+constexpr bool kCached = true;
+#endif
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kSmall = size_t{1} << 16;           // up to here a thread keeps blocks of its own
+constexpr int kThreadBlocks = 64;                    // a class, a thread
+constexpr int64_t kCentralFloor = int64_t{64} << 20;  // the central list may always keep this much
+
+// Four classes a power of two: at most a fifth of a block is wasted.
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+SizeClass size_class(size_t bytes) {
+  if (bytes <= 64) return {0, 64};
+  const size_t units = (bytes + 63) / 64;  // >= 2
+  if (units <= 8) return {static_cast<int>(units) - 1, units * 64};
+  const int power = std::bit_width(units - 1) - 1;  // 2^power < units <= 2^(power + 1)
+  const size_t step = size_t{1} << (power - 2);
+  const size_t rounded = (units + step - 1) / step * step;
+  const size_t quarter = (rounded - (size_t{1} << power)) / step;  // 1..4
+  return {8 + (power - 3) * 4 + static_cast<int>(quarter) - 1, rounded * 64};
+}
+
+constexpr int kClasses = 8 + 4 * 58;
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+std::atomic<int64_t> system_calls{0};
+std::atomic<int64_t> large_live{0};
+
+void* system_allocate(size_t bytes) {
+  system_calls.fetch_add(1, std::memory_order_relaxed);
+  void* block = std::aligned_alloc(kAlignment, bytes);
+  if (!block) fail("memory", "out of memory: the system has no ", bytes, " bytes");
+  return block;
+}
+
+// The list that all threads share. Never destroyed: threads and static objects may free memory until the very end.
+class Central {
+ public:
+  void* take(const SizeClass& c) {
+    std::lock_guard lock(mutex_);
+    std::vector<void*>& list = lists_[c.index];
+    if (list.empty()) return nullptr;
+    void* block = list.back();
+    list.pop_back();
+    cached_ -= static_cast<int64_t>(c.bytes);
+    return block;
+  }
+
+  void put(void* block, const SizeClass& c) {
+    {
+      std::lock_guard lock(mutex_);
+      peak_ = std::max(peak_, large_live.load(std::memory_order_relaxed));
+      if (cached_ + static_cast<int64_t>(c.bytes) <= std::max(kCentralFloor, peak_)) {
+        lists_[c.index].push_back(block);
+        cached_ += static_cast<int64_t>(c.bytes);
+        return;
+      }
+    }
+    std::free(block);
+  }
+
+  void trim() {
+    std::lock_guard lock(mutex_);
+    for (std::vector<void*>& list : lists_) {
+      for (void* block : list) std::free(block);
+      list.clear();
+    }
+    cached_ = 0;
+  }
+
+  int64_t cached() {
+    std::lock_guard lock(mutex_);
+    return cached_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<void*> lists_[kClasses];
+  int64_t cached_ = 0;
+  int64_t peak_ = 0;  // of live bytes in large blocks
+};
+
+Central& central() {
+  static Central* instance = new Central;
+  return *instance;
+}
+
+// The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them costs one
+// instruction and they outlive every other object of the thread. A separate object hands them back at thread exit.
+struct ThreadLists {
+  FreeBlock* head[64];
+  int count[64];
+  int64_t live;
+  bool armed;
+  bool closed;
+};
+constinit thread_local ThreadLists lists{};
+std::atomic<int64_t> finished_threads_live{0};
+
+struct ThreadExit {
+  ~ThreadExit() {
+    lists.closed = true;
+    for (int i = 0; i < 64; ++i) {
+      while (FreeBlock* block = lists.head[i]) {
+        lists.head[i] = block->next;
+        std::free(block);
+      }
+      lists.count[i] = 0;
+    }
+    finished_threads_live.fetch_add(lists.live, std::memory_order_relaxed);
+    lists.live = 0;
+  }
+};
+
+void arm_thread_exit() {
+  static thread_local ThreadExit at_exit;
+  (void)at_exit;
+  lists.armed = true;
+}
+
+// Books bytes of a thread whose count has been handed over to where they are still seen.
+void count_late(int64_t bytes) {
+  lists.live -= bytes;
+  finished_threads_live.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void* allocate_small(const SizeClass& c) {
+  if (FreeBlock* block = lists.head[c.index]) {
+    lists.head[c.index] = block->next;
+    --lists.count[c.index];
+    return block;
+  }
+  if (!lists.armed) arm_thread_exit();  // a thread that only allocates counts its live bytes too
+  if (lists.closed) count_late(static_cast<int64_t>(c.bytes));
+  void* block = central().take(c);
+  return block ? block : system_allocate(c.bytes);
+}
+
+void deallocate_small(void* block, const SizeClass& c) {
+  if (lists.closed) {
+    count_late(-static_cast<int64_t>(c.bytes));
+    return central().put(block, c);
+  }
+  if (!lists.armed) arm_thread_exit();
+  if (lists.count[c.index] == kThreadBlocks) {  // spill half, so that the next frees find room
+    for (int i = 0; i < kThreadBlocks / 2; ++i) {
+      FreeBlock* spilled = lists.head[c.index];
+      lists.head[c.index] = spilled->next;
+      central().put(spilled, c);
+    }
+    lists.count[c.index] -= kThreadBlocks / 2;
+  }
+  auto* free_block = static_cast<FreeBlock*>(block);
+  free_block->next = lists.head[c.index];
+  lists.head[c.index] = free_block;
+  ++lists.count[c.index];
+}
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+  if constexpr (!kCached) {
+    large_live.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+    void* block = nullptr;
+    system_calls.fetch_add(1, std::memory_order_relaxed);
+    if (posix_memalign(&block, kAlignment, bytes ? bytes : 1) != 0) {
+      fail("memory", "out of memory: the system has no ", bytes, " bytes");
+    }
+    return block;
+  }
+  if (bytes > (size_t{1} << 46)) fail("memory", "out of memory: asked for ", bytes, " bytes");
+  const SizeClass c = size_class(bytes);
+  if (c.bytes <= kSmall) {
+    void* block = allocate_small(c);
+    lists.live += static_cast<int64_t>(c.bytes);
+    return block;
+  }
+  void* block = central().take(c);
+  if (!block) block = system_allocate(c.bytes);
+  large_live.fetch_add(static_cast<int64_t>(c.bytes), std::memory_order_relaxed);
+  return block;
+}
+
+void deallocate(void* block, size_t bytes) noexcept {
+  if (!block) return;
+  if constexpr (!kCached) {
+    large_live.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+    std::free(block);
+    return;
+  }
+  const SizeClass c = size_class(bytes);
+  if (c.bytes <= kSmall) {
+    lists.live -= static_cast<int64_t>(c.bytes);
+    deallocate_small(block, c);
+    return;
+  }
+  central().put(block, c);
+  large_live.fetch_sub(static_cast<int64_t>(c.bytes), std::memory_order_relaxed);
+}
+
+Stats stats() {
+  Stats s;
+  s.live_bytes = large_live.load() + finished_threads_live.load() + lists.live;
+  s.cached_bytes = central().cached();
+  s.system_calls = system_calls.load();
+  return s;
+}
+
+void trim() { central().trim(); }
+
+}  // namespace ebb::memory

@@ -1,0 +1,50 @@
+// Pointwise calls: what the graph asks of a backend for an op that is given by one formula.
+//
+// A formula is a struct with a templated call operator over a scalar type (see core/scalar.h). Each device keeps, for
+// each formula, a table of kernels of its own kind; the graph passes the table through without looking inside.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+/// The most inputs of a formula.
+inline constexpr int kMaxArity = 4;
+
+/// What one sweep over memory computes. x: the N inputs of formula f; d_k = df/dx_k.
+///
+/// | sweep              | in              | out                                           |
+/// |--------------------|-----------------|-----------------------------------------------|
+/// | Value              | x               | f                                             |
+/// | GradientFirst      | x, g            | g d_0                                         |
+/// | Gradient           | x, g            | g d_0, ..., g d_{N-1}                         |
+/// | ValueGradientFirst | x, w            | w f, w d_0                                    |
+/// | ValueGradient      | x, w            | w f, w d_0, ..., w d_{N-1}                    |
+/// | SecondOrder        | x, g, c_0 ... c_{N-1} | with s = sum_k c_k g d_k: ds/dx_0, ..., ds/dx_{N-1}, ds/dg |
+enum class Sweep : uint8_t { Value, GradientFirst, Gradient, ValueGradientFirst, ValueGradient, SecondOrder };
+inline constexpr int kSweepCount = 6;
+inline constexpr int kMaxSweepInputs = 2 * kMaxArity + 1;
+inline constexpr int kMaxSweepOutputs = kMaxArity + 1;
+
+/// One formula as the library sees it: its name, and a kernel table for each device type that has one.
+struct FormulaTable {
+  std::string_view name;
+  int arity;
+  const void* kernels[kDeviceTypeCount];
+};
+
+struct PointwiseCall {
+  const FormulaTable* table;
+  const void* formula;  ///< the formula object: its parameters
+  Sweep sweep;
+  DType compute;        ///< F32 or F64; I64 for Value of formulas that integers have
+  const Shape* shape;   ///< of every output; inputs broadcast to it and are converted to `compute`
+  std::span<const Tensor* const> in;
+  std::span<Tensor* const> out;  ///< contiguous; null where not wanted; converted from `compute`
+  bool sum_first = false;        ///< out[0] is 0-d and receives the sum over all elements
+};
+
+}  // namespace ebb

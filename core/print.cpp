@@ -1,0 +1,91 @@
+// Printing tensors for people: aligned columns, long dims shortened, then shape, dtype and place in the graph.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ostream>
+
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+namespace {
+
+constexpr int64_t kShortenAbove = 1000;  // elements
+constexpr int64_t kEdge = 3;             // entries shown at both ends of a shortened dim
+
+std::string format_element(double value, DType dtype, int precision) {
+  if (dtype == DType::Bool) return value != 0 ? "true" : "false";
+  char text[64];
+  if (std::isfinite(value) && value != 0 && (std::fabs(value) >= 1e5 || std::fabs(value) < 1e-4)) {
+    std::snprintf(text, sizeof text, "%.*e", precision, value);
+  } else {
+    std::snprintf(text, sizeof text, "%.*f", precision, value);
+  }
+  return text;
+}
+
+class Printer {
+ public:
+  Printer(const Tensor& t, int precision) : shape_(t.shape()), shorten_(t.numel() > kShortenAbove) {
+    if (t.dtype() == DType::I64 || t.dtype() == DType::U8) {
+      for (int64_t v : t.to_vector<int64_t>()) texts_.push_back(std::to_string(v));
+    } else {
+      for (double v : t.to_vector<double>()) texts_.push_back(format_element(v, t.dtype(), precision));
+    }
+    if (!shorten_) {
+      for (const std::string& text : texts_) width_ = std::max(width_, text.size());
+    }
+  }
+
+  std::string print() { return print_dim(0, 0, 1); }
+
+ private:
+  std::string print_dim(int dim, int64_t first, size_t indent) {
+    if (dim == shape_.dim()) {
+      const std::string& text = texts_[static_cast<size_t>(first)];
+      return text.size() < width_ ? std::string(width_ - text.size(), ' ') + text : text;
+    }
+    int64_t inner = 1;
+    for (int i = dim + 1; i < shape_.dim(); ++i) inner *= shape_[i];
+    const bool is_row = dim == shape_.dim() - 1;
+    const std::string separator = is_row ? ", " : ",\n" + std::string(indent, ' ');
+    std::string text = "[";
+    for (int64_t i = 0; i < shape_[dim]; ++i) {
+      if (i) text += separator;
+      if (shorten_ && i == kEdge && shape_[dim] > 2 * kEdge) {
+        text += "..." + separator;
+        i = shape_[dim] - kEdge;
+      }
+      text += print_dim(dim + 1, first + i * inner, indent + 1);
+    }
+    return text + "]";
+  }
+
+  Shape shape_;
+  bool shorten_;
+  size_t width_ = 0;
+  std::vector<std::string> texts_;
+};
+
+}  // namespace
+
+std::string to_string(const Tensor& tensor, int precision) {
+  if (!tensor.defined()) return "Tensor(undefined)";
+  std::string text = Printer(tensor, precision).print();
+  text += (tensor.dim() > 1 ? "\n" : " ") + to_text(tensor);
+  return text;
+}
+
+std::string to_text(const Tensor& tensor) {
+  if (!tensor.defined()) return "Tensor(undefined)";
+  std::string text = "Tensor(shape=" + to_text(tensor.shape()) + ", dtype=" + to_text(tensor.dtype());
+  if (tensor.device() != Device::cpu()) text += ", device=" + to_text(tensor.device());
+  if (tensor.requires_grad()) {
+    const std::string name = tensor.grad_node_name();
+    text += name.empty() ? ", requires_grad=true" : ", grad_node=" + name;
+  }
+  return text + ")";
+}
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }
+
+}  // namespace ebb

@@ -1,0 +1,71 @@
+// Random numbers: Philox4x32-10 (Salmon et al. 2011), counter-based, the same on every device.
+//
+// Element i of a random tensor is a function of (seed, offset + i) alone: bits and uniforms are equal on all devices,
+// normals within ulps. A Generator is the pair (seed, next offset), and that is all there is to save.
+#pragma once
+
+#include <cstdint>
+
+#include "ebb/core/host_device.h"
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+struct PhiloxBits {
+  uint32_t word[4];
+};
+
+/// The four words of block `counter` in stream `seed`.
+EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
+  uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0, x3 = 0;
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t{0xD2511F53} * x0, b = uint64_t{0xCD9E8D57} * x2;
+    const uint32_t y0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ k0, y2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ k1;
+    x1 = static_cast<uint32_t>(b);
+    x3 = static_cast<uint32_t>(a);
+    x0 = y0;
+    x2 = y2;
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  return {{x0, x1, x2, x3}};
+}
+
+/// A uniform double in [0, 1) with 53 bits from two words.
+EBB_HD double uniform_from_bits(uint32_t high, uint32_t low) {
+  return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
+}
+
+/// A source of random numbers. Copying it copies its position.
+struct Generator {
+  uint64_t seed = 0;
+  uint64_t offset = 0;  ///< the number of the next element
+
+  /// Advances by n elements and returns where they start.
+  uint64_t take(int64_t n) {
+    const uint64_t start = offset;
+    offset += static_cast<uint64_t>(n);
+    return start;
+  }
+};
+
+/// The generator of the calling thread, which rand, randn, dropout and initialisation use when given none.
+Generator& default_generator();
+/// Restarts the calling thread's generator.
+void manual_seed(uint64_t seed);
+
+/// Uniform in [0, 1).
+Tensor rand(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);
+/// Standard normal (Box-Muller in f64).
+Tensor randn(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);
+/// Uniform in [low, high), in place. Refused on tensors that require grad unless under no_grad.
+void uniform_(Tensor& out, double low, double high, Generator* generator = nullptr);
+/// Normal, in place.
+void normal_(Tensor& out, double mean, double stddev, Generator* generator = nullptr);
+/// 1 with probability p, else 0, in place.
+void bernoulli_(Tensor& out, double p, Generator* generator = nullptr);
+/// A random permutation of 0 ... n - 1, i64 (n,): a function of the generator's seed and offset.
+Tensor randperm(int64_t n, Generator* generator = nullptr);
+
+}  // namespace ebb

@@ -1,0 +1,67 @@
+// Ref<T>: a counted pointer whose count lies in the object. T provides retain() and release().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace ebb {
+
+/// The count itself. Starts at 1: who creates an object owns it (see Ref::adopt).
+class RefCount {
+ public:
+  void retain() { count_.fetch_add(1, std::memory_order_relaxed); }
+  /// True when the last owner let go. An only owner needs no locked instruction: nobody else can be counting.
+  bool release() {
+    if (count_.load(std::memory_order_acquire) == 1) return true;
+    return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
+
+ private:
+  std::atomic<int32_t> count_{1};
+};
+
+template <class T>
+class Ref {
+ public:
+  Ref() = default;
+  Ref(std::nullptr_t) {}
+  /// Takes over the ownership that the caller has.
+  static Ref adopt(T* object) {
+    Ref ref;
+    ref.object_ = object;
+    return ref;
+  }
+  /// A further owner.
+  static Ref share(T* object) {
+    if (object) object->retain();
+    return adopt(object);
+  }
+  Ref(const Ref& other) : object_(other.object_) {
+    if (object_) object_->retain();
+  }
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(const Ref& other) { return *this = Ref(other); }
+  Ref& operator=(Ref&& other) noexcept {
+    if (this != &other) {
+      T* old = std::exchange(object_, std::exchange(other.object_, nullptr));
+      if (old) old->release();
+    }
+    return *this;
+  }
+  ~Ref() {
+    if (object_) object_->release();
+  }
+
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  friend bool operator==(const Ref& a, const Ref& b) { return a.object_ == b.object_; }
+
+ private:
+  T* object_ = nullptr;
+};
+
+}  // namespace ebb

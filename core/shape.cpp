@@ -1,0 +1,70 @@
+#include "ebb/core/shape.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "ebb/core/device.h"
+
+namespace ebb {
+
+std::string to_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+std::string to_text(const Shape& shape) {
+  std::string text(1, '(');
+  for (int i = 0; i < shape.dim(); ++i) text.append(i ? ", " : "").append(std::to_string(shape[i]));
+  return text.append(shape.dim() == 1 ? ",)" : ")");
+}
+
+Shape contiguous_strides(const Shape& shape) {
+  Shape strides = shape;
+  int64_t step = 1;
+  for (int i = shape.dim() - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= shape[i];
+  }
+  return strides;
+}
+
+Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
+  Shape out = a.dim() >= b.dim() ? a : b;
+  for (int i = 1; i <= std::min(a.dim(), b.dim()); ++i) {
+    const int64_t m = a[a.dim() - i], n = b[b.dim() - i];
+    if (m != n && m != 1 && n != 1) fail(op, "shapes ", a, " and ", b, " do not broadcast: ", m, " against ", n);
+    out[out.dim() - i] = m == 1 ? n : m;
+  }
+  return out;
+}
+
+Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target) {
+  Shape out = target;
+  const int lead = target.dim() - shape.dim();
+  for (int i = 0; i < target.dim(); ++i) {
+    out[i] = i < lead || (shape[i - lead] == 1 && target[i] != 1) ? 0 : strides[i - lead];
+  }
+  return out;
+}
+
+int normalize_dim(std::string_view op, int64_t dim, int dims) {
+  const int range = std::max(dims, 1);
+  if (dim < -range || dim >= range) {
+    fail(op, "dim ", dim, " is out of range: expected -", range, " to ", range - 1, " for ", dims, " dimensions");
+  }
+  return static_cast<int>(dim < 0 ? dim + range : dim);
+}
+
+std::string to_text(Device device) {
+  return device.type == DeviceType::CPU ? "cpu" : "cuda:" + std::to_string(device.index);
+}
+
+Device Device::parse(const std::string& text) {
+  if (text == "cpu") return cpu();
+  if (text == "cuda") return cuda();
+  if (text.size() == 6 && text.starts_with("cuda:") && text[5] >= '0' && text[5] <= '9') return cuda(text[5] - '0');
+  fail("device", "unknown device '", text, "': expected cpu, cuda or cuda:N");
+}
+
+}  // namespace ebb

@@ -1,0 +1,45 @@
+// Storage: a block of bytes on a device, shared by the tensors that view it.
+//
+// The version counts the writes since it was made, through whichever view; a graph node that saved a tensor compares
+// it before use. Thread-safety: counting owners is safe from any thread; writing bytes while others read is not.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ebb/core/device.h"
+#include "ebb/core/ref.h"
+
+namespace ebb {
+
+class Storage {
+ public:
+  /// Uninitialised bytes on a device. Throws Error when the device has no more or is not built in.
+  static Ref<Storage> create(size_t bytes, Device device);
+
+  std::byte* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+  bool unique() const { return count_.unique(); }
+
+  void retain() { count_.retain(); }
+  void release() {
+    if (count_.release()) destroy(this);
+  }
+
+ private:
+  Storage(std::byte* data, size_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
+  ~Storage() = default;
+  static void destroy(Storage* storage) noexcept;
+
+  RefCount count_;
+  std::atomic<uint32_t> version_{0};
+  std::byte* data_;
+  size_t bytes_;
+  Device device_;
+};
+
+}  // namespace ebb

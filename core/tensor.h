@@ -1,0 +1,209 @@
+// Tensor: a strided, typed view of a storage on a device, and the handle to its place in the graph.
+//
+// A Tensor is a cheap handle: copying it shares the elements. There is one type for data, parameters and gradients.
+// Views (reshape, transpose, slice, expand ...) share the storage of the tensor that they view.
+// Functions on tensors stand in autograd/ops/; here is what a tensor is.
+// Thread-safety: any number of threads may read one tensor; a thread that writes needs it for itself.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ebb/core/device.h"
+#include "ebb/core/dtype.h"
+#include "ebb/core/error.h"
+#include "ebb/core/graph_node.h"
+#include "ebb/core/ref.h"
+#include "ebb/core/shape.h"
+#include "ebb/core/storage.h"
+
+namespace ebb {
+
+class Node;  // a node of the graph: autograd/node.h
+
+/// The shared body behind Tensor handles. Used by ops and backends; users hold Tensors.
+struct TensorImpl {
+  RefCount count;
+  DType dtype;
+  bool contiguous;             ///< row-major without gaps
+  uint32_t output_index = 0;   ///< which output of `node` this is
+  Ref<Storage> storage;
+  std::byte* data;             ///< the first element
+  int64_t numel;
+  Ref<GraphNode> node;         ///< who made it, or its gradient leaf; null when no gradient is wanted
+  Shape shape;
+  Shape strides;               ///< in elements
+
+  void retain() { count.retain(); }
+  void release() {
+    if (count.release()) destroy(this);
+  }
+  static void destroy(TensorImpl* impl) noexcept;
+};
+
+class Tensor {
+ public:
+  /// An undefined tensor: no elements, no shape. Most functions refuse it.
+  Tensor() = default;
+  explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+  // ---- what it is ----
+  bool defined() const { return static_cast<bool>(impl_); }
+  const Shape& shape() const { return impl_->shape; }
+  const Shape& strides() const { return impl_->strides; }
+  int dim() const { return impl_->shape.dim(); }
+  /// The size along a dim; negative dims count from the end. Throws Error when out of range.
+  int64_t size(int64_t dim) const;
+  int64_t numel() const { return impl_->numel; }
+  DType dtype() const { return impl_->dtype; }
+  Device device() const { return impl_->storage->device(); }
+  bool is_contiguous() const { return impl_->contiguous; }
+
+  // ---- its elements ----
+  /// The elements of a tensor on the CPU, to read; strides() tells how they lie. Throws Error when T is not its type.
+  template <class T>
+  const T* data() const {
+    check_access(dtype_of<T>);
+    return reinterpret_cast<const T*>(impl_->data);
+  }
+  /// The same to write. Counts as an in-place change: a graph that saved this tensor notices.
+  template <class T>
+  T* mutable_data() {
+    check_access(dtype_of<T>);
+    impl_->storage->bump_version();
+    return reinterpret_cast<T*>(impl_->data);
+  }
+  /// The one element, converted to T (double, float, int64_t or bool). Throws Error unless numel() is 1.
+  template <class T = double>
+  T item() const {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      if (defined() && dtype() == DType::I64) return static_cast<T>(item_as_integer());  // exact beyond 2^53
+    }
+    return static_cast<T>(item_as_double());
+  }
+  /// All elements in row-major order, copied to the host and converted to T.
+  template <class T>
+  std::vector<T> to_vector() const;
+
+  // ---- other forms of it (recorded in the graph) ----
+  /// The same values on another device, or this tensor itself when it is there already.
+  Tensor to(Device device) const;
+  /// The same values in another dtype, or this tensor itself. Floating to floating is differentiable.
+  Tensor to(DType dtype) const;
+  /// A copy with its own storage.
+  Tensor clone() const;
+  /// This tensor when it lies contiguous, else a contiguous copy.
+  Tensor contiguous() const;
+  /// The i-th slice along the first dim: shape (s1, s2 ...). A view.
+  Tensor operator[](int64_t i) const;
+
+  // ---- in place; refused on tensors that require grad unless under no_grad ----
+  Tensor& fill_(double value);
+  Tensor& zero_() { return fill_(0); }
+  /// Copies values in, broadcasting and converting them.
+  Tensor& copy_(const Tensor& source);
+  Tensor& add_(const Tensor& other, double alpha = 1);
+  Tensor& mul_(const Tensor& other);
+  Tensor& mul_(double factor);
+
+  // ---- gradients (defined in autograd/) ----
+  bool requires_grad() const { return static_cast<bool>(impl_->node); }
+  /// Starts (or stops) recording for a leaf. Throws Error on integer tensors and on results of recorded ops.
+  Tensor& requires_grad_(bool on = true);
+  /// True unless an op that is recorded made it.
+  bool is_leaf() const;
+  /// The accumulated gradient of a leaf (or of a tensor with retain_grad()); undefined before backward.
+  Tensor grad() const;
+  /// Sets the gradient, or forgets it when given an undefined tensor.
+  void set_grad(const Tensor& grad);
+  /// Keeps the gradient of a tensor that is not a leaf.
+  Tensor& retain_grad();
+  /// Calls hook with the gradient of this tensor whenever one arrives; a defined return value replaces it.
+  void register_hook(std::function<Tensor(const Tensor&)> hook);
+  /// Computes the gradients of all leaves that this tensor depends on and adds them to their grad().
+  /// gradient: the upstream, of this tensor's shape; may be left out for one element (1).
+  /// REQUIRES a graph: throws Error when none was recorded, or when it was freed by an earlier backward.
+  void backward(const Tensor& gradient = {}, bool retain_graph = false, bool create_graph = false) const;
+  /// The same values without a graph; shares the storage.
+  Tensor detach() const;
+  /// The name of the op that made it; "" for leaves.
+  std::string grad_node_name() const;
+
+  /// Makes this tensor, through every handle of it, another one's elements: what Module::to() does to parameters.
+  /// Shape may not change on a leaf that requires grad. Its gradient is forgotten. Not recorded.
+  void set_data(const Tensor& other);
+
+  // ---- for ops and backends ----
+  TensorImpl* impl() const { return impl_.get(); }
+  Ref<TensorImpl> impl_ref() const { return impl_; }
+  std::byte* raw() const { return impl_->data; }
+  Node* node() const;
+  uint32_t version() const { return impl_->storage->version(); }
+  /// True when no other handle and no other view sees the elements: then they may be overwritten or handed on.
+  bool is_unique() const { return impl_->count.unique() && impl_->storage->unique(); }
+
+ private:
+  void check_access(DType asked) const;
+  double item_as_double() const;
+  int64_t item_as_integer() const;
+  template <class To>
+  To item_as() const;
+
+  Ref<TensorImpl> impl_;
+};
+
+std::string to_text(const Tensor& tensor);
+
+/// Throws Error naming op when tensor is undefined.
+inline void check_defined(std::string_view op, const Tensor& tensor) {
+  if (!tensor.defined()) [[unlikely]] fail(op, "got an undefined tensor");
+}
+
+/// Throws Error naming op when the tensor may not be changed in place: it requires grad and recording is on, or its
+/// elements share memory.
+void check_writable(std::string_view op, const Tensor& tensor);
+
+// ---- creation; values are exact for the dtype asked for ----
+
+struct TensorOptions {
+  DType dtype = DType::F32;
+  Device device = Device::cpu();
+};
+
+/// Uninitialised elements.
+Tensor empty(const Shape& shape, TensorOptions options = {});
+/// Uninitialised, with the dtype and device of another tensor.
+Tensor empty_like(const Tensor& other);
+Tensor zeros(const Shape& shape, TensorOptions options = {});
+Tensor ones(const Shape& shape, TensorOptions options = {});
+Tensor full(const Shape& shape, double value, TensorOptions options = {});
+Tensor zeros_like(const Tensor& other);
+Tensor ones_like(const Tensor& other);
+/// start, start + step, ... below stop. dtype i64 unless asked otherwise.
+Tensor arange(double start, double stop, double step = 1, TensorOptions options = {.dtype = DType::I64});
+inline Tensor arange(double stop) { return arange(0, stop); }
+/// A tensor of the given values in row-major order. Throws Error when their number is not shape.numel().
+template <class T>
+Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
+template <class T>
+Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
+  return from_data(std::span<const T>(values), shape, device);
+}
+/// tensor({1, 2, 3}): one dimension; f32 from doubles and floats unless dtype says otherwise.
+Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32);
+/// tensor({{1, 2}, {3, 4}}): two dimensions. Throws Error on ragged rows.
+Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, DType dtype = DType::F32);
+/// A 0-d tensor.
+Tensor scalar(double value, TensorOptions options = {});
+
+/// A view of the same storage. REQUIRES that it stays inside. offset in elements from the first one of base. No graph.
+Tensor make_view(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset = 0);
+
+/// How a tensor prints, with precision digits; large ones are shortened in the middle.
+std::string to_string(const Tensor& tensor, int precision = 4);
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+}  // namespace ebb

@@ -1,0 +1,77 @@
+// What the training examples share: their flags, and what they print at the end.
+#pragma once
+
+#include <ebb/ebb.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "ebb/backends/cpu/parallel.h"
+
+namespace examples {
+
+/// The flags that every training example has; an example sets its own defaults before parsing.
+struct Flags {
+  int64_t epochs = 10;
+  int64_t batch_size = 128;
+  double lr = 1e-3;
+  uint64_t seed = 1;
+  std::string data;
+  std::string out;
+  std::string device = "cpu";
+  int threads = 0;
+  bool resume = false;
+
+  std::string checkpoint() const { return out + "/checkpoint"; }
+};
+
+/// Runs an example: parses its flags, then body(flags). Every error is one line on standard error; exit status 2 for wrong
+/// flags, 130 when the training was stopped, 1 for all else.
+template <class Body>
+int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
+  CLI::App app(what);
+  app.add_option("--epochs", flags.epochs, "Passes over the training data")->capture_default_str();
+  app.add_option("--batch-size", flags.batch_size, "Samples a step")->capture_default_str();
+  app.add_option("--lr", flags.lr, "Learning rate")->capture_default_str();
+  app.add_option("--seed", flags.seed, "Of weights, shuffling and dropout")->capture_default_str();
+  app.add_option("--data", flags.data, "Where the data lies")->capture_default_str();
+  app.add_option("--out", flags.out, "Folder for checkpoint and pictures")->capture_default_str();
+  app.add_option("--device", flags.device, "cpu or cuda")->capture_default_str();
+  app.add_option("--threads", flags.threads, "Threads to use; 0: all cores")->capture_default_str();
+  app.add_flag("--resume", flags.resume, "Go on from the checkpoint in --out");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::fprintf(stderr, "error: %s (--help lists the flags)\n", error.what());
+    return 2;
+  }
+  try {
+    if (flags.threads > 0) ebb::cpu::set_num_threads(flags.threads);
+    ebb::manual_seed(flags.seed);
+    return body(flags);
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}
+
+/// What to say when Ctrl-C stopped a training; the exit status.
+inline int stopped(const Flags& flags) {
+  std::printf("stopped; the checkpoint is in %s (go on with --resume)\n", flags.checkpoint().c_str());
+  return 130;
+}
+
+/// Confusion matrix, where the checkpoint lies, time, and as the last figure the accuracy on the test set.
+inline void report(const Flags& flags, const ebb::nn::Trainer& trainer, const ebb::nn::ConfusionMatrix& matrix,
+                   const std::vector<std::string>& names) {
+  std::printf("\n%s\ncheckpoint in %s\n", matrix.to_table(names).c_str(), flags.checkpoint().c_str());
+  if (trainer.epochs_run() > 0) {
+    std::printf("%.2f s an epoch\n", trainer.seconds() / static_cast<double>(trainer.epochs_run()));
+  }
+  std::printf("test accuracy: %.2f %%\n", 100 * matrix.accuracy());
+}
+
+}  // namespace examples

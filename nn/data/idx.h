@@ -1,0 +1,19 @@
+// The IDX format of MNIST and its kin: a magic number, the sizes, then the elements, all big-endian.
+#pragma once
+
+#include <string>
+
+#include "ebb/core/tensor.h"
+
+namespace ebb::data {
+
+/// Reads an IDX file, plain or .gz, into a tensor of the sizes that it names.
+///
+/// dtype: unsigned byte -> u8; signed byte, short, int -> i64; float -> f32; double -> f64.
+/// Throws Error naming the file when it is missing, is no IDX file, has an unknown element type, no dimension or more
+/// than kMaxDims, ends early, or goes on after the last element. Memory is asked for as data arrives: a header that
+/// promises more than the file holds costs nothing. Source: http://yann.lecun.com/exdb/mnist/ (the file format at the
+/// end of the page).
+Tensor read_idx(const std::string& path);
+
+}  // namespace ebb::data

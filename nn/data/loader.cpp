@@ -1,0 +1,250 @@
+#include "ebb/nn/data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "ebb/core/random.h"
+
+namespace ebb::data {
+namespace {
+
+// Independent generators for the order of an epoch and for the transform of its batches, off the streams that a user
+// of the same seed draws weights from.
+struct EpochKeys {
+  uint64_t order, transform;
+};
+
+EpochKeys epoch_keys(uint64_t seed, int64_t epoch) {
+  const PhiloxBits bits = philox(seed, (uint64_t{1} << 63) + static_cast<uint64_t>(epoch));
+  return {uint64_t{bits.word[0]} << 32 | bits.word[1], uint64_t{bits.word[2]} << 32 | bits.word[3]};
+}
+
+// Rows of u8 pictures as f32 in [0, 1], in one pass over memory.
+Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
+  Shape shape = source.shape();
+  shape[0] = static_cast<int64_t>(rows.size());
+  Tensor out = empty(shape);
+  if (out.numel() == 0) return out;
+  const size_t n = static_cast<size_t>(out.numel()) / rows.size();
+  const uint8_t* pixels = source.data<uint8_t>();
+  float* to = out.mutable_data<float>();
+  for (int64_t row : rows) {
+    const uint8_t* from = pixels + static_cast<size_t>(row) * n;
+    for (size_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]) / 255.0f;
+    to += n;
+  }
+  return out;
+}
+
+// Gives the calling thread's generator back as it was: without a loader thread it is the user's.
+class GeneratorGuard {
+ public:
+  explicit GeneratorGuard(const Generator& meanwhile) : before_(default_generator()) {
+    default_generator() = meanwhile;
+  }
+  ~GeneratorGuard() { default_generator() = before_; }
+  GeneratorGuard(const GeneratorGuard&) = delete;
+  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
+
+ private:
+  Generator before_;
+};
+
+// A bounded queue from one thread that makes to one that takes. Both sleep while they wait.
+class BatchQueue {
+ public:
+  explicit BatchQueue(size_t capacity) : capacity_(capacity) {}
+
+  // Waits until one more may be made. False when the taker is gone: stop making.
+  bool wait_for_room() {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] { return closed_ || batches_.size() < capacity_; });
+    return !closed_;
+  }
+
+  // REQUIRES wait_for_room() before each.
+  void put(Batch batch) {
+    std::lock_guard lock(mutex_);
+    batches_.push_back(std::move(batch));
+    filled_.notify_one();
+  }
+
+  // The maker ends with an error, which the taker gets after the batches before it.
+  void put_error(std::exception_ptr error) {
+    std::lock_guard lock(mutex_);
+    error_ = std::move(error);
+    filled_.notify_one();
+  }
+
+  Batch take() {
+    std::unique_lock lock(mutex_);
+    filled_.wait(lock, [&] { return error_ || !batches_.empty(); });
+    if (batches_.empty()) std::rethrow_exception(error_);
+    Batch batch = std::move(batches_.front());
+    batches_.pop_front();
+    room_.notify_one();
+    return batch;
+  }
+
+  // The taker leaves.
+  void close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    room_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable room_, filled_;
+  std::deque<Batch> batches_;
+  std::exception_ptr error_;
+  size_t capacity_;
+  bool closed_ = false;
+};
+
+}  // namespace
+
+// One pass through the batches. Owns handles to all that its thread needs, so the loader itself may be moved.
+class DataLoader::Epoch {
+ public:
+  Epoch(const DataLoader& loader, int64_t epoch, int64_t first)
+      : dataset_(loader.dataset_),
+        options_(loader.options_),
+        order_(loader.order(epoch)),
+        transform_key_(epoch_keys(options_.seed, epoch).transform),
+        size_(loader.size()),
+        next_(first),
+        queue_(static_cast<size_t>(options_.prefetch)) {
+    if (options_.prefetch == 0 || first == size_) return;
+    try {
+      thread_ = std::thread([this, first] { run(first); });
+    } catch (const std::system_error& error) {
+      fail("DataLoader", "cannot start its thread: ", error.what());
+    }
+  }
+  ~Epoch() {
+    queue_.close();
+    if (thread_.joinable()) thread_.join();
+  }
+  Epoch(const Epoch&) = delete;
+  Epoch& operator=(const Epoch&) = delete;
+
+  // Takes the next batch in hand, or none at the end.
+  void advance() {
+    hand_.reset();
+    if (next_ == size_) return;
+    try {
+      hand_ = thread_.joinable() ? queue_.take() : make(next_);
+    } catch (...) {
+      size_ = next_;  // the epoch ends here
+      throw;
+    }
+    ++next_;
+  }
+
+  std::optional<Batch>& hand() { return hand_; }
+  int64_t consumed() const { return next_; }
+
+ private:
+  void run(int64_t first) {
+    try {
+      const int64_t end = order_.numel();
+      for (int64_t index = first; index * options_.batch_size < end && queue_.wait_for_room(); ++index) {
+        queue_.put(make(index));
+      }
+    } catch (...) {
+      queue_.put_error(std::current_exception());
+    }
+  }
+
+  Batch make(int64_t index) const {
+    const int64_t first = index * options_.batch_size;
+    const int64_t count = std::min(options_.batch_size, order_.numel() - first);
+    const std::span rows(order_.data<int64_t>() + first, static_cast<size_t>(count));
+    const Tensor& inputs = dataset_.inputs();
+    const bool scaled = options_.unit_float && inputs.dtype() == DType::U8;
+    Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows), take_rows(dataset_.targets(), rows)};
+    if (!options_.transform) return batch;
+    const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
+    return options_.transform(std::move(batch));
+  }
+
+  const Dataset dataset_;
+  const LoaderOptions options_;
+  const Tensor order_;
+  const uint64_t transform_key_;
+  int64_t size_, next_;
+  std::optional<Batch> hand_;
+  BatchQueue queue_;
+  std::thread thread_;
+};
+
+DataLoader::DataLoader(Dataset dataset, LoaderOptions options)
+    : dataset_(std::move(dataset)), options_(std::move(options)) {
+  if (options_.batch_size < 1) fail("DataLoader", "expected a batch_size of at least 1, got ", options_.batch_size);
+  if (options_.prefetch < 0) fail("DataLoader", "expected a prefetch of at least 0, got ", options_.prefetch);
+  if (dataset_.size() == 0) fail("DataLoader", "the dataset is empty");
+  if (size() == 0) {
+    fail("DataLoader", "drop_last with batch_size ", options_.batch_size, " leaves no batch of ", dataset_.size(),
+         " samples");
+  }
+}
+
+DataLoader::DataLoader(DataLoader&&) noexcept = default;
+DataLoader& DataLoader::operator=(DataLoader&&) noexcept = default;
+DataLoader::~DataLoader() = default;
+
+int64_t DataLoader::size() const {
+  const int64_t whole = dataset_.size() / options_.batch_size;
+  return whole + (!options_.drop_last && dataset_.size() % options_.batch_size != 0);
+}
+
+DataLoader::Iterator DataLoader::begin() {
+  running_.reset();
+  epoch_ = next_epoch_++;
+  running_ = std::make_unique<Epoch>(*this, epoch_, std::exchange(skip_, 0));
+  running_->advance();
+  return Iterator(running_.get());
+}
+
+void DataLoader::set_epoch(int64_t epoch) {
+  if (epoch < 0) fail("set_epoch", "expected an epoch of at least 0, got ", epoch);
+  next_epoch_ = epoch;
+  skip_ = 0;
+  if (!running_) epoch_ = epoch;
+}
+
+void DataLoader::skip(int64_t batches) {
+  if (batches < 0 || batches > size()) {
+    fail("skip", "expected 0 to ", size(), " batches, the size of an epoch, got ", batches);
+  }
+  skip_ = batches;
+}
+
+int64_t DataLoader::consumed() const { return running_ ? running_->consumed() : 0; }
+
+Tensor DataLoader::order(int64_t epoch) const {
+  const int64_t all = dataset_.size();
+  const int64_t used = options_.drop_last ? size() * options_.batch_size : all;
+  Generator generator{epoch_keys(options_.seed, epoch).order};
+  const Tensor samples = options_.shuffle ? randperm(all, &generator) : arange(static_cast<double>(all));
+  return make_view(samples, {used}, {1});
+}
+
+Batch& DataLoader::Iterator::operator*() const { return *epoch_->hand(); }
+
+DataLoader::Iterator& DataLoader::Iterator::operator++() {
+  epoch_->advance();
+  return *this;
+}
+
+bool DataLoader::Iterator::done() const { return !epoch_->hand().has_value(); }
+
+}  // namespace ebb::data

@@ -1,0 +1,122 @@
+// Activations and other layers without parameters, as modules of torch's names. Formulas: autograd/ops/activation.h.
+#pragma once
+
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/nn/module.h"
+
+namespace ebb::nn {
+
+class ReLU : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::relu(x); }
+};
+
+class LeakyReLU : public Layer {
+ public:
+  explicit LeakyReLU(double negative_slope = 0.01) : negative_slope_(negative_slope) {}
+  Tensor forward(const Tensor& x) const override { return ebb::leaky_relu(x, negative_slope_); }
+
+ private:
+  double negative_slope_;
+};
+
+class ELU : public Layer {
+ public:
+  explicit ELU(double alpha = 1) : alpha_(alpha) {}
+  Tensor forward(const Tensor& x) const override { return ebb::elu(x, alpha_); }
+
+ private:
+  double alpha_;
+};
+
+class Sigmoid : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::sigmoid(x); }
+};
+
+class LogSigmoid : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::logsigmoid(x); }
+};
+
+class Tanh : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::tanh(x); }
+};
+
+class Softplus : public Layer {
+ public:
+  explicit Softplus(double beta = 1, double threshold = 20) : beta_(beta), threshold_(threshold) {}
+  Tensor forward(const Tensor& x) const override { return ebb::softplus(x, beta_, threshold_); }
+
+ private:
+  double beta_, threshold_;
+};
+
+class GELU : public Layer {
+ public:
+  explicit GELU(GeluApproximate approximate = GeluApproximate::None) : approximate_(approximate) {}
+  Tensor forward(const Tensor& x) const override { return ebb::gelu(x, approximate_); }
+
+ private:
+  GeluApproximate approximate_;
+};
+
+class SiLU : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::silu(x); }
+};
+
+class Hardtanh : public Layer {
+ public:
+  explicit Hardtanh(double min_val = -1, double max_val = 1) : min_val_(min_val), max_val_(max_val) {}
+  Tensor forward(const Tensor& x) const override { return ebb::hardtanh(x, min_val_, max_val_); }
+
+ private:
+  double min_val_, max_val_;
+};
+
+class Softmax : public Layer {
+ public:
+  explicit Softmax(int64_t dim) : dim_(dim) {}
+  Tensor forward(const Tensor& x) const override { return ebb::softmax(x, dim_); }
+
+ private:
+  int64_t dim_;
+};
+
+class LogSoftmax : public Layer {
+ public:
+  explicit LogSoftmax(int64_t dim) : dim_(dim) {}
+  Tensor forward(const Tensor& x) const override { return ebb::log_softmax(x, dim_); }
+
+ private:
+  int64_t dim_;
+};
+
+class Softmin : public Layer {
+ public:
+  explicit Softmin(int64_t dim) : dim_(dim) {}
+  Tensor forward(const Tensor& x) const override { return ebb::softmin(x, dim_); }
+
+ private:
+  int64_t dim_;
+};
+
+/// Merges dims first to last: (N, C, H, W) -> (N, C H W).
+class Flatten : public Layer {
+ public:
+  explicit Flatten(int64_t first = 1, int64_t last = -1) : first_(first), last_(last) {}
+  Tensor forward(const Tensor& x) const override { return ebb::flatten(x, first_, last_); }
+
+ private:
+  int64_t first_, last_;
+};
+
+class Identity : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return x; }
+};
+
+}  // namespace ebb::nn

@@ -1,0 +1,151 @@
+#include "ebb/nn/losses/distance.h"
+
+#include <cmath>
+
+#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/nn/losses/formulas.h"
+
+namespace ebb::nn {
+namespace {
+
+// Throws unless every element of a target is 1 or -1.
+void check_signs(std::string_view op, const Tensor& target) {
+  check_defined(op, target);
+  const NoGrad guard;
+  const Tensor t = target.detach();
+  const Tensor wrong = logical_not(logical_or(t == 1.0, t == -1.0));
+  if (wrong.numel() > 0 && sum(wrong).item() > 0) fail(op, "every target must be 1 or -1 (target ", t.shape(), ")");
+}
+
+}  // namespace
+
+Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions options) {
+  constexpr std::string_view op = "kl_div";
+  check_same_shape(op, input, target);
+  const bool batch_mean = options.reduction == Reduction::BatchMean;
+  const Reduction reduction = batch_mean ? Reduction::Sum : options.reduction;
+  Tensor loss = options.log_target
+                    ? pointwise_loss(formulas::KlDivLogTarget{}, {}, reduction, MeanOver::Elements, input, target)
+                    : pointwise_loss(formulas::KlDiv{}, {}, reduction, MeanOver::Elements, input, target);
+  return batch_mean && input->dim() > 0 ? div(loss, static_cast<double>(input->size(0))) : loss;
+}
+
+Tensor soft_margin_loss(const TensorArg& input, const Tensor& target, SoftMarginLossOptions options) {
+  check_same_shape("soft_margin_loss", input, target);
+  return pointwise_loss(formulas::SoftMarginLoss{}, {}, options.reduction, MeanOver::Elements, input, target);
+}
+
+Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target, HingeEmbeddingLossOptions options) {
+  constexpr std::string_view op = "hinge_embedding_loss";
+  check_same_shape(op, input, target);
+  check_signs(op, target);
+  return pointwise_loss(formulas::HingeEmbeddingLoss{options.margin}, {}, options.reduction, MeanOver::Elements, input,
+                        target.detach());
+}
+
+Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
+                           MarginRankingLossOptions options) {
+  constexpr std::string_view op = "margin_ranking_loss";
+  check_defined(op, input1);
+  check_defined(op, input2);
+  check_defined(op, target);
+  if (input1->dim() != input2.dim() || input1->dim() != target.dim()) {
+    fail(op, "input1 ", input1->shape(), ", input2 ", input2.shape(), " and target ", target.shape(),
+         " must have the same number of dims");
+  }
+  return pointwise_loss(formulas::MarginRankingLoss{options.margin}, {}, options.reduction, MeanOver::Elements, input1,
+                        input2, target);
+}
+
+Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
+                             CosineEmbeddingLossOptions options) {
+  constexpr std::string_view op = "cosine_embedding_loss";
+  constexpr double kEps = static_cast<double>(1e-12f);
+  const CompositeScope scope;
+  check_floating(op, input1);
+  check_defined(op, target);
+  check_same_shape(op, input1, input2);
+  check_reduction(op, options.reduction);
+  const int dims = input1->dim();
+  if (dims != 1 && dims != 2) fail(op, "inputs ", input1->shape(), " must be (N, D) or (D)");
+  if (!(target.shape() == (dims == 2 ? Shape{input1->size(0)} : Shape{}))) {
+    fail(op, "target ", target.shape(), " does not match inputs ", input1->shape(), ": expected ",
+         dims == 2 ? Shape{input1->size(0)} : Shape{});
+  }
+  check_signs(op, target);
+  const Tensor product = sum(mul(input1, input2), {-1});
+  const Tensor norm1 = add(sum(square(input1), {-1}), kEps), norm2 = add(sum(square(input2), {-1}), kEps);
+  const Tensor cosine = div(product, sqrt(mul(norm1, norm2)));
+  const Tensor losses = where(target.detach() == 1.0, 1.0 - cosine, clamp_min(add(cosine, -options.margin), 0));
+  return reduce_losses(op, losses, options.reduction);
+}
+
+namespace {
+
+// ||d||_p over the last dim, with torch's gradient at a norm of 0: 0 (the sign for p = 1, shares of the maxima for inf).
+Tensor last_norm(const Tensor& d, double p, bool keepdim) {
+  const Tensor size = abs(d);
+  if (p == 1) return sum(size, {-1}, keepdim);
+  if (std::isinf(p)) return max(size, {-1}, keepdim);
+  // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied by 0 there.
+  const Tensor power = sum(p == 2 ? square(d) : pow(size, p), {-1}, keepdim);
+  const Tensor is_zero = power.detach() == 0.0;
+  const Tensor root = pow(where(is_zero, ones_like(power.detach()), power), 1 / p);
+  return where(is_zero, zeros_like(power.detach()), root);
+}
+
+void check_same_dims(std::string_view op, const Tensor& a, const Tensor& p, const Tensor& n) {
+  check_floating(op, a);
+  check_floating(op, p);
+  check_floating(op, n);
+  if (a.dim() != p.dim() || a.dim() != n.dim()) {
+    fail(op, "anchor ", a.shape(), ", positive ", p.shape(), " and negative ", n.shape(), " must have the same number of dims");
+  }
+}
+
+Tensor triplet(std::string_view op, const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin,
+               bool swap, Reduction reduction, const DistanceFunction& distance) {
+  check_reduction(op, reduction);
+  if (!(margin > 0)) fail(op, "expected a margin above 0, got ", margin);
+  const Tensor near = distance(anchor, positive);
+  Tensor far = distance(anchor, negative);
+  if (swap) far = minimum(far, distance(positive, negative));
+  return reduce_losses(op, clamp_min(add(sub(near, far), margin), 0), reduction);
+}
+
+}  // namespace
+
+Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double eps, bool keepdim) {
+  const CompositeScope scope;
+  check_floating("pairwise_distance", a);
+  if (!(p >= 1)) fail("pairwise_distance", "expected p of at least 1, got ", p);
+  Tensor d = add(sub(a, b), eps);
+  if (d.dim() == 0) d = reshape(d, {1});
+  return last_norm(d, p, keepdim);
+}
+
+Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
+                           TripletMarginLossOptions o) {
+  constexpr std::string_view op = "triplet_margin_loss";
+  const CompositeScope scope;
+  check_same_dims(op, anchor, positive, negative);
+  if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
+  return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
+                 [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
+}
+
+Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
+                                         TripletMarginWithDistanceLossOptions o) {
+  constexpr std::string_view op = "triplet_margin_with_distance_loss";
+  const CompositeScope scope;
+  check_same_dims(op, anchor, positive, negative);
+  const DistanceFunction standard = [](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b); };
+  return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
+                 o.distance_function ? o.distance_function : standard);
+}
+
+}  // namespace ebb::nn

@@ -1,0 +1,182 @@
+// Formulas of the pointwise losses. Documented with the losses; one place for the CPU's and the GPU's kernels.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+
+#include "ebb/core/formula.h"
+
+namespace ebb::formulas {
+
+struct L1Loss {
+  static constexpr std::string_view name = "l1_loss";
+  template <class T> EBB_HD T operator()(T x, T t) const { return abs(x - t); }
+};
+
+struct MseLoss {
+  static constexpr std::string_view name = "mse_loss";
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T d = x - t;
+    return d * d;
+  }
+};
+
+/// -1, 0 or 1, and NaN for NaN: the slope of the linear branches of smooth_l1 and huber.
+template <class T>
+EBB_HD T slope_of_abs(const T& d) { return where(d > 0, T(1), where(d < 0, T(-1), d * T(0))); }
+
+struct SmoothL1Loss {
+  static constexpr std::string_view name = "smooth_l1_loss";
+  double beta;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T d = x - t, a = abs(d);
+    return where(a < T(beta), T(0.5) * d * d / T(beta), a - T(0.5 * beta));
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    const T d = x - t;
+    const T slope = where(abs(d) < T(beta), d / T(beta), slope_of_abs(d));
+    return Partials<T, 2>{{slope, -slope}};
+  }
+};
+
+struct HuberLoss {
+  static constexpr std::string_view name = "huber_loss";
+  double delta;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T d = x - t, a = abs(d);
+    return where(a < T(delta), T(0.5) * d * d, T(delta) * (a - T(0.5 * delta)));
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    const T d = x - t;
+    const T slope = where(abs(d) < T(delta), d, T(delta) * slope_of_abs(d));
+    return Partials<T, 2>{{slope, -slope}};
+  }
+};
+
+/// On probabilities. torch clamps each log at -100 and gives gradients of its own, of orders 1 and 2.
+struct BceLoss {
+  static constexpr std::string_view name = "binary_cross_entropy";
+  static constexpr double kEps = static_cast<double>(1e-12f);
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return -(t * clamp_min(log(x), T(-100)) + (1 - t) * clamp_min(log1p(-x), T(-100)));
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return Partials<T, 2>{{(x - t) / clamp_min(x * (1 - x), T(kEps)), log1p(-x) - log(x)}};
+  }
+  template <class T> EBB_HD auto second(T x, T t, T cx, T ct) const {
+    const T a = x + T(kEps), b = 1 - x + T(kEps);
+    const T xx = (x * x - 2 * x * t + t) / (a * a * b * b);
+    const T xt = -1 / clamp_min(x * (1 - x), T(kEps));
+    return Partials<T, 2>{{xx * cx + xt * ct, xt * cx}};
+  }
+};
+
+/// -t log s(x) - (1 - t) log(1 - s(x)) on logits: both terms exact for every x. At x = -inf it is NaN for every t, as
+/// in torch (0 times an infinite logit).
+struct BceWithLogits {
+  static constexpr std::string_view name = "binary_cross_entropy_with_logits";
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return (1 - t) * softplus(x) + t * softplus(-x) + clamp_max(x, T(0)) * T(0);
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return Partials<T, 2>{{(1 - t) * sigmoid(x) - t * sigmoid(-x), -x}};
+  }
+};
+
+/// The same with a weight p on the positive term.
+struct BceWithLogitsPos {
+  static constexpr std::string_view name = "binary_cross_entropy_with_logits_pos";
+  template <class T> EBB_HD T operator()(T x, T t, T p) const {
+    return (1 - t) * softplus(x) + p * t * softplus(-x) + clamp_max(x, T(0)) * T(0);
+  }
+  template <class T> EBB_HD auto gradient(T x, T t, T p) const {
+    const T minus = softplus(-x);
+    return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), p * minus - softplus(x), t * minus}};
+  }
+};
+
+struct KlDiv {
+  static constexpr std::string_view name = "kl_div";
+  template <class T> EBB_HD T operator()(T x, T t) const { return where(t == 0, T(0), t * log(t)) - t * x; }
+  template <class T> EBB_HD auto gradient(T x, T t) const { return Partials<T, 2>{{-t, log(t) + 1 - x}}; }
+};
+
+struct KlDivLogTarget {
+  static constexpr std::string_view name = "kl_div_log_target";
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x));
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    const T p = exp(t);
+    return Partials<T, 2>{{-p, where(t == T(-HUGE_VAL), T(0), p * (t - x + 1))}};
+  }
+};
+
+struct SoftMarginLoss {
+  static constexpr std::string_view name = "soft_margin_loss";
+  template <class T> EBB_HD T operator()(T x, T t) const { return softplus(-(t * x)); }
+};
+
+struct HingeEmbeddingLoss {
+  static constexpr std::string_view name = "hinge_embedding_loss";
+  static constexpr uint32_t masks = 2;
+  double margin;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return where(t > 0, x, clamp_min(T(margin) - x, T(0)));
+  }
+};
+
+struct MarginRankingLoss {
+  static constexpr std::string_view name = "margin_ranking_loss";
+  double margin;
+  template <class T> EBB_HD T operator()(T a, T b, T t) const { return clamp_min(T(margin) - t * (a - b), T(0)); }
+};
+
+/// Stirling's t log t - t + log(2 pi t) / 2 for t > 1, else 0.
+template <class T>
+EBB_HD T stirling(const T& t) {
+  return where(t > 1, t * log(t) - t + T(0.5) * log(T(6.283185307179586) * t), T(0));
+}
+
+struct PoissonNll {
+  static constexpr std::string_view name = "poisson_nll_loss";
+  double eps;
+  bool full;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T loss = x - t * log(x + T(eps));
+    return full ? loss + stirling(t) : loss;
+  }
+};
+
+struct PoissonNllLogInput {
+  static constexpr std::string_view name = "poisson_nll_loss_log_input";
+  bool full;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T loss = exp(x) - t * x;
+    return full ? loss + stirling(t) : loss;
+  }
+};
+
+struct GaussianNll {
+  static constexpr std::string_view name = "gaussian_nll_loss";
+  double eps;
+  bool full;
+  template <class T> EBB_HD T operator()(T x, T t, T var) const {
+    const T u = clamp_min_through(var, T(eps)), d = x - t;
+    return T(0.5) * (log(u) + d * d / u) + T(full ? 0.9189385332046727 : 0.0);  // log(2 pi) / 2
+  }
+};
+
+/// alpha_t (1 - p_t)^gamma times binary cross-entropy on logits.
+struct SigmoidFocalLoss {
+  static constexpr std::string_view name = "sigmoid_focal_loss";
+  double alpha, gamma;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T ce = (1 - t) * softplus(x) + t * softplus(-x);
+    const T miss = (1 - t) * sigmoid(x) + t * sigmoid(-x);  // 1 - p_t
+    const T loss = gamma == 2 ? miss * miss * ce : gamma == 0 ? ce : pow(miss, T(gamma)) * ce;
+    return alpha < 0 ? loss : (T(alpha) * t + T(1 - alpha) * (1 - t)) * loss;
+  }
+};
+
+}  // namespace ebb::formulas

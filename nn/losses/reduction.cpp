@@ -1,0 +1,71 @@
+#include "ebb/nn/losses/reduction.h"
+
+#include <limits>
+
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
+
+namespace ebb::nn {
+
+Reduction reduction_from_legacy(std::optional<bool> size_average, std::optional<bool> reduce) {
+  if (!reduce.value_or(true)) return Reduction::None;
+  return size_average.value_or(true) ? Reduction::Mean : Reduction::Sum;
+}
+
+void check_reduction(std::string_view op, Reduction reduction) {
+  if (reduction == Reduction::BatchMean) fail(op, "reduction BatchMean is kl_div's alone: use Mean or Sum");
+}
+
+Tensor reduce_losses(std::string_view op, const Tensor& losses, Reduction reduction) {
+  check_reduction(op, reduction);
+  if (reduction == Reduction::None) return losses;
+  return reduction == Reduction::Sum ? sum(losses) : mean(losses);
+}
+
+void check_same_shape(std::string_view op, const Tensor& input, const Tensor& target) {
+  check_defined(op, input);
+  check_defined(op, target);
+  if (!(input.shape() == target.shape())) {
+    fail(op, "target ", target.shape(), " does not match input ", input.shape(),
+         ": shapes must be equal (expand() the target if broadcasting is meant)");
+  }
+  if (input.dtype() != target.dtype()) {
+    fail(op, "input is ", input.dtype(), " and target is ", target.dtype(), ": convert one with to()");
+  }
+}
+
+void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name) {
+  if (!weight.defined()) return;
+  if (weight.dtype() != input.dtype()) {
+    fail(op, name, " is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");
+  }
+  bool fits = weight.dim() <= input.dim();
+  for (int i = 1; fits && i <= weight.dim(); ++i) {
+    fits = weight.size(-i) == 1 || weight.size(-i) == input.size(-i);
+  }
+  if (!fits) fail(op, name, " ", weight.shape(), " does not broadcast to input ", input.shape());
+}
+
+Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
+                                 const Tensor& weight, Reduction reduction, MeanOver mean_over) {
+  check_reduction(op.name, reduction);
+  if (reduction == Reduction::None) {
+    const Tensor losses = ebb::detail::call_pointwise(op, formula, inputs);
+    return weight.defined() ? mul(losses, weight) : losses;
+  }
+  Shape shape = inputs[0]->shape();
+  for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
+  const auto count = static_cast<double>(shape.numel());
+  if (reduction == Reduction::Mean && mean_over == MeanOver::Weights && weight.defined()) {
+    const Tensor total = ebb::detail::pointwise_sum(op, formula, inputs, weight, 1);
+    return div(total, mul(sum(weight), count / static_cast<double>(weight.numel())));
+  }
+  if (count == 0) {  // a sum of nothing is 0, a mean of nothing NaN
+    const Tensor total = ebb::detail::pointwise_sum(op, formula, inputs, weight, 1);
+    return reduction == Reduction::Sum ? total : add(total, std::numeric_limits<double>::quiet_NaN());
+  }
+  return ebb::detail::pointwise_sum(op, formula, inputs, weight, reduction == Reduction::Sum ? 1 : 1 / count);
+}
+
+}  // namespace ebb::nn

@@ -1,0 +1,200 @@
+#include "ebb/nn/serialize/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+
+#include "ebb/core/grad_mode.h"
+#include "ebb/nn/serialize/file.h"
+
+namespace ebb {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint", kLoadState = "load_state";
+constexpr std::string_view kModel = "model.safetensors", kTraining = "training.safetensors";
+// The key in training.safetensors that tells the version of this layout.
+constexpr const char* kVersionKey = "ebb.checkpoint";
+constexpr const char* kVersion = "1";
+
+std::string file_in(const std::string& folder, std::string_view name) { return (fs::path(folder) / name).string(); }
+
+bool has_file(const std::string& folder, std::string_view name) {
+  std::error_code ignored;
+  return fs::exists(file_in(folder, name), ignored);
+}
+
+// The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
+bool is_whole(const std::string& folder) { return has_file(folder, kModel) && has_file(folder, kTraining); }
+
+// Where a checkpoint and its kin lie.
+struct Places {
+  std::string target, fresh, old;
+
+  Places(std::string_view op, const std::string& folder) {
+    fs::path path = fs::path(folder).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // a slash at the end
+    std::error_code ignored;
+    if (fs::is_symlink(path, ignored)) path = fs::weakly_canonical(path, ignored);
+    const std::string name = path.filename().string();
+    if (name.empty() || name == "." || name == "..") fail(op, "expected a folder to save to, got \"", folder, "\"");
+    target = path.string();
+    fresh = target + ".new";
+    old = target + ".old";
+  }
+
+  // The one to read; "" when there is none.
+  std::string find() const {
+    if (has_file(target, kModel) || has_file(target, kTraining)) return target;
+    if (is_whole(fresh)) return fresh;
+    return is_whole(old) ? old : "";
+  }
+};
+
+constexpr std::array<std::string_view, 4> kOwnFiles = {kModel, kTraining, "model.safetensors.partial",
+                                                       "training.safetensors.partial"};
+
+// A folder that is replaced is deleted: only what a checkpoint put there may be.
+void refuse_foreign_files(const std::string& folder) {
+  if (!fs::exists(folder)) return;
+  if (!fs::is_directory(folder)) fail(kSave, folder, " is not a folder");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (std::find(kOwnFiles.begin(), kOwnFiles.end(), name) == kOwnFiles.end()) {
+      fail(kSave, folder, " holds ", name, ", which is no part of a checkpoint: name a folder of its own");
+    }
+  }
+}
+
+void remove_checkpoint(const std::string& folder, std::error_code& error) {
+  for (std::string_view name : kOwnFiles) fs::remove(file_in(folder, name), error);
+  fs::remove(folder, error);
+}
+
+// Completes what a killed save left behind, so that the place of the next one is free.
+void tidy(const Places& places) {
+  const std::string found = places.find();
+  if (!found.empty() && found != places.target) {
+    detail::replace_folder(kSave, found, places.target, places.old);
+  }
+  for (const std::string& rest : {places.fresh, places.old}) {
+    std::error_code error;
+    if (!fs::exists(rest)) continue;
+    remove_checkpoint(rest, error);
+    if (error) fail(kSave, "cannot remove ", rest, ": ", error.message());
+  }
+}
+
+void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
+  Metadata metadata = checkpoint.metadata;
+  if (!metadata.emplace(kVersionKey, kVersion).second) fail(kSave, "the metadata ", kVersionKey, " is reserved");
+  fs::create_directories(folder);
+  try {
+    save_safetensors(file_in(folder, kModel), checkpoint.model, {{"format", "pt"}});
+    save_safetensors(file_in(folder, kTraining), checkpoint.training, metadata);
+  } catch (...) {
+    std::error_code ignored;
+    remove_checkpoint(folder, ignored);
+    throw;
+  }
+}
+
+Checkpoint read(const std::string& folder) {
+  SafeTensors model = load_safetensors(file_in(folder, kModel));
+  SafeTensors training = load_safetensors(file_in(folder, kTraining));
+  const auto version = training.metadata.find(kVersionKey);
+  if (version == training.metadata.end()) fail(kLoad, file_in(folder, kTraining), " is no part of a checkpoint");
+  if (version->second != kVersion) {
+    fail(kLoad, folder, " has the layout ", version->second, ", this program reads ", kVersion);
+  }
+  training.metadata.erase(version);
+  return {std::move(model.tensors), std::move(training.tensors), std::move(training.metadata)};
+}
+
+// Up to five items, and how many more there are.
+std::string listed(std::string_view title, const std::vector<std::string>& items) {
+  constexpr size_t kMost = 5;
+  if (items.empty()) return "";
+  std::string text = "; " + std::string(title);
+  for (size_t i = 0; i < std::min(items.size(), kMost); ++i) text += (i ? ", " : " ") + items[i];
+  if (items.size() > kMost) text += " and " + std::to_string(items.size() - kMost) + " more";
+  return text;
+}
+
+std::string form(const Tensor& tensor) { return to_text(tensor.dtype()) + " " + to_text(tensor.shape()); }
+
+using ByName = std::map<std::string_view, const Tensor*>;
+
+ByName by_name(const NamedTensors& tensors) {
+  ByName result;
+  for (const auto& [name, tensor] : tensors) {
+    check_defined(kLoadState, tensor);
+    if (!result.emplace(name, &tensor).second) fail(kLoadState, "the name ", name, " comes twice");
+  }
+  return result;
+}
+
+void check_fits(const ByName& target, const ByName& source, std::string_view what) {
+  std::vector<std::string> missing, unexpected, different;
+  for (const auto& [name, tensor] : target) {
+    const auto found = source.find(name);
+    if (found == source.end()) {
+      missing.emplace_back(name);
+    } else if (form(*tensor) != form(*found->second)) {
+      different.push_back(std::string(name) + " is " + form(*found->second) + ", expected " + form(*tensor));
+    }
+  }
+  for (const auto& [name, tensor] : source) {
+    if (!target.contains(name)) unexpected.emplace_back(name);
+  }
+  const std::string text =
+      listed("missing:", missing) + listed("unexpected:", unexpected) + listed("different:", different);
+  if (!text.empty()) fail(kLoadState, what, " does not fit", text);
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) try {
+  const Places places(kSave, folder);
+  refuse_foreign_files(places.target);
+  tidy(places);
+  write_fresh(places.fresh, checkpoint);
+  detail::replace_folder(kSave, places.fresh, places.target, places.old);
+  std::error_code ignored;  // what cannot be removed now will be an error of the next save
+  remove_checkpoint(places.fresh, ignored);
+  remove_checkpoint(places.old, ignored);
+} catch (const fs::filesystem_error& error) {
+  fail(kSave, error.path1().string(), ": ", error.code().message());
+}
+
+Checkpoint load_checkpoint(const std::string& folder) {
+  const Places places(kLoad, folder);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const std::string found = places.find();
+    if (found.empty()) fail(kLoad, "no checkpoint at ", places.target);
+    const detail::FolderWatch watch(found);  // another process may save meanwhile: both files from one folder, or again
+    try {
+      Checkpoint checkpoint = read(found);
+      if (watch.unchanged()) return checkpoint;
+    } catch (const Error&) {
+      if (watch.unchanged()) throw;
+    }
+  }
+  fail(kLoad, places.target, " was replaced again and again while it was read");
+}
+
+bool checkpoint_exists(const std::string& folder) { return !Places(kLoad, folder).find().empty(); }
+
+void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
+  const ByName from = by_name(source);
+  check_fits(by_name(target), from, what);
+  const NoGrad guard;
+  for (const auto& [name, tensor] : target) {
+    Tensor to = tensor;
+    to.copy_(*from.at(name));
+  }
+}
+
+}  // namespace ebb

@@ -1,0 +1,184 @@
+#include "ebb/nn/train/trainer.h"
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/core/grad_mode.h"
+#include "ebb/core/random.h"
+#include "ebb/nn/serialize/checkpoint.h"
+#include "ebb/nn/train/progress.h"
+
+namespace ebb::nn {
+namespace {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+extern "C" void request_stop(int) { stop_requested = 1; }
+
+// While it lives, Ctrl-C asks for a stop; a second one ends the process as usual.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    stop_requested = 0;
+    struct sigaction action = {};
+    action.sa_handler = request_stop;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, &interrupt_);
+    sigaction(SIGTERM, &action, &terminate_);
+  }
+  ~StopOnSignal() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+
+ private:
+  struct sigaction interrupt_ = {}, terminate_ = {};
+};
+
+constexpr const char* kOptimizerPrefix = "optimizer.";
+
+Tensor integers(std::initializer_list<int64_t> values) {
+  return from_data(std::vector<int64_t>(values), {static_cast<int64_t>(values.size())});
+}
+
+}  // namespace
+
+Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss, TrainerOptions options)
+    : model_(model), optimizer_(optimizer), loader_(loader), loss_(std::move(loss)), options_(std::move(options)),
+      base_lr_(optimizer.lr()) {
+  if (options_.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options_.epochs);
+  if (options_.resume && options_.checkpoint.empty()) fail("Trainer", "resuming needs a checkpoint folder");
+}
+
+bool Trainer::run() {
+  if (options_.resume) restore();
+  const StopOnSignal guard;
+  std::unique_ptr<Progress> progress;
+  if (!options_.quiet) {
+    progress = std::make_unique<Progress>(samples_before(options_.epochs, 0), samples_before(first_epoch_, first_batch_));
+  }
+  model_.train();
+  for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    if (!run_epoch(epoch, progress.get())) return false;
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ++epochs_run_;
+  }
+  return true;
+}
+
+bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
+  const std::string label = "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options_.epochs);
+  loader_.set_epoch(epoch);
+  if (epoch == first_epoch_ && first_batch_ > 0) loader_.skip(first_batch_);
+  else loss_sum_ = 0, correct_ = 0, seen_ = 0;
+  const auto mean = [this](double sum) { return sum / static_cast<double>(std::max<int64_t>(seen_, 1)); };
+  for (const data::Batch& batch : loader_) {
+    if (options_.lr_schedule) {
+      const auto steps = static_cast<double>(loader_.size() * options_.epochs);
+      optimizer_.set_lr(base_lr_ * options_.lr_schedule(static_cast<double>(optimizer_.steps()) / steps));
+    }
+    train_batch(batch);
+    const int64_t done = samples_before(epoch, loader_.consumed());
+    if (progress) progress->update(label, done, mean(loss_sum_), mean(static_cast<double>(correct_)));
+    if (stop_requested && loader_.consumed() < loader_.size()) {
+      save(epoch, loader_.consumed());
+      return false;
+    }
+  }
+  if (progress) {
+    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean(loss_sum_), mean(static_cast<double>(correct_)));
+  }
+  save(epoch + 1, 0);
+  return !stop_requested || epoch + 1 == options_.epochs;
+}
+
+void Trainer::train_batch(const data::Batch& batch) {
+  const Tensor scores = model_(batch.input);
+  const Tensor loss = loss_(scores, batch.target);
+  optimizer_.zero_grad();
+  loss.backward();
+  optimizer_.step();
+  const int64_t n = batch.input.size(0);
+  loss_sum_ += loss.item() * static_cast<double>(n);
+  correct_ += count_correct(scores.detach(), batch.target);
+  seen_ += n;
+}
+
+int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
+  const int64_t batch = loader_.options().batch_size, samples = loader_.dataset().size();
+  const int64_t per_epoch = loader_.options().drop_last ? loader_.size() * batch : samples;
+  return epoch * per_epoch + std::min(consumed * batch, per_epoch);
+}
+
+void Trainer::save(int64_t epoch, int64_t consumed) const {
+  if (options_.checkpoint.empty()) return;
+  Checkpoint checkpoint;
+  checkpoint.model = model_.state_dict();
+  for (const auto& [name, tensor] : optimizer_.state_dict()) {
+    checkpoint.training.emplace_back(kOptimizerPrefix + name, tensor);
+  }
+  const Generator& g = default_generator();
+  checkpoint.training.emplace_back("position", integers({epoch, consumed}));
+  checkpoint.training.emplace_back("generator", integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
+  checkpoint.training.emplace_back("loader", integers({loader_.dataset().size(), loader_.options().batch_size,
+                                                       static_cast<int64_t>(loader_.options().seed)}));
+  checkpoint.training.emplace_back("counts", integers({correct_, seen_}));
+  checkpoint.training.emplace_back("loss_sum", scalar(loss_sum_, {.dtype = DType::F64}));
+  save_checkpoint(options_.checkpoint, checkpoint);
+}
+
+void Trainer::restore() {
+  Checkpoint checkpoint = load_checkpoint(options_.checkpoint);
+  const std::string& from = options_.checkpoint;
+  NamedTensors optimizer_state;
+  const auto take = [&](std::string_view name, int64_t count) {
+    for (const auto& [key, tensor] : checkpoint.training) {
+      if (key == name && tensor.numel() == count) return tensor.to_vector<int64_t>();
+    }
+    fail("resume", from, ": the checkpoint has no usable entry '", name, "'");
+  };
+  for (const auto& [key, tensor] : checkpoint.training) {
+    if (key.starts_with(kOptimizerPrefix)) optimizer_state.emplace_back(key.substr(std::string_view(kOptimizerPrefix).size()), tensor);
+  }
+  const auto position = take("position", 2), generator = take("generator", 2), counts = take("counts", 2);
+  const std::vector<int64_t> loader{loader_.dataset().size(), loader_.options().batch_size,
+                                    static_cast<int64_t>(loader_.options().seed)};
+  const auto saved = take("loader", 3);
+  if (saved != loader) {
+    fail("resume", from, ": was trained on ", saved[0], " samples in batches of ", saved[1], " with seed ", saved[2],
+         ", now ", loader[0], ", ", loader[1], " and ", loader[2], ": the order of samples would differ");
+  }
+  double loss_sum = 0;
+  for (const auto& [key, tensor] : checkpoint.training) {
+    if (key == "loss_sum" && tensor.numel() == 1) loss_sum = tensor.item();
+  }
+  if (position[0] < 0 || position[1] < 0 || position[1] > loader_.size()) {
+    fail("resume", from, ": position ", position[1], " of epoch ", position[0], " is out of range");
+  }
+  load_state(model_.state_dict(), checkpoint.model, from);
+  optimizer_.load_state_dict(optimizer_state);
+  default_generator() = {static_cast<uint64_t>(generator[0]), static_cast<uint64_t>(generator[1])};
+  first_epoch_ = position[0];
+  first_batch_ = position[1];
+  correct_ = counts[0];
+  seen_ = counts[1];
+  loss_sum_ = loss_sum;
+}
+
+ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+  const NoGrad guard;
+  const bool was_training = model.is_training();
+  model.eval();
+  ConfusionMatrix matrix(classes);
+  data::DataLoader loader(dataset, {.batch_size = batch_size});
+  for (const data::Batch& batch : loader) matrix.add(argmax(model(batch.input), 1), batch.target);
+  model.train(was_training);
+  return matrix;
+}
+
+}  // namespace ebb::nn

@@ -1,0 +1,148 @@
+// The functions of core/math.h as test subjects: each with its reference, the range where its values vary, and the
+// points near which its method changes. Shared by the everyday and the exhaustive test.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "ebb/core/host_device.h"
+#include "ebb/core/math.h"
+
+namespace ebb::test {
+
+struct Exp {
+  static constexpr const char* name = "exp";
+  static constexpr double low = -104, high = 89;
+  static constexpr double critical[] = {0, 0.34657, -0.34657, 0.6931, 709.7827, -708.396, -745.13};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::exp(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::exp(x);
+  }
+};
+
+struct Log {
+  static constexpr const char* name = "log";
+  static constexpr double low = 0, high = 4;
+  static constexpr double critical[] = {1, 2. / 3, 4. / 3, 0.5, 2, 8. / 3};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::log(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::log(x);
+  }
+};
+
+struct Log1p {
+  static constexpr const char* name = "log1p";
+  static constexpr double low = -1, high = 3;
+  static constexpr double critical[] = {0, -1, -1. / 3, 1. / 3, 1, 5. / 3};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::log1p(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::log1p(x);
+  }
+};
+
+struct Expm1 {
+  static constexpr const char* name = "expm1";
+  static constexpr double low = -38, high = 89;
+  static constexpr double critical[] = {0, 0.34657, -0.34657, 1.0397, -1.0397, 17.2, 36.8, 709.7827};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::expm1(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::expm1(x);
+  }
+};
+
+struct Tanh {
+  static constexpr const char* name = "tanh";
+  static constexpr double low = -20, high = 20;
+  static constexpr double critical[] = {0, 0.625, 0.8664, 1.2130, 9.1, 19.1};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::tanh(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::tanh(x);
+  }
+};
+
+struct Erf {
+  static constexpr const char* name = "erf";
+  static constexpr double low = -6, high = 6;
+  static constexpr double critical[] = {0, 0.9, 1111. / 1024, 1.2, 3.95, 5.95};
+  template <class T>
+  EBB_HD T operator()(T x) const {
+    return math::erf(x);
+  }
+  template <class R>
+  static R reference(R x) {
+    return std::erf(x);
+  }
+};
+
+/// out[i] = op(in[i]) as a kernel does it: vectors, then a tail.
+template <class Op, class T>
+EBB_MULTIVERSION void apply(const T* in, T* out, size_t n) {
+#pragma GCC ivdep
+  for (size_t i = 0; i < n; ++i) out[i] = Op{}(in[i]);
+}
+
+template <class T>
+using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
+/// The distance of neighbours in T at `value`, as the wider type R; that of the largest finite number where value is
+/// infinite, that of the subnormals where it is zero.
+template <class R, class T>
+R spacing(T value) {
+  using Limits = std::numeric_limits<T>;
+  const T size = std::clamp(std::abs(value), Limits::min(), Limits::max());
+  const auto power_of_two = std::bit_cast<BitsOf<T>>(size) & std::bit_cast<BitsOf<T>>(Limits::infinity());
+  return R(std::bit_cast<T>(BitsOf<T>(power_of_two))) * R(Limits::epsilon());
+}
+
+/// |got - exact| in units in the last place of the correctly rounded result; infinite where a NaN, an infinity or the
+/// sign of a zero is wrong. Infinity counts as the number after the largest finite one when `exact` only overflows T.
+template <class T, class R>
+double ulps(T got, R exact) {
+  constexpr double wrong = std::numeric_limits<double>::infinity();
+  if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : wrong;
+  if (std::isinf(exact)) return R(got) == exact ? 0 : wrong;
+  const T rounded = T(exact);
+  if (std::isinf(rounded) && got == rounded) return 0;
+  if ((rounded == 0 || got == 0) && std::signbit(rounded) != std::signbit(got)) return wrong;
+  const R past_largest = R(std::numeric_limits<T>::max()) + spacing<R>(std::numeric_limits<T>::max());
+  const R value = std::isinf(got) ? std::copysign(past_largest, R(got)) : R(got);
+  return double(std::abs(value - exact) / spacing<R>(rounded));
+}
+
+/// The largest error seen, and where.
+template <class T>
+struct Worst {
+  double error = 0;
+  T at = 0;
+  void see(double candidate, T x) {
+    if (candidate > error) *this = {candidate, x};
+  }
+};
+
+}  // namespace ebb::test

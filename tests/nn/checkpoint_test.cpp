@@ -1,0 +1,319 @@
+// Checkpoints: that they come back, that a killed process leaves one, that bad ones are named.
+#include "ebb/nn/serialize/checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "ebb/core/random.h"
+#include "ebb/nn/serialize/file.h"
+#include "files.h"
+
+namespace ebb {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using test::expect_error;
+using test::TempFolder;
+
+// All values of checkpoint number n are n.
+Checkpoint numbered(int64_t n, int64_t size = 6) {
+  const auto value = static_cast<double>(n);
+  return {{{"0.weight", full({size / 2, 2}, value)}, {"0.bias", full({2}, value)}},
+          {{"momentum/0.weight", full({size}, value, {.dtype = DType::F64})}, {"epoch", from_data<int64_t>({n}, {})}},
+          {{"number", std::to_string(n)}}};
+}
+
+bool all_equal(const NamedTensors& tensors, double value) {
+  for (const auto& [name, tensor] : tensors) {
+    for (double x : tensor.to_vector<double>()) {
+      if (x != value) return false;
+    }
+  }
+  return true;
+}
+
+// The number of the checkpoint at a folder, or -1 when it is a mixture.
+int64_t number_at(const std::string& folder) {
+  const Checkpoint loaded = load_checkpoint(folder);
+  const int64_t number = std::stoll(loaded.metadata.at("number"));
+  const auto value = static_cast<double>(number);
+  return all_equal(loaded.model, value) && all_equal(loaded.training, value) ? number : -1;
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Checkpoint, ComesBack) {
+  const TempFolder folder;
+  EXPECT_FALSE(checkpoint_exists(folder / "runs/x"));
+  save_checkpoint(folder / "runs/x", numbered(3));
+  EXPECT_TRUE(checkpoint_exists(folder / "runs/x"));
+  const Checkpoint loaded = load_checkpoint(folder / "runs/x/");
+  EXPECT_EQ(loaded.metadata, numbered(3).metadata);
+  ASSERT_EQ(loaded.model.size(), 2u);
+  EXPECT_EQ(loaded.model[0].first, "0.weight");
+  EXPECT_EQ(loaded.model[0].second.shape(), Shape({3, 2}));
+  ASSERT_EQ(loaded.training.size(), 2u);
+  EXPECT_EQ(loaded.training[0].second.dtype(), DType::F64);
+  EXPECT_EQ(loaded.training[1].second.item<int64_t>(), 3);
+  EXPECT_EQ(number_at(folder / "runs/x"), 3);
+}
+
+TEST(Checkpoint, ANewOneReplacesTheOldOneAndLeavesNothingBehind) {
+  const TempFolder folder;
+  for (int64_t n = 0; n < 3; ++n) save_checkpoint(folder / "x/", numbered(n));
+  EXPECT_EQ(number_at(folder / "x"), 2);
+  EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));
+  EXPECT_EQ(names_in(folder / "x"), (std::vector<std::string>{"model.safetensors", "training.safetensors"}));
+  EXPECT_TRUE(load_safetensors(folder / "x/model.safetensors").find("0.bias"));
+}
+
+TEST(Checkpoint, GoesThroughALinkToItsFolder) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(1));
+  fs::create_directory_symlink(folder / "x", folder / "link");
+  save_checkpoint(folder / "link", numbered(2));
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(number_at(folder / "x"), 2);
+  EXPECT_EQ(number_at(folder / "link"), 2);
+}
+
+TEST(Checkpoint, DeletesNothingThatIsNotItsOwn) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(1));
+  test::write_bytes(folder / "x/thesis.tex", "years of work");
+  expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint", {folder / "x", "thesis.tex"});
+  EXPECT_EQ(test::read_bytes(folder / "x/thesis.tex"), "years of work");
+  EXPECT_EQ(number_at(folder / "x"), 1);
+  fs::create_directories(folder / "y.new/more");
+  expect_error([&] { save_checkpoint(folder / "y", numbered(2)); }, "save_checkpoint", {"cannot remove", "y.new"});
+  EXPECT_TRUE(fs::exists(folder / "y.new/more"));
+  test::write_bytes(folder / "file", "text");
+  expect_error([&] { save_checkpoint(folder / "file", numbered(2)); }, "save_checkpoint", {"file is not a folder"});
+  for (const char* name : {"", ".", "..", "/", "runs/.."}) {
+    expect_error([&] { save_checkpoint(name, numbered(2)); }, "save_checkpoint", {"expected a folder", name});
+  }
+}
+
+// ---- what a killed process leaves ----
+
+enum class Left { Nothing, Part, Whole };
+
+// Makes the state (target, new, old) in a folder; whole ones are number 1, 2 and 3.
+void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
+  const std::pair<const char*, Left> places[] = {{"x", target}, {"x.new", fresh}, {"x.old", old}};
+  int64_t number = 0;
+  for (const auto& [name, left] : places) {
+    ++number;
+    fs::remove_all(folder / name);
+    if (left == Left::Nothing) continue;
+    save_checkpoint(folder / "made", numbered(number));
+    if (left == Left::Part) {  // cut off within the second file
+      fs::rename(folder / "made/training.safetensors", folder / "made/training.safetensors.partial");
+      fs::resize_file(folder / "made/training.safetensors.partial", 10);
+    }
+    fs::rename(folder / "made", folder / name);
+  }
+}
+
+TEST(Checkpoint, EveryStateThatAKillCanLeaveLoadsAndCanBeSavedOver) {
+  using enum Left;
+  const struct {
+    Left target, fresh, old;
+    int64_t expected;  // 0: none
+  } states[] = {
+      {Whole, Nothing, Nothing, 1}, {Whole, Part, Nothing, 1},      {Whole, Whole, Nothing, 1},
+      {Whole, Nothing, Whole, 1},   {Nothing, Whole, Whole, 2},     {Nothing, Part, Whole, 3},
+      {Nothing, Nothing, Whole, 3}, {Nothing, Whole, Nothing, 2},   {Nothing, Part, Nothing, 0},
+      {Nothing, Nothing, Part, 0},  {Nothing, Nothing, Nothing, 0},
+  };
+  for (const auto& state : states) {
+    const TempFolder folder;
+    make_state(folder, state.target, state.fresh, state.old);
+    EXPECT_EQ(checkpoint_exists(folder / "x"), state.expected != 0);
+    if (state.expected == 0) {
+      expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {"no checkpoint at " + (folder / "x")});
+    } else {
+      EXPECT_EQ(number_at(folder / "x"), state.expected);
+    }
+    // A save that fails leaves what was there, and one that works leaves nothing else.
+    Checkpoint bad = numbered(4);
+    bad.training.emplace_back("epoch", ones({1}));
+    expect_error([&] { save_checkpoint(folder / "x", bad); }, "save_safetensors", {"\"epoch\" comes twice"});
+    EXPECT_EQ(checkpoint_exists(folder / "x"), state.expected != 0);
+    if (state.expected != 0) {
+      EXPECT_EQ(number_at(folder / "x"), state.expected);
+    }
+    save_checkpoint(folder / "x", numbered(5));
+    EXPECT_EQ(number_at(folder / "x"), 5);
+    EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));
+  }
+}
+
+TEST(Checkpoint, FoldersAreReplacedWithAndWithoutExchange) {
+  for (bool may_exchange : {true, false}) {
+    const TempFolder folder;
+    const auto replace = [&] {
+      detail::replace_folder("test", folder / "new", folder / "x", folder / "old", may_exchange);
+    };
+    save_checkpoint(folder / "new", numbered(1));
+    replace();
+    EXPECT_EQ(number_at(folder / "x"), 1);
+    save_checkpoint(folder / "new", numbered(2));
+    replace();
+    EXPECT_EQ(number_at(folder / "x"), 2);
+    EXPECT_EQ(number_at(folder / (may_exchange ? "new" : "old")), 1);
+    EXPECT_EQ(names_in(folder / "").size(), 2u);
+    fs::remove_all(folder / "new");
+    fs::remove_all(folder / "old");
+    EXPECT_THROW(replace(), Error);  // nothing to put there: the target stays
+    EXPECT_EQ(number_at(folder / "x"), 2);
+  }
+}
+
+// Saves checkpoint after checkpoint, the next number each time, until it is killed.
+[[noreturn]] void save_for_ever(const std::string& folder, int64_t first) {
+  try {
+    for (int64_t n = first;; ++n) save_checkpoint(folder, numbered(n, 100'000));
+  } catch (const std::exception& error) {
+    const std::string text = std::string(error.what()) + "\n";
+    (void)!write(2, text.data(), text.size());
+  }
+  _exit(1);
+}
+
+TEST(Checkpoint, KilledAtAnyMomentOneRemains) {
+  const TempFolder folder;
+  int64_t last = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  save_checkpoint(folder / "x", numbered(last, 100'000));
+  const auto one_save = std::chrono::steady_clock::now() - begin;
+  for (uint32_t kill = 0; kill < 25; ++kill) {
+    const pid_t child = fork();
+    if (child == 0) save_for_ever(folder / "x", last + 1);
+    std::this_thread::sleep_for(one_save * (philox(1, kill).word[0] % 1000) / 250);  // up to four saves
+    ::kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself";
+    const int64_t number = number_at(folder / "x");
+    ASSERT_GE(number, last) << "after kill " << kill;
+    last = number;
+  }
+  EXPECT_GT(last, 5) << "too few saves for the kills to meet one";
+}
+
+TEST(Checkpoint, ReadersSeeOneWholeCheckpointWhileAnotherIsSaved) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(0, 20'000));
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    for (int64_t n = 1; n <= 60; ++n) save_checkpoint(folder / "x", numbered(n, 20'000));
+    done = true;
+  });
+  int64_t last = 0, reads = 0;
+  for (; !done; ++reads) {
+    const int64_t number = number_at(folder / "x");
+    EXPECT_GE(number, last);
+    last = std::max(last, number);
+  }
+  writer.join();
+  EXPECT_GT(reads, 5);
+}
+
+TEST(Checkpoint, AFullDiskLeavesTheOldOne) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(1));
+  for (rlim_t limit : {0, 1000, 90'000, 500'000}) {  // the model alone takes 400 kB
+    const pid_t child = fork();
+    if (child == 0) {
+      signal(SIGXFSZ, SIG_IGN);
+      const rlimit most{limit, limit};
+      setrlimit(RLIMIT_FSIZE, &most);
+      try {
+        save_checkpoint(folder / "x", numbered(2, 100'000));
+      } catch (const Error& error) {
+        _exit(std::strstr(error.what(), "File too large") ? 0 : 2);
+      }
+      _exit(1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << limit;
+    EXPECT_EQ(number_at(folder / "x"), 1);
+    EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));  // the space is free again
+  }
+}
+
+TEST(Checkpoint, DamagedOnesAreNamedAndNotPassedOver) {
+  const TempFolder folder;
+  make_state(folder, Left::Whole, Left::Whole, Left::Whole);
+  const std::string model = folder / "x/model.safetensors", training = folder / "x/training.safetensors";
+  const std::string bytes = test::read_bytes(model);
+  test::write_bytes(model, bytes.substr(0, bytes.size() - 1));
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_safetensors", {model, "truncated"});
+  fs::remove(model);
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_safetensors", {model, "No such file"});
+  test::write_bytes(model, bytes);
+  save_safetensors(training, {}, {});
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {training, "no part of a checkpoint"});
+  save_safetensors(training, {}, {{"ebb.checkpoint", "2"}});
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {"layout 2, this program reads 1"});
+  expect_error(
+      [&] {
+        save_checkpoint(folder / "y", {{}, {}, {{"ebb.checkpoint", "1"}}});
+      },
+      "save_checkpoint", {"ebb.checkpoint is reserved"});
+}
+
+// ---- load_state ----
+
+TEST(LoadState, CopiesByNameIntoParameters) {
+  Tensor weight = zeros({2, 2}), bias = zeros({2});
+  weight.requires_grad_();
+  load_state({{"weight", weight}, {"bias", bias}}, {{"bias", tensor({5, 6})}, {"weight", tensor({{1, 2}, {3, 4}})}},
+             "test");
+  EXPECT_EQ(weight.to_vector<float>(), (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_EQ(bias.to_vector<float>(), (std::vector<float>{5, 6}));
+  EXPECT_TRUE(weight.requires_grad() && weight.is_leaf());
+}
+
+TEST(LoadState, NamesAllThatDoesNotFitAndChangesNothing) {
+  const Tensor weight = zeros({2, 2}), bias = zeros({2});
+  const NamedTensors target = {{"a.weight", weight}, {"a.bias", bias}};
+  const auto load = [&](const NamedTensors& source) { return [&, source] { load_state(target, source, "x.file"); }; };
+  const Tensor good = ones({2, 2});
+  expect_error(load({{"a.weight", good}}), "load_state", {"x.file does not fit; missing: a.bias"});
+  expect_error(load({{"a.weight", good}, {"a.bias", ones({2})}, {"b.bias", good}}), "load_state",
+               {"x.file does not fit; unexpected: b.bias"});
+  expect_error(load({{"a.weight", good}, {"a.bias", ones({3})}}), "load_state",
+               {"different: a.bias is f32 (3,), expected f32 (2,)"});
+  expect_error(load({{"a.weight", good}, {"a.bias", ones({2}, {.dtype = DType::F64})}}), "load_state",
+               {"different: a.bias is f64 (2,), expected f32 (2,)"});
+  expect_error(load({{"a.weight", ones({4})}, {"c", good}}), "load_state",
+               {"missing: a.bias; unexpected: c; different: a.weight is f32 (4,), expected f32 (2, 2)"});
+  expect_error(load({{"a.weight", good}, {"a.bias", ones({2})}, {"a.weight", good}}), "load_state",
+               {"a.weight comes twice"});
+  expect_error(load({{"a.weight", good}, {"a.bias", Tensor()}}), "load_state", {"undefined"});
+  NamedTensors many;
+  for (int i = 0; i < 9; ++i) many.emplace_back("k" + std::to_string(i), good);
+  expect_error(load(many), "load_state", {"missing: a.bias, a.weight; unexpected: k0, k1, k2, k3, k4 and 4 more"});
+  EXPECT_TRUE(all_equal(target, 0));
+}
+
+}  // namespace
+}  // namespace ebb

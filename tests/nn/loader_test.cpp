@@ -1,0 +1,325 @@
+// Dataset, splits and DataLoader.
+#include "ebb/nn/data/loader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "ebb/core/random.h"
+#include "files.h"
+
+namespace ebb::data {
+namespace {
+
+using namespace std::chrono_literals;
+using test::expect_error;
+using Numbers = std::vector<int64_t>;
+
+static_assert(std::input_iterator<DataLoader::Iterator>);
+static_assert(std::sentinel_for<std::default_sentinel_t, DataLoader::Iterator>);
+
+// Sample i has the input (10 i, 10 i + 1) and the target i.
+Dataset numbered(int64_t n) {
+  std::vector<double> inputs;
+  Numbers targets;
+  for (int64_t i = 0; i < n; ++i) {
+    inputs.push_back(10.0 * static_cast<double>(i));
+    inputs.push_back(10.0 * static_cast<double>(i) + 1);
+    targets.push_back(i);
+  }
+  return Dataset(from_data(inputs, {n, 2}), from_data(targets, {n}));
+}
+
+Numbers samples_of(DataLoader& loader) {
+  Numbers samples;
+  for (const Batch& batch : loader) {
+    for (int64_t target : batch.target.to_vector<int64_t>()) samples.push_back(target);
+  }
+  return samples;
+}
+
+Numbers tail(const Numbers& numbers, int64_t from) { return {numbers.begin() + from, numbers.end()}; }
+
+// ---- Dataset and splits ----
+
+TEST(Dataset, TakesSamplesInTheOrderAsked) {
+  const Dataset data = numbered(5).take(from_data(Numbers{3, 0, 3}, {3}));
+  EXPECT_EQ(data.inputs().shape(), Shape({3, 2}));
+  EXPECT_EQ(data.inputs().to_vector<double>(), (std::vector<double>{30, 31, 0, 1, 30, 31}));
+  EXPECT_EQ(data.targets().to_vector<int64_t>(), (Numbers{3, 0, 3}));
+  EXPECT_EQ(numbered(5).take(from_data(Numbers{}, {0})).size(), 0);
+  EXPECT_EQ(Dataset().size(), 0);
+}
+
+TEST(Dataset, PacksStridedTensors) {
+  const Tensor columns = make_view(from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3}), {3, 2}, {1, 3});
+  const Dataset data(columns, from_data(Numbers{0, 1, 2}, {3}), {"a", "b", "c"});
+  const Dataset taken = data.take(from_data(Numbers{2}, {1}));
+  EXPECT_EQ(taken.inputs().to_vector<float>(), (std::vector<float>{3, 6}));
+  EXPECT_EQ(taken.class_names(), data.class_names());
+}
+
+TEST(Dataset, RefusesWhatDoesNotFit) {
+  expect_error([] { Dataset(zeros({3, 2}), zeros({4})); }, "Dataset", {"(3, 2)", "(4,)"});
+  expect_error([] { Dataset(scalar(1), zeros({4})); }, "Dataset", {"inputs", "0-d"});
+  expect_error([] { Dataset(Tensor(), zeros({4})); }, "Dataset", {"undefined"});
+  expect_error([] { numbered(3).take(from_data(Numbers{0, 3}, {2})); }, "take", {"index 3", "3 samples"});
+  expect_error([] { numbered(3).take(from_data(Numbers{-1}, {1})); }, "take", {"index -1"});
+  expect_error([] { numbered(3).take(zeros({1})); }, "take", {"i64 (M,)", "f32 (1,)"});
+}
+
+// Checks that both parts are ascending and together 0 ... n - 1; returns the test part.
+Numbers check_split(const Split& split, int64_t n) {
+  Numbers train = split.train.to_vector<int64_t>(), test = split.test.to_vector<int64_t>();
+  EXPECT_TRUE(std::is_sorted(train.begin(), train.end()) && std::is_sorted(test.begin(), test.end()));
+  std::set<int64_t> all(train.begin(), train.end());
+  all.insert(test.begin(), test.end());
+  EXPECT_EQ(static_cast<int64_t>(train.size() + test.size()), n);
+  EXPECT_EQ(static_cast<int64_t>(all.size()), n);
+  EXPECT_TRUE(*all.begin() == 0 && *all.rbegin() == n - 1);
+  return test;
+}
+
+TEST(Split, IsAFunctionOfItsSeed) {
+  const Numbers test = check_split(split(101, 0.2, 7), 101);
+  EXPECT_EQ(test.size(), 20u);
+  EXPECT_EQ(test, check_split(split(101, 0.2, 7), 101));
+  EXPECT_NE(test, check_split(split(101, 0.2, 8), 101));
+}
+
+TEST(StratifiedSplit, GivesEachClassItsShare) {
+  Numbers targets;
+  for (int64_t i = 0; i < 1000; ++i) targets.push_back(i % 100 < 70 ? 5 : i % 100 < 97 ? 2 : 11);
+  const Numbers test = check_split(stratified_split(from_data(targets, {1000}), 0.25, 3), 1000);
+  std::map<int64_t, int> counts;
+  for (int64_t i : test) ++counts[targets[static_cast<size_t>(i)]];
+  EXPECT_EQ(test.size(), 250u);
+  EXPECT_EQ(counts[5], 175);
+  EXPECT_TRUE(counts[2] == 67 || counts[2] == 68) << counts[2];
+  EXPECT_TRUE(counts[11] == 7 || counts[11] == 8) << counts[11];
+  EXPECT_EQ(test, check_split(stratified_split(from_data(targets, {1000}), 0.25, 3), 1000));
+  EXPECT_NE(test, check_split(stratified_split(from_data(targets, {1000}), 0.25, 4), 1000));
+}
+
+TEST(Split, RefusesFractionsThatLeaveAPartEmpty) {
+  expect_error([] { split(10, 0, 1); }, "split", {"between 0 and 1, got 0"});
+  expect_error([] { split(10, 1, 1); }, "split", {"between 0 and 1, got 1"});
+  expect_error([] { split(10, std::nan(""), 1); }, "split", {"between 0 and 1"});
+  expect_error([] { split(2, 0.1, 1); }, "split", {"2 samples empty"});
+  expect_error([] { split(-1, 0.1, 1); }, "split", {"-1"});
+  expect_error([] { stratified_split(zeros({4}), 0.5, 1); }, "stratified_split", {"i64 or u8 (N,)", "f32 (4,)"});
+}
+
+// ---- the batches of an epoch ----
+
+class Prefetch : public testing::TestWithParam<int> {};
+
+TEST_P(Prefetch, BatchesHoldTheSamplesInOrder) {
+  DataLoader loader(numbered(7), {.batch_size = 3, .prefetch = GetParam()});
+  EXPECT_EQ(loader.size(), 3);
+  std::vector<int64_t> sizes;
+  for (const Batch& batch : loader) {
+    sizes.push_back(batch.input.size(0));
+    const std::vector<double> input = batch.input.to_vector<double>();
+    const Numbers target = batch.target.to_vector<int64_t>();
+    for (size_t i = 0; i < target.size(); ++i) EXPECT_EQ(input[2 * i + 1], 10.0 * static_cast<double>(target[i]) + 1);
+    EXPECT_EQ(loader.consumed(), static_cast<int64_t>(sizes.size()));
+  }
+  EXPECT_EQ(sizes, (std::vector<int64_t>{3, 3, 1}));
+  EXPECT_EQ(samples_of(loader), (Numbers{0, 1, 2, 3, 4, 5, 6}));
+}
+
+TEST_P(Prefetch, DropLastLeavesOutTheRest) {
+  DataLoader loader(numbered(7), {.batch_size = 3, .drop_last = true, .prefetch = GetParam()});
+  EXPECT_EQ(loader.size(), 2);
+  EXPECT_EQ(samples_of(loader), (Numbers{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(loader.order(0).numel(), 6);
+}
+
+TEST_P(Prefetch, TheOrderIsAFunctionOfSeedAndEpoch) {
+  const LoaderOptions options{.batch_size = 8, .shuffle = true, .seed = 5, .prefetch = GetParam()};
+  DataLoader loader(numbered(100), options), other(numbered(100), options);
+  const Numbers first = samples_of(loader), second = samples_of(loader);
+  EXPECT_EQ(loader.epoch(), 1);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(first, loader.order(0).to_vector<int64_t>());
+  EXPECT_EQ(second, loader.order(1).to_vector<int64_t>());
+  EXPECT_EQ(std::set<int64_t>(second.begin(), second.end()).size(), 100u);
+  other.set_epoch(1);
+  EXPECT_EQ(samples_of(other), second);
+  other.set_epoch(0);
+  EXPECT_EQ(samples_of(other), first);
+  DataLoader reseeded(numbered(100), {.batch_size = 8, .shuffle = true, .seed = 6, .prefetch = GetParam()});
+  EXPECT_NE(samples_of(reseeded), first);
+  EXPECT_NE(reseeded.order(0).to_vector<int64_t>(), loader.order(1).to_vector<int64_t>());
+}
+
+TEST_P(Prefetch, SkippingGivesTheTailOfTheOrder) {
+  const LoaderOptions options{.batch_size = 8, .shuffle = true, .seed = 5, .prefetch = GetParam()};
+  DataLoader whole(numbered(100), options);
+  whole.set_epoch(3);
+  const Numbers all = samples_of(whole);
+  for (int64_t consumed = 0; consumed <= whole.size(); ++consumed) {
+    DataLoader resumed(numbered(100), options);
+    resumed.set_epoch(3);
+    resumed.skip(consumed);
+    EXPECT_EQ(resumed.epoch(), 3);
+    EXPECT_EQ(samples_of(resumed), tail(all, std::min<int64_t>(consumed * 8, 100))) << consumed;
+    EXPECT_EQ(resumed.consumed(), resumed.size());
+    EXPECT_EQ(samples_of(resumed), resumed.order(4).to_vector<int64_t>());  // whole again, the next epoch
+  }
+}
+
+TEST_P(Prefetch, CountsWhatWasHandedOutNotWhatWasMadeAhead) {
+  DataLoader loader(numbered(100), {.batch_size = 8, .prefetch = GetParam()});
+  EXPECT_EQ(loader.consumed(), 0);
+  loader.skip(2);
+  for (const Batch& batch : loader) {
+    (void)batch;
+    if (loader.consumed() == 5) break;
+  }
+  std::this_thread::sleep_for(20ms);  // more are made ahead by now
+  EXPECT_EQ(loader.consumed(), 5);
+  EXPECT_EQ(samples_of(loader).size(), 100u);  // another epoch, from its start
+}
+
+TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
+  int64_t failing = 3;
+  const auto transform = [&failing](Batch batch) {
+    if (batch.target.to_vector<int64_t>()[0] == 10 * failing) fail("transform", "no batch ", failing);
+    return batch;
+  };
+  DataLoader loader(numbered(100), {.batch_size = 10, .prefetch = GetParam(), .transform = transform});
+  Numbers seen;
+  const auto loop = [&] {
+    for (const Batch& batch : loader) seen.push_back(batch.target.to_vector<int64_t>()[0]);
+  };
+  expect_error(loop, "transform", {"no batch 3"});
+  EXPECT_EQ(seen, (Numbers{0, 10, 20}));
+  EXPECT_EQ(loader.consumed(), 3);
+  failing = 0;
+  expect_error(loop, "transform", {"no batch 0"});
+  EXPECT_EQ(loader.consumed(), 0);
+  failing = 1000;
+  EXPECT_EQ(samples_of(loader).size(), 100u);  // and the loader goes on to work
+}
+
+TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
+  const auto noise = [](Batch batch) { return Batch{rand({2}), batch.target}; };
+  const auto drawn = [&](uint64_t seed, int64_t epoch, int64_t skipped) {
+    DataLoader loader(numbered(20), {.batch_size = 4, .seed = seed, .prefetch = GetParam(), .transform = noise});
+    loader.set_epoch(epoch);
+    loader.skip(skipped);
+    std::vector<float> numbers;
+    for (const Batch& batch : loader) {
+      for (float number : batch.input.to_vector<float>()) numbers.push_back(number);
+    }
+    return numbers;
+  };
+  manual_seed(1);
+  const uint64_t before = default_generator().offset;
+  const std::vector<float> all = drawn(1, 0, 0);
+  EXPECT_EQ(default_generator().offset, before);  // the caller's own numbers are not touched
+  EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 10u);
+  EXPECT_EQ(drawn(1, 0, 2), std::vector<float>(all.begin() + 4, all.end()));
+  EXPECT_NE(drawn(1, 1, 0), all);
+  EXPECT_NE(drawn(2, 0, 0), all);
+}
+
+INSTANTIATE_TEST_SUITE_P(Batches, Prefetch, testing::Values(0, 1, 2, 50));
+
+TEST(DataLoader, PicturesBecomeFloatsFromZeroToOne) {
+  std::vector<uint8_t> pixels(512);
+  std::iota(pixels.begin(), pixels.end(), uint8_t{0});
+  const Dataset pictures(from_data(pixels, {2, 16, 16}), from_data(Numbers{0, 1}, {2}));
+  for (const Batch& batch : DataLoader(pictures, {.batch_size = 2})) {
+    EXPECT_EQ(batch.input.dtype(), DType::F32);
+    EXPECT_EQ(batch.input.shape(), Shape({2, 16, 16}));
+    const std::vector<float> values = batch.input.to_vector<float>();
+    for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], static_cast<float>(i % 256) / 255.0f);
+  }
+  for (const Batch& batch : DataLoader(pictures, {.batch_size = 2, .unit_float = false})) {
+    EXPECT_EQ(batch.input.to_vector<uint8_t>(), pixels);
+  }
+}
+
+TEST(DataLoader, RefusesBadOptions) {
+  expect_error([] { DataLoader(numbered(3), {.batch_size = 0}); }, "DataLoader", {"batch_size", "got 0"});
+  expect_error([] { DataLoader(numbered(3), {.prefetch = -1}); }, "DataLoader", {"prefetch", "got -1"});
+  expect_error([] { DataLoader{Dataset()}; }, "DataLoader", {"empty"});
+  expect_error([] { DataLoader(numbered(3), {.batch_size = 4, .drop_last = true}); }, "DataLoader",
+               {"drop_last", "no batch of 3 samples"});
+  DataLoader loader(numbered(7), {.batch_size = 3});
+  expect_error([&] { loader.skip(4); }, "skip", {"0 to 3", "got 4"});
+  expect_error([&] { loader.skip(-1); }, "skip", {"got -1"});
+  expect_error([&] { loader.set_epoch(-1); }, "set_epoch", {"got -1"});
+}
+
+// ---- the thread ----
+
+TEST(DataLoader, MakesAtMostPrefetchBatchesAhead) {
+  std::atomic<int> made = 0;
+  const auto count = [&made](Batch batch) {
+    ++made;
+    return batch;
+  };
+  DataLoader loader(numbered(100), {.batch_size = 1, .prefetch = 3, .transform = count});
+  int taken = 0, most = 0;
+  for (const Batch& batch : loader) {
+    (void)batch;
+    ++taken;
+    if (taken < 10) std::this_thread::sleep_for(5ms);  // the thread gets as far as it may
+    most = std::max(most, made.load() - taken);
+  }
+  EXPECT_EQ(most, 3);
+}
+
+TEST(DataLoader, LeavingALoopEndsTheThreadQuickly) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 300; ++i) {
+    DataLoader loader(numbered(1000), {.batch_size = 1, .shuffle = true, .prefetch = 4});
+    int left = i % 5;
+    for (const Batch& batch : loader) {
+      if (!batch.input.defined() || left-- == 0) break;
+    }
+    if (i % 2) loader.begin();  // a new epoch while the last one runs
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+TEST(DataLoader, AMovedLoaderGoesOn) {
+  DataLoader loader(numbered(100), {.batch_size = 10});
+  auto it = loader.begin();
+  ++it;
+  DataLoader moved = std::move(loader);
+  EXPECT_EQ(it->target.to_vector<int64_t>()[0], 10);
+  ++it;
+  EXPECT_EQ(it->target.to_vector<int64_t>()[0], 20);
+  EXPECT_EQ(moved.consumed(), 3);
+}
+
+TEST(DataLoader, ManyLoadersOnManyThreadsShareADataset) {
+  const Dataset data = numbered(500);
+  std::atomic<int> wrong = 0;
+  const auto work = [&](uint64_t seed) {
+    DataLoader loader(data, {.batch_size = 7, .shuffle = true, .seed = seed, .prefetch = static_cast<int>(seed % 4)});
+    for (int epoch = 0; epoch < 20; ++epoch) {
+      const Numbers expected = loader.order(epoch).to_vector<int64_t>();
+      if (samples_of(loader) != expected) ++wrong;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (uint64_t seed = 0; seed < 8; ++seed) threads.emplace_back(work, seed);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace ebb::data

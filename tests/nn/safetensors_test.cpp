@@ -1,0 +1,297 @@
+// The safetensors reader and writer.
+#include "ebb/nn/serialize/safetensors.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+
+#include "ebb/core/random.h"
+#include "files.h"
+
+namespace ebb {
+namespace {
+
+using test::expect_error;
+using test::TempFolder;
+
+// A file with this header in front of these data.
+std::string file_of(const std::string& header, const std::string& data) {
+  const uint64_t length = header.size();
+  std::string bytes(8, '\0');
+  std::memcpy(bytes.data(), &length, 8);
+  return bytes + header + data;
+}
+
+bool same(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.numel()) * size_of(a.dtype())) == 0;
+}
+
+NamedTensors one_of_each() {
+  const bool mask[] = {true, false, true};
+  return {{"pixels", from_data(std::vector<uint8_t>{0, 1, 255}, {3})},
+          {"weight", from_data(std::vector<float>{1, -0.0f, 1e-45f, std::numeric_limits<float>::infinity()}, {2, 2})},
+          {"mask", from_data(std::span<const bool>(mask), {3, 1})},
+          {"exact", from_data(std::vector<double>{0.1, std::nan("1")}, {2})},
+          {"step", from_data(std::vector<int64_t>{std::numeric_limits<int64_t>::min()}, {})},
+          {"none", zeros({0, 4})}};
+}
+
+TEST(SafeTensors, AllDtypesComeBackBitForBitInTheirOrder) {
+  const TempFolder folder;
+  const NamedTensors tensors = one_of_each();
+  const Metadata metadata{{"format", "pt"}, {"text", "lines\n\"quotes\" and Grüße"}};
+  save_safetensors(folder / "x", tensors, metadata);
+  const SafeTensors loaded = load_safetensors(folder / "x");
+  EXPECT_EQ(loaded.metadata, metadata);
+  ASSERT_EQ(loaded.tensors.size(), tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    EXPECT_EQ(loaded.tensors[i].first, tensors[i].first);
+    EXPECT_TRUE(same(loaded.tensors[i].second, tensors[i].second)) << tensors[i].first;
+  }
+  EXPECT_TRUE(same(*loaded.find("mask"), tensors[2].second));
+  EXPECT_EQ(loaded.find("mas"), nullptr);
+}
+
+TEST(SafeTensors, NothingAtAllComesBack) {
+  const TempFolder folder;
+  save_safetensors(folder / "x", {});
+  EXPECT_TRUE(load_safetensors(folder / "x").tensors.empty());
+}
+
+TEST(SafeTensors, TheBytesAreThoseOfTheFormat) {
+  const TempFolder folder;
+  save_safetensors(folder / "x", {{"b", from_data(std::vector<uint8_t>{7, 8}, {2})}, {"a", tensor({1.0})}},
+                   {{"k", "v"}});
+  std::string header = R"({"__metadata__":{"k":"v"},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
+                       R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  EXPECT_EQ(test::read_bytes(folder / "x"), file_of(header, std::string("\0\0\x80\x3F\x07\x08", 6)));
+}
+
+TEST(SafeTensors, StridedAndRecordedTensorsAreWrittenByValue) {
+  const TempFolder folder;
+  const Tensor base = from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3});
+  Tensor parameter = tensor({1, 2});
+  parameter.requires_grad_();
+  save_safetensors(folder / "x",
+                   {{"t", make_view(base, {3, 2}, {1, 3})}, {"e", make_view(base, {2, 2}, {0, 1})}, {"p", parameter}});
+  const SafeTensors loaded = load_safetensors(folder / "x");
+  EXPECT_EQ(loaded.find("t")->to_vector<float>(), (std::vector<float>{1, 4, 2, 5, 3, 6}));
+  EXPECT_EQ(loaded.find("e")->to_vector<float>(), (std::vector<float>{1, 2, 1, 2}));
+  EXPECT_EQ(loaded.find("p")->to_vector<float>(), (std::vector<float>{1, 2}));
+  EXPECT_FALSE(loaded.find("p")->requires_grad());
+}
+
+TEST(SafeTensors, RefusesToWriteWhatCannotBeRead) {
+  const TempFolder folder;
+  const Tensor t = ones({1});
+  const auto save = [&](const NamedTensors& tensors) {
+    return [&, tensors] { save_safetensors(folder / "x", tensors); };
+  };
+  expect_error(save({{"a", t}, {"b", t}, {"a", t}}), "save_safetensors", {folder / "x", "\"a\" comes twice"});
+  expect_error(save({{"a", Tensor()}}), "save_safetensors", {"\"a\" is undefined"});
+  expect_error(save({{"__metadata__", t}}), "save_safetensors", {"__metadata__"});
+  expect_error(save({{"\xFF\xFE", t}}), "save_safetensors", {"not UTF-8"});
+  expect_error([&] { save_safetensors(folder / "x", {}, {{"k", "\xC3"}}); }, "save_safetensors", {"not UTF-8"});
+  expect_error([&] { save_safetensors(folder / "no/such/x", {{"a", t}}); }, "save_safetensors", {"No such file"});
+  EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
+}
+
+TEST(SafeTensors, EveryTruncationIsAnError) {
+  const TempFolder folder;
+  save_safetensors(folder / "x", one_of_each(), {{"k", "v"}});
+  const std::string bytes = test::read_bytes(folder / "x");
+  ASSERT_GT(bytes.size(), 300u);
+  for (size_t n = 0; n < bytes.size(); ++n) {
+    SCOPED_TRACE(n);
+    test::write_bytes(folder / "cut", bytes.substr(0, n));
+    expect_error([&] { load_safetensors(folder / "cut"); }, "load_safetensors", {folder / "cut", "truncated"});
+  }
+  test::write_bytes(folder / "cut", bytes + '\0');
+  expect_error([&] { load_safetensors(folder / "cut"); }, "load_safetensors",
+               {"goes on after its last tensor: 1 byte"});
+}
+
+TEST(SafeTensors, DamagedBytesNeverDoMoreThanAnError) {
+  const TempFolder folder;
+  save_safetensors(folder / "x", one_of_each(), {{"k", "v"}});
+  const std::string bytes = test::read_bytes(folder / "x");
+  int errors = 0, loads = 0;
+  for (uint64_t i = 0; i < 3000; ++i) {
+    const PhiloxBits random = philox(1, i);
+    std::string damaged = bytes;
+    for (uint32_t j = 0; j <= random.word[2] % 3; ++j) {
+      const PhiloxBits where = philox(2 + j, i);
+      damaged[where.word[0] % (i % 2 ? damaged.size() : 300)] = static_cast<char>(where.word[1]);
+    }
+    test::write_bytes(folder / "y", damaged);
+    try {
+      load_safetensors(folder / "y");
+      ++loads;
+    } catch (const Error& error) {
+      ++errors;
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_GT(errors, 1000);
+  EXPECT_GT(loads, 50);  // bytes of elements, or of a name
+}
+
+// ---- headers that lie ----
+
+struct Lie {
+  std::string header, data, expected;
+};
+
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
+  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+}
+
+std::vector<Lie> lies() {
+  const std::string four(4, '\0'), eight(8, '\0');
+  const auto one = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
+    return "{" + entry("a", dtype, shape, offsets) + "}";
+  };
+  const auto two = [](const std::string& first, const std::string& second) {
+    return "{" + entry("a", "F32", "[1]", first) + "," + entry("b", "F32", "[1]", second) + "}";
+  };
+  return {
+      {"", "", "the header is not JSON"},
+      {"{", "", "the header is not JSON, at its byte"},
+      {"{}x", "", "the header is not JSON, at its byte"},
+      {"{\"a\xFF\":{}}", "", "the header is not JSON"},
+      {"[]", "", "the header is no JSON object"},
+      {R"({"a":1e999})", "", "a number that is too large"},
+      {R"({"a":[[[[[1]]]]]})", "", "nested too deep"},
+      {R"({"a":1})", "", "tensor \"a\": its entry is no JSON object"},
+      {R"({"__metadata__":[]})", "", "the metadata is no JSON object"},
+      {R"({"__metadata__":{"k":1}})", "", "the metadata \"k\" is no text"},
+      {R"({"a":{"shape":[1],"data_offsets":[0,4]}})", four, "tensor \"a\": no dtype"},
+      {R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", four, "tensor \"a\": no shape"},
+      {R"({"a":{"dtype":"F32","shape":[1]}})", four, "tensor \"a\": no data_offsets"},
+      {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", four, "the dtype is no text"},
+      {one("BF16", "[2]", "[0,4]"), four, "tensor \"a\": dtype \"BF16\" is none of F32"},
+      {one("F32", "1", "[0,4]"), four, "shape is no list"},
+      {one("F32", "[-1]", "[0,4]"), four, "shape holds something other than whole numbers"},
+      {one("F32", "[1.0]", "[0,4]"), four, "shape holds something other than whole numbers"},
+      {one("F32", "[18446744073709551616]", "[0,4]"), four, "shape holds something other than whole numbers"},
+      {one("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), four, "a shape of 9 sizes"},
+      {one("F32", "[4294967296,4294967296]", "[0,4]"), four, "the shape is too large"},
+      {one("F32", "[0,4294967296,4294967296]", "[0,0]"), "", "the shape is too large"},
+      {one("F32", "[18446744073709551615]", "[0,4]"), four, "the shape is too large"},
+      {one("F32", "[1]", "[0]"), four, "data_offsets has 1 numbers"},
+      {one("F32", "[1]", "[0,8]"), eight, "data_offsets 0 to 8, expected 4 bytes for f32 (1,)"},
+      {one("F32", "[1]", "[4,0]"), four, "data_offsets 4 to 0, expected 4 bytes"},
+      {one("F32", "[1]", "[18446744073709551612,0]"), four, "expected 4 bytes"},
+      {one("F32", "[1]", "[18446744073709551608,18446744073709551612]"), four, "leaves a hole"},
+      {one("F32", "[250000000000]", "[0,1000000000000]"), four, "\"a\" ends at 1000000000000 of 4 bytes"},
+      {one("F32", "[1]", "[4,8]"), eight, "\"a\" leaves a hole before it: it begins at 4, expected 0"},
+      {two("[0,4]", "[2,6]"), eight, "\"b\" overlaps the one before it: it begins at 2, expected 4"},
+      {two("[0,4]", "[0,4]"), four, "overlaps"},
+      {two("[0,4]", "[8,12]"), eight + four, "\"b\" leaves a hole before it"},
+      {two("[0,4]", "[4,8]"), four, "truncated: tensor \"b\" ends at 8 of 4 bytes"},
+      {one("F32", "[1]", "[0,4]"), eight, "goes on after its last tensor: 4 bytes"},
+      {"{" + entry("a", "F32", "[1]", "[0,4]") + "," + entry("a", "F32", "[1]", "[4,8]") + "}", eight,
+       "the name \"a\" comes twice"},
+      {R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}})", four, "\"dtype\" comes twice"},
+      {one("BOOL", "[4]", "[0,4]"), std::string("\0\1\2\0", 4), "tensor \"a\": a BOOL is neither 0 nor 1"},
+      {R"({"line\nbreak":1})", "", "tensor \"line\\nbreak\": its entry"},
+      {"{\"" + std::string(5000, 'n') + "\":1}", "", "nnn\"...: its entry"},
+  };
+}
+
+TEST(SafeTensors, NoLieOfAHeaderIsBelieved) {
+  const TempFolder folder;
+  for (const Lie& lie : lies()) {
+    SCOPED_TRACE(lie.header.substr(0, 200));
+    test::write_bytes(folder / "x", file_of(lie.header, lie.data));
+    expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors", {folder / "x", lie.expected});
+  }
+}
+
+int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} << 10;
+}
+
+TEST(SafeTensors, LyingLengthsCostNoMemory) {
+  const TempFolder folder;
+  const int64_t before = peak_memory();
+  const auto expect = [&](uint64_t length, const std::string& text) {
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &length, 8);
+    test::write_bytes(folder / "x", bytes + "{}");
+    expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors", {text});
+  };
+  expect(3, "truncated: a header of 3 bytes in a file of 10");
+  expect(99'999'999, "truncated: a header of 99999999 bytes");
+  expect(100'000'001, "more than 100000000");
+  expect(~uint64_t{0}, "more than 100000000");
+  EXPECT_LT(peak_memory() - before, int64_t{16} << 20);
+}
+
+TEST(SafeTensors, WhatIsNoFileIsAnError) {
+  const TempFolder folder;
+  expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors", {folder / "x", "No such file"});
+  expect_error([&] { load_safetensors(folder / ""); }, "load_safetensors", {"not a regular file"});
+  expect_error([] { load_safetensors("/dev/zero"); }, "load_safetensors", {"not a regular file"});
+}
+
+// ---- a disk that is full ----
+
+// Runs body in a process whose files may have at most `bytes`; its exit status.
+int with_small_files(rlim_t bytes, const std::function<int()>& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, bytes};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    _exit(body());
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(SafeTensors, AFullDiskLeavesTheOldFile) {
+  const TempFolder folder;
+  save_safetensors(folder / "x", {{"a", tensor({7})}});
+  const NamedTensors large = {{"a", zeros({100, 100})}};
+  for (rlim_t limit : {0, 5, 100, 4096, 40000}) {
+    const int status = with_small_files(limit, [&] {
+      try {
+        save_safetensors(folder / "x", large);
+      } catch (const Error& error) {
+        return std::string(error.what()).find("x.partial: File too large") != std::string::npos ? 0 : 2;
+      }
+      return 1;
+    });
+    EXPECT_EQ(status, 0) << limit;
+    EXPECT_EQ(load_safetensors(folder / "x").find("a")->item(), 7);
+    EXPECT_FALSE(std::filesystem::exists(folder / "x.partial"));
+  }
+}
+
+TEST(SafeTensors, NoSpaceLeftIsAnError) {
+  const TempFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "x.partial");
+  expect_error(
+      [&] {
+        save_safetensors(folder / "x", {{"a", ones({3})}});
+      },
+      "save_safetensors", {folder / "x.partial", "No space left on device"});
+  EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
+}
+
+}  // namespace
+}  // namespace ebb

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Makes the parity files of Ebb (see README.md here): generate.py [--out DIR] [--seed N] [--only OP ...]."""
+
+import argparse
+import json
+import pathlib
+import time
+
+import torch
+
+import activations
+import arithmetic
+import losses_classes
+import losses_extra
+import losses_margin
+import losses_multilabel
+import losses_pointwise
+import losses_regression
+import losses_sequence
+import reductions
+import storage
+from check import COLUMNS, check
+from suite import Suite
+
+LIMIT = 20_000_000  # bytes, all files together
+HERE = pathlib.Path(__file__).parent
+MODULES = [
+    activations,
+    arithmetic,
+    reductions,
+    losses_pointwise,
+    losses_classes,
+    losses_regression,
+    losses_margin,
+    losses_multilabel,
+    losses_sequence,
+    losses_extra,
+]
+OPS = {name: op for module in MODULES for name, op in module.OPS.items()}
+
+
+def generate(name, seed, folder):
+    """Writes and checks the file of one op; returns (path, counts, draws that were rejected)."""
+    suite = Suite(name, OPS[name], seed)
+    suite.op.fill(suite)
+    path = folder / f"{name}.safetensors"
+    metadata = {
+        "format": "ebb-parity-1",
+        "source": f"PyTorch {torch.__version__}",
+        "cases": json.dumps(suite.cases, separators=(",", ":"), allow_nan=False),
+    }
+    storage.save(path, suite.tensors, metadata)
+    return path, check(path)[name], suite.rejected
+
+
+def table(counts):
+    """A Markdown table, one row an op."""
+    total = {column: sum(c[column] for c in counts.values()) for column in COLUMNS}
+    lines = ["| op | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for name, count in {**counts, "**all**": total}.items():
+        lines.append(f"| {name} | " + " | ".join(str(count[column]) for column in COLUMNS) + " |")
+    return "\n".join(lines)
+
+
+def write_table(path, text):
+    """Puts the counts between the marks in README.md."""
+    head, rest = path.read_text().split("<!-- counts -->")
+    _, tail = rest.split("<!-- end of counts -->")
+    path.write_text(f"{head}<!-- counts -->\n{text}\n<!-- end of counts -->{tail}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "data")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=sorted(OPS), metavar="OP", default=list(OPS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    counts, size, begin = {}, 0, time.time()
+    for name in arguments.only:
+        path, counts[name], rejected = generate(name, arguments.seed, arguments.out)
+        size += path.stat().st_size
+        cases, written = counts[name]["cases"], path.stat().st_size
+        print(f"{name}: {cases} cases, {rejected} draws rejected, {written} bytes", flush=True)
+    summary = f"{size} bytes in {len(counts)} files, PyTorch {torch.__version__}, seed {arguments.seed}"
+    print(f"{table(counts)}\n{summary}, {time.time() - begin:.0f} s")
+    if size > LIMIT:
+        raise SystemExit(f"the files take more than {LIMIT} bytes")
+    if arguments.out == HERE / "data" and list(counts) == list(OPS):
+        write_table(HERE / "README.md", f"{table(counts)}\n\n{summary}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+// Ops by their names in parity files, and how their arguments come out of a case.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <span>
+#include <string_view>
+
+#include "cases.h"
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/nn/losses/reduction.h"
+
+namespace ebb::parity {
+
+using Tensors = std::vector<Tensor>;
+
+/// The arguments of one call. Every option must be read, or the case asks for something unknown.
+class Arguments {
+ public:
+  /// tensors: inputs and tensor options by name, as the call is to see them; outlives this.
+  Arguments(const Case& c, std::map<std::string, Tensor>& tensors) : case_(c), tensors_(tensors) {}
+
+  /// The positional inputs. Throws Problem unless there are least to most of them.
+  Tensors inputs(size_t least, size_t most) const;
+  Tensors inputs(size_t count) const { return inputs(count, count); }
+  Tensor input() const { return inputs(1)[0]; }
+
+  /// Reads an option; returns false, and leaves `into` as it is, when it is absent (or null: torch's None).
+  /// Throws Problem when it is there and of another type.
+  bool read(const std::string& name, double& into);
+  bool read(const std::string& name, bool& into);
+  bool read(const std::string& name, int64_t& into);
+  bool read(const std::string& name, int& into);
+  bool read(const std::string& name, std::vector<int64_t>& into);  ///< or one integer
+  bool read(const std::string& name, nn::Reduction& into);
+  bool read(const std::string& name, GeluApproximate& into);
+  bool read(const std::string& name, Tensor& into);
+  /// The same for an option that the case must have: else throws Problem.
+  template <class T>
+  T required(const std::string& name) {
+    T value{};
+    if (!read(name, value)) throw Problem("option '" + name + "' is missing");
+    return value;
+  }
+  /// All tensor options, by name.
+  std::vector<std::pair<std::string, Tensor>> read_state();
+
+  /// For an op that copies a tensor into a parameter: it is the parameter whose gradient counts.
+  void stand_in(const std::string& name, const Tensor& parameter) { tensors_[name] = parameter; }
+
+  /// Throws Problem naming the options that nobody has read.
+  void check_all_read() const;
+
+ private:
+  const nlohmann::json* find(const std::string& name);
+
+  const Case& case_;
+  std::map<std::string, Tensor>& tensors_;
+  std::set<std::string> read_;
+};
+
+/// A call that is ready to run: it alone may throw the ebb::Error that an error case waits for.
+using Call = std::function<Tensors()>;
+
+struct Op {
+  std::string_view name;
+  Call (*function)(Arguments&);
+  Call (*module)(Arguments&) = nullptr;  ///< the same as a module, where there is one
+};
+
+std::span<const Op> basic_ops();
+std::span<const Op> loss_ops();
+/// Throws Problem when there is no such op.
+const Op& find_op(std::string_view name);
+
+}  // namespace ebb::parity

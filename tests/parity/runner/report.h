@@ -1,0 +1,34 @@
+// What is printed: a line a failure, a table by op, the totals.
+#pragma once
+
+#include <map>
+#include <ostream>
+
+#include "run.h"
+
+namespace ebb::parity {
+
+class Report {
+ public:
+  /// verbose: all that differs in a failed case and its options, and the messages of error cases.
+  Report(std::ostream& out, bool verbose) : out_(out), verbose_(verbose) {}
+
+  void add(const Case& c, const Outcome& outcome);
+  void print_table() const;
+  void print_totals() const;
+  /// True when there were cases and all passed.
+  bool passed() const { return total_.cases > 0 && total_.failed == 0; }
+
+ private:
+  struct Counts {
+    int cases = 0, failed = 0, second = 0, errors = 0, deviations = 0, vacuous = 0;
+  };
+  void print_row(const std::string& op, const Counts& counts) const;
+
+  std::ostream& out_;
+  bool verbose_;
+  std::map<std::string, Counts> by_op_;
+  Counts total_;
+};
+
+}  // namespace ebb::parity

@@ -1,0 +1,16 @@
+// Runs one case and says what differs.
+#pragma once
+
+#include "cases.h"
+
+namespace ebb::parity {
+
+struct Outcome {
+  std::vector<std::string> problems;  ///< one line each; none: the case passed
+  bool vacuous = false;               ///< no expected gradient has an element other than 0
+  std::string thrown;                 ///< the message of the ebb::Error that an error case got
+};
+
+Outcome run_case(const Case& c, Device device);
+
+}  // namespace ebb::parity

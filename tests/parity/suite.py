@@ -1,0 +1,250 @@
+"""A suite collects the cases of one op, computes what is expected of them and turns them into tensors and JSON."""
+
+import random
+import zlib
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+
+import evaluate
+from evaluate import TOLERANCE, distance, run
+from pairwise import rows
+from values import Draw
+
+F32, F64 = torch.float32, torch.float64
+WIDEN_MARGIN = 4.0  # a widened tolerance is this many times what torch's float32 itself needs
+WIDEN_LIMIT = 250.0  # beyond, the case says nothing
+AGREE = 1e3  # tolerances of float64 within which a reference agrees with torch, whose own formula may cancel
+LARGE, FADED = 5.0, 1e-3  # inputs from which on an op may saturate; how small a gradient is then too small
+UNSTABLE = 100.0  # misses of float32 (in tolerances) from which on float64 is no reference either
+AT_BOUND = "a clamp at its bound: PyTorch 2.15 (#191142) gives gradient 0 there, 2.6 gave 1"
+VALUE_ALONE = "the value alone: the gradients are rounding errors"
+
+
+class Reject(Exception):
+    """This draw is no good (ill-conditioned, or its non-finite values depend on the precision): draw again."""
+
+
+class Faded(Reject):
+    """The gradients are rounding errors alone; the value may still be worth a case."""
+
+
+class Disagreement(Exception):
+    """The independent reference contradicts torch where LOSSES.md announces no deviation."""
+
+
+@dataclass
+class Case:
+    inputs: dict
+    options: dict = field(default_factory=dict)
+    tensor_options: dict = field(default_factory=dict)
+    grad_of: tuple = ()
+    second: bool = True
+    error: bool = False
+    deviation: str = None
+    compare: bool = True  # False: torch is not asked (its result is undefined), the deviation stands
+    note: str = None
+    tolerance: tuple = None
+
+    def dtype(self):
+        floating = [t.dtype for t in (*self.inputs.values(), *self.tensor_options.values()) if t.is_floating_point()]
+        return floating[0] if floating else F64
+
+
+@dataclass(frozen=True)
+class Op:
+    """`torch` computes the op as torch does; `reference` independently; `fill(suite)` draws the cases."""
+
+    fill: callable
+    torch: callable
+    reference: callable = None
+    deviation: str = None  # what a case is marked with when torch refuses it or differs
+    torch_twice: bool = True  # whether torch has a second order
+    saturates: str = None  # its gradients fade for large inputs: "to zero" in torch's arithmetic, or "small"
+    at_bound: callable = None  # at_bound(case): whether a clamp inside stands exactly at its bound
+    literal: callable = None  # torch's formula written out: draws on which it cancels away are no test
+
+
+class Suite:
+    def __init__(self, name, op, seed):
+        stream = zlib.crc32(f"{seed}/{name}".encode())
+        self.name, self.op, self.rng = name, op, random.Random(stream)
+        self.draw = Draw(self.rng, torch.Generator().manual_seed(stream))
+        self.cases, self.tensors, self.rejected = [], {}, 0
+
+    def sweep(self, factors, count, make, valid=lambda row: True, attempts=12):
+        """Adds a case for each row of a pairwise covering array of `factors`: make(draw, row) -> Case."""
+        for row in rows(factors, count, self.rng, valid):
+            self._attempt(attempts, make, row)
+
+    def _attempt(self, attempts, make, row):
+        """Draws until a case is accepted; when gradients fade each time, the value stands alone."""
+        faded = None
+        for _ in range(attempts):
+            case = make(self.draw, row)
+            try:
+                return self.add(case)
+            except Faded:
+                faded = case
+            except Reject:
+                pass
+            self.rejected += 1
+        if faded:
+            try:
+                self.add(replace(faded, grad_of=(), note=VALUE_ALONE))
+            except Reject:
+                pass
+
+    def error(self, inputs, options=None, tensor_options=None):
+        """A call that must throw."""
+        self._store(Case(inputs, options or {}, tensor_options or {}, error=True), {})
+
+    def add(self, case):
+        """Computes what `case` expects and stores it; raises Reject when the draw is unsuitable."""
+        dtype, made = case.dtype(), {}
+        if self.op.at_bound and case.grad_of and self.op.at_bound(case):
+            case = replace(case, note=AT_BOUND)
+
+        def randoms(kind):
+            def get(name, shape):
+                key = (kind, name)
+                if key not in made:
+                    made[key] = torch.randn(shape, generator=self.draw.generator, dtype=F64).to(dtype)
+                return made[key]
+
+            return get
+
+        upstream, direction = randoms("upstream"), randoms("direction")
+
+        def at(precision, function, second=case.second, of=case):
+            return run(function, of, upstream, direction, precision, second)
+
+        exact = at(F64, self.op.reference or self.op.torch)
+        if self.op.saturates and _faded(case, exact, made, self.op.saturates == "to zero"):
+            raise Faded
+        if case.note == VALUE_ALONE and evaluate.scale(exact.outputs[0]) < FADED:
+            raise Reject
+        if not case.grad_of or not _worth_second_order(exact, dtype):
+            case = replace(case, second=False)
+            exact.grads2 = {}
+        if self.op.literal and distance(exact, at(F64, self.op.literal), F64)[0] > AGREE:
+            raise Reject
+        if self.op.reference:
+            case = replace(case, deviation=self._judge(case, exact, at))
+        elif case.deviation or self.op.deviation:
+            raise ValueError("a deviation needs an independent reference")
+        expected = exact.map(lambda t: evaluate.cast(t, dtype))
+        alone = case.deviation or (case.second and not self.op.torch_twice)
+        rival = (self.op.literal or self.op.reference) if alone else self.op.torch
+        case = _tolerate(case, exact, expected, partial(at, function=rival), dtype)
+        self._store(case, _result_tensors(case, expected, made))
+
+    def _judge(self, case, exact, at):
+        """The deviation to mark, or None when torch gives the same; an unannounced difference is an error."""
+        announced = case.deviation or self.op.deviation
+        if not case.compare:
+            return announced
+        try:
+            theirs = at(F64, self.op.torch, False)
+            miss, place = distance(exact, theirs, F64, grads2=False)
+            if miss <= AGREE:
+                return None
+        except (RuntimeError, ValueError, IndexError, TypeError) as problem:
+            miss, place = evaluate.INF, str(problem)
+        if announced is None:
+            raise Disagreement(f"{self.name}: {miss:.3g} tolerances at {place}: {case}")
+        return announced
+
+    def _store(self, case, results):
+        case_id = f"{self.name}/{len(self.cases):05d}"
+        entry = {
+            "id": case_id,
+            "op": self.name,
+            "options": {k: _json_value(v) for k, v in case.options.items()},
+            "inputs": list(case.inputs),
+            "tensor_options": list(case.tensor_options),
+            "grad_of": list(case.grad_of),
+            "second": case.second and not case.error,
+        }
+        extra = ("error", case.error), ("tolerance", case.tolerance), ("deviation", case.deviation), ("note", case.note)
+        entry.update({key: value for key, value in extra if value})
+        self.cases.append(entry)
+        for name, tensor in {**case.inputs, **case.tensor_options, **results}.items():
+            self.tensors[f"{case_id}/{name}"] = tensor
+
+
+def _tolerate(case, exact, expected, at, dtype):
+    """Widens the tolerance where float32 itself needs it; rejects what is too ill-conditioned to be a test."""
+    for _, tensor, _ in exact.tensors():
+        if 0 < evaluate.scale(tensor) < evaluate.SMALLEST[dtype]:
+            raise Reject
+    if dtype == F64:
+        if not _stable(case, at):
+            raise Reject
+        return case
+    miss, place = distance(expected, at(F32, second=case.second), F32)
+    if miss <= 1:
+        return case
+    if miss > WIDEN_LIMIT:
+        raise Reject
+    tolerance = [float(f"{t * WIDEN_MARGIN * miss:.2g}") for t in TOLERANCE[F32]]
+    note = f"tolerance widened: float32 in PyTorch misses the default by a factor of {miss:.2g} in {place}"
+    return replace(case, tolerance=tolerance, note=f"{case.note}; {note}" if case.note else note)
+
+
+def _faded(case, result, made, zero_too):
+    """Whether large inputs leave a gradient of rounding errors alone, where torch's zeros and digits mean nothing."""
+    if not any(evaluate.scale(t) > LARGE for t in case.inputs.values() if t.is_floating_point()):
+        return False
+    ups = max((evaluate.scale(t) for (kind, _), t in made.items() if kind == "upstream"), default=0.0)
+    directions = [evaluate.scale(t) for (kind, _), t in made.items() if kind == "direction"]
+    if result.outputs[0].dim() == 0:
+        ups /= max(t.numel() for t in case.inputs.values())
+    for floor, grads in [(FADED * ups, result.grads), (FADED * ups * max(directions, default=0.0), result.grads2)]:
+        for tensor in grads.values():
+            scale = evaluate.scale(tensor)
+            if torch.isfinite(tensor).any() and scale < floor and (scale > 0 or zero_too):
+                return True
+    return False
+
+
+def _stable(case, at):
+    """Whether float32 comes so close to float64 on the rounded inputs that float64 can be trusted on the true ones."""
+
+    def rounded(tensors):
+        return {name: evaluate.cast(t, F32) for name, t in tensors.items()}
+
+    of = replace(case, inputs=rounded(case.inputs), tensor_options=rounded(case.tensor_options))
+    exact, single = at(F64, second=case.second, of=of), at(F32, second=case.second, of=of)
+    miss, _ = distance(exact.map(lambda t: evaluate.cast(t, F32)), single, F32)
+    return miss < UNSTABLE or miss == evaluate.INF  # infinite: float32's range does not hold the values
+
+
+def _worth_second_order(result, dtype):
+    """Second order is expected only where first and second are finite in `dtype`."""
+    pairs = [*result.grads.items(), *result.grads2.items()]
+    return bool(result.grads2) and all(torch.isfinite(t.to(dtype)).all() for _, t in pairs)
+
+
+def _result_tensors(case, expected, made):
+    """The tensors of the results, by their names in the file."""
+    several = len(expected.outputs) > 1
+    found = {f"output/{i}" if several else "output": t for i, t in enumerate(expected.outputs)}
+    if case.grad_of:
+        for i, output in enumerate(expected.outputs):
+            upstream = made.get(("upstream", i))
+            upstream = torch.zeros_like(output) if upstream is None else upstream
+            found[f"upstream/{i}" if several else "upstream"] = upstream
+    found |= {f"grad/{name}": t for name, t in expected.grads.items()}
+    if case.second:
+        found |= {f"direction/{name}": made["direction", name] for name in case.grad_of}
+        found |= {f"grad2/{name}": t for name, t in expected.grads2.items()}
+    return found
+
+
+def _json_value(value):
+    """Infinities are strings; everything else is JSON already."""
+    if isinstance(value, float) and value in (evaluate.INF, -evaluate.INF):
+        return "inf" if value > 0 else "-inf"
+    return value

@@ -1,0 +1,123 @@
+// Rows of matrix products.
+#include "ebb/autograd/ops/matmul.h"
+
+#include <algorithm>
+
+#include "ebb/tests/support/op_table.h"
+
+namespace ebb::test {
+namespace {
+
+// torch.matmul by three loops.
+Arrays multiply(const Arrays& in) {
+  Array a = in[0], b = in[1];
+  const bool row = a.shape.dim() == 1, column = b.shape.dim() == 1;
+  if (row) a.shape.insert(0, 1);
+  if (column) b.shape.push_back(1);
+  const auto batch_of = [](const Shape& s) { return Shape(std::span(s.begin(), s.end() - 2)); };
+  Shape shape = broadcast_shapes("reference", batch_of(a.shape), batch_of(b.shape));
+  const int lead = shape.dim();
+  const int64_t m = a.shape[a.shape.dim() - 2], k = a.shape.back(), n = b.shape.back();
+  shape.push_back(m);
+  shape.push_back(n);
+  Array out = make_array(shape, [&](const Shape& at) {
+    double sum = 0;
+    Shape left = at, right = at;
+    for (int64_t i = 0; i < k; ++i) {
+      left[lead + 1] = i;
+      right[lead] = i;
+      sum += broadcast_at(a, left) * broadcast_at(b, right);
+    }
+    return sum;
+  });
+  if (column) out.shape.erase(lead + 1);
+  if (row) out.shape.erase(lead);
+  return {out};
+}
+
+OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
+  OpRow row{.name = name,
+            .covers = {"matmul"},
+            .op = [](const Tensors& in) -> Tensors { return {matmul(in[0], in[1])}; },
+            .inputs = {{.shape = a}, {.shape = b}},
+            .reference = multiply,
+            .f32_tolerance = {2e-6, 2e-6},
+            .bitwise = false};  // the order of the sum may follow the layout
+  row.bad = {{"sizes", [] { matmul(zeros({2, 3}), zeros({2, 3})); }, "shapes (2, 3) and (2, 3) do not fit"},
+             {"batch", [] { matmul(zeros({2, 3, 4}), zeros({3, 4, 5})); }, "(2,) and (3,) do not broadcast"},
+             {"0-d", [] { matmul(zeros({}), zeros({2, 3})); }, "0-d operand"},
+             {"dtypes", [] { matmul(zeros({2, 3}), zeros({3, 2}, {.dtype = f64})); }, "dtypes differ"},
+             {"integers", [] { matmul(zeros({2, 3}, {.dtype = i64}), zeros({3, 2}, {.dtype = i64})); }, "got i64"},
+             {"undefined", [] { matmul(zeros({2, 3}), Tensor()); }, "undefined tensor"}};
+  return row;
+}
+
+OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Activation activation) {
+  OpRow row{.name = name,
+            .covers = {"linear"},
+            .op = [=](const Tensors& in) -> Tensors {
+              return {linear(in[0], in[1], with_bias ? in[2] : Tensor(), activation)};
+            },
+            .inputs = {{.shape = input}, {.shape = {5, 3}}},
+            .f32_tolerance = {2e-6, 2e-6},
+            .bitwise = false,
+            .third_order = activation == Activation::None,
+            .zero_third = {0, 1}};
+  if (with_bias) {
+    row.zero_third.push_back(2);
+    row.inputs.push_back({.shape = {5}});
+    row.zero_second.push_back(2);
+  }
+  row.reference = [=](const Arrays& in) -> Arrays {
+    Shape shape = in[0].shape;
+    shape[shape.dim() - 1] = in[1].shape[0];
+    return {make_array(shape, [&](const Shape& at) {
+      const int64_t o = at.back();
+      double sum = with_bias ? in[2].v[static_cast<size_t>(o)] : 0;
+      Shape from = at;
+      for (int64_t i = 0; i < in[1].shape[1]; ++i) {
+        from[from.dim() - 1] = i;
+        sum += in[0].v[static_cast<size_t>(ravel(from, in[0].shape))] * in[1].v[static_cast<size_t>(ravel({o, i}, in[1].shape))];
+      }
+      return activation == Activation::Relu ? std::max(sum, 0.0) : sum;
+    })};
+  };
+  row.empty = {{0, 3}, {5, 3}, {5}};
+  if (!with_bias) row.empty.pop_back();
+  row.has_empty = input.dim() == 2;
+  row.bad = {{"input", [] { linear(zeros({2, 4}), zeros({5, 3})); }, "input (2, 4) does not fit weight (5, 3)"},
+             {"bias", [] { linear(zeros({2, 3}), zeros({5, 3}), zeros({3})); }, "bias (3,) does not fit weight (5, 3): expected (5,)"},
+             {"weight", [] { linear(zeros({2, 3}), zeros({3})); }, "weight (3,)"},
+             {"0-d", [] { linear(zeros({}), zeros({5, 3})); }, "input ()"},
+             {"dtypes", [] { linear(zeros({2, 3}), zeros({5, 3}), zeros({5}, {.dtype = f64})); }, "dtypes differ"},
+             {"undefined", [] { linear(zeros({2, 3}), Tensor()); }, "undefined tensor"}};
+  return row;
+}
+
+}  // namespace
+
+std::vector<OpRow> matmul_rows() {
+  std::vector<OpRow> rows{product_row("matmul", {3, 4}, {4, 2}),
+                          product_row("matmul_dot", {4}, {4}),
+                          product_row("matmul_vector", {3, 4}, {4}),
+                          product_row("matmul_row", {4}, {4, 3}),
+                          product_row("matmul_batched", {2, 3, 4}, {2, 4, 2}),
+                          product_row("matmul_batch_vector", {2, 2, 3}, {3})};
+  rows[0].third_order = true;
+  rows[0].zero_third = {0, 1};
+  rows[0].empty = {{0, 4}, {4, 2}};
+  rows[4].broadcast = {{{2, 1, 2, 3}, {3, 3, 2}}, {{2, 3}, {2, 3, 2}}, {{2, 2, 3}, {3, 2}}};
+  rows[4].empty = {{2, 0, 4}, {2, 4, 2}};
+  OpRow nothing = product_row("matmul_over_nothing", {2, 0}, {0, 3});
+  nothing.differentiable = false;  // zeros; gradients are empty
+  rows[0].has_empty = rows[4].has_empty = true;
+  rows.push_back(nothing);
+  rows.push_back(linear_row("linear", {4, 3}, true, Activation::None));
+  rows.push_back(linear_row("linear_no_bias", {4, 3}, false, Activation::None));
+  rows.push_back(linear_row("linear_3d", {2, 2, 3}, true, Activation::None));
+  rows.push_back(linear_row("linear_1d", {3}, true, Activation::None));
+  rows.push_back(linear_row("linear_relu", {4, 3}, true, Activation::Relu));
+  return rows;
+}
+
+}  // namespace ebb::test

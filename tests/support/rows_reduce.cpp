@@ -1,0 +1,249 @@
+// Rows of reductions, and of softmax and its kin, which are reductions that keep their shape.
+#include "ebb/autograd/ops/reduce.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/tests/support/op_table.h"
+
+namespace ebb::test {
+namespace {
+
+using Fold = std::function<double(const Values&)>;
+
+// out[...] = fold(the elements that differ in `dims` only).
+std::function<Arrays(const Arrays&)> folding(Shape dims, bool keepdim, Fold fold) {
+  return [=](const Arrays& in) -> Arrays {
+    const Array& x = in[0];
+    bool reduced[kMaxDims] = {};
+    for (int64_t d : dims) reduced[d < 0 ? d + x.shape.dim() : d] = true;
+    Shape out;
+    for (int d = 0; d < x.shape.dim(); ++d) {
+      const bool gone = dims.empty() || reduced[d];
+      if (!gone) out.push_back(x.shape[d]);
+      else if (keepdim) out.push_back(1);
+    }
+    std::vector<Values> groups(static_cast<size_t>(out.numel()));
+    for (int64_t i = 0; i < x.shape.numel(); ++i) {
+      const Shape at = unravel(i, x.shape);
+      Shape to;
+      for (int d = 0; d < x.shape.dim(); ++d) {
+        const bool gone = dims.empty() || reduced[d];
+        if (!gone) to.push_back(at[d]);
+        else if (keepdim) to.push_back(0);
+      }
+      groups[static_cast<size_t>(ravel(to, out))].push_back(x.v[static_cast<size_t>(i)]);
+    }
+    Array result{out, {}};
+    for (const Values& group : groups) result.v.push_back(fold(group));
+    return {result};
+  };
+}
+
+double total(const Values& v) {
+  double sum = 0;
+  for (double x : v) sum += x;
+  return sum;
+}
+double average(const Values& v) { return total(v) / static_cast<double>(v.size()); }
+double largest(const Values& v) {
+  double top = -kInf;
+  for (double x : v) top = std::isnan(x) || std::isnan(top) ? kNaN : std::max(top, x);
+  return top;
+}
+double smallest(const Values& v) {
+  Values negated = v;
+  for (double& x : negated) x = -x;
+  return -largest(negated);
+}
+double log_sum_exp(const Values& v) {
+  const double top = largest(v);
+  if (!std::isfinite(top)) return top;
+  double sum = 0;
+  for (double x : v) sum += std::exp(x - top);
+  return top + std::log(sum);
+}
+double first_largest(const Values& v) {
+  for (size_t i = 0; i < v.size(); ++i) {
+    if (std::isnan(v[i])) return static_cast<double>(i);
+  }
+  return static_cast<double>(std::max_element(v.begin(), v.end()) - v.begin());
+}
+double first_smallest(const Values& v) {
+  for (size_t i = 0; i < v.size(); ++i) {
+    if (std::isnan(v[i])) return static_cast<double>(i);
+  }
+  return static_cast<double>(std::min_element(v.begin(), v.end()) - v.begin());
+}
+
+using Reduction = Tensor (*)(const TensorArg&, const Shape&, bool);
+
+// The same reduction over all dims, one in the middle, and two apart with keepdim.
+std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& fold, const Input& domain) {
+  struct Form {
+    std::string suffix;
+    Shape dims;
+    bool keepdim;
+  };
+  std::vector<OpRow> rows;
+  for (const Form& form : {Form{"", {}, false}, Form{"_dim", {1}, false}, Form{"_last", {-1}, false},
+                           Form{"_dims_keepdim", {0, 2}, true}}) {
+    OpRow row{.name = name + form.suffix,
+              .covers = {name},
+              .op = [=](const Tensors& in) -> Tensors { return {op(in[0], form.dims, form.keepdim)}; },
+              .inputs = {domain},
+              .reference = folding(form.dims, form.keepdim, fold)};
+    row.inputs[0].shape = {2, 3, 4};
+    row.empty = {{2, 3, 0}};
+    if (form.suffix == "_dim") row.empty = {{0, 3, 2}};
+    row.has_empty = true;
+    row.has_scalar = form.dims.empty();
+    row.bad = {{"dim", [op] { op(zeros({2, 3}), {2}, false); }, "dim 2 is out of range"},
+               {"twice", [op] { op(zeros({2, 3}), {1, -1}, false); }, "dim -1 appears twice in (1, -1)"},
+               {"undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"}};
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64_t, bool), const Fold& fold) {
+  OpRow row{.name = name,
+            .covers = {},
+            .op = [op](const Tensors& in) -> Tensors { return {op(in[0], 1, false)}; },
+            .inputs = {{.shape = {2, 3, 4}, .extremes = {kNaN, kInf, -kInf, 1}}},
+            .reference = folding({1}, false, fold)};
+  row.differentiable = false;
+  row.has_integers = true;
+  row.out_dtype = i64;
+  row.empty = {{0, 3, 2}};
+  row.has_empty = true;
+  row.bad = {{"dim", [op] { op(zeros({2, 3}), 5, false); }, "dim 5 is out of range"},
+             {"nothing", [op] { op(zeros({2, 0}), 1, false); }, "cannot reduce dims of size 0"}};
+  return row;
+}
+
+}  // namespace
+
+std::vector<OpRow> reduce_rows() {
+  std::vector<OpRow> rows;
+  const auto take = [&](std::vector<OpRow> forms, auto change) {
+    for (OpRow& row : forms) {
+      change(row);
+      rows.push_back(std::move(row));
+    }
+  };
+  take(forms_of("sum", sum, total, {}), [](OpRow& row) {
+    row.zero_second = {0};
+    row.has_integers = true;
+    row.f32_tolerance = {3e-7, 1e-6};
+    row.f64_tolerance = {1e-15, 1e-14};
+  });
+  take(forms_of("mean", mean, average, {}), [](OpRow& row) {
+    row.covers = {};
+    row.zero_second = {0};
+    row.bad.push_back({"integers", [] { mean(zeros({2}, {.dtype = i64})); }, "expected a floating tensor"});
+  });
+  const Input special{.extremes = {kInf, -kInf, kNaN, 3}};
+  for (const bool top : {true, false}) {
+    take(forms_of(top ? "max" : "min", top ? max : min, top ? largest : smallest, special), [&](OpRow& row) {
+      row.zero_second = {0};
+      row.has_integers = true;
+      if (row.name.size() == 3) row.has_empty = false;   // an Error: see below
+      if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
+      if (row.name.ends_with("keepdim")) row.has_empty = false;
+      row.bad.push_back({"nothing", [top] { (top ? max : min)(zeros({0, 3}), {0}, false); },
+                         "cannot reduce dims of size 0 of shape (0, 3)"});
+      row.bad.push_back({"booleans", [top] { (top ? max : min)(zeros({3}, {.dtype = boolean}), {}, false); }, "bool"});
+    });
+  }
+  take(forms_of("logsumexp", logsumexp, log_sum_exp, {.extremes = {1000, -1000, 999}}), [](OpRow& row) {
+    row.third_order = true;
+    row.bad.push_back({"integers", [] { logsumexp(zeros({2}, {.dtype = i64})); }, "expected a floating tensor"});
+  });
+  rows.push_back(argument_row("argmax", argmax, first_largest));
+  rows.push_back(argument_row("argmin", argmin, first_smallest));
+
+  OpRow spread{.name = "sum_to",
+               .covers = {},
+               .op = [](const Tensors& in) -> Tensors { return {sum_to(in[0], {3, 1})}; },
+               .inputs = {{.shape = {2, 3, 4}}},
+               .reference = [](const Arrays& in) -> Arrays {
+                 Array out = folding({0, 2}, false, total)(in)[0];
+                 out.shape = {3, 1};
+                 return {out};
+               },
+               .zero_second = {0}};
+  spread.bad = {{"shape", [] { sum_to(zeros({2, 3}), {2}); }, "shape (2,) does not broadcast to (2, 3)"},
+                {"longer", [] { sum_to(zeros({3}), {2, 3}); }, "shape (2, 3) does not broadcast to (3,)"},
+                {"undefined", [] { sum_to(Tensor(), {2}); }, "undefined tensor"}};
+  rows.push_back(spread);
+  return rows;
+}
+
+std::vector<OpRow> softmax_rows() {
+  using Rule = std::function<double(double x, const Values& row)>;
+  const Rule share = [](double x, const Values& row) { return std::exp(x - log_sum_exp(row)); };
+  const Rule log_share = [](double x, const Values& row) {
+    const double top = largest(row);
+    Values shifted = row;
+    for (double& v : shifted) v -= top;
+    return (x - top) - log_sum_exp(shifted);  // no cancellation beside 1000
+  };
+  // `rule` of each element among those along dim.
+  const auto along = [](int64_t dim, Rule rule) {
+    return [=](const Arrays& in) -> Arrays {
+      const Array& x = in[0];
+      const int d = x.shape.dim() == 0 ? -1 : static_cast<int>(dim < 0 ? dim + x.shape.dim() : dim);
+      return {make_array(x.shape, [&](const Shape& at) {
+        Values row;
+        Shape other = at;
+        for (int64_t i = 0; i < (d < 0 ? 1 : x.shape[d]); ++i) {
+          if (d >= 0) other[d] = i;
+          row.push_back(x.v[static_cast<size_t>(ravel(other, x.shape))]);
+        }
+        return rule(x.v[static_cast<size_t>(ravel(at, x.shape))], row);
+      })};
+    };
+  };
+  const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t), int64_t dim, const Rule& rule) {
+    OpRow row{.name = name,
+              .covers = {},
+              .op = [op, dim](const Tensors& in) -> Tensors { return {op(in[0], dim)}; },
+              .inputs = {{.shape = {2, 3, 4}, .extremes = {1000, -1000, 999, 0, -kInf}}},
+              .reference = along(dim, rule),
+              .third_order = true};
+    row.empty = {{0, 3, 4}};
+    row.has_empty = true;
+    row.bad = {{"dim", [op] { op(zeros({2, 3}), 2); }, "dim 2 is out of range: expected -2 to 1"},
+               {"integers", [op] { op(zeros({2, 3}, {.dtype = i64}), 1); }, "i64"},
+               {"undefined", [op] { op(Tensor(), 0); }, "undefined tensor"}};
+    return row;
+  };
+  std::vector<OpRow> rows{row_of("softmax", softmax, -1, share),
+                          row_of("softmax_middle", softmax, 1, share),
+                          row_of("log_softmax", log_softmax, -1, log_share),
+                          row_of("log_softmax_first", log_softmax, 0, log_share)};
+  rows[0].covers = rows[1].covers = {"softmax", "softmax_backward"};
+  rows[2].covers = rows[3].covers = {"log_softmax", "log_softmax_backward"};
+  OpRow least = row_of("softmin", softmin, -1, [&](double x, const Values& row) {
+    Values negated = row;
+    for (double& v : negated) v = -v;
+    return std::exp(-x - log_sum_exp(negated));
+  });
+  least.inputs[0].extremes = {1000, -1000, 999, 0, kInf};
+  rows.push_back(least);
+  for (size_t i : {size_t{0}, size_t{2}}) {  // over a single element: 1 and 0, without gradient
+    OpRow single = rows[i];
+    single.name += "_scalar";
+    single.op = [i](const Tensors& in) -> Tensors { return {i == 0 ? softmax(in[0], 0) : log_softmax(in[0], -1)}; };
+    single.inputs = {{.shape = {}}};
+    single.reference = along(0, i == 0 ? share : log_share);
+    single.has_empty = single.third_order = false;
+    single.zero_gradient = single.zero_second = {0};
+    rows.push_back(single);
+  }
+  return rows;
+}
+
+}  // namespace ebb::test

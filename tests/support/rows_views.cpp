@@ -1,0 +1,150 @@
+// Rows of views and rearrangement. References move elements by coordinates.
+#include "ebb/autograd/ops/views.h"
+
+#include "ebb/tests/support/op_table.h"
+
+namespace ebb::test {
+namespace {
+
+using View = std::function<Tensor(const Tensor&)>;
+using From = std::function<Shape(const Shape& at)>;  // where the element at `at` of the result comes from
+
+OpRow view_row(const std::string& name, std::vector<std::string> covers, const Shape& input, View op, const Shape& out,
+               From from) {
+  OpRow row{.name = name,
+            .covers = std::move(covers),
+            .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; },
+            .inputs = {{.shape = input, .extremes = {kNaN, kInf}}},
+            .reference = [=](const Arrays& in) -> Arrays {
+              return {make_array(out, [&](const Shape& at) {
+                return in[0].v[static_cast<size_t>(ravel(from(at), in[0].shape))];
+              })};
+            },
+            .zero_second = {0}};
+  row.has_integers = true;
+  row.bad = {{"undefined", [op] { op(Tensor()); }, "undefined tensor"}};
+  return row;
+}
+
+// The same elements in row-major order.
+OpRow same_order(const std::string& name, const Shape& input, View op, const Shape& out) {
+  return view_row(name, {"reshape"}, input, std::move(op), out,
+                  [=](const Shape& at) { return unravel(ravel(at, out), input); });
+}
+
+std::vector<OpRow> reshape_rows() {
+  std::vector<OpRow> rows{
+      same_order("reshape", {2, 3, 4}, [](const Tensor& x) { return reshape(x, {4, -1}); }, {4, 6}),
+      same_order("reshape_scalar", {}, [](const Tensor& x) { return reshape(x, {1, 1}); }, {1, 1}),
+      same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
+      same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
+      same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
+  rows[0].bad.push_back({"count", [] { reshape(zeros({2, 3}), {4, 2}); }, "takes 8 elements, tensor of shape (2, 3) has 6"});
+  rows[0].bad.push_back({"infer", [] { reshape(zeros({2, 3}), {4, -1}); }, "cannot infer -1 in (4, -1)"});
+  rows[0].bad.push_back({"negative", [] { reshape(zeros({2, 3}), {-2, -3}); }, "negative size"});
+  rows[2].bad.push_back({"order", [] { flatten(zeros({2, 3}), 1, 0); }, "first dim 1 lies behind last dim 0"});
+  rows[3].bad.push_back({"dim", [] { unsqueeze(zeros({2}), 3); }, "dim 3 is out of range"});
+  rows[4].bad.push_back({"size", [] { squeeze(zeros({2, 3}), 0); }, "dim 0 of shape (2, 3) is not of size 1"});
+  return rows;
+}
+
+std::vector<OpRow> order_rows() {
+  std::vector<OpRow> rows{
+      view_row("permute", {"permute"}, {2, 3, 4}, [](const Tensor& x) { return permute(x, {2, 0, -2}); }, {4, 2, 3},
+               [](const Shape& at) { return Shape{at[1], at[2], at[0]}; }),
+      view_row("transpose", {"permute"}, {2, 3}, [](const Tensor& x) { return transpose(x); }, {3, 2},
+               [](const Shape& at) { return Shape{at[1], at[0]}; }),
+      view_row("alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
+               [](const Shape& at) { return at; }),
+      view_row("expand", {"expand"}, {3, 1}, [](const Tensor& x) { return expand(x, {2, -1, 4}); }, {2, 3, 4},
+               [](const Shape& at) { return Shape{at[1], 0}; })};
+  rows[0].bad.push_back({"twice", [] { permute(zeros({2, 3}), {0, 0}); }, "dim 0 appears twice"});
+  rows[0].bad.push_back({"few", [] { permute(zeros({2, 3}), {0}); }, "does not name the 2 dims of (2, 3)"});
+  rows[1].bad.push_back({"0-d", [] { transpose(zeros({})); }, "0-d"});
+  rows[3].bad.push_back({"shape", [] { expand(zeros({3}), {4}); }, "shape (3,) does not broadcast to (4,)"});
+  rows[3].bad.push_back({"fewer", [] { expand(zeros({3, 1}), {3}); }, "shape (3, 1) does not broadcast to (3,)"});
+  return rows;
+}
+
+std::vector<OpRow> slice_rows() {
+  std::vector<OpRow> rows{
+      view_row("slice", {"slice"}, {2, 7}, [](const Tensor& x) { return slice(x, 1, 1, -1, 2); }, {2, 3},
+               [](const Shape& at) { return Shape{at[0], 1 + 2 * at[1]}; }),
+      view_row("slice_clamped", {"slice"}, {3, 2}, [](const Tensor& x) { return slice(x, 0, -2, 100); }, {2, 2},
+               [](const Shape& at) { return Shape{at[0] + 1, at[1]}; }),
+      view_row("select", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return select(x, 1, -1); }, {3},
+               [](const Shape& at) { return Shape{at[0], 3}; }),
+      view_row("subscript", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return x[1]; }, {4},
+               [](const Shape& at) { return Shape{1, at[0]}; })};
+  rows[0].bad.push_back({"step", [] { slice(zeros({3}), 0, 0, 2, 0); }, "expected a step of at least 1, got 0"});
+  rows[0].bad.push_back({"0-d", [] { slice(zeros({}), 0, 0, 1); }, "0-d"});
+  rows[2].bad.push_back({"range", [] { select(zeros({3, 4}), 1, 4); }, "index 4 is out of range for dim 1 of shape (3, 4)"});
+  rows[3].bad.push_back({"range", [] { zeros({3})[-4]; }, "index -4 is out of range"});
+
+  OpRow scatter = view_row("slice_scatter", {"slice_scatter"}, {2, 3},
+                           [](const Tensor& x) { return slice_scatter(x, {2, 8}, 1, 1, 2); }, {2, 8}, {});
+  scatter.reference = [](const Arrays& in) -> Arrays {
+    return {make_array({2, 8}, [&](const Shape& at) {
+      const bool hit = at[1] >= 1 && at[1] <= 5 && at[1] % 2 == 1;
+      return hit ? in[0].v[static_cast<size_t>(ravel({at[0], (at[1] - 1) / 2}, {2, 3}))] : 0;
+    })};
+  };
+  scatter.bad.push_back({"outside", [] { slice_scatter(zeros({2, 3}), {2, 4}, 1, 2); }, "does not fit (2, 4) at 2 by 1"});
+  scatter.bad.push_back({"0-d", [] { slice_scatter(zeros({}), {2}, 0, 0); }, "0-d"});
+  rows.push_back(scatter);
+  return rows;
+}
+
+std::vector<OpRow> join_rows() {
+  OpRow joined{.name = "cat",
+               .covers = {"cat"},
+               .op = [](const Tensors& in) -> Tensors { return {cat({in[0], in[1], in[0]}, 1)}; },
+               .inputs = {{.shape = {2, 1}, .extremes = {kNaN}}, {.shape = {2, 3}}},
+               .reference = [](const Arrays& in) -> Arrays {
+                 const int64_t n = in[0].shape[1], m = in[1].shape[1];
+                 return {make_array({in[0].shape[0], 2 * n + m}, [&](const Shape& at) {
+                   const bool middle = at[1] >= n && at[1] < n + m;
+                   const Array& from = middle ? in[1] : in[0];
+                   const int64_t j = middle ? at[1] - n : at[1] < n ? at[1] : at[1] - n - m;
+                   return from.v[static_cast<size_t>(ravel({at[0], j}, from.shape))];
+                 })};
+               },
+               .zero_second = {0, 1}};
+  joined.has_integers = joined.has_empty = true;
+  joined.empty = {{0, 1}, {0, 3}};
+  joined.bad = {{"shapes", [] { cat({zeros({2, 3}), zeros({3, 3})}, 1); }, "(2, 3) and (3, 3) differ beside dim 1"},
+                {"dims", [] { cat({zeros({2, 3}), zeros({2})}, 1); }, "(2, 3) and (2,)"},
+                {"dtypes", [] { cat({zeros({2}), zeros({2}, {.dtype = f64})}); }, "dtypes differ"},
+                {"none", [] { cat({}); }, "at least one tensor"},
+                {"0-d", [] { cat({zeros({})}); }, "stack them"}};
+  OpRow stacked{.name = "stack",
+                .covers = {"cat"},
+                .op = [](const Tensors& in) -> Tensors { return {stack({in[0], in[1]}, -1)}; },
+                .inputs = {{.shape = {2, 3}}, {.shape = {2, 3}}},
+                .reference = [](const Arrays& in) -> Arrays {
+                  Shape shape = in[0].shape;
+                  shape.push_back(2);
+                  return {make_array(shape, [&](const Shape& at) {
+                    Shape from = at;
+                    from.erase(at.dim() - 1);
+                    return in[static_cast<size_t>(at.back())].v[static_cast<size_t>(ravel(from, in[0].shape))];
+                  })};
+                },
+                .zero_second = {0, 1}};
+  stacked.has_integers = stacked.has_scalar = true;
+  stacked.bad = {{"shapes", [] { stack({zeros({2}), zeros({3})}); }, "shapes differ: (2,) and (3,)"},
+                 {"none", [] { stack({}); }, "at least one tensor"}};
+  return {joined, stacked};
+}
+
+}  // namespace
+
+std::vector<OpRow> view_rows() {
+  std::vector<OpRow> rows;
+  for (auto part : {reshape_rows, order_rows, slice_rows, join_rows}) {
+    for (OpRow& row : part()) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace ebb::test
