@@ -8,7 +8,7 @@
 // share a dtype. A formula may state:
 //   name                 for messages and pictures (`static constexpr std::string_view`)
 //   gradient(x...)       returns Partials{d0, d1 ...} where its derivative is not that of its text, or is cheaper
-//   second(x..., c...)   returns Partials of sum_k c_k grad_k, likewise
+//   second(x..., c...)   returns Partials of sum_k c_k grad_k by each x, and as the last one that sum itself, likewise
 //   OutputGradient       a formula of (y, g): the gradient from the output (one input); then the output is saved
 //   linear               true when all partials are constants: then nothing is saved
 //   masks                a mask of inputs that may have any dtype and get no gradient (conditions)

@@ -122,7 +122,8 @@ EBB_HD Dual<T, N> erf(const Dual<T, N>& x) {
 template <class T, int N>
 EBB_HD Dual<T, N> pow(const Dual<T, N>& x, const Dual<T, N>& y) {
   const T p = pow(x.v, y.v);
-  const T by_x = where(y.v == 0, T(0), y.v * pow(x.v, y.v - 1));
+  const T slope = y.v * pow(x.v, y.v - 1);
+  const T by_x = where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);  // 0^0 has slope 0, not 0 / 0
   if (y.active == 0) return chain(x, p, by_x);
   return chain(x, y, p, by_x, where(x.v == 0, where(y.v >= 0, T(0), p * log(x.v)), p * log(x.v)));
 }
@@ -163,7 +164,7 @@ EBB_HD Dual<T, N> minimum(const Dual<T, N>& a, const Dual<T, N>& b) {
 template <class T, int N>
 EBB_HD Dual<T, N> sigmoid(const Dual<T, N>& x) {
   const T s = sigmoid(x.v);
-  return chain(x, s, s * (1 - s));
+  return chain(x, s, s * sigmoid(-x.v));  // 1 - s would cancel
 }
 template <class T, int N>
 EBB_HD Dual<T, N> softplus(const Dual<T, N>& x) { return chain(x, softplus(x.v), sigmoid(x.v)); }

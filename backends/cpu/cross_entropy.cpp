@@ -67,7 +67,8 @@ class CrossEntropy {
     if (!args_.total) return;
     double total = 0;
     for (double t : totals) total += t;
-    *reinterpret_cast<T*>(args_.total->raw()) = static_cast<T>(total * scale_);
+    // Weights that sum to 0 leave no mean: NaN, also where smoothing makes the total other than 0.
+    *reinterpret_cast<T*>(args_.total->raw()) = static_cast<T>(std::isinf(scale_) ? 0 * scale_ : total * scale_);
   }
 
  private:

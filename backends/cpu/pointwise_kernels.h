@@ -68,15 +68,16 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
     ((at[I] = D::input(x[I][i], 0), at[I].d[0] = c[I][i]), ...);
     differentiate<N>(f, at, value, partials, inputs);
     const T g = upstream[i];
-    T along = T(0);
-    ((along += c[I][i] * partials[I].v), ...);
     if constexpr (requires(const T* v) { f.second(v[I]..., v[I]...); }) {
       const auto own = f.second(x[I][i]..., c[I][i]...);
       ((dx[I][i] = g * own.d[I]), ...);
+      dg[i] = own.d[N];
     } else {
+      T along = T(0);  // no direction, no contribution: not even of an infinite slope
+      ((along += where(c[I][i] == 0, T(0), c[I][i] * partials[I].v)), ...);
       ((dx[I][i] = g * partials[I].d[0]), ...);
+      dg[i] = along;
     }
-    dg[i] = along;
   }
 }
 

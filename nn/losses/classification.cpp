@@ -87,7 +87,8 @@ Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& f
   if (reduction == Reduction::Sum) return sum(mul(clean, where(s.ignored, zero, factor)));
   const Tensor total = sum(s.weight);
   const Tensor share = where(s.ignored, zero, div(factor, total));
-  const Tensor none_left = where(total == 0, div(zero, zero), zero);  // NaN: a mean of nothing
+  const Tensor kept = sum(logical_not(s.ignored)).to(losses.dtype());
+  const Tensor none_left = where(kept == 0, div(zero, zero), zero);  // NaN: a mean of nothing
   return add(sum(mul(clean, share)), none_left);
 }
 
@@ -161,21 +162,23 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   if (!(o.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", o.gamma);
   const int dim = class_dim(input);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
+  Shape column;
+  for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? input->shape()[dim] : 1);
   const Tensor zero = zeros({}, {.dtype = input->dtype(), .device = input->device()});
   const Tensor logp = log_softmax(where(unsqueeze(s.ignored, dim), zero, *input), dim);
-  const Tensor target_logp = squeeze(gather(logp, dim, unsqueeze(s.classes, dim)), dim);
+  const Tensor index = unsqueeze(s.classes, dim);
+  const Tensor own = equal(index, reshape(arange(static_cast<double>(input->shape()[dim])).to(input->device()), column));
+  // 1 - p_t is the sum of the other probabilities; from it log p_t keeps its digits where p_t is near 1.
+  const Tensor missing = sum(where(own, zero, exp(logp)), {dim});
+  const Tensor near = missing < 0.5;
+  const Tensor target_logp = where(near, log1p(neg(where(near, missing, zero))), squeeze(gather(logp, dim, index), dim));
   // The cross-entropy term, class weights included: (1 - e) w_t logp_t + e / C sum_c w_c logp_c.
   Tensor term = mul(mul(target_logp, s.weight), 1 - o.label_smoothing);
   if (o.label_smoothing > 0) {
     Tensor all = logp;
-    if (o.weight.defined()) {
-      Shape column;
-      for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? o.weight.numel() : 1);
-      all = mul(logp, reshape(o.weight, column));
-    }
+    if (o.weight.defined()) all = mul(logp, reshape(o.weight, column));
     term = add(term, mul(sum(all, {dim}), o.label_smoothing / static_cast<double>(input->shape()[dim])));
   }
-  const Tensor missing = clamp_min(neg(expm1(target_logp)), 0);  // 1 - p_t, exact near both ends
   const Tensor losses = neg(o.gamma == 0 ? term : mul(pow(missing, o.gamma), term));
   return reduce_selected(s, losses, ones_like(losses.detach()), o.reduction);
 }
@@ -204,7 +207,8 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
   const Tensor hinge = o.p == 1 ? z : square(z);
   const Tensor own = one_hot(squeeze(index, 1), classes, DType::Bool);
-  const Tensor terms = where(own, zeros({}, {.dtype = x.dtype(), .device = x.device()}), hinge);
+  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
   Tensor losses = div(sum(terms, {1}), static_cast<double>(classes));
   if (o.weight.defined()) losses = mul(losses, reshape(gather(o.weight, 0, squeeze(index, 1)), losses.shape()));
   if (single) losses = reshape(losses, target.shape());

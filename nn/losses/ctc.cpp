@@ -104,6 +104,30 @@ Tensor shifted(const Tensor& alpha, int64_t by, const Tensor& edge) {
   return cat({expand(edge, {alpha.size(0), by}), slice(alpha, 1, 0, width - by)}, 1);
 }
 
+// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its time steps, as in torch.
+struct Unreachable {
+  static constexpr std::string_view name = "ctc_unreachable";
+  struct State {
+    Tensor losses, log_probs;  // without a graph
+    std::vector<int64_t> input_lengths;
+  };
+  static int shape(const Tensor&, const Tensor&, const std::vector<int64_t>&) { return 0; }
+  static Tensor forward(State& state, int, const Tensor& losses, const Tensor& log_probs, const std::vector<int64_t>& lengths) {
+    state = {losses.detach(), log_probs.detach(), lengths};
+    return alias(losses);
+  }
+  static std::array<Tensor, 2> backward(const State& state, const Tensor& g) {
+    Tensor rows = zeros_like(state.log_probs);
+    const std::vector<double> values = state.losses.to_vector<double>();
+    for (size_t n = 0; n < values.size(); ++n) {
+      if (values[n] != -kMinusInfinity) continue;
+      Tensor steps = slice(select(rows, 1, static_cast<int64_t>(n)), 0, 0, state.input_lengths[n]);
+      steps.fill_(std::numeric_limits<double>::quiet_NaN());
+    }
+    return {g, rows};
+  }
+};
+
 // -log p of each sample, (N).
 Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1);
@@ -151,6 +175,8 @@ Tensor ctc_loss(const TensorArg& log_probs, const Tensor& targets, const Tensor&
   Tensor losses = batch == 0 ? sum(x, {0, 2}) : losses_of(x, labels, o.blank);
   if (o.zero_infinity) {
     losses = where(losses.detach() == -kMinusInfinity, zeros_like(losses.detach()), losses);
+  } else if (batch > 0) {
+    losses = apply<Unreachable>(losses, x, labels.input_lengths);
   }
   if (o.reduction == Reduction::Mean) {
     std::vector<double> shares;

@@ -69,6 +69,9 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
   check_floating(op, input1);
   check_defined(op, target);
   check_same_shape(op, input1, input2);
+  if (is_floating(target.dtype()) && target.dtype() != input1->dtype()) {
+    fail(op, "inputs are ", input1->dtype(), " and target is ", target.dtype(), ": convert one with to()");
+  }
   check_reduction(op, options.reduction);
   const int dims = input1->dim();
   if (dims != 1 && dims != 2) fail(op, "inputs ", input1->shape(), " must be (N, D) or (D)");
@@ -90,7 +93,10 @@ namespace {
 Tensor last_norm(const Tensor& d, double p, bool keepdim) {
   const Tensor size = abs(d);
   if (p == 1) return sum(size, {-1}, keepdim);
-  if (std::isinf(p)) return max(size, {-1}, keepdim);
+  if (std::isinf(p)) {
+    const Tensor largest = equal(size.detach(), max(size.detach(), {-1}, true)).to(d.dtype());
+    return sum(mul(size, div(largest, clamp_min(sum(largest, {-1}, true), 1))), {-1}, keepdim);
+  }
   // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied by 0 there.
   const Tensor power = sum(p == 2 ? square(d) : pow(size, p), {-1}, keepdim);
   const Tensor is_zero = power.detach() == 0.0;

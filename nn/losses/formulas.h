@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "ebb/core/formula.h"
@@ -64,19 +65,31 @@ struct BceLoss {
     return Partials<T, 2>{{(x - t) / clamp_min(x * (1 - x), T(kEps)), log1p(-x) - log(x)}};
   }
   template <class T> EBB_HD auto second(T x, T t, T cx, T ct) const {
-    const T a = x + T(kEps), b = 1 - x + T(kEps);
+    const T a = x + T(kEps), b = 1 - x + T(kEps), product = x * (1 - x);
     const T xx = (x * x - 2 * x * t + t) / (a * a * b * b);
-    const T xt = -1 / clamp_min(x * (1 - x), T(kEps));
-    return Partials<T, 2>{{xx * cx + xt * ct, xt * cx}};
+    const T by_input = where(ct == 0, xx * cx, xx * cx - ct / product);
+    const T by_upstream = where(ct == 0, T(0), ct * (log1p(-x) - log(x))) + cx * (x - t) / (a * b);
+    return Partials<T, 3>{{by_input, -cx / clamp_min(product, T(kEps)), by_upstream}};
   }
 };
 
-/// -t log s(x) - (1 - t) log(1 - s(x)) on logits: both terms exact for every x. At x = -inf it is NaN for every t, as
-/// in torch (0 times an infinite logit).
+/// -t log s(x) - (1 - t) log(1 - s(x)) on logits: both terms exact for every x.
+struct MultiLabelSoftMargin {
+  static constexpr std::string_view name = "multilabel_soft_margin_loss";
+  template <class T> EBB_HD T operator()(T x, T t) const { return (1 - t) * softplus(x) + t * softplus(-x); }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return Partials<T, 2>{{(1 - t) * sigmoid(x) - t * sigmoid(-x), -x}};
+  }
+};
+
+/// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
+template <class T>
+EBB_HD T nan_at_minus_infinity(const T& x, const T& t) { return where(t > 1, T(0), clamp_max(x, T(0)) * T(0)); }
+
 struct BceWithLogits {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits";
   template <class T> EBB_HD T operator()(T x, T t) const {
-    return (1 - t) * softplus(x) + t * softplus(-x) + clamp_max(x, T(0)) * T(0);
+    return MultiLabelSoftMargin{}(x, t) + nan_at_minus_infinity(x, t);
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
     return Partials<T, 2>{{(1 - t) * sigmoid(x) - t * sigmoid(-x), -x}};
@@ -87,7 +100,7 @@ struct BceWithLogits {
 struct BceWithLogitsPos {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits_pos";
   template <class T> EBB_HD T operator()(T x, T t, T p) const {
-    return (1 - t) * softplus(x) + p * t * softplus(-x) + clamp_max(x, T(0)) * T(0);
+    return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t);
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T minus = softplus(-x);
@@ -137,6 +150,11 @@ template <class T>
 EBB_HD T stirling(const T& t) {
   return where(t > 1, t * log(t) - t + T(0.5) * log(T(6.283185307179586) * t), T(0));
 }
+/// Its derivative; NaN for t <= 0, as torch has it.
+template <class T>
+EBB_HD T stirling_slope(const T& t) {
+  return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
+}
 
 struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
@@ -146,6 +164,10 @@ struct PoissonNll {
     const T loss = x - t * log(x + T(eps));
     return full ? loss + stirling(t) : loss;
   }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    const T slope = -log(x + T(eps));
+    return Partials<T, 2>{{1 - t / (x + T(eps)), full ? slope + stirling_slope(t) : slope}};
+  }
 };
 
 struct PoissonNllLogInput {
@@ -154,6 +176,9 @@ struct PoissonNllLogInput {
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T loss = exp(x) - t * x;
     return full ? loss + stirling(t) : loss;
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return Partials<T, 2>{{exp(x) - t, full ? stirling_slope(t) - x : -x}};
   }
 };
 

@@ -57,7 +57,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   if (!(target.shape() == input->shape())) {
     fail(op, "target ", target.shape(), " does not match input ", input->shape(), ": expected the same shape, labels up to the first -1");
   }
-  if (target.dtype() != DType::I64) fail(op, "target must be i64, got ", target.dtype());
+  if (target.dtype() != DType::I64 && target.dtype() != DType::U8) fail(op, "target must be i64 or u8, got ", target.dtype());
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   const int64_t batch = x.size(0), classes = x.size(1);
@@ -68,7 +68,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
     }
     check_weight(op, x, options.weight);
   }
-  const Tensor labels = reshape(target, {batch, classes});
+  const Tensor labels = reshape(target, {batch, classes}).to(DType::I64);
   backend(x.device()).check_indices(op, labels, classes, -1);
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
@@ -101,9 +101,9 @@ Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
   if (input->dim() == 0) fail(op, "input () has no class dim");
   // The mean over classes and then over the rest is the mean over all elements.
   if (options.reduction == Reduction::Mean && input->numel() > 0) {
-    return pointwise_loss(formulas::BceWithLogits{}, options.weight, Reduction::Mean, MeanOver::Elements, input, target);
+    return pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::Mean, MeanOver::Elements, input, target);
   }
-  const Tensor each = pointwise_loss(formulas::BceWithLogits{}, options.weight, Reduction::None, MeanOver::Elements, input, target);
+  const Tensor each = pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::None, MeanOver::Elements, input, target);
   return reduce_losses(op, mean(each, {-1}), options.reduction);
 }
 

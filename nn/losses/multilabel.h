@@ -26,7 +26,7 @@ struct MultiLabelMarginLossOptions {
   Tensor weight = {};  ///< (C): weight of the label that a term belongs to
   Reduction reduction = Reduction::Mean;
 };
-/// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 of the same
+/// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 or u8 of the same
 /// shape: labels up to the first -1. Throws Error for entries below -1 or above C - 1, behind the -1 too. Mean: over N.
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options = {});
 

@@ -26,6 +26,7 @@ Tensor mse_loss(const TensorArg& input, const Tensor& target, MSELossOptions opt
 
 Tensor smooth_l1_loss(const TensorArg& input, const Tensor& target, SmoothL1LossOptions options) {
   if (!(options.beta >= 0)) fail("smooth_l1_loss", "expected a beta of at least 0, got ", options.beta);
+  if (options.beta == 0) return weighted(formulas::L1Loss{}, input, target, options, MeanOver::Elements);
   return weighted(formulas::SmoothL1Loss{options.beta}, input, target, options, MeanOver::Elements);
 }
 

@@ -399,7 +399,7 @@ std::vector<OpRow> class_rows() {
                 {"dtype", [] { nn::multilabel_margin_loss(zeros({2}), zeros({2})); }, "target must be i64"}};
   rows.push_back(labels);
 
-  OpRow soft_labels{.name = "multilabel_soft_margin_loss", .covers = {"binary_cross_entropy_with_logits"}, .op = [](const Tensors& in) -> Tensors {
+  OpRow soft_labels{.name = "multilabel_soft_margin_loss", .covers = {"multilabel_soft_margin_loss"}, .op = [](const Tensors& in) -> Tensors {
                       return {nn::multilabel_soft_margin_loss(in[0], in[1], {.weight = in[2], .reduction = Reduction::None})};
                     },
                     .inputs = {kScores, {.shape = {4, 3}, .low = 0, .high = 1}, {.shape = {3}, .low = 0.5, .high = 2}},
