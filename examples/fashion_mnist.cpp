@@ -8,7 +8,7 @@ using namespace ebb;
 
 int main(int argc, char** argv) {
   examples::Flags defaults;
-  defaults.epochs = 10;
+  defaults.epochs = 15;
   defaults.batch_size = 128;
   defaults.lr = 1e-3;
   defaults.data = data::kFashionMnistFolder;

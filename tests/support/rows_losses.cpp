@@ -501,11 +501,51 @@ std::vector<OpRow> similarity_rows() {
   return rows;
 }
 
+// -log of the probability that a path of `steps` scores reads as `labels`, by looking at every path; blank is 0.
+double ctc_by_enumeration(const Array& x, int64_t sample, int64_t steps, const std::vector<int64_t>& labels) {
+  const int64_t batch = x.shape[1], classes = x.shape[2];
+  double total = 0;
+  for (int64_t code = 0; code < static_cast<int64_t>(std::pow(classes, steps) + 0.5); ++code) {
+    double score = 0;
+    int64_t rest = code, before = -1;
+    std::vector<int64_t> read;
+    for (int64_t t = 0; t < steps; ++t, rest /= classes) {
+      const int64_t c = rest % classes;
+      score += x.v[static_cast<size_t>((t * batch + sample) * classes + c)];
+      if (c != 0 && c != before) read.push_back(c);
+      before = c;
+    }
+    if (read == labels) total += std::exp(score);
+  }
+  return -std::log(total);
+}
+
+std::vector<OpRow> sequence_rows() {
+  const auto loss = [](const Tensor& x, const Tensor& targets) {
+    return nn::ctc_loss(x, targets, tensor({4, 3}, i64), tensor({2, 1}, i64), {.reduction = Reduction::None});
+  };
+  OpRow ctc{.name = "ctc_loss", .covers = {"ctc_unreachable"}, .op = [loss](const Tensors& in) -> Tensors {
+              return {loss(in[0], in[1])};
+            },
+            .inputs = {{.shape = {4, 2, 3}}, indices({2, 2}, {1, 1, 2, 0})},
+            .reference = [](const Arrays& in) -> Arrays {
+              return {{{2}, {ctc_by_enumeration(in[0], 0, 4, {1, 1}), ctc_by_enumeration(in[0], 1, 3, {2})}}};
+            }};
+  ctc.f32_tolerance = {4e-6, 4e-6};
+  ctc.f64_tolerance = {1e-13, 1e-13};
+  ctc.bitwise = false;
+  ctc.bad = {{"class", [loss] { loss(zeros({4, 2, 3}), tensor({{1, 3}, {1, 1}}, i64)); }, "target 3 of sample 0 is out of range"},
+             {"lengths", [] {
+    nn::ctc_loss(zeros({4, 1, 3}), tensor({{1, 1}}, i64), tensor({5}, i64), tensor({2}, i64));
+  }, "input_lengths holds 5: expected 0 to 4"}};
+  return {ctc};
+}
+
 }  // namespace
 
 std::vector<OpRow> loss_rows() {
   std::vector<OpRow> rows;
-  for (auto family : {regression_rows, binary_rows, distribution_rows, class_rows, similarity_rows}) {
+  for (auto family : {regression_rows, binary_rows, distribution_rows, class_rows, similarity_rows, sequence_rows}) {
     for (OpRow& row : family()) rows.push_back(std::move(row));
   }
   return rows;
