@@ -2,6 +2,7 @@
 
 import torch
 
+import clamps
 from activations import unary
 from suite import Case, Op
 from values import DTYPES, F32, F64
@@ -121,7 +122,7 @@ OPS = {
         lambda o: [bound for bound in o.values() if abs(bound) < float("inf")] or [0.0],
         count=60,
         valid=lambda row: row["min"] is not None or row["max"] is not None,
-        at_bound=lambda case: any((case.inputs["input"] == bound).any() for bound in case.options.values()),
+        clamped=clamps.clamp,
     ),
     "pow": Op(_fill_pow, torch.pow),
     "add": binary(torch.add, ALL),

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+import clamps
 from losses_pointwise import REDUCTIONS, REGIMES, SHAPES, loss_case, scores, shape_errors
 from suite import Op
 from values import DTYPES, F32, F64, INF
@@ -172,33 +173,9 @@ def _fill_triplet(suite):
     error(same, (F32, F32, F64))
 
 
-def _hinge_at_bound(case):
-    x, y = case.inputs.values()
-    return ((x == case.options.get("margin", 1.0)) & (y == -1)).any()
-
-
-def _ranking_at_bound(case):
-    x1, x2, y = case.inputs.values()
-    return (case.options.get("margin", 0.0) - y * (x1 - x2) == 0).any()
-
-
-def _cosine_at_bound(case):
-    a, b, y = case.inputs.values()
-    return case.options.get("margin", 0.0) == 0 and (((a * b).sum(-1) == 0) & (y == -1)).any()
-
-
-def _triplet_at_bound(case):
-    a, p, n = (t.double() for t in case.inputs.values())
-    p_eps = case.options.get("p", 2.0), case.options.get("eps", 1e-6)
-    near, far = F.pairwise_distance(a, p, *p_eps), F.pairwise_distance(a, n, *p_eps)
-    if case.options.get("swap"):
-        far = torch.minimum(far, F.pairwise_distance(p, n, *p_eps))
-    return (case.options.get("margin", 1.0) + near - far == 0).any()
-
-
 OPS = {
-    "hinge_embedding_loss": Op(_fill_hinge_embedding, F.hinge_embedding_loss, at_bound=_hinge_at_bound),
-    "margin_ranking_loss": Op(_fill_margin_ranking, F.margin_ranking_loss, at_bound=_ranking_at_bound),
-    "cosine_embedding_loss": Op(_fill_cosine_embedding, F.cosine_embedding_loss, at_bound=_cosine_at_bound),
-    "triplet_margin_loss": Op(_fill_triplet, F.triplet_margin_loss, at_bound=_triplet_at_bound),
+    "hinge_embedding_loss": Op(_fill_hinge_embedding, F.hinge_embedding_loss, clamped=clamps.hinge_embedding_loss),
+    "margin_ranking_loss": Op(_fill_margin_ranking, F.margin_ranking_loss, clamped=clamps.margin_ranking_loss),
+    "cosine_embedding_loss": Op(_fill_cosine_embedding, F.cosine_embedding_loss, clamped=clamps.cosine_embedding_loss),
+    "triplet_margin_loss": Op(_fill_triplet, F.triplet_margin_loss, clamped=clamps.triplet_margin_loss),
 }

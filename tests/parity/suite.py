@@ -18,7 +18,7 @@ WIDEN_LIMIT = 250.0  # beyond, the case says nothing
 AGREE = 1e3  # tolerances of float64 within which a reference agrees with torch, whose own formula may cancel
 LARGE, FADED = 5.0, 1e-3  # inputs from which on an op may saturate; how small a gradient is then too small
 UNSTABLE = 100.0  # misses of float32 (in tolerances) from which on float64 is no reference either
-AT_BOUND = "a clamp at its bound: PyTorch 2.15 (#191142) gives gradient 0 there, 2.6 gave 1"
+AT_BOUND = "gradient 1 at a clamp's bound, as PyTorch 2.6 gave; 2.15 gives 0 (#191142)"
 VALUE_ALONE = "the value alone: the gradients are rounding errors"
 
 
@@ -62,7 +62,7 @@ class Op:
     deviation: str = None  # what a case is marked with when torch refuses it or differs
     torch_twice: bool = True  # whether torch has a second order
     saturates: str = None  # its gradients fade for large inputs: "to zero" in torch's arithmetic, or "small"
-    at_bound: callable = None  # at_bound(case): whether a clamp inside stands exactly at its bound
+    clamped: callable = None  # the op written out around a clamp: see clamps.py
     literal: callable = None  # torch's formula written out: draws on which it cancels away are no test
 
 
@@ -103,8 +103,6 @@ class Suite:
     def add(self, case):
         """Computes what `case` expects and stores it; raises Reject when the draw is unsuitable."""
         dtype, made = case.dtype(), {}
-        if self.op.at_bound and case.grad_of and self.op.at_bound(case):
-            case = replace(case, note=AT_BOUND)
 
         def randoms(kind):
             def get(name, shape):
@@ -120,7 +118,10 @@ class Suite:
         def at(precision, function, second=case.second, of=case):
             return run(function, of, upstream, direction, precision, second)
 
-        exact = at(F64, self.op.reference or self.op.torch)
+        of_torch = self.op.torch
+        if self.op.clamped and self._at_bound(case, at):
+            case, of_torch = replace(case, note=AT_BOUND), self.op.clamped
+        exact = at(F64, self.op.reference or of_torch)
         if self.op.saturates and _faded(case, exact, made, self.op.saturates == "to zero"):
             raise Faded
         if case.note == VALUE_ALONE and evaluate.scale(exact.outputs[0]) < FADED:
@@ -136,9 +137,19 @@ class Suite:
             raise ValueError("a deviation needs an independent reference")
         expected = exact.map(lambda t: evaluate.cast(t, dtype))
         alone = case.deviation or (case.second and not self.op.torch_twice)
-        rival = (self.op.literal or self.op.reference) if alone else self.op.torch
+        rival = (self.op.literal or self.op.reference) if alone else of_torch
         case = _tolerate(case, exact, expected, partial(at, function=rival), dtype)
         self._store(case, _result_tensors(case, expected, made))
+
+    def _at_bound(self, case, at):
+        """Whether a gradient hangs on what a clamp passes at its bound; but for that, both ways must be torch's."""
+        passing, cutting = (at(F64, partial(self.op.clamped, gate=gate)) for gate in (torch.ge, torch.gt))
+        theirs = at(F64, self.op.torch)
+        misses = [distance(result, theirs, F64) for result in (passing, cutting)]
+        miss, place = min(misses)
+        if miss > AGREE:
+            raise Disagreement(f"{self.name}: {miss:.3g} tolerances at {place}: {case}")
+        return max(misses)[0] > AGREE
 
     def _judge(self, case, exact, at):
         """The deviation to mark, or None when torch gives the same; an unannounced difference is an error."""
