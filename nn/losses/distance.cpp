@@ -120,7 +120,7 @@ Tensor triplet(std::string_view op, const Tensor& anchor, const Tensor& positive
   const Tensor near = distance(anchor, positive);
   Tensor far = distance(anchor, negative);
   if (swap) far = minimum(far, distance(positive, negative));
-  return reduce_losses(op, clamp_min(add(sub(near, far), margin), 0), reduction);
+  return reduce_losses(op, clamp_min(sub(add(near, margin), far), 0), reduction);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-"""Ops with a clamp, written out from LOSSES.md, for what a clamp passes at its bound (B 1.6), where PyTorch has changed.
+"""Ops with a clamp, written out from LOSSES.md: what a clamp passes at its bound (B 1.6) is where PyTorch has changed.
 
-`gate` compares with a bound: torch.ge passes the gradient there, as LOSSES.md has it; torch.gt does not, as PyTorch 2.15.
+`gate` compares with a bound: torch.ge passes the gradient there, as LOSSES.md has it; torch.gt does not, as 2.15.
 """
 
 import torch

@@ -40,11 +40,18 @@ def multilabel_margin_reference(input, target, weight=None, reduction="mean"):
     rows, targets = input.reshape(-1, classes), target.reshape(-1, classes).tolist()
     counts = [_pair_counts(labels, classes) for labels in targets]
     pairs = torch.stack(counts).to(input.dtype) if counts else rows.new_zeros((0, classes, classes))
-    if weight is not None:
-        pairs = weight.unsqueeze(1) * pairs
     z = torch.relu(1 - rows.unsqueeze(2) + rows.unsqueeze(1))
-    loss = torch.where(pairs != 0, pairs * z, torch.zeros_like(z)).sum((1, 2)) / classes
+    terms = torch.where(pairs != 0, pairs * z, torch.zeros_like(z))
+    if weight is not None:  # a weight of 0 does not hide a NaN
+        terms = weight.unsqueeze(1) * terms
+    loss = terms.sum((1, 2)) / classes
     return reduce(loss.reshape(input.shape[:-1]), reduction)
+
+
+def _swallows_margin(case):
+    """Scores so large that margin - x_t + x_i loses the margin, unless x_i - x_t comes first."""
+    x = case.inputs["input"]
+    return (x[torch.isfinite(x)].abs() > 1e6).any()
 
 
 def _scores(draw, regime, shape, dtype):
@@ -175,9 +182,10 @@ def _fill_multilabel_soft_margin(suite):
 
 
 OPS = {
-    "multi_margin_loss": Op(_fill_multi_margin, F.multi_margin_loss, multi_margin_reference, torch_twice=False),
+    "multi_margin_loss": Op(_fill_multi_margin, F.multi_margin_loss, multi_margin_reference, torch_twice=False, unfit=_swallows_margin),
     "multilabel_margin_loss": Op(
-        _fill_multilabel_margin, F.multilabel_margin_loss, multilabel_margin_reference, torch_twice=False
+        _fill_multilabel_margin, F.multilabel_margin_loss, multilabel_margin_reference, unfit=_swallows_margin,
+        torch_twice=False
     ),
     "multilabel_soft_margin_loss": Op(_fill_multilabel_soft_margin, F.multilabel_soft_margin_loss, saturates="to zero"),
 }

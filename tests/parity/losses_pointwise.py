@@ -84,6 +84,13 @@ def loss_case(draw, row, inputs, options=(), extra=None, differentiable=None, **
     return Case(inputs, chosen, extra or {}, tuple(grad_of), **more)
 
 
+def _is_its_own_mean(case):
+    """A weighted mean with one weight above 0: it does not depend on that weight."""
+    weight = case.tensor_options.get("weight")
+    mean = case.options.get("reduction", "mean") == "mean"
+    return mean and weight is not None and "weight" in case.grad_of and (weight != 0).sum() <= 1
+
+
 def regression(function, options=None, errors=lambda suite: None, valid=lambda row: True, **op):
     """L1, MSE and their kin: input and target are alike, an element-wise weight, some scalar options."""
     factors = {
@@ -218,8 +225,8 @@ def _fill_bce_with_logits(suite):
 
 
 OPS = {
-    "l1_loss": regression(F.l1_loss),
-    "mse_loss": regression(F.mse_loss),
+    "l1_loss": regression(F.l1_loss, unfit=_is_its_own_mean),
+    "mse_loss": regression(F.mse_loss, unfit=_is_its_own_mean),
     "binary_cross_entropy": Op(_fill_bce, F.binary_cross_entropy, bce_reference),
     "binary_cross_entropy_with_logits": Op(
         _fill_bce_with_logits,

@@ -62,6 +62,7 @@ class Op:
     deviation: str = None  # what a case is marked with when torch refuses it or differs
     torch_twice: bool = True  # whether torch has a second order
     saturates: str = None  # its gradients fade for large inputs: "to zero" in torch's arithmetic, or "small"
+    unfit: callable = None  # unfit(case): a draw whose true gradients are 0 and whose computed ones are rounding noise
     clamped: callable = None  # the op written out around a clamp: see clamps.py
     literal: callable = None  # torch's formula written out: draws on which it cancels away are no test
 
@@ -103,6 +104,8 @@ class Suite:
     def add(self, case):
         """Computes what `case` expects and stores it; raises Reject when the draw is unsuitable."""
         dtype, made = case.dtype(), {}
+        if self.op.unfit and case.grad_of and self.op.unfit(case):
+            raise Reject
 
         def randoms(kind):
             def get(name, shape):
