@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs a built Ebb into an empty prefix, builds consumer_project against it and runs it.
+#
+#   tests/consumer/run.sh BUILD_DIR
+set -euo pipefail
+
+build=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+
+cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
+
+include=$work/prefix/include/ebb
+for floor in core backends autograd nn; do
+  while IFS= read -r header; do
+    if [ ! -f "$include/$header" ]; then
+      echo "not installed: $header" >&2
+      exit 1
+    fi
+  done < <(cd "$here/../.." && find "$floor" -name '*.h')
+done
+strangers=$(find "$include" -type f ! -name '*.h')
+if [ -n "$strangers" ] || [ -e "$include/tests" ] || [ -e "$include/examples" ]; then
+  echo "installed, and should not be: $strangers $(ls "$include")" >&2
+  exit 1
+fi
+if [ "$(find "$work/prefix" -type f -exec grep -lF "$(cd "$here/../.." && pwd)/" {} + | grep -cvE '\.(a|so)' || true)" != 0 ]; then
+  echo 'an installed text file names the source folder' >&2
+  exit 1
+fi
+
+cmake -S "$here/consumer_project" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" \
+  -DCMAKE_CXX_COMPILER="$(cached CMAKE_CXX_COMPILER)" >"$work/configure.log" 2>&1 || {
+  cat "$work/configure.log" >&2
+  exit 1
+}
+cmake --build "$work/build" >"$work/build.log" 2>&1 || {
+  cat "$work/build.log" >&2
+  exit 1
+}
+"$work/build/consumer"
+echo 'consumer: passed'

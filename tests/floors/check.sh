@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# The rules of the source tree that a compiler does not check. Prints each violation as file:line: what is wrong.
+#
+#   tests/floors/check.sh [SOURCE_DIR]
+#
+#   1. Includes go down only: core <- backends <- autograd <- nn; examples and tests may use all.
+#   2. Vendor headers stay in backends/: oneDNN's in onednn.cpp alone, CUDA's nowhere above backends/.
+#   3. No path of one machine in a file.
+#   4. No file above 400 lines, unless it is listed here with its reason.
+set -euo pipefail
+
+root=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+cd "$root"
+source_pattern='\.(h|hpp|cpp|cu|cuh)$'
+text_pattern='\.(h|hpp|cpp|cu|cuh|py|sh|cmake|in|txt|md|yml|yaml|json)$|^scripts/|^\.ci/'
+max_lines=400
+long_files=(
+  tests/support/rows_losses.cpp  # a table: one row for each loss, read by name
+)
+
+failures=0
+fail() {
+  printf '%s\n' "$1"
+  failures=$((failures + 1))
+}
+
+# Files of the project: Git's where there is a checkout, else all but build folders.
+if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+  mapfile -t files < <(git ls-files --cached --others --exclude-standard)
+else
+  mapfile -t files < <(find . -type f -not -path './build*' -not -path './.git/*' -printf '%P\n')
+fi
+existing=()
+for file in "${files[@]}"; do
+  if [ -f "$file" ]; then existing+=("$file"); fi
+done
+mapfile -t sources < <(printf '%s\n' "${existing[@]}" | grep -E "$source_pattern" || true)
+mapfile -t texts < <(printf '%s\n' "${existing[@]}" | grep -E "$text_pattern" || true)
+if [ "${#sources[@]}" -lt 50 ]; then
+  echo "only ${#sources[@]} source files found below $root: this check has lost its subject" >&2
+  exit 1
+fi
+
+# lines_of FOLDER REGEX: file:line:text of the folder's lines that match.
+lines_of() {
+  local in_folder
+  mapfile -t in_folder < <(printf '%s\n' "${sources[@]}" | grep -E "^$1/" || true)
+  if [ "${#in_folder[@]}" -gt 0 ]; then grep -nHE "$2" "${in_folder[@]}" || true; fi
+}
+
+# 1. floor FOLDER ALLOWED: quoted includes, and <ebb/...>, name only files of the allowed folders.
+floor() {
+  local line path
+  while IFS= read -r line; do
+    path=$(sed -E 's/^[^:]+:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]*["<]([^">]+)[">].*/\1/' <<<"$line")
+    if [[ $path =~ ^ebb/($2)/ ]]; then continue; fi
+    # Formulas become kernels in the file that uses them, so this one header of autograd reaches down to one of backends.
+    if [[ $line == autograd/pointwise.h:* && $path == ebb/backends/cpu/pointwise_kernels.h ]]; then continue; fi
+    fail "${line%%:*}:$(cut -d: -f2 <<<"$line"): $1 may include only ebb/{${2//|/,}}, not $path"
+  done < <(lines_of "$1" '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<ebb/)')
+}
+floor core 'core'
+floor backends 'core|backends'
+floor autograd 'core|autograd'
+floor nn 'core|autograd|nn'
+
+# 2. Vendors.
+vendor='^[[:space:]]*#[[:space:]]*include[[:space:]]*["<][^">]*'
+while IFS= read -r line; do
+  fail "$(cut -d: -f1,2 <<<"$line"): a vendor's header above backends/: $(cut -d: -f3- <<<"$line")"
+done < <(lines_of '(core|autograd|nn)' "${vendor}(dnnl|cublas|cuda|cudnn|mkl)")
+while IFS= read -r line; do
+  if [[ $line == backends/cpu/onednn.cpp:* ]]; then continue; fi
+  fail "$(cut -d: -f1,2 <<<"$line"): only backends/cpu/onednn.cpp may include oneDNN"
+done < <(lines_of '[^/]+' "${vendor}dnnl")
+
+# 3. Paths. (The pattern is written so that this file does not hold one.)
+while IFS= read -r line; do
+  fail "$(cut -d: -f1,2 <<<"$line"): a path of one machine: $(cut -d: -f3- <<<"$line" | cut -c1-100)"
+done < <(grep -nHE '(^|[^A-Za-z0-9_.}~)-])/(work|tmp|home|root|mnt)(/|$|[^A-Za-z0-9_-])' "${texts[@]}" | grep -vE '^tests/floors/check\.sh:' || true)
+
+# 4. Length.
+for file in "${texts[@]}"; do
+  lines=$(wc -l <"$file")
+  if [ "$lines" -le "$max_lines" ]; then continue; fi
+  for allowed in "${long_files[@]}"; do
+    if [ "$file" = "$allowed" ]; then continue 2; fi
+  done
+  fail "$file:$lines: longer than $max_lines lines: split it, or list it in tests/floors/check.sh with a reason"
+done
+for allowed in "${long_files[@]}"; do
+  if [ ! -f "$allowed" ] || [ "$(wc -l <"$allowed")" -le "$max_lines" ]; then
+    fail "tests/floors/check.sh:1: $allowed is listed as long and is not"
+  fi
+done
+
+if [ "$failures" -gt 0 ]; then
+  echo "floors: $failures violations in ${#texts[@]} files"
+  exit 1
+fi
+echo "floors: ${#sources[@]} sources and ${#texts[@]} texts hold the rules"
