@@ -3,7 +3,8 @@
 //   struct Cube { template <class T> EBB_HD T operator()(T x) const { return x * x * x; } };
 //   Tensor y = ebb::pointwise(Cube{}, x);
 //
-// The formula is written with the words of core/scalar.h; value, gradient and second order come from it by dual
+// The formula is written with the words of core/scalar.h; outside of namespace ebb call them ebb::exp, ebb::where ...: a
+// bare exp may be the C library's, which does not vectorise. Value, gradient and second order come from it by dual
 // numbers, in vectorised sweeps; higher orders by calling it on tensors (Expr). Inputs broadcast; all floating inputs
 // share a dtype. A formula may state:
 //   name                 for messages and pictures (`static constexpr std::string_view`)

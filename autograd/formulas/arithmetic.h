@@ -1,5 +1,5 @@
-// Formulas of arithmetic, elementary functions and comparisons. Documented with the ops in autograd/ops/arithmetic.h
-// and elementary.h. One place for the CPU's and the GPU's kernels.
+// Formulas of arithmetic, elementary functions and comparisons. Documented with the ops in autograd/ops/arithmetic.h.
+// One place for the CPU's and the GPU's kernels.
 #pragma once
 
 #include <string_view>
