@@ -79,7 +79,8 @@ void note_result(std::string_view op, Node* node, const Tensor& result, std::spa
 void check_gradients(const Node& node, std::span<const Tensor> gradients) {
   for (size_t i = 0; i < gradients.size(); ++i) {
     if (!gradients[i].defined() || range_of(gradients[i]).finite) continue;
-    fail("backward", describe(node), "the gradient of input ", i, ", ", gradients[i].shape(), ", has a NaN or infinity");
+    fail("backward", describe(node), "the gradient of input ", i, ", ", gradients[i].shape(),
+         ", has a NaN or infinity");
   }
 }
 

@@ -35,7 +35,8 @@ class DetectAnomaly {
 class TensorArg {
  public:
   TensorArg(const Tensor& tensor, std::source_location where = std::source_location::current()) : tensor_(tensor) {
-    if (detail::anomaly_on) [[unlikely]] detail::note_location(where);
+    if (detail::anomaly_on) [[unlikely]]
+      detail::note_location(where);
   }
   operator const Tensor&() const { return tensor_; }
   const Tensor& operator*() const { return tensor_; }
@@ -60,10 +61,12 @@ class Node;
 class BackwardScope {
  public:
   explicit BackwardScope(const Node& node) : active_(detail::anomaly_on) {
-    if (active_) [[unlikely]] enter(node);
+    if (active_) [[unlikely]]
+      enter(node);
   }
   ~BackwardScope() {
-    if (active_) [[unlikely]] leave();
+    if (active_) [[unlikely]]
+      leave();
   }
   BackwardScope(const BackwardScope&) = delete;
   BackwardScope& operator=(const BackwardScope&) = delete;

@@ -6,8 +6,8 @@
 #include "ebb/autograd/anomaly.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "ebb/autograd/saved.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/autograd/saved.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
@@ -182,7 +182,8 @@ class Walk {
       throw;
     }
     running_node = outer;
-    if (anomaly_detection()) [[unlikely]] check_gradients(node, results);
+    if (anomaly_detection()) [[unlikely]]
+      check_gradients(node, results);
     for (size_t i = 0; i < edges.size(); ++i) {
       if (edges[i].node() && results[i].defined()) add_gradient(edges[i].node(), edges[i].index, std::move(results[i]));
     }
@@ -255,7 +256,8 @@ namespace {
 void check_root(std::string_view op, const Tensor& output) {
   check_defined(op, output);
   if (!output.requires_grad()) {
-    fail(op, "the output ", output, " does not require grad: no graph was recorded (under no_grad, or no input requires grad)");
+    fail(op, "the output ", output,
+         " does not require grad: no graph was recorded (under no_grad, or no input requires grad)");
   }
 }
 
@@ -323,7 +325,8 @@ std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor
   std::vector<Tensor> results = walk.take_results();
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].defined() && !options.allow_unused) {
-      fail("grad", "input ", i, " ", inputs[i], " has no influence on the outputs: pass allow_unused = true if that is meant");
+      fail("grad", "input ", i, " ", inputs[i],
+           " has no influence on the outputs: pass allow_unused = true if that is meant");
     }
   }
   return results;
@@ -367,7 +370,8 @@ Tensor Saved::get() const {
 std::string describe(const Node& node) {
   std::string text(node.name());
   if (const Node::Extras* extras = node.extras_if_any(); extras && extras->has_location) {
-    text += " (made at " + std::string(extras->made_at.file_name()) + ":" + std::to_string(extras->made_at.line()) + ")";
+    text +=
+        " (made at " + std::string(extras->made_at.file_name()) + ":" + std::to_string(extras->made_at.line()) + ")";
   }
   return text + ": ";
 }

@@ -27,7 +27,11 @@ class Checker {
   // upstreams: how many of the inputs, at the end, are upstreams, on which a gradient depends in any case.
   Checker(std::string_view op, const TensorFunction& f, std::vector<Tensor> inputs, GradcheckOptions options,
           size_t upstreams = 0)
-      : op_(op), f_(f), inputs_(std::move(inputs)), options_(options), own_(inputs_.size() - upstreams),
+      : op_(op),
+        f_(f),
+        inputs_(std::move(inputs)),
+        options_(options),
+        own_(inputs_.size() - upstreams),
         upstreams_(upstreams) {}
 
   GradcheckReport run() {
@@ -83,7 +87,8 @@ class Checker {
       for (size_t o = 0; o < outputs; ++o) {
         for (size_t k = 0; k < center_[o].size(); ++k) {
           const double slope = (above[o][k] - below[o][k]) / (2 * options_.eps);
-          const double gradient = analytic[o].empty() ? 0 : analytic[o][k * static_cast<size_t>(n) + static_cast<size_t>(j)];
+          const double gradient =
+              analytic[o].empty() ? 0 : analytic[o][k * static_cast<size_t>(n) + static_cast<size_t>(j)];
           depends |= slope != 0 || gradient != 0;
           compare({static_cast<int>(o), static_cast<int>(i), static_cast<int64_t>(k), j, gradient, slope},
                   (above[o][k] - center_[o][k]) / options_.eps, (center_[o][k] - below[o][k]) / options_.eps);
@@ -104,8 +109,8 @@ class Checker {
         one.mutable_data<double>()[k] = 1;
         const Tensor row = grad(std::span(&out, 1), std::span(&input, 1),
                                 {.grad_outputs = {one}, .retain_graph = true, .allow_unused = true})[0];
-        const std::vector<double> values = row.defined() ? row.to_vector<double>()
-                                                         : std::vector<double>(static_cast<size_t>(input.numel()));
+        const std::vector<double> values =
+            row.defined() ? row.to_vector<double>() : std::vector<double>(static_cast<size_t>(input.numel()));
         jacobian[o].insert(jacobian[o].end(), values.begin(), values.end());
       }
     }
@@ -139,12 +144,13 @@ class Checker {
     }
     report_.failures.push_back(f);
     report_.max_error = std::isnan(error) ? error : std::max(report_.max_error, error);
-    std::string text = "output " + to_text(f.output) + " [" + to_text(f.output_index) + "] by input " + to_text(f.input) +
-                       " [" + to_text(f.input_index) + "]: analytic " + to_text(f.analytic) + ", numeric " +
-                       to_text(f.numeric);
+    std::string text = "output " + to_text(f.output) + " [" + to_text(f.output_index) + "] by input " +
+                       to_text(f.input) + " [" + to_text(f.input_index) + "]: analytic " + to_text(f.analytic) +
+                       ", numeric " + to_text(f.numeric);
     if (!std::isfinite(error)) text += ": not finite; move the input to where the function is finite";
     else if (kink) {
-      text += ": a kink inside the step (slope " + to_text(left) + " left, " + to_text(right) + " right); move the input";
+      text +=
+          ": a kink inside the step (slope " + to_text(left) + " left, " + to_text(right) + " right); move the input";
     } else {
       text += ", relative error " + to_text(error / std::fmax(std::fabs(f.numeric), 1e-300));
     }

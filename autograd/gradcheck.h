@@ -19,9 +19,9 @@ struct GradcheckOptions {
   double eps = 1e-6;
   double atol = 1e-5;
   double rtol = 1e-3;
-  uint64_t seed = 0;           ///< of the upstreams that gradgradcheck draws
-  bool allow_zero = false;     ///< accept inputs whose derivative is zero everywhere: where it is so by mathematics
-  bool raise = true;           ///< throw Error with the report on failure
+  uint64_t seed = 0;        ///< of the upstreams that gradgradcheck draws
+  bool allow_zero = false;  ///< accept inputs whose derivative is zero everywhere: where it is so by mathematics
+  bool raise = true;        ///< throw Error with the report on failure
 };
 
 /// One element whose gradients differ.
@@ -33,11 +33,11 @@ struct GradcheckFailure {
 
 struct GradcheckReport {
   bool passed = true;
-  int64_t compared = 0;        ///< Jacobian elements
-  double max_error = 0;        ///< largest |analytic - numeric|
+  int64_t compared = 0;  ///< Jacobian elements
+  double max_error = 0;  ///< largest |analytic - numeric|
   std::vector<GradcheckFailure> failures;
   std::vector<int> zero_inputs;  ///< checked inputs that no output depends on; in gradgradcheck upstreams come last
-  std::string message;         ///< one line a problem; empty when passed
+  std::string message;           ///< one line a problem; empty when passed
   explicit operator bool() const { return passed; }
 };
 

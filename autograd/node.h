@@ -34,7 +34,7 @@ struct BackwardContext {
   bool retain_graph = false;
   bool unit_seed = false;  ///< the upstream is known to be 1 without looking: this node is the root of backward()
   std::span<const Edge> edges;
-  uint64_t unwanted = 0;   ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
+  uint64_t unwanted = 0;  ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
 
   /// True when input i wants a gradient. Computing others is allowed, and wasted.
   bool needs(int i) const {
@@ -74,8 +74,7 @@ class Node : public GraphNode {
   int output_count() const { return static_cast<int>(output_count_); }
 
   /// Records where the inputs came from. REQUIRES that it is called once.
-  template <class Inputs>
-  void connect(const Inputs& inputs) {
+  template <class Inputs> void connect(const Inputs& inputs) {
     reserve_edges(static_cast<uint32_t>(inputs.size()));
     uint32_t i = 0;
     for (const Tensor& input : inputs) set_edge(i++, input);

@@ -5,7 +5,8 @@ namespace ebb {
 void check_floating(std::string_view op, const Tensor& tensor) {
   check_defined(op, tensor);
   if (!is_floating(tensor.dtype())) [[unlikely]] {
-    fail(op, "expected a floating tensor, got ", tensor.dtype(), " of shape ", tensor.shape(), ": convert it with to()");
+    fail(op, "expected a floating tensor, got ", tensor.dtype(), " of shape ", tensor.shape(),
+         ": convert it with to()");
   }
 }
 

@@ -29,17 +29,13 @@ namespace ebb {
 
 namespace detail {
 
-template <class Op>
-inline const RegisterOp registered{Op::name};
+template <class Op> inline const RegisterOp registered{Op::name};
 
-template <class T>
-inline constexpr bool is_tensor_array = false;
-template <size_t N>
-inline constexpr bool is_tensor_array<std::array<Tensor, N>> = true;
+template <class T> inline constexpr bool is_tensor_array = false;
+template <size_t N> inline constexpr bool is_tensor_array<std::array<Tensor, N>> = true;
 
 // Calls visit(tensor) for each input among the arguments.
-template <class Visit, class Arg>
-void visit_inputs(Visit& visit, const Arg& arg) {
+template <class Visit, class Arg> void visit_inputs(Visit& visit, const Arg& arg) {
   if constexpr (std::is_same_v<Arg, Tensor>) visit(arg);
   else if constexpr (std::is_same_v<Arg, std::vector<Tensor>>) {
     for (const Tensor& t : arg) visit(t);
@@ -48,14 +44,12 @@ void visit_inputs(Visit& visit, const Arg& arg) {
 
 }  // namespace detail
 
-template <class Op>
-class OpNode final : public Node {
+template <class Op> class OpNode final : public Node {
  public:
   OpNode(int outputs, typename Op::State&& state) : Node(outputs), state_(std::move(state)) {}
   std::string_view name() const override { return Op::name; }
 
-  void backward(const BackwardContext& context, std::span<const Tensor> gradients,
-                std::span<Tensor> results) override {
+  void backward(const BackwardContext& context, std::span<const Tensor> gradients, std::span<Tensor> results) override {
     if constexpr (requires { Op::backward(state_, gradients[0], context); }) {
       store(Op::backward(state_, gradients[0], context), results);
     } else if constexpr (requires { Op::backward(state_, gradients[0]); }) {
@@ -70,8 +64,7 @@ class OpNode final : public Node {
 
  private:
   static void store(Tensor&& gradient, std::span<Tensor> results) { results[0] = std::move(gradient); }
-  template <class List>
-  static void store(List&& list, std::span<Tensor> results) {
+  template <class List> static void store(List&& list, std::span<Tensor> results) {
     if (list.size() != results.size()) {
       fail(Op::name, "backward gave ", list.size(), " gradients for ", results.size(), " inputs");
     }
@@ -82,8 +75,7 @@ class OpNode final : public Node {
 };
 
 /// Runs Op on the arguments; records it when recording is on and an input requires grad.
-template <class Op, class... Args>
-auto apply(const Args&... args) {
+template <class Op, class... Args> auto apply(const Args&... args) {
   (void)detail::registered<Op>;
   const auto plan = Op::shape(args...);
   typename Op::State state{};

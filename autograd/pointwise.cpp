@@ -74,8 +74,7 @@ class PointwiseNode final : public Node {
     }
   }
 
-  void backward(const BackwardContext& context, std::span<const Tensor> gradients,
-                std::span<Tensor> results) override {
+  void backward(const BackwardContext& context, std::span<const Tensor> gradients, std::span<Tensor> results) override {
     const Tensor& g = gradients[0];
     if (op_.constants) {
       double partials[kMaxArity];
@@ -174,8 +173,8 @@ class PointwiseGradientNode final : public Node {
       if (!c[k].defined()) continue;
       const Expr term = Expr(c[k]) * partials[k];
       if (context.needs(static_cast<int>(n)) && !(term.is_constant() && term.constant() == 0)) {
-        const Tensor t = term.is_constant() ? full({}, term.constant(), {.dtype = g.dtype(), .device = g.device()})
-                                            : term.tensor();
+        const Tensor t =
+            term.is_constant() ? full({}, term.constant(), {.dtype = g.dtype(), .device = g.device()}) : term.tensor();
         along = along.defined() ? add(along, t) : t;
       }
       if (!partials[k].is_constant() && partials[k].tensor().requires_grad()) {
@@ -246,7 +245,8 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
     node->attach(out);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]] note_result(op.name, made, out, inputs);
+  if (anomaly_detection()) [[unlikely]]
+    note_result(op.name, made, out, inputs);
   return out;
 }
 
@@ -261,8 +261,7 @@ class PointwiseSumNode final : public Node {
       : Node(1), op_(op), formula_(op, formula), scale_(scale) {}
   std::string_view name() const override { return op_.name; }
 
-  void backward(const BackwardContext& context, std::span<const Tensor> gradients,
-                std::span<Tensor> results) override {
+  void backward(const BackwardContext& context, std::span<const Tensor> gradients, std::span<Tensor> results) override {
     Tensor x[kMaxArity];
     for (int k = 0; k < op_.arity; ++k) x[k] = saved_[k].get();
     const Tensor weight = weight_.get();
@@ -289,7 +288,8 @@ class PointwiseSumNode final : public Node {
     int64_t bytes = weight_.bytes();
     for (int k = 0; k < op_.arity; ++k) {
       bytes += saved_[k].bytes();
-      if (gradients_[k].defined()) bytes += gradients_[k].numel() * static_cast<int64_t>(size_of(gradients_[k].dtype()));
+      if (gradients_[k].defined())
+        bytes += gradients_[k].numel() * static_cast<int64_t>(size_of(gradients_[k].dtype()));
     }
     return bytes;
   }
@@ -341,8 +341,8 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   for (size_t i = 0; i < inputs.size(); ++i) any |= wanted[i] = grad_enabled() && inputs[i]->requires_grad();
   const bool weight_wanted = grad_enabled() && weight.defined() && weight.requires_grad();
   const size_t n = inputs.size();
-  const Tensor factor = weight.defined() ? (scale == 1 ? weight.detach() : mul(weight.detach(), scale))
-                                         : full({}, scale, like);
+  const Tensor factor =
+      weight.defined() ? (scale == 1 ? weight.detach() : mul(weight.detach(), scale)) : full({}, scale, like);
   Tensor total = empty({}, like);
   const Tensor* in[kMaxArity + 1];
   for (size_t i = 0; i < n; ++i) in[i] = inputs[i];
@@ -374,7 +374,8 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
     node->attach(total);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]] note_result(op.name, made, total, inputs);
+  if (anomaly_detection()) [[unlikely]]
+    note_result(op.name, made, total, inputs);
   return total;
 }
 

@@ -3,8 +3,8 @@
 //   struct Cube { template <class T> EBB_HD T operator()(T x) const { return x * x * x; } };
 //   Tensor y = ebb::pointwise(Cube{}, x);
 //
-// The formula is written with the words of core/scalar.h; outside of namespace ebb call them ebb::exp, ebb::where ...: a
-// bare exp may be the C library's, which does not vectorise. Value, gradient and second order come from it by dual
+// The formula is written with the words of core/scalar.h; outside of namespace ebb call them ebb::exp, ebb::where ...:
+// a bare exp may be the C library's, which does not vectorise. Value, gradient and second order come from it by dual
 // numbers, in vectorised sweeps; higher orders by calling it on tensors (Expr). Inputs broadcast; all floating inputs
 // share a dtype. A formula may state:
 //   name                 for messages and pictures (`static constexpr std::string_view`)
@@ -33,13 +33,13 @@ struct FormulaOp : FormulaTable {
   using Constants = void (*)(const void* formula, double* partials);
   using Compose = void (*)(const void* formula, const Expr* x, Expr* partials);
 
-  size_t size;              ///< bytes of the formula object
-  uint32_t masks;           ///< inputs that are conditions
-  bool boolean;             ///< gives a bool tensor
-  bool has_integers;        ///< has a kernel for i64
-  OutputRule output_rule;   ///< gradient from the output, or null
-  Constants constants;      ///< partials of a linear formula, or null
-  Compose compose;          ///< partials as tensors, recorded; for orders above the second
+  size_t size;             ///< bytes of the formula object
+  uint32_t masks;          ///< inputs that are conditions
+  bool boolean;            ///< gives a bool tensor
+  bool has_integers;       ///< has a kernel for i64
+  OutputRule output_rule;  ///< gradient from the output, or null
+  Constants constants;     ///< partials of a linear formula, or null
+  Compose compose;         ///< partials as tensors, recorded; for orders above the second
 };
 
 /// The largest formula object: parameters only, trivially copyable.
@@ -47,8 +47,7 @@ inline constexpr size_t kMaxFormulaBytes = 48;
 
 namespace detail {
 
-template <class F>
-constexpr std::string_view formula_name() {
+template <class F> constexpr std::string_view formula_name() {
   if constexpr (requires { F::name; }) return F::name;
   else return "pointwise";
 }
@@ -68,11 +67,9 @@ void constant_partials(const void* formula, double* partials, std::index_sequenc
 
 Tensor call_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs);
 
-template <class F, int N, bool Loss>
-const FormulaOp& formula_op();
+template <class F, int N, bool Loss> const FormulaOp& formula_op();
 
-template <class F, int N, bool Loss>
-constexpr FormulaOp make_formula_op() {
+template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
   static_assert(std::is_trivially_copyable_v<F> && sizeof(F) <= kMaxFormulaBytes, "formulas hold plain parameters");
   static_assert(N >= 1 && N <= kMaxArity);
   using Inputs = std::make_index_sequence<N>;
@@ -99,18 +96,19 @@ constexpr FormulaOp make_formula_op() {
   }
   uint32_t masks = 0;
   if constexpr (requires { F::masks; }) masks = F::masks;
-  return {{formula_name<F>(), N, {&cpu::kBlockKernels<F, N, Loss>, nullptr}},
-          sizeof(F), masks, requires { F::boolean; }, requires { F::has_integers; }, output_rule, constants, compose};
+  return {{formula_name<F>(), N, {&cpu::kBlockKernels<F, N, Loss>, nullptr}}, sizeof(F), masks, requires {F::boolean;
 }
+, requires { F::has_integers; }
+, output_rule, constants, compose
+};  // namespace detail
+}  // namespace ebb
 
-template <class F, int N, bool Loss>
-struct FormulaHolder {
+template <class F, int N, bool Loss> struct FormulaHolder {
   static inline constinit FormulaOp op = make_formula_op<F, N, Loss>();
   static inline const RegisterOp registered{formula_name<F>()};  // at program start: op_names() lists it
 };
 
-template <class F, int N, bool Loss>
-const FormulaOp& formula_op() {
+template <class F, int N, bool Loss> const FormulaOp& formula_op() {
   (void)FormulaHolder<F, N, Loss>::registered;
   return FormulaHolder<F, N, Loss>::op;
 }
@@ -120,8 +118,7 @@ const FormulaOp& formula_op() {
 /// f(x, rest...) for every element, recorded in the graph.
 /// Shapes: inputs broadcast; the result has the broadcast shape. Throws Error when dtypes or devices differ, or when
 /// an input is not floating.
-template <class F, class... Rest>
-Tensor pointwise(const F& formula, const TensorArg& x, const Rest&... rest) {
+template <class F, class... Rest> Tensor pointwise(const F& formula, const TensorArg& x, const Rest&... rest) {
   constexpr int N = 1 + sizeof...(Rest);
   const Tensor* inputs[] = {&*x, &static_cast<const Tensor&>(rest)...};
   return detail::call_pointwise(detail::formula_op<F, N, false>(), &formula, inputs);

@@ -90,13 +90,13 @@ void check_source(std::string_view op, const Tensor& target, const Tensor& sourc
 // before they are read.
 Tensor apart(const Tensor& target, const Tensor& source) {
   if (target.impl()->storage.get() != source.impl()->storage.get()) return source;
-  const bool same = target.raw() == source.raw() && target.shape() == source.shape() && target.strides() == source.strides();
+  const bool same =
+      target.raw() == source.raw() && target.shape() == source.shape() && target.strides() == source.strides();
   return same ? source : source.clone();
 }
 
 // target = f(target, source) where it lies.
-template <class F>
-Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tensor& source) {
+template <class F> Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tensor& source) {
   check_source(op, target, source);
   const Tensor addend = apart(target, source);
   const Tensor* both[] = {&target, &addend};
@@ -144,7 +144,8 @@ Tensor& Tensor::mul_(double factor) {
 
 Tensor& Tensor::requires_grad_(bool on) {
   check_defined("requires_grad_", *this);
-  if (on && !is_floating(dtype())) fail("requires_grad_", "only floating tensors have gradients, this one is ", dtype());
+  if (on && !is_floating(dtype()))
+    fail("requires_grad_", "only floating tensors have gradients, this one is ", dtype());
   if (!is_leaf()) fail("requires_grad_", *this, " is the result of an op: detach() it to make a leaf");
   if (on == requires_grad()) return *this;
   if (on) Ref<LeafNode>::adopt(new LeafNode)->attach(*this);

@@ -5,7 +5,8 @@
 namespace ebb {
 
 Backend& backend(Device device) {
-  if (device.type == DeviceType::CPU) [[likely]] return cpu::backend();
+  if (device.type == DeviceType::CPU) [[likely]]
+    return cpu::backend();
   fail("backend", "device ", device, " is not built in: this build has only the cpu");
 }
 

@@ -18,14 +18,13 @@ void op_chain_mul_4x4(benchmark::State& state) {
     y.backward(factor);
     x.set_grad({});
   }
-  state.counters["per_op"] = benchmark::Counter(
-      kOps, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["per_op"] =
+      benchmark::Counter(kOps, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(op_chain_mul_4x4);
 
 // Forward and backward of a loss; bytes: each input read once, the gradient written once.
-template <class Loss>
-void run_loss(benchmark::State& state, int64_t inputs, const Loss& loss) {
+template <class Loss> void run_loss(benchmark::State& state, int64_t inputs, const Loss& loss) {
   const int64_t rows = state.range(0), columns = state.range(1);
   Tensor x = randn({rows, columns}).requires_grad_();
   for (auto _ : state) {

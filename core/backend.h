@@ -37,11 +37,11 @@ struct CrossEntropyArgs {
   const Tensor* weight = nullptr;  ///< (C), or null
   int64_t ignore_index = -100;
   double label_smoothing = 0;
-  bool mean = false;             ///< losses and gradient are divided by the sum of selected weights
+  bool mean = false;                 ///< losses and gradient are divided by the sum of selected weights
   const Tensor* upstream = nullptr;  ///< (N, inner): the gradient of each loss, or null for 1
-  Tensor* losses = nullptr;      ///< (N, inner), or null
-  Tensor* total = nullptr;       ///< 0-d sum (or mean), or null
-  Tensor* gradient = nullptr;    ///< of the input's shape: d(total)/d(input), or null
+  Tensor* losses = nullptr;          ///< (N, inner), or null
+  Tensor* total = nullptr;           ///< 0-d sum (or mean), or null
+  Tensor* gradient = nullptr;        ///< of the input's shape: d(total)/d(input), or null
 };
 
 enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
@@ -69,8 +69,8 @@ class Backend {
   virtual void synchronize() = 0;
 
   // element-wise
-  virtual void fill(Tensor& out, double value) = 0;                ///< any strides
-  virtual void copy(Tensor& out, const Tensor& in) = 0;            ///< any strides; broadcasts and converts
+  virtual void fill(Tensor& out, double value) = 0;      ///< any strides
+  virtual void copy(Tensor& out, const Tensor& in) = 0;  ///< any strides; broadcasts and converts
   virtual void pointwise(const PointwiseCall& call) = 0;
 
   // reductions over the middle axis of a contiguous (outer, n, inner) into (outer, inner)

@@ -33,42 +33,23 @@ constexpr bool is_floating(DType t) { return t == DType::F32 || t == DType::F64;
 
 inline std::string to_text(DType t) { return std::string(name_of(t)); }
 
-template <class T>
-struct DTypeOf;
-template <>
-struct DTypeOf<float> {
-  static constexpr DType value = DType::F32;
-};
-template <>
-struct DTypeOf<double> {
-  static constexpr DType value = DType::F64;
-};
-template <>
-struct DTypeOf<int64_t> {
-  static constexpr DType value = DType::I64;
-};
-template <>
-struct DTypeOf<uint8_t> {
-  static constexpr DType value = DType::U8;
-};
-template <>
-struct DTypeOf<bool> {
-  static constexpr DType value = DType::Bool;
-};
+template <class T> struct DTypeOf;
+template <> struct DTypeOf<float> { static constexpr DType value = DType::F32; };
+template <> struct DTypeOf<double> { static constexpr DType value = DType::F64; };
+template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::I64; };
+template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::U8; };
+template <> struct DTypeOf<bool> { static constexpr DType value = DType::Bool; };
 
 /// The DType of a C++ element type.
-template <class T>
-inline constexpr DType dtype_of = DTypeOf<T>::value;
+template <class T> inline constexpr DType dtype_of = DTypeOf<T>::value;
 
 /// Calls body(T{}) with the C++ type of a floating dtype. REQUIRES is_floating(t).
-template <class Body>
-decltype(auto) dispatch_floating(DType t, Body&& body) {
+template <class Body> decltype(auto) dispatch_floating(DType t, Body&& body) {
   return t == DType::F32 ? body(float{}) : body(double{});
 }
 
 /// Calls body(T{}) with the C++ type of any dtype.
-template <class Body>
-decltype(auto) dispatch_all(DType t, Body&& body) {
+template <class Body> decltype(auto) dispatch_all(DType t, Body&& body) {
   switch (t) {
     case DType::F32: return body(float{});
     case DType::F64: return body(double{});

@@ -14,8 +14,7 @@
 
 namespace ebb {
 
-template <class T, int N>
-struct Dual {
+template <class T, int N> struct Dual {
   T v;
   T d[N];
   uint32_t active;
@@ -45,14 +44,11 @@ struct Dual {
   }
 };
 
-template <class T>
-inline constexpr bool is_dual = false;
-template <class T, int N>
-inline constexpr bool is_dual<Dual<T, N>> = true;
+template <class T> inline constexpr bool is_dual = false;
+template <class T, int N> inline constexpr bool is_dual<Dual<T, N>> = true;
 
 /// f(a) given its value and its derivative at a.
-template <class T, int N>
-EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
+template <class T, int N> EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
   Dual<T, N> r;
   r.v = value;
   r.active = a.active;
@@ -74,8 +70,7 @@ EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value
   return r;
 }
 
-template <class T, int N>
-EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
   Dual<T, N> r;
   r.v = a.v + b.v;
   r.active = a.active | b.active;
@@ -83,8 +78,7 @@ EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] + b.d[i] : a.d[i]) : b.d[i];
   return r;
 }
-template <class T, int N>
-EBB_HD Dual<T, N> operator-(const Dual<T, N>& a) {
+template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a) {
   Dual<T, N> r;
   r.v = -a.v;
   r.active = a.active;
@@ -92,8 +86,7 @@ EBB_HD Dual<T, N> operator-(const Dual<T, N>& a) {
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? -a.d[i] : T(0);
   return r;
 }
-template <class T, int N>
-EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, const Dual<T, N>& b) {
   Dual<T, N> r;
   r.v = a.v - b.v;
   r.active = a.active | b.active;
@@ -101,46 +94,36 @@ EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, const Dual<T, N>& b) {
   for (int i = 0; i < N; ++i) r.d[i] = b.has(i) ? (a.has(i) ? a.d[i] - b.d[i] : -b.d[i]) : a.d[i];
   return r;
 }
-template <class T, int N>
-EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, const Dual<T, N>& b) {
   return chain(a, b, a.v * b.v, b.v, a.v);
 }
-template <class T, int N>
-EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, const Dual<T, N>& b) {
   const T quotient = a.v / b.v, inverse = T(1) / b.v;
   return chain(a, b, quotient, inverse, -quotient * inverse);
 }
 
 // Integers in formulas: 1 - t, 2 * x.
-template <class T, int N>
-EBB_HD Dual<T, N> operator+(int a, const Dual<T, N>& b) { return Dual<T, N>(a) + b; }
-template <class T, int N>
-EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, int b) { return a + Dual<T, N>(b); }
-template <class T, int N>
-EBB_HD Dual<T, N> operator-(int a, const Dual<T, N>& b) { return Dual<T, N>(a) - b; }
-template <class T, int N>
-EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, int b) { return a - Dual<T, N>(b); }
-template <class T, int N>
-EBB_HD Dual<T, N> operator*(int a, const Dual<T, N>& b) { return Dual<T, N>(a) * b; }
-template <class T, int N>
-EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, int b) { return a * Dual<T, N>(b); }
-template <class T, int N>
-EBB_HD Dual<T, N> operator/(int a, const Dual<T, N>& b) { return Dual<T, N>(a) / b; }
-template <class T, int N>
-EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b) { return a / Dual<T, N>(b); }
+template <class T, int N> EBB_HD Dual<T, N> operator+(int a, const Dual<T, N>& b) { return Dual<T, N>(a) + b; }
+template <class T, int N> EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, int b) { return a + Dual<T, N>(b); }
+template <class T, int N> EBB_HD Dual<T, N> operator-(int a, const Dual<T, N>& b) { return Dual<T, N>(a) - b; }
+template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, int b) { return a - Dual<T, N>(b); }
+template <class T, int N> EBB_HD Dual<T, N> operator*(int a, const Dual<T, N>& b) { return Dual<T, N>(a) * b; }
+template <class T, int N> EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, int b) { return a * Dual<T, N>(b); }
+template <class T, int N> EBB_HD Dual<T, N> operator/(int a, const Dual<T, N>& b) { return Dual<T, N>(a) / b; }
+template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b) { return a / Dual<T, N>(b); }
 
 // Comparisons look at values alone.
-#define EBB_COMPARE(op)                                                                                     \
-  template <class T, int N>                                                                                 \
-  EBB_HD auto operator op(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v op b.v; }                  \
-  template <class T, int N>                                                                                 \
-  EBB_HD auto operator op(const Dual<T, N>& a, int b) { return a.v op b; }
-EBB_COMPARE(<)
-EBB_COMPARE(<=)
-EBB_COMPARE(>)
-EBB_COMPARE(>=)
-EBB_COMPARE(==)
-EBB_COMPARE(!=)
-#undef EBB_COMPARE
+template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v < b.v; }
+template <class T, int N> EBB_HD auto operator<=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v <= b.v; }
+template <class T, int N> EBB_HD auto operator>(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v > b.v; }
+template <class T, int N> EBB_HD auto operator>=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v >= b.v; }
+template <class T, int N> EBB_HD auto operator==(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v == b.v; }
+template <class T, int N> EBB_HD auto operator!=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v != b.v; }
+template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, int b) { return a.v < b; }
+template <class T, int N> EBB_HD auto operator<=(const Dual<T, N>& a, int b) { return a.v <= b; }
+template <class T, int N> EBB_HD auto operator>(const Dual<T, N>& a, int b) { return a.v > b; }
+template <class T, int N> EBB_HD auto operator>=(const Dual<T, N>& a, int b) { return a.v >= b; }
+template <class T, int N> EBB_HD auto operator==(const Dual<T, N>& a, int b) { return a.v == b; }
+template <class T, int N> EBB_HD auto operator!=(const Dual<T, N>& a, int b) { return a.v != b; }
 
 }  // namespace ebb

@@ -9,12 +9,8 @@
 namespace ebb {
 
 /// What a formula's own gradient() returns: N partial derivatives.
-template <class T, int N>
-struct Partials {
-  T d[N];
-};
-template <class T, class... Rest>
-Partials(T, Rest...) -> Partials<T, 1 + sizeof...(Rest)>;
+template <class T, int N> struct Partials { T d[N]; };
+template <class T, class... Rest> Partials(T, Rest...) -> Partials<T, 1 + sizeof...(Rest)>;
 
 /// value = f(x...), partials = df/dx_k: by the formula's own gradient(x...) when it has one, else by dual numbers.
 /// Only the first `Wanted` partials are computed.

@@ -20,47 +20,30 @@ namespace ebb::math {
 namespace detail {
 
 // F is F32 or F64: the type, its layout, constants and polynomials.
-template <class F>
-using Real = typename F::Real;
-template <class F>
-using Bits = typename F::Bits;
+template <class F> using Real = typename F::Real;
+template <class F> using Bits = typename F::Bits;
 
-template <class F>
-EBB_HD Bits<F> to_bits(Real<F> x) {
-  return __builtin_bit_cast(Bits<F>, x);
-}
-template <class F>
-EBB_HD Real<F> from_bits(Bits<F> bits) {
-  return __builtin_bit_cast(Real<F>, bits);
-}
-template <class F>
-EBB_HD Real<F> magnitude(Real<F> x) {
-  return from_bits<F>(to_bits<F>(x) & ~F::sign);
-}
+template <class F> EBB_HD Bits<F> to_bits(Real<F> x) { return __builtin_bit_cast(Bits<F>, x); }
+template <class F> EBB_HD Real<F> from_bits(Bits<F> bits) { return __builtin_bit_cast(Real<F>, bits); }
+template <class F> EBB_HD Real<F> magnitude(Real<F> x) { return from_bits<F>(to_bits<F>(x) & ~F::sign); }
 /// A non-negative (or NaN) value with the sign of x.
-template <class F>
-EBB_HD Real<F> with_sign_of(Real<F> x, Real<F> value) {
+template <class F> EBB_HD Real<F> with_sign_of(Real<F> x, Real<F> value) {
   return from_bits<F>(to_bits<F>(value) | (to_bits<F>(x) & F::sign));
 }
 
 /// 2^n for n in the exponent range of normal numbers; bits above those that an exponent needs are ignored.
-template <class F>
-EBB_HD Real<F> power_of_two(Bits<F> n) {
-  return from_bits<F>((n << F::mantissa) + F::one);
-}
+template <class F> EBB_HD Real<F> power_of_two(Bits<F> n) { return from_bits<F>((n << F::mantissa) + F::one); }
 
 /// e^x = 2^n (1 + high + (curve - low)): high - low = x - n ln(2) in two parts, |high| <= ln(2)/2, and curve is
 /// e^(high - low) - 1 - (high - low). n is in two's complement in the low bits with garbage above: 64-bit integer
 /// compares, conversions and arithmetic shifts are slow before AVX-512.
-template <class F>
-struct ReducedExp {
+template <class F> struct ReducedExp {
   Bits<F> n;
   Real<F> high, low, curve;
 };
 
 /// Cody and Waite: n ln2_hi is exact, hence x - n ln2_hi is.
-template <class F>
-EBB_HD ReducedExp<F> reduce_exp(Real<F> x) {
+template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x) {
   const Real<F> shifted = x * F::log2_e + F::rounder;
   const Real<F> n = shifted - F::rounder;
   const Real<F> high = x - n * F::ln2_hi;
@@ -70,8 +53,7 @@ EBB_HD ReducedExp<F> reduce_exp(Real<F> x) {
 }
 
 /// 2^n (1 + r), with 2^n applied in two factors, so that results may be subnormal or overflow.
-template <class F>
-EBB_HD Real<F> exp(Real<F> x) {
+template <class F> EBB_HD Real<F> exp(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   x = x > F::exp_max ? F::exp_max : x;
   const auto [n, high, low, curve] = reduce_exp<F>(x);
@@ -80,8 +62,7 @@ EBB_HD Real<F> exp(Real<F> x) {
 }
 
 /// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
-template <class F>
-EBB_HD Real<F> expm1(Real<F> x) {
+template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   Real<F> clamped = x < F::expm1_min ? F::expm1_min : x;
   clamped = clamped > F::exp_max ? F::exp_max : clamped;
   const auto [n, high, low, curve] = reduce_exp<F>(clamped);
@@ -98,8 +79,7 @@ EBB_HD Real<F> expm1(Real<F> x) {
 
 /// exponent ln(2) + log(1 + f) + extra for |f| <= 1/3 and a tiny extra, as in fdlibm: with s = f / (2 + f),
 /// log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))). The sum of exponent ln2_hi, which is exact, and f keeps its error.
-template <class F>
-EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
+template <class F> EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
   const Real<F> s = f / (2 + f);
   const Real<F> half_square = Real<F>(0.5) * f * f;
   const Real<F> curve = half_square - s * (half_square + F::log_tail(s * s));
@@ -110,21 +90,16 @@ EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
 }
 
 /// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [2/3, 4/3).
-template <class F>
-struct Split {
-  Real<F> exponent, mantissa;
-};
+template <class F> struct Split { Real<F> exponent, mantissa; };
 
 /// The exponent becomes floating by being put into the low bits of 2^mantissa.
-template <class F>
-EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
+template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
   const Bits<F> shifted = to_bits<F>(x) + (F::one - F::two_thirds);
   const Real<F> biased = from_bits<F>((shifted >> F::mantissa) | to_bits<F>(F::two_mantissa));
   return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::two_thirds)};
 }
 
-template <class F>
-EBB_HD Real<F> log(Real<F> x) {
+template <class F> EBB_HD Real<F> log(Real<F> x) {
   const bool subnormal = x < F::min_normal;
   const Real<F> normal = subnormal ? x * (2 * F::two_mantissa) : x;
   const Real<F> bias = subnormal ? F::bias + (F::mantissa + 1) : F::bias;
@@ -135,8 +110,7 @@ EBB_HD Real<F> log(Real<F> x) {
 }
 
 /// log(u + c) = log(u) + c / u, u = 1 + x rounded and c its rounding error; where u needs no scaling, f = x is exact.
-template <class F>
-EBB_HD Real<F> log1p(Real<F> x) {
+template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   const Real<F> u = 1 + x;
   const Real<F> c = x > 1 ? 1 - (u - x) : x - (u - 1);
   const auto [exponent, mantissa] = split<F>(u, F::bias);
@@ -148,8 +122,7 @@ EBB_HD Real<F> log1p(Real<F> x) {
 }
 
 /// An odd polynomial near 0; elsewhere 1 - q, q = 2 / (e^2x + 1); e^2x + 1 and 1 - q keep their rounding errors.
-template <class F>
-EBB_HD Real<F> tanh(Real<F> x) {
+template <class F> EBB_HD Real<F> tanh(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
   const Real<F> near_zero = a + a * F::tanh_tail(a * a);
   const Real<F> clamped = a > F::tanh_max ? F::tanh_max : a;
@@ -167,8 +140,7 @@ EBB_HD Real<F> tanh(Real<F> x) {
 }
 
 /// An odd polynomial near 0; elsewhere 1 - e^-p / 8 with p = -log(8 erfc(x)), small where the result needs p most.
-template <class F>
-EBB_HD Real<F> erf(Real<F> x) {
+template <class F> EBB_HD Real<F> erf(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
   const Real<F> near_zero = a + a * F::erf_tail(a * a - Real<F>(0.5));
   const Real<F> clamped = a > F::erf_max ? F::erf_max : a;

@@ -18,8 +18,8 @@ constexpr bool kCached = true;
 #endif
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kSmall = size_t{1} << 16;           // up to here a thread keeps blocks of its own
-constexpr int kThreadBlocks = 64;                    // a class, a thread
+constexpr size_t kSmall = size_t{1} << 16;            // up to here a thread keeps blocks of its own
+constexpr int kThreadBlocks = 64;                     // a class, a thread
 constexpr int64_t kCentralFloor = int64_t{64} << 20;  // the central list may always keep this much
 
 // Four classes a power of two: at most a fifth of a block is wasted.

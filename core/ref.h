@@ -22,8 +22,7 @@ class RefCount {
   std::atomic<int32_t> count_{1};
 };
 
-template <class T>
-class Ref {
+template <class T> class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}

@@ -23,63 +23,43 @@ concept Number = Real<T> || std::is_same_v<T, int64_t>;
 
 // ---- plain numbers ----
 
-template <Number T>
-EBB_HD T where(bool condition, T a, T b) { return condition ? a : b; }
+template <Number T> EBB_HD T where(bool condition, T a, T b) { return condition ? a : b; }
 
-template <Real T>
-EBB_HD T exp(T x) { return math::exp(x); }
-template <Real T>
-EBB_HD T log(T x) { return math::log(x); }
-template <Real T>
-EBB_HD T log1p(T x) { return math::log1p(x); }
-template <Real T>
-EBB_HD T expm1(T x) { return math::expm1(x); }
-template <Real T>
-EBB_HD T tanh(T x) { return math::tanh(x); }
-template <Real T>
-EBB_HD T erf(T x) { return math::erf(x); }
-template <Real T>
-EBB_HD T sqrt(T x) { return std::sqrt(x); }
-template <Real T>
-EBB_HD T pow(T x, T y) { return std::pow(x, y); }
+template <Real T> EBB_HD T exp(T x) { return math::exp(x); }
+template <Real T> EBB_HD T log(T x) { return math::log(x); }
+template <Real T> EBB_HD T log1p(T x) { return math::log1p(x); }
+template <Real T> EBB_HD T expm1(T x) { return math::expm1(x); }
+template <Real T> EBB_HD T tanh(T x) { return math::tanh(x); }
+template <Real T> EBB_HD T erf(T x) { return math::erf(x); }
+template <Real T> EBB_HD T sqrt(T x) { return std::sqrt(x); }
+template <Real T> EBB_HD T pow(T x, T y) { return std::pow(x, y); }
 
 /// -1, 0 or 1; 0 for NaN.
-template <Number T>
-EBB_HD T sign(T x) { return where(x > 0, T(1), where(x < 0, T(-1), T(0))); }
-template <Real T>
-EBB_HD T abs(T x) { return std::fabs(x); }
+template <Number T> EBB_HD T sign(T x) { return where(x > 0, T(1), where(x < 0, T(-1), T(0))); }
+template <Real T> EBB_HD T abs(T x) { return std::fabs(x); }
 EBB_HD int64_t abs(int64_t x) { return x < 0 ? -x : x; }
 
 /// max(x, 0); NaN stays, -0 stays. Gradient [x > 0], so 0 at 0.
-template <Number T>
-EBB_HD T relu(T x) { return where(x < 0, T(0), x); }
+template <Number T> EBB_HD T relu(T x) { return where(x < 0, T(0), x); }
 /// max(x, bound); NaN stays. Gradient [x >= bound]: passes at the bound.
-template <Number T>
-EBB_HD T clamp_min(T x, T bound) { return where(x < bound, bound, x); }
+template <Number T> EBB_HD T clamp_min(T x, T bound) { return where(x < bound, bound, x); }
 /// max(x, bound) whose gradient passes everywhere, as if it had not been clamped.
-template <Number T>
-EBB_HD T clamp_min_through(T x, T bound) { return clamp_min(x, bound); }
+template <Number T> EBB_HD T clamp_min_through(T x, T bound) { return clamp_min(x, bound); }
 /// min(x, bound); NaN stays. Gradient [x <= bound].
-template <Number T>
-EBB_HD T clamp_max(T x, T bound) { return where(x > bound, bound, x); }
+template <Number T> EBB_HD T clamp_max(T x, T bound) { return where(x > bound, bound, x); }
 /// Clamps to [low, high]; gradient [low < x < high]: 0 at the bounds.
-template <Real T>
-EBB_HD T hardtanh(T x, T low, T high) { return clamp_max(clamp_min(x, low), high); }
+template <Real T> EBB_HD T hardtanh(T x, T low, T high) { return clamp_max(clamp_min(x, low), high); }
 /// The larger; NaN when either is. A tie splits the gradient in halves.
-template <Number T>
-EBB_HD T maximum(T a, T b) { return where(a > b, a, where(a == a, b, a)); }
-template <Number T>
-EBB_HD T minimum(T a, T b) { return where(a < b, a, where(a == a, b, a)); }
+template <Number T> EBB_HD T maximum(T a, T b) { return where(a > b, a, where(a == a, b, a)); }
+template <Number T> EBB_HD T minimum(T a, T b) { return where(a < b, a, where(a == a, b, a)); }
 
 /// 1 / (1 + e^-x), without overflow.
-template <Real T>
-EBB_HD T sigmoid(T x) {
+template <Real T> EBB_HD T sigmoid(T x) {
   const T e = exp(-abs(x));
   return where(x < 0, e, T(1)) / (1 + e);
 }
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|): exact to the last bits for every x.
-template <Real T>
-EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + log1p(exp(-abs(x))); }
+template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + log1p(exp(-abs(x))); }
 
 // ---- duals: the same words with their derivatives ----
 
@@ -93,57 +73,45 @@ EBB_HD Dual<T, N> where(const C& condition, const Dual<T, N>& a, const Dual<T, N
   return r;
 }
 
-template <class T, int N>
-EBB_HD Dual<T, N> exp(const Dual<T, N>& x) {
+template <class T, int N> EBB_HD Dual<T, N> exp(const Dual<T, N>& x) {
   const T e = exp(x.v);
   return chain(x, e, e);
 }
-template <class T, int N>
-EBB_HD Dual<T, N> log(const Dual<T, N>& x) { return chain(x, log(x.v), 1 / x.v); }
-template <class T, int N>
-EBB_HD Dual<T, N> log1p(const Dual<T, N>& x) { return chain(x, log1p(x.v), 1 / (1 + x.v)); }
-template <class T, int N>
-EBB_HD Dual<T, N> expm1(const Dual<T, N>& x) { return chain(x, expm1(x.v), exp(x.v)); }
-template <class T, int N>
-EBB_HD Dual<T, N> sqrt(const Dual<T, N>& x) {
+template <class T, int N> EBB_HD Dual<T, N> log(const Dual<T, N>& x) { return chain(x, log(x.v), 1 / x.v); }
+template <class T, int N> EBB_HD Dual<T, N> log1p(const Dual<T, N>& x) { return chain(x, log1p(x.v), 1 / (1 + x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> expm1(const Dual<T, N>& x) { return chain(x, expm1(x.v), exp(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> sqrt(const Dual<T, N>& x) {
   const T root = sqrt(x.v);
   return chain(x, root, T(0.5) / root);
 }
-template <class T, int N>
-EBB_HD Dual<T, N> tanh(const Dual<T, N>& x) {
+template <class T, int N> EBB_HD Dual<T, N> tanh(const Dual<T, N>& x) {
   const T t = tanh(x.v);
   return chain(x, t, 1 - t * t);
 }
-template <class T, int N>
-EBB_HD Dual<T, N> erf(const Dual<T, N>& x) {
+template <class T, int N> EBB_HD Dual<T, N> erf(const Dual<T, N>& x) {
   return chain(x, erf(x.v), T(1.1283791670955126) * exp(-(x.v * x.v)));  // 2 / sqrt(pi) e^(-x^2)
 }
 /// x^y; by y the derivative is x^y log x, and 0 where x = 0 and y >= 0, as in torch.
-template <class T, int N>
-EBB_HD Dual<T, N> pow(const Dual<T, N>& x, const Dual<T, N>& y) {
+template <class T, int N> EBB_HD Dual<T, N> pow(const Dual<T, N>& x, const Dual<T, N>& y) {
   const T p = pow(x.v, y.v);
   const T slope = y.v * pow(x.v, y.v - 1);
   const T by_x = where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);  // 0^0 has slope 0, not 0 / 0
   if (y.active == 0) return chain(x, p, by_x);
   return chain(x, y, p, by_x, where(x.v == 0, where(y.v >= 0, T(0), p * log(x.v)), p * log(x.v)));
 }
-template <class T, int N>
-EBB_HD Dual<T, N> sign(const Dual<T, N>& x) { return Dual<T, N>(sign(x.v)); }
-template <class T, int N>
-EBB_HD Dual<T, N> abs(const Dual<T, N>& x) { return chain(x, abs(x.v), sign(x.v)); }
-template <class T, int N>
-EBB_HD Dual<T, N> relu(const Dual<T, N>& x) { return chain(x, relu(x.v), where(x.v <= 0, T(0), T(1))); }
-template <class T, int N>
-EBB_HD Dual<T, N> clamp_min(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N> EBB_HD Dual<T, N> sign(const Dual<T, N>& x) { return Dual<T, N>(sign(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> abs(const Dual<T, N>& x) { return chain(x, abs(x.v), sign(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> relu(const Dual<T, N>& x) {
+  return chain(x, relu(x.v), where(x.v <= 0, T(0), T(1)));
+}
+template <class T, int N> EBB_HD Dual<T, N> clamp_min(const Dual<T, N>& x, const Dual<T, N>& bound) {
   const T inside = where(x.v >= bound.v, T(1), T(0));
   return chain(x, bound, clamp_min(x.v, bound.v), inside, 1 - inside);
 }
-template <class T, int N>
-EBB_HD Dual<T, N> clamp_min_through(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N> EBB_HD Dual<T, N> clamp_min_through(const Dual<T, N>& x, const Dual<T, N>& bound) {
   return chain(x, clamp_min_through(x.v, bound.v), T(1));
 }
-template <class T, int N>
-EBB_HD Dual<T, N> clamp_max(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N> EBB_HD Dual<T, N> clamp_max(const Dual<T, N>& x, const Dual<T, N>& bound) {
   const T inside = where(x.v <= bound.v, T(1), T(0));
   return chain(x, bound, clamp_max(x.v, bound.v), inside, 1 - inside);
 }
@@ -151,22 +119,20 @@ template <class T, int N>
 EBB_HD Dual<T, N> hardtanh(const Dual<T, N>& x, const Dual<T, N>& low, const Dual<T, N>& high) {
   return chain(x, hardtanh(x.v, low.v, high.v), where(x.v > low.v, where(x.v < high.v, T(1), T(0)), T(0)));
 }
-template <class T, int N>
-EBB_HD Dual<T, N> maximum(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> maximum(const Dual<T, N>& a, const Dual<T, N>& b) {
   return chain(a, b, maximum(a.v, b.v), where(a.v == b.v, T(0.5), where(a.v < b.v, T(0), T(1))),
                where(a.v == b.v, T(0.5), where(a.v > b.v, T(0), T(1))));
 }
-template <class T, int N>
-EBB_HD Dual<T, N> minimum(const Dual<T, N>& a, const Dual<T, N>& b) {
+template <class T, int N> EBB_HD Dual<T, N> minimum(const Dual<T, N>& a, const Dual<T, N>& b) {
   return chain(a, b, minimum(a.v, b.v), where(a.v == b.v, T(0.5), where(a.v > b.v, T(0), T(1))),
                where(a.v == b.v, T(0.5), where(a.v < b.v, T(0), T(1))));
 }
-template <class T, int N>
-EBB_HD Dual<T, N> sigmoid(const Dual<T, N>& x) {
+template <class T, int N> EBB_HD Dual<T, N> sigmoid(const Dual<T, N>& x) {
   const T s = sigmoid(x.v);
   return chain(x, s, s * sigmoid(-x.v));  // 1 - s would cancel
 }
-template <class T, int N>
-EBB_HD Dual<T, N> softplus(const Dual<T, N>& x) { return chain(x, softplus(x.v), sigmoid(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> softplus(const Dual<T, N>& x) {
+  return chain(x, softplus(x.v), sigmoid(x.v));
+}
 
 }  // namespace ebb

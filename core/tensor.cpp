@@ -47,8 +47,10 @@ Tensor from_doubles(const std::vector<double>& values, const Shape& shape, DType
 Tensor empty(const Shape& shape, TensorOptions options) {
   int64_t bytes = static_cast<int64_t>(size_of(options.dtype));
   for (int64_t n : shape) {
-    if (n < 0) [[unlikely]] fail("empty", "shape ", shape, " has a negative size");
-    if (__builtin_mul_overflow(bytes, n, &bytes)) [[unlikely]] fail("empty", "shape ", shape, " is too large");
+    if (n < 0) [[unlikely]]
+      fail("empty", "shape ", shape, " has a negative size");
+    if (__builtin_mul_overflow(bytes, n, &bytes)) [[unlikely]]
+      fail("empty", "shape ", shape, " is too large");
   }
   Ref<Storage> storage = Storage::create(static_cast<size_t>(bytes), options.device);
   std::byte* data = storage->data();
@@ -90,8 +92,7 @@ Tensor arange(double start, double stop, double step, TensorOptions options) {
   return out;
 }
 
-template <class T>
-Tensor from_data(std::span<const T> values, const Shape& shape, Device device) {
+template <class T> Tensor from_data(std::span<const T> values, const Shape& shape, Device device) {
   if (static_cast<int64_t>(values.size()) != shape.numel()) {
     fail("from_data", "shape ", shape, " takes ", shape.numel(), " values, got ", values.size());
   }
@@ -147,12 +148,13 @@ int64_t Tensor::size(int64_t d) const {
 
 void Tensor::check_access(DType asked) const {
   check_defined("data", *this);
-  if (dtype() != asked) [[unlikely]] fail("data", "tensor is ", dtype(), ", asked for ", asked);
-  if (device() != Device::cpu()) [[unlikely]] fail("data", "tensor is on ", device(), ": copy it to the cpu first");
+  if (dtype() != asked) [[unlikely]]
+    fail("data", "tensor is ", dtype(), ", asked for ", asked);
+  if (device() != Device::cpu()) [[unlikely]]
+    fail("data", "tensor is on ", device(), ": copy it to the cpu first");
 }
 
-template <class To>
-To Tensor::item_as() const {
+template <class To> To Tensor::item_as() const {
   check_defined("item", *this);
   if (numel() != 1) fail("item", "expected one element, tensor has shape ", shape());
   return dispatch_all(dtype(), [&]<class T>(T value) {
@@ -163,8 +165,7 @@ To Tensor::item_as() const {
 double Tensor::item_as_double() const { return item_as<double>(); }
 int64_t Tensor::item_as_integer() const { return item_as<int64_t>(); }
 
-template <class T>
-std::vector<T> Tensor::to_vector() const {
+template <class T> std::vector<T> Tensor::to_vector() const {
   check_defined("to_vector", *this);
   Tensor host = empty(shape(), {.dtype = dtype_of<T>});
   Tensor source = *this;

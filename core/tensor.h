@@ -28,14 +28,14 @@ class Node;  // a node of the graph: autograd/node.h
 struct TensorImpl {
   RefCount count;
   DType dtype;
-  bool contiguous;             ///< row-major without gaps
-  uint32_t output_index = 0;   ///< which output of `node` this is
+  bool contiguous;            ///< row-major without gaps
+  uint32_t output_index = 0;  ///< which output of `node` this is
   Ref<Storage> storage;
-  std::byte* data;             ///< the first element
+  std::byte* data;  ///< the first element
   int64_t numel;
-  Ref<GraphNode> node;         ///< who made it, or its gradient leaf; null when no gradient is wanted
+  Ref<GraphNode> node;  ///< who made it, or its gradient leaf; null when no gradient is wanted
   Shape shape;
-  Shape strides;               ///< in elements
+  Shape strides;  ///< in elements
 
   void retain() { count.retain(); }
   void release() {
@@ -64,29 +64,25 @@ class Tensor {
 
   // ---- its elements ----
   /// The elements of a tensor on the CPU, to read; strides() tells how they lie. Throws Error when T is not its type.
-  template <class T>
-  const T* data() const {
+  template <class T> const T* data() const {
     check_access(dtype_of<T>);
     return reinterpret_cast<const T*>(impl_->data);
   }
   /// The same to write. Counts as an in-place change: a graph that saved this tensor notices.
-  template <class T>
-  T* mutable_data() {
+  template <class T> T* mutable_data() {
     check_access(dtype_of<T>);
     impl_->storage->bump_version();
     return reinterpret_cast<T*>(impl_->data);
   }
   /// The one element, converted to T (double, float, int64_t or bool). Throws Error unless numel() is 1.
-  template <class T = double>
-  T item() const {
+  template <class T = double> T item() const {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
       if (defined() && dtype() == DType::I64) return static_cast<T>(item_as_integer());  // exact beyond 2^53
     }
     return static_cast<T>(item_as_double());
   }
   /// All elements in row-major order, copied to the host and converted to T.
-  template <class T>
-  std::vector<T> to_vector() const;
+  template <class T> std::vector<T> to_vector() const;
 
   // ---- other forms of it (recorded in the graph) ----
   /// The same values on another device, or this tensor itself when it is there already.
@@ -149,8 +145,7 @@ class Tensor {
   void check_access(DType asked) const;
   double item_as_double() const;
   int64_t item_as_integer() const;
-  template <class To>
-  To item_as() const;
+  template <class To> To item_as() const;
 
   Ref<TensorImpl> impl_;
 };
@@ -159,7 +154,8 @@ std::string to_text(const Tensor& tensor);
 
 /// Throws Error naming op when tensor is undefined.
 inline void check_defined(std::string_view op, const Tensor& tensor) {
-  if (!tensor.defined()) [[unlikely]] fail(op, "got an undefined tensor");
+  if (!tensor.defined()) [[unlikely]]
+    fail(op, "got an undefined tensor");
 }
 
 /// Throws Error naming op when the tensor may not be changed in place: it requires grad and recording is on, or its
@@ -186,10 +182,8 @@ Tensor ones_like(const Tensor& other);
 Tensor arange(double start, double stop, double step = 1, TensorOptions options = {.dtype = DType::I64});
 inline Tensor arange(double stop) { return arange(0, stop); }
 /// A tensor of the given values in row-major order. Throws Error when their number is not shape.numel().
-template <class T>
-Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
-template <class T>
-Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
+template <class T> Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
+template <class T> Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
   return from_data(std::span<const T>(values), shape, device);
 }
 /// tensor({1, 2, 3}): one dimension; f32 from doubles and floats unless dtype says otherwise.

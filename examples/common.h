@@ -26,10 +26,9 @@ struct Flags {
   std::string checkpoint() const { return out + "/checkpoint"; }
 };
 
-/// Runs an example: parses its flags, then body(flags). Every error is one line on standard error; exit status 2 for wrong
-/// flags, 130 when the training was stopped, 1 for all else.
-template <class Body>
-int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
+/// Runs an example: parses its flags, then body(flags). Every error is one line on standard error; exit status 2 for
+/// wrong flags, 130 when the training was stopped, 1 for all else.
+template <class Body> int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
   CLI::App app(what);
   app.add_option("--epochs", flags.epochs, "Passes over the training data")->capture_default_str();
   app.add_option("--batch-size", flags.batch_size, "Samples a step")->capture_default_str();

@@ -69,24 +69,24 @@ int main(int argc, char** argv) {
   defaults.batch_size = 32;
   defaults.lr = 5e-3;
   defaults.out = "runs/spirals";
-  return examples::run(argc, argv, "Three spiral arms, drawn with their decision boundary", defaults,
-                       [](const examples::Flags& flags) {
-    const data::Dataset train = make_spirals(flags.seed), test = make_spirals(flags.seed + 1000);
+  return examples::run(
+      argc, argv, "Three spiral arms, drawn with their decision boundary", defaults, [](const examples::Flags& flags) {
+        const data::Dataset train = make_spirals(flags.seed), test = make_spirals(flags.seed + 1000);
 
-    nn::Sequential model(nn::Linear(2, 64), nn::ReLU(), nn::Linear(64, 64), nn::ReLU(), nn::Linear(64, kClasses));
-    model.to(Device::parse(flags.device));
-    nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-    data::DataLoader loader(train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed});
-    const nn::CrossEntropyLoss loss;
+        nn::Sequential model(nn::Linear(2, 64), nn::ReLU(), nn::Linear(64, 64), nn::ReLU(), nn::Linear(64, kClasses));
+        model.to(Device::parse(flags.device));
+        nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
+        data::DataLoader loader(train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed});
+        const nn::CrossEntropyLoss loss;
 
-    nn::Trainer trainer(model, optimizer, loader, loss,
-                        {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume});
-    if (!trainer.run()) return examples::stopped(flags);
+        nn::Trainer trainer(model, optimizer, loader, loss,
+                            {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume});
+        if (!trainer.run()) return examples::stopped(flags);
 
-    const std::string picture = flags.out + "/decision_boundary.png";
-    draw(model, train, picture);
-    std::printf("decision boundary in %s\n", picture.c_str());
-    examples::report(flags, trainer, nn::evaluate(model, test, kClasses), {});
-    return 0;
-  });
+        const std::string picture = flags.out + "/decision_boundary.png";
+        draw(model, train, picture);
+        std::printf("decision boundary in %s\n", picture.c_str());
+        examples::report(flags, trainer, nn::evaluate(model, test, kClasses), {});
+        return 0;
+      });
 }

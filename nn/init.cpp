@@ -14,8 +14,8 @@ struct Fans {
 Fans fans(std::string_view op, const Tensor& weight) {
   check_defined(op, weight);
   if (weight.dim() < 2) fail(op, "expected a weight of at least two dims, got ", weight.shape());
-  const double field = static_cast<double>(weight.numel()) /
-                       static_cast<double>(std::max<int64_t>(weight.size(0) * weight.size(1), 1));
+  const double field =
+      static_cast<double>(weight.numel()) / static_cast<double>(std::max<int64_t>(weight.size(0) * weight.size(1), 1));
   return {static_cast<double>(weight.size(1)) * field, static_cast<double>(weight.size(0)) * field};
 }
 

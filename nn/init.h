@@ -1,5 +1,5 @@
-// Initialisation of weights, in place and without recording. Fans of a weight (out, in, ...): fan_in = in times the rest,
-// fan_out = out times the rest. Throws Error on tensors of fewer than two dims.
+// Initialisation of weights, in place and without recording. Fans of a weight (out, in, ...): fan_in = in times the
+// rest, fan_out = out times the rest. Throws Error on tensors of fewer than two dims.
 #pragma once
 
 #include "ebb/core/random.h"

@@ -8,8 +8,7 @@
 namespace ebb::nn {
 
 // Calls each(state, prefix) for a module and everything below it, parents first.
-template <class Visit>
-void Module::visit(State& state, const std::string& prefix, Visit&& each) {
+template <class Visit> void Module::visit(State& state, const std::string& prefix, Visit&& each) {
   each(state, prefix);
   for (auto& [name, child] : state.children) visit(*child, prefix + name + ".", each);
 }
@@ -42,9 +41,7 @@ std::vector<NamedTensor> Module::state_dict() const {
   return all;
 }
 
-void Module::load_state_dict(const std::vector<NamedTensor>& source) {
-  load_state(state_dict(), source, "state_dict");
-}
+void Module::load_state_dict(const std::vector<NamedTensor>& source) { load_state(state_dict(), source, "state_dict"); }
 
 int64_t Module::parameter_count() const {
   int64_t count = 0;
@@ -82,7 +79,8 @@ void Module::requires_grad_(bool on) {
 void Module::check_name(std::string_view name) const {
   const auto taken = [&](const auto& entry) { return entry.first == name; };
   const State& s = *state_;
-  if (name.empty() || name.find('.') != std::string_view::npos) fail("module", "name '", name, "' is empty or has a dot");
+  if (name.empty() || name.find('.') != std::string_view::npos)
+    fail("module", "name '", name, "' is empty or has a dot");
   if (std::any_of(s.parameters.begin(), s.parameters.end(), taken) ||
       std::any_of(s.buffers.begin(), s.buffers.end(), taken) ||
       std::any_of(s.children.begin(), s.children.end(), taken)) {

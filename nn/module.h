@@ -59,8 +59,7 @@ class Module {
   Tensor add_parameter(std::string_view name, Tensor tensor);
   /// A tensor that is saved and moved, and not trained. An undefined one is ignored, as torch does.
   Tensor add_buffer(std::string_view name, Tensor tensor);
-  template <class M>
-  M add_module(std::string_view name, M module) {
+  template <class M> M add_module(std::string_view name, M module) {
     add_child(name, module);
     return module;
   }
@@ -72,8 +71,7 @@ class Module {
     std::vector<std::pair<std::string, std::shared_ptr<State>>> children;
     bool training = true;
   };
-  template <class Visit>
-  static void visit(State& state, const std::string& prefix, Visit&& each);
+  template <class Visit> static void visit(State& state, const std::string& prefix, Visit&& each);
   void check_name(std::string_view name) const;
 
   std::shared_ptr<State> state_;

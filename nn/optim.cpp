@@ -96,8 +96,8 @@ OptimizerStep sgd_rule(const SGDOptions& o) {
 }
 
 OptimizerStep adam_rule(std::string_view op, OptimizerStep::Kind kind, const AdamOptions& o) {
-  check_not_negative(op, {{"lr", o.lr}, {"beta1", o.beta1}, {"beta2", o.beta2}, {"eps", o.eps},
-                          {"weight_decay", o.weight_decay}});
+  check_not_negative(
+      op, {{"lr", o.lr}, {"beta1", o.beta1}, {"beta2", o.beta2}, {"eps", o.eps}, {"weight_decay", o.weight_decay}});
   if (o.beta1 >= 1 || o.beta2 >= 1) fail(op, "expected betas below 1, got ", o.beta1, " and ", o.beta2);
   OptimizerStep rule;
   rule.kind = kind;
@@ -116,7 +116,8 @@ SGD::SGD(std::vector<NamedTensor> parameters, SGDOptions options)
                 options.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}) {}
 
 Adam::Adam(std::vector<NamedTensor> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters), adam_rule("Adam", OptimizerStep::Kind::Adam, options), {"exp_avg", "exp_avg_sq"}) {}
+    : Optimizer(std::move(parameters), adam_rule("Adam", OptimizerStep::Kind::Adam, options),
+                {"exp_avg", "exp_avg_sq"}) {}
 
 AdamW::AdamW(std::vector<NamedTensor> parameters, AdamOptions options)
     : Optimizer(std::move(parameters), adam_rule("AdamW", OptimizerStep::Kind::AdamW, options),

@@ -41,8 +41,8 @@ class Optimizer {
  private:
   std::vector<std::string> names_;
   std::vector<Tensor> params_, grads_;
-  std::vector<std::string> buffer_names_;      // at most two
-  std::vector<std::vector<Tensor>> buffers_;   // [buffer][parameter]
+  std::vector<std::string> buffer_names_;     // at most two
+  std::vector<std::vector<Tensor>> buffers_;  // [buffer][parameter]
   OptimizerStep rule_;
 };
 

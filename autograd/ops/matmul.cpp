@@ -57,10 +57,14 @@ struct Linear {
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
     const Tensor a = make_view(x, {1, x.shape()[0], x.shape()[1]}, {0, x.strides()[0], x.strides()[1]});
-    const Tensor b = make_view(weight, {1, weight.shape()[1], weight.shape()[0]},
-                               {0, weight.strides()[1], weight.strides()[0]});
-    backend(x.device()).matmul({.a = &a, .b = &b, .bias = bias.defined() ? &dense_bias : nullptr,
-                                .relu = activation == Activation::Relu, .out = &out});
+    const Tensor b =
+        make_view(weight, {1, weight.shape()[1], weight.shape()[0]}, {0, weight.strides()[1], weight.strides()[0]});
+    backend(x.device())
+        .matmul({.a = &a,
+                 .b = &b,
+                 .bias = bias.defined() ? &dense_bias : nullptr,
+                 .relu = activation == Activation::Relu,
+                 .out = &out});
     state.x = Saved(x);
     state.weight = Saved(weight);
     if (activation == Activation::Relu) state.out = Saved::output(out);
@@ -122,10 +126,12 @@ Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, 
   check_operands("linear", {&*input, &weight});
   if (bias.defined()) check_operands("linear", {&*input, &bias});
   if (weight.dim() != 2 || input->dim() < 1 || input->size(-1) != weight.size(1)) {
-    fail("linear", "input ", input->shape(), " does not fit weight ", weight.shape(), ": expected (..., in) and (out, in)");
+    fail("linear", "input ", input->shape(), " does not fit weight ", weight.shape(),
+         ": expected (..., in) and (out, in)");
   }
   if (bias.defined() && !(bias.shape() == Shape{weight.size(0)})) {
-    fail("linear", "bias ", bias.shape(), " does not fit weight ", weight.shape(), ": expected ", Shape{weight.size(0)});
+    fail("linear", "bias ", bias.shape(), " does not fit weight ", weight.shape(), ": expected ",
+         Shape{weight.size(0)});
   }
   if (input->dim() == 2) return apply<Linear>(*input, weight, bias, activation);
   const CompositeScope scope;

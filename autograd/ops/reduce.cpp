@@ -14,8 +14,8 @@ namespace {
 // Which dims are reduced, how the result looks, and how the input is read as (outer, n, inner).
 struct Plan {
   bool reduced[kMaxDims] = {};
-  Shape kept;     // with size 1 in the reduced dims
-  Shape out;      // as the caller wants it
+  Shape kept;  // with size 1 in the reduced dims
+  Shape out;   // as the caller wants it
   RowsShape rows;
   bool adjacent;  // the reduced dims lie side by side: no need to move elements
 };
@@ -91,8 +91,7 @@ void check_not_empty(std::string_view op, const Plan& plan, const Tensor& x) {
 }
 
 // Max and min: each of the equal extreme elements gets an even share of the gradient.
-template <ReduceKind kKind>
-struct Extreme {
+template <ReduceKind kKind> struct Extreme {
   static constexpr std::string_view name = kKind == ReduceKind::Max ? "max" : "min";
   struct State {
     Saved x, out;

@@ -15,8 +15,7 @@ RowsShape rows_along(const Tensor& x, int dim) {
 }
 
 // From the output y and the upstream g: softmax: y (g - sum g y); log_softmax: g - e^y sum g.
-template <bool kLog>
-struct SoftmaxBackward {
+template <bool kLog> struct SoftmaxBackward {
   static constexpr std::string_view name = kLog ? "log_softmax_backward" : "softmax_backward";
   struct State {
     Saved y, g;
@@ -43,8 +42,7 @@ struct SoftmaxBackward {
   }
 };
 
-template <bool kLog>
-struct SoftmaxOp {
+template <bool kLog> struct SoftmaxOp {
   static constexpr std::string_view name = kLog ? "log_softmax" : "softmax";
   struct State {
     Saved y;

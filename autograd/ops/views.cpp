@@ -23,7 +23,8 @@ Shape infer_shape(const Tensor& x, const Shape& asked) {
   if (unknown >= 0 && known > 0 && x.numel() % known == 0) shape[unknown] = x.numel() / known;
   else if (unknown >= 0) fail("reshape", "cannot infer -1 in ", asked, " for a tensor of shape ", x.shape());
   if (shape.numel() != x.numel()) {
-    fail("reshape", "shape ", asked, " takes ", shape.numel(), " elements, tensor of shape ", x.shape(), " has ", x.numel());
+    fail("reshape", "shape ", asked, " takes ", shape.numel(), " elements, tensor of shape ", x.shape(), " has ",
+         x.numel());
   }
   return shape;
 }
@@ -144,7 +145,8 @@ struct SliceScatter {
     if (shape.dim() == x.dim()) expected[d] = x.shape()[d];
     const bool inside = x.shape()[d] == 0 || (start >= 0 && start + (x.shape()[d] - 1) * step < shape[d]);
     if (!(expected == x.shape()) || step < 1 || !inside) {
-      fail(name, "a slice of shape ", x.shape(), " does not fit ", shape, " at ", start, " by ", step, " along dim ", d);
+      fail(name, "a slice of shape ", x.shape(), " does not fit ", shape, " at ", start, " by ", step, " along dim ",
+           d);
     }
     return d;
   }
@@ -171,8 +173,8 @@ struct Expand {
     const int lead = shape.dim() - x.dim();
     for (int i = 0; i < shape.dim(); ++i) {
       if (shape[i] == -1 && i >= lead && lead >= 0) shape[i] = x.shape()[i - lead];
-      const bool fits = lead >= 0 && shape[i] >= 0 &&
-                        (i < lead || x.shape()[i - lead] == 1 || x.shape()[i - lead] == shape[i]);
+      const bool fits =
+          lead >= 0 && shape[i] >= 0 && (i < lead || x.shape()[i - lead] == 1 || x.shape()[i - lead] == shape[i]);
       if (!fits) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
     }
     if (lead < 0) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);

@@ -12,8 +12,7 @@ namespace {
 
 constexpr int64_t kChunk = 64 * 1024;
 
-template <class To, class From>
-To convert(From x) {
+template <class To, class From> To convert(From x) {
   if constexpr (std::is_same_v<To, bool>) return x != From(0);
   else return static_cast<To>(x);
 }
@@ -27,8 +26,7 @@ void copy_run(To* to, int64_t to_stride, const From* from, int64_t from_stride, 
   }
 }
 
-template <class To, class From>
-void copy_strided(Tensor& out, const Tensor& in) {
+template <class To, class From> void copy_strided(Tensor& out, const Tensor& in) {
   Shape shape = out.shape();
   Shape strides[2] = {out.strides(), broadcast_strides(in.shape(), in.strides(), out.shape())};
   coalesce(shape, strides, 2);

@@ -27,15 +27,13 @@ EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, co
 }
 
 // sum_c w_c (x_c - shift)
-template <class T>
-double weighted_sum(const T* x, T shift, const T* weight, int64_t n) {
+template <class T> double weighted_sum(const T* x, T shift, const T* weight, int64_t n) {
   double total = 0;
   for (int64_t c = 0; c < n; ++c) total += static_cast<double>((weight ? weight[c] : T(1)) * (x[c] - shift));
   return total;
 }
 
-template <class T>
-class CrossEntropy {
+template <class T> class CrossEntropy {
  public:
   explicit CrossEntropy(const CrossEntropyArgs& args)
       : args_(args),

@@ -15,8 +15,7 @@ namespace ebb::cpu {
 /// stride. Strides may be 0 or anything else that stays in bounds, except that the rows of C must not overlap.
 /// REQUIRES: C overlaps neither A, B nor bias. With k = 0 the product is 0. NaN and infinity propagate as in the naive
 /// triple loop (0 * inf = NaN), and relu keeps NaN. Only the (m, n) elements of C are written.
-template <class T>
-struct Gemm {
+template <class T> struct Gemm {
   int64_t m, n, k;
   const T* a;  // A[i, p] = a[i * a_row + p * a_col]
   int64_t a_row, a_col;
@@ -35,30 +34,25 @@ void gemm(const Gemm<float>& g);
 void gemm(const Gemm<double>& g);
 
 /// Our own kernels, for any shape, strides and type; the result does not depend on the number of threads, bit for bit.
-template <class T>
-void own_gemm(const Gemm<T>& g);
+template <class T> void own_gemm(const Gemm<T>& g);
 
 // The parts of own_gemm, each correct for every shape and stride unless it says otherwise; one of them may be far
 // slower than another on a given product. For tests and benchmarks.
 
 /// On the calling thread, A read in place and B packed, where needed, into a stack buffer: small products, and m or n
 /// of a few.
-template <class T>
-void direct_gemm(const Gemm<T>& g);
+template <class T> void direct_gemm(const Gemm<T>& g);
 
 /// Packed and cache-blocked, on `threads` threads (fewer when the product has fewer tiles).
-template <class T>
-void packed_gemm(const Gemm<T>& g, int threads);
+template <class T> void packed_gemm(const Gemm<T>& g, int threads);
 
 /// Dot products along k, on the calling thread: a few rows or columns against a matrix whose rows run along k.
 /// REQUIRES: a_col = 1 and b_row = 1.
-template <class T>
-void dot_gemm(const Gemm<T>& g);
+template <class T> void dot_gemm(const Gemm<T>& g);
 
 /// A row vector times a matrix with contiguous rows, streamed once, on the calling thread.
 /// REQUIRES: m = 1 and b_col = 1.
-template <class T>
-void row_gemm(const Gemm<T>& g);
+template <class T> void row_gemm(const Gemm<T>& g);
 
 /// "avx512", "avx2" or "baseline": the instruction set that our kernels run with.
 const char* gemm_isa();

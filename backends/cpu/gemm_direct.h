@@ -62,8 +62,7 @@ template <class S, int MaxRows, int V, class T>
   }
 }
 
-template <class S, class T>
-[[gnu::always_inline]] inline void direct(const Gemm<T>& g) {
+template <class S, class T> [[gnu::always_inline]] inline void direct(const Gemm<T>& g) {
   constexpr int64_t kL = S::kLanes;
   int64_t j = 0;
   for (; j + kL < g.n; j += 2 * kL) columns<S, 6, 2>(g, j, std::min(2 * kL, g.n - j));

@@ -22,14 +22,12 @@ struct Baseline {
 #else
   static constexpr int kBytes = 16, kTileRows = 6;
 #endif
-  template <auto Function, class... Args>
-  EBB_GENERIC_TUNING [[gnu::noinline]] static void call(Args... args) {
+  template <auto Function, class... Args> EBB_GENERIC_TUNING [[gnu::noinline]] static void call(Args... args) {
     Function(args...);
   }
 };
 
-template <class Set, class T>
-constexpr GemmKernels<T> kernels_for(const char* isa) {
+template <class Set, class T> constexpr GemmKernels<T> kernels_for(const char* isa) {
   using S = Simd<T, Set>;
   return {isa,
           Set::kTileRows,
@@ -45,8 +43,7 @@ constexpr GemmKernels<T> kernels_for(const char* isa) {
 
 struct Avx2 {
   static constexpr int kBytes = 32, kTileRows = 6;
-  template <auto Function, class... Args>
-  [[gnu::noinline, gnu::target("avx2,fma")]] static void call(Args... args) {
+  template <auto Function, class... Args> [[gnu::noinline, gnu::target("avx2,fma")]] static void call(Args... args) {
     Function(args...);
   }
 };
@@ -61,8 +58,7 @@ struct Avx512 {
 
 #endif
 
-template <class T>
-GemmKernels<T> choose() {
+template <class T> GemmKernels<T> choose() {
 #if defined(__x86_64__) && !defined(__AVX2__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -75,8 +71,7 @@ GemmKernels<T> choose() {
 
 }  // namespace
 
-template <class T>
-const GemmKernels<T>& gemm_kernels() {
+template <class T> const GemmKernels<T>& gemm_kernels() {
   static const GemmKernels<T> kernels = choose<T>();
   return kernels;
 }

@@ -7,8 +7,7 @@
 
 namespace ebb::cpu::detail {
 
-template <class T>
-struct GemmKernels {
+template <class T> struct GemmKernels {
   const char* isa;
   int tile_rows, tile_cols;  // of blocked
   void (*direct)(const Gemm<T>&);
@@ -18,7 +17,6 @@ struct GemmKernels {
 };
 
 /// The table for this processor.
-template <class T>
-const GemmKernels<T>& gemm_kernels();
+template <class T> const GemmKernels<T>& gemm_kernels();
 
 }  // namespace ebb::cpu::detail

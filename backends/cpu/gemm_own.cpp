@@ -19,8 +19,7 @@ using detail::Blocking;
 using detail::gemm_kernels;
 
 /// A growing buffer of this thread.
-template <class T>
-class Scratch {
+template <class T> class Scratch {
  public:
   T* at_least(int64_t count) {
     if (count > capacity_) {
@@ -41,8 +40,7 @@ class Scratch {
   int64_t capacity_ = 0;
 };
 
-template <class T>
-void blocked_here(const Gemm<T>& g) {
+template <class T> void blocked_here(const Gemm<T>& g) {
   thread_local Scratch<T> a_scratch, b_scratch;
   const auto& kernels = gemm_kernels<T>();
   const Blocking block(g.m, g.n, g.k, kernels.tile_rows, kernels.tile_cols, sizeof(T));
@@ -50,8 +48,7 @@ void blocked_here(const Gemm<T>& g) {
 }
 
 /// Rows i .. i + m and columns j .. j + n of the product.
-template <class T>
-Gemm<T> part(const Gemm<T>& g, int64_t i, int64_t m, int64_t j, int64_t n) {
+template <class T> Gemm<T> part(const Gemm<T>& g, int64_t i, int64_t m, int64_t j, int64_t n) {
   Gemm<T> p = g;
   p.m = m;
   p.n = n;
@@ -99,8 +96,7 @@ void on_grid(const Gemm<T>& g, int threads, int64_t tile_rows, int64_t tile_cols
 }
 
 /// n = 1 with the columns of A contiguous: the transposed product, block by block into a buffer.
-template <class T>
-void column_gemm(const Gemm<T>& g) {
+template <class T> void column_gemm(const Gemm<T>& g) {
   constexpr int64_t kBlock = 1024;
   T sums[kBlock];
   for (int64_t i = 0; i < g.m; i += kBlock) {
@@ -131,22 +127,19 @@ constexpr int64_t kDirectStridedBytes = 128 << 10;  // the same when the rows of
 constexpr int64_t kStreamBytes = 1 << 20;  // of B^T, above which dot products that read it once beat packing it
 
 /// Whether dot products serve g best.
-template <class T>
-bool dot_pays(const Gemm<T>& g) {
+template <class T> bool dot_pays(const Gemm<T>& g) {
   if (g.a_col != 1 || g.b_row != 1 || g.k < 16) return false;
   return g.m <= 2 || g.n <= 3 || (g.m <= 8 && g.n * g.k * static_cast<int64_t>(sizeof(T)) >= kStreamBytes);
 }
 
-template <class T>
-bool direct_pays(const Gemm<T>& g) {
+template <class T> bool direct_pays(const Gemm<T>& g) {
   const int64_t bytes = g.m * g.k * static_cast<int64_t>(sizeof(T));
   return g.m <= 8 || g.n <= 8 || bytes <= (g.a_col == 1 ? kDirectBytes : kDirectStridedBytes);
 }
 
 }  // namespace
 
-template <class T>
-void own_gemm(const Gemm<T>& g) {
+template <class T> void own_gemm(const Gemm<T>& g) {
   if (g.m <= 0 || g.n <= 0) return;
   const auto& kernels = gemm_kernels<T>();
   const int64_t work = g.m * g.n * g.k;
@@ -164,28 +157,20 @@ void own_gemm(const Gemm<T>& g) {
   on_grid(g, available_threads(), kernels.tile_rows, kernels.tile_cols, kernel);
 }
 
-template <class T>
-void direct_gemm(const Gemm<T>& g) {
+template <class T> void direct_gemm(const Gemm<T>& g) {
   if (g.m > 0 && g.n > 0) gemm_kernels<T>().direct(g);
 }
 
-template <class T>
-void packed_gemm(const Gemm<T>& g, int threads) {
+template <class T> void packed_gemm(const Gemm<T>& g, int threads) {
   if (g.m <= 0 || g.n <= 0) return;
   if (g.k <= 0) return direct_gemm(g);
   const auto& kernels = gemm_kernels<T>();
   on_grid(g, threads, kernels.tile_rows, kernels.tile_cols, [](const Gemm<T>& p) { blocked_here(p); });
 }
 
-template <class T>
-void dot_gemm(const Gemm<T>& g) {
-  gemm_kernels<T>().dot(g);
-}
+template <class T> void dot_gemm(const Gemm<T>& g) { gemm_kernels<T>().dot(g); }
 
-template <class T>
-void row_gemm(const Gemm<T>& g) {
-  gemm_kernels<T>().row(g);
-}
+template <class T> void row_gemm(const Gemm<T>& g) { gemm_kernels<T>().row(g); }
 
 const char* gemm_isa() { return gemm_kernels<float>().isa; }
 

@@ -19,8 +19,7 @@ template <class S, int H, int... I>
   x = low;
 }
 
-template <class S, int H>
-[[gnu::always_inline]] inline void transpose_stage(typename S::Vec (&rows)[S::kLanes]) {
+template <class S, int H> [[gnu::always_inline]] inline void transpose_stage(typename S::Vec (&rows)[S::kLanes]) {
 #pragma GCC unroll 16
   for (int i = 0; i < S::kLanes; ++i) {
     if ((i & H) == 0) swap_blocks<S, H>(rows[i], rows[i + H], std::make_integer_sequence<int, S::kLanes>{});

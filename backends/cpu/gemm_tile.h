@@ -18,27 +18,23 @@ namespace ebb::cpu::detail {
 ///   kBytes     of a vector,
 ///   kTileRows  of the tile of large products,
 ///   call<f>(arguments...), a call of an inline function f that is compiled, out of line, for the instruction set.
-template <class T, class InstructionSet>
-struct Simd {
+template <class T, class InstructionSet> struct Simd {
   using Set = InstructionSet;
   static constexpr int kLanes = Set::kBytes / static_cast<int>(sizeof(T));
   typedef T Vec __attribute__((vector_size(Set::kBytes)));
   typedef T Unaligned __attribute__((vector_size(Set::kBytes), aligned(sizeof(T)), may_alias));
 };
 
-template <class S, class T>
-[[gnu::always_inline]] inline void load(typename S::Vec& to, const T* from) {
+template <class S, class T> [[gnu::always_inline]] inline void load(typename S::Vec& to, const T* from) {
   to = *reinterpret_cast<const typename S::Unaligned*>(from);
 }
 
-template <class S, class T>
-[[gnu::always_inline]] inline void store(T* to, const typename S::Vec& from) {
+template <class S, class T> [[gnu::always_inline]] inline void store(T* to, const typename S::Vec& from) {
   *reinterpret_cast<typename S::Unaligned*>(to) = from;
 }
 
 /// The sum over the lanes, pairwise.
-template <class S>
-[[gnu::always_inline]] inline auto horizontal_sum(const typename S::Vec& x) {
+template <class S> [[gnu::always_inline]] inline auto horizontal_sum(const typename S::Vec& x) {
   auto value = x;
   [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
 #pragma GCC unroll 8
@@ -83,8 +79,7 @@ template <class S, class T>
 }
 
 /// What is done to a finished tile, in this order.
-template <class T>
-struct Epilogue {
+template <class T> struct Epilogue {
   bool accumulate;
   const T* bias;  // at the tile's first column, or null
   bool relu;

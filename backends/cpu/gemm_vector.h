@@ -10,8 +10,7 @@
 namespace ebb::cpu::detail {
 
 /// A set of rows of k contiguous elements.
-template <class T>
-struct Rows {
+template <class T> struct Rows {
   const T* data;
   int64_t count, stride;
 };
@@ -74,8 +73,7 @@ template <class S, int M, int F, class T>
   }
 }
 
-template <class S, class T>
-[[gnu::always_inline]] inline void dot(const Gemm<T>& g) {
+template <class S, class T> [[gnu::always_inline]] inline void dot(const Gemm<T>& g) {
   const Rows<T> a{g.a, g.m, g.a_row}, b{g.b, g.n, g.b_col};
   const bool many_is_b = g.m <= g.n;
   const Rows<T>& many = many_is_b ? b : a;
@@ -107,8 +105,7 @@ template <class S, int R, class T>
   }
 }
 
-template <class S, class T>
-[[gnu::always_inline]] inline void row(const Gemm<T>& g) {
+template <class S, class T> [[gnu::always_inline]] inline void row(const Gemm<T>& g) {
   constexpr int64_t kBlock = 4096 / sizeof(T);
   for (int64_t j = 0; j < g.n; j += kBlock) {
     const int64_t n = std::min(kBlock, g.n - j);

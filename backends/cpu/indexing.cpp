@@ -23,8 +23,7 @@ struct Walk {
     x_strides[dim] = 0;
   }
 
-  template <class Visit>
-  void each(const Visit& visit) const {
+  template <class Visit> void each(const Visit& visit) const {
     StridedCursor i(shape, index_strides), o(shape, other_strides), x(shape, x_strides);
     i.seek(0);
     o.seek(0);

@@ -13,13 +13,20 @@ void matmul(const MatmulArgs& args) {
   const int64_t batch = a.shape()[0], m = a.shape()[1], k = a.shape()[2], n = b.shape()[2];
   dispatch_floating(a.dtype(), [&]<class T>(T) {
     const auto one = [&](int64_t i) {
-      gemm(Gemm<T>{.m = m, .n = n, .k = k,
+      gemm(Gemm<T>{.m = m,
+                   .n = n,
+                   .k = k,
                    .a = reinterpret_cast<const T*>(a.raw()) + i * a.strides()[0],
-                   .a_row = a.strides()[1], .a_col = a.strides()[2],
+                   .a_row = a.strides()[1],
+                   .a_col = a.strides()[2],
                    .b = reinterpret_cast<const T*>(b.raw()) + i * b.strides()[0],
-                   .b_row = b.strides()[1], .b_col = b.strides()[2],
-                   .c = reinterpret_cast<T*>(out.raw()) + i * m * n, .c_row = n, .accumulate = false,
-                   .bias = args.bias ? reinterpret_cast<const T*>(args.bias->raw()) : nullptr, .relu = args.relu});
+                   .b_row = b.strides()[1],
+                   .b_col = b.strides()[2],
+                   .c = reinterpret_cast<T*>(out.raw()) + i * m * n,
+                   .c_row = n,
+                   .accumulate = false,
+                   .bias = args.bias ? reinterpret_cast<const T*>(args.bias->raw()) : nullptr,
+                   .relu = args.relu});
     };
     const int64_t work = m * n * k;
     if (batch == 1 || work > 256 * 1024) {

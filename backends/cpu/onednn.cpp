@@ -106,16 +106,11 @@ class Product {
 
   static void* address(int arg, const Gemm<float>& g, void* scratchpad) {
     switch (arg) {
-      case DNNL_ARG_SRC:
-        return const_cast<float*>(g.a);
-      case DNNL_ARG_WEIGHTS:
-        return const_cast<float*>(g.b);
-      case DNNL_ARG_BIAS:
-        return const_cast<float*>(g.bias);
-      case DNNL_ARG_SCRATCHPAD:
-        return scratchpad;
-      default:
-        return g.c;
+      case DNNL_ARG_SRC: return const_cast<float*>(g.a);
+      case DNNL_ARG_WEIGHTS: return const_cast<float*>(g.b);
+      case DNNL_ARG_BIAS: return const_cast<float*>(g.bias);
+      case DNNL_ARG_SCRATCHPAD: return scratchpad;
+      default: return g.c;
     }
   }
 

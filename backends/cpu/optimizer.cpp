@@ -10,20 +10,17 @@ namespace {
 
 constexpr int64_t kChunk = 64 * 1024;
 
-template <class T>
-struct SgdRule {
+template <class T> struct SgdRule {
   T lr, momentum, one_minus_dampening, weight_decay;
   bool nesterov, first_step;
 };
 
-template <class T>
-EBB_MULTIVERSION void sgd(const SgdRule<T>& r, int64_t n, T* p, const T* g) {
+template <class T> EBB_MULTIVERSION void sgd(const SgdRule<T>& r, int64_t n, T* p, const T* g) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) p[i] -= r.lr * (g[i] + r.weight_decay * p[i]);
 }
 
-template <class T>
-EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T* g, T* buffer) {
+template <class T> EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T* g, T* buffer) {
   const T keep = r.first_step ? T(0) : r.momentum, add = r.first_step ? T(1) : r.one_minus_dampening;
   const T look_ahead = r.nesterov ? T(1) : T(0), by_buffer = r.nesterov ? r.momentum : T(1);
 #pragma GCC ivdep
@@ -35,13 +32,11 @@ EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T
   }
 }
 
-template <class T>
-struct AdamRule {
+template <class T> struct AdamRule {
   T step_size, rate1, beta2, rate2, eps, root_correction, l2, shrink;  // rate = 1 - beta, rounded once
 };
 
-template <class T>
-EBB_MULTIVERSION void adam(const AdamRule<T>& r, int64_t n, T* p, const T* g, T* m, T* v) {
+template <class T> EBB_MULTIVERSION void adam(const AdamRule<T>& r, int64_t n, T* p, const T* g, T* m, T* v) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
     const T d = g[i] + r.l2 * p[i];
@@ -53,16 +48,19 @@ EBB_MULTIVERSION void adam(const AdamRule<T>& r, int64_t n, T* p, const T* g, T*
   }
 }
 
-template <class T>
-void step_parameter(const OptimizerStep& s, size_t k) {
+template <class T> void step_parameter(const OptimizerStep& s, size_t k) {
   T* p = reinterpret_cast<T*>(s.params[k].raw());
   const T* g = reinterpret_cast<const T*>(s.grads[k].raw());
   T* first = s.first.empty() ? nullptr : reinterpret_cast<T*>(s.first[k].raw());
   T* second = s.second.empty() ? nullptr : reinterpret_cast<T*>(s.second[k].raw());
   const auto run = [&](auto&& body) { parallel_for(s.params[k].numel(), kChunk, body); };
   if (s.kind == OptimizerStep::Kind::SGD) {
-    const SgdRule<T> rule{static_cast<T>(s.lr), static_cast<T>(s.momentum), static_cast<T>(1 - s.dampening),
-                          static_cast<T>(s.weight_decay), s.nesterov, s.step == 1};
+    const SgdRule<T> rule{static_cast<T>(s.lr),
+                          static_cast<T>(s.momentum),
+                          static_cast<T>(1 - s.dampening),
+                          static_cast<T>(s.weight_decay),
+                          s.nesterov,
+                          s.step == 1};
     run([&](int64_t begin, int64_t end) {
       if (first) sgd_momentum(rule, end - begin, p + begin, g + begin, first + begin);
       else sgd(rule, end - begin, p + begin, g + begin);

@@ -10,13 +10,12 @@ namespace ebb::cpu {
 int num_threads();
 void set_num_threads(int n);
 
-/// Runs body(context, begin, end) over chunks of [0, n) that start at multiples of `grain`. One chunk, or one thread, or
-/// a call from inside a parallel region: runs here, in order, without touching the pool.
+/// Runs body(context, begin, end) over chunks of [0, n) that start at multiples of `grain`. One chunk, or one thread,
+/// or a call from inside a parallel region: runs here, in order, without touching the pool.
 void parallel_chunks(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end), void* context);
 
 /// parallel_for(n, grain, [&](int64_t begin, int64_t end) { ... }).
-template <class Body>
-void parallel_for(int64_t n, int64_t grain, Body&& body) {
+template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
   if (n <= grain) {
     if (n > 0) body(int64_t{0}, n);
     return;

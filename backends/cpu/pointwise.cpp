@@ -15,11 +15,10 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kBlock = 512;       // elements a block: at most 14 blocks of doubles, 56 KB, mostly far fewer
+constexpr int64_t kBlock = 512;        // elements a block: at most 14 blocks of doubles, 56 KB, mostly far fewer
 constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
 
-template <class From, class To>
-void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
+template <class From, class To> void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
   const auto* from = reinterpret_cast<const From*>(base);
   while (n > 0) {
     const int64_t run = std::min(n, cursor.run_left());
@@ -44,8 +43,7 @@ struct Operand {
 };
 
 // One call, prepared; run() may be called from several threads for different chunks.
-template <class T>
-class Runner {
+template <class T> class Runner {
  public:
   Runner(const PointwiseCall& call, BlockKernel kernel) : call_(call), kernel_(kernel) {
     for (const Tensor* in : call.in) {
@@ -85,9 +83,8 @@ class Runner {
     for (int k = 0; k < inputs_; ++k) {
       const Operand& o = operands_[k];
       if (o.kind != Operand::Kind::Constant) continue;
-      const T value = dispatch_all(o.dtype, [&]<class From>(From) {
-        return static_cast<T>(*reinterpret_cast<const From*>(o.data));
-      });
+      const T value = dispatch_all(
+          o.dtype, [&]<class From>(From) { return static_cast<T>(*reinterpret_cast<const From*>(o.data)); });
       std::fill_n(blocks[k], n, value);
     }
   }
@@ -138,8 +135,7 @@ class Runner {
   Operand operands_[kMaxSweepInputs];
 };
 
-template <class T>
-void run_call(const PointwiseCall& call, BlockKernel kernel) {
+template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) {
   const int64_t n = call.shape->numel();
   if (!call.sum_first && n == 0) return;
   const Runner<T> runner(call, kernel);

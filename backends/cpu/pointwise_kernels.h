@@ -81,8 +81,7 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
   }
 }
 
-template <class F, class T, int N>
-struct Blocks {
+template <class F, class T, int N> struct Blocks {
   using Inputs = std::make_index_sequence<N>;
   static const F& formula(const void* f) { return *static_cast<const F*>(f); }
   static const T* const* typed(const void* const* p) { return reinterpret_cast<const T* const*>(p); }
@@ -103,8 +102,7 @@ struct Blocks {
 
 /// N inputs; with WithValue also the sweeps that losses use. A formula says `no_gradient` when it has none
 /// (comparisons), and `has_integers` when int64_t has it too.
-template <class F, int N, bool WithValue>
-consteval BlockKernels block_kernels() {
+template <class F, int N, bool WithValue> consteval BlockKernels block_kernels() {
   BlockKernels k{};
   const auto set = [&k]<class T>(T, int type) {
     using B = Blocks<F, T, N>;

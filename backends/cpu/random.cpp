@@ -38,7 +38,8 @@ void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, doub
       for (int64_t i = begin; i < end; ++i) {
         T value = static_cast<T>(draw(kind, seed, offset + static_cast<uint64_t>(i), a, b));
         // Rounded to T, a uniform may reach the open end of its interval.
-        if (kind == Distribution::Uniform && value >= static_cast<T>(b)) value = std::nextafter(static_cast<T>(b), static_cast<T>(a));
+        if (kind == Distribution::Uniform && value >= static_cast<T>(b))
+          value = std::nextafter(static_cast<T>(b), static_cast<T>(a));
         to[cursor.offset()] = value;
         cursor.advance(1);
       }

@@ -16,37 +16,30 @@ namespace ebb::cpu {
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kBlock = 256;         // columns whose accumulators lie in L1
-constexpr int64_t kChunk = 32 * 1024;   // elements a thread takes at once
+constexpr int64_t kBlock = 256;        // columns whose accumulators lie in L1
+constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
 
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
+template <class T> using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 struct SumStep {
-  template <class A, class T>
-  static A step(A a, T x) { return a + static_cast<A>(x); }
-  template <class A>
-  static constexpr A first() { return A(0); }
+  template <class A, class T> static A step(A a, T x) { return a + static_cast<A>(x); }
+  template <class A> static constexpr A first() { return A(0); }
 };
 struct MaxStep {
-  template <class A, class T>
-  static A step(A a, T x) { return maximum(a, static_cast<A>(x)); }
-  template <class A>
-  static constexpr A first() {
-    return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::lowest();
+  template <class A, class T> static A step(A a, T x) { return maximum(a, static_cast<A>(x)); }
+  template <class A> static constexpr A first() {
+    return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
+                                                : std::numeric_limits<A>::lowest();
   }
 };
 struct MinStep {
-  template <class A, class T>
-  static A step(A a, T x) { return minimum(a, static_cast<A>(x)); }
-  template <class A>
-  static constexpr A first() {
+  template <class A, class T> static A step(A a, T x) { return minimum(a, static_cast<A>(x)); }
+  template <class A> static constexpr A first() {
     return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
   }
 };
 
-template <class Step, class A, class T>
-EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
+template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
   A lanes[kLanes];
   for (A& lane : lanes) lane = Step::template first<A>();
   int64_t i = 0;
@@ -61,8 +54,7 @@ EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
 }
 
 // A long row in pieces, put together in order.
-template <class Step, class A, class T>
-A reduce_row(const T* x, int64_t n) {
+template <class Step, class A, class T> A reduce_row(const T* x, int64_t n) {
   if (n <= kChunk) return reduce_run<Step, A>(x, n);
   std::vector<A> parts(static_cast<size_t>((n + kChunk - 1) / kChunk));
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
@@ -83,8 +75,7 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
 }
 
-template <class Step, class A, class T>
-void reduce_all(const T* x, T* out, RowsShape rows) {
+template <class Step, class A, class T> void reduce_all(const T* x, T* out, RowsShape rows) {
   const auto [outer, n, inner] = rows;
   if (inner == 1) {
     if (outer == 1) {
@@ -107,8 +98,7 @@ void reduce_all(const T* x, T* out, RowsShape rows) {
 }
 
 // log(sum(e^x)) of strided elements, shifted by the maximum.
-template <class T>
-T log_sum_exp(const T* x, int64_t n, int64_t stride) {
+template <class T> T log_sum_exp(const T* x, int64_t n, int64_t stride) {
   T top = -std::numeric_limits<T>::infinity();
   for (int64_t i = 0; i < n; ++i) top = maximum(top, x[i * stride]);
   if (top == -std::numeric_limits<T>::infinity() || top == std::numeric_limits<T>::infinity()) return top;
@@ -117,12 +107,13 @@ T log_sum_exp(const T* x, int64_t n, int64_t stride) {
   return top + static_cast<T>(log(sum));
 }
 
-template <class T>
-void log_sum_exp_all(const T* x, T* out, RowsShape rows) {
+template <class T> void log_sum_exp_all(const T* x, T* out, RowsShape rows) {
   const auto [outer, n, inner] = rows;
-  parallel_for(outer * inner, std::max<int64_t>(1, kChunk / 8 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) out[k] = log_sum_exp(x + k / inner * n * inner + k % inner, n, inner);
-  });
+  parallel_for(outer * inner, std::max<int64_t>(1, kChunk / 8 / std::max<int64_t>(n, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t k = begin; k < end; ++k)
+                   out[k] = log_sum_exp(x + k / inner * n * inner + k % inner, n, inner);
+               });
 }
 
 }  // namespace
@@ -149,18 +140,19 @@ void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows
     const T* x = reinterpret_cast<const T*>(in.raw());
     int64_t* to = reinterpret_cast<int64_t*>(index.raw());
     const auto [outer, n, inner] = rows;
-    parallel_for(outer * inner, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) {
-        const T* row = x + k / inner * n * inner + k % inner;
-        int64_t best = 0;
-        for (int64_t i = 1; i < n; ++i) {
-          const T candidate = row[i * inner], top = row[best * inner];
-          const bool better = kind == ReduceKind::Max ? candidate > top : candidate < top;
-          if (top == top && (better || candidate != candidate)) best = i;
-        }
-        to[k] = best;
-      }
-    });
+    parallel_for(outer * inner, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t k = begin; k < end; ++k) {
+                     const T* row = x + k / inner * n * inner + k % inner;
+                     int64_t best = 0;
+                     for (int64_t i = 1; i < n; ++i) {
+                       const T candidate = row[i * inner], top = row[best * inner];
+                       const bool better = kind == ReduceKind::Max ? candidate > top : candidate < top;
+                       if (top == top && (better || candidate != candidate)) best = i;
+                     }
+                     to[k] = best;
+                   }
+                 });
   });
 }
 

@@ -16,8 +16,7 @@ inline constexpr int64_t kRowBlock = 256;
 inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(n, 1)); }
 
 /// The largest element; NaN when there is one; -inf of nothing.
-template <class T>
-EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
+template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
   constexpr int64_t kLanes = 64 / sizeof(T);
   T lanes[kLanes];
   for (T& lane : lanes) lane = -std::numeric_limits<T>::infinity();
@@ -32,8 +31,7 @@ EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
   return top;
 }
 
-template <class T>
-EBB_HD T block_sum(const T* x, int64_t n) {
+template <class T> EBB_HD T block_sum(const T* x, int64_t n) {
   constexpr int64_t kLanes = 64 / sizeof(T);
   T lanes[kLanes] = {};
   int64_t i = 0;
@@ -48,8 +46,7 @@ EBB_HD T block_sum(const T* x, int64_t n) {
 }
 
 /// out = e^(x - shift); returns the sum. out may be x itself.
-template <class T>
-EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
+template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
   double sum = 0;
   for (int64_t at = 0; at < n; at += kRowBlock) {
     const int64_t width = std::min(kRowBlock, n - at);
@@ -63,8 +60,7 @@ EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
 }
 
 /// The sum of e^(x - shift) alone.
-template <class T>
-EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
+template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
   T block[kRowBlock];
   double sum = 0;
   for (int64_t at = 0; at < n; at += kRowBlock) {
@@ -78,8 +74,7 @@ EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
 }
 
 /// x *= factor.
-template <class T>
-EBB_MULTIVERSION void row_scale(T* x, T factor, int64_t n) {
+template <class T> EBB_MULTIVERSION void row_scale(T* x, T factor, int64_t n) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;
 }

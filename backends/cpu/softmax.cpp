@@ -14,14 +14,12 @@ namespace {
 
 constexpr int64_t kColumns = 128;
 
-template <class T>
-EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
+template <class T> EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - shift) - log_sum;
 }
 
-template <class T>
-void softmax_row(bool log_form, const T* x, T* y, int64_t n) {
+template <class T> void softmax_row(bool log_form, const T* x, T* y, int64_t n) {
   const T top = row_max(x, n);
   if (log_form) {
     const double sum = row_exp_sum(x, top, n);
@@ -61,8 +59,7 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
   }
 }
 
-template <class T>
-EBB_MULTIVERSION double dot_or_sum(bool log_form, const T* y, const T* g, int64_t n) {
+template <class T> EBB_MULTIVERSION double dot_or_sum(bool log_form, const T* y, const T* g, int64_t n) {
   T block[kRowBlock];
   double total = 0;
   for (int64_t at = 0; at < n; at += kRowBlock) {
@@ -110,8 +107,7 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
 }
 
 // Calls columns(offset, width) for every block of columns, in parallel.
-template <class Columns>
-void for_column_blocks(RowsShape rows, const Columns& columns) {
+template <class Columns> void for_column_blocks(RowsShape rows, const Columns& columns) {
   const int64_t blocks = (rows.inner + kColumns - 1) / kColumns;
   const int64_t grain = row_grain(rows.n * std::min(rows.inner, kColumns));
   parallel_for(rows.outer * blocks, grain, [&](int64_t begin, int64_t end) {

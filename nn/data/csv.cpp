@@ -75,8 +75,7 @@ class Cursor {
 
   size_t column() const { return column_; }
 
-  template <class... Parts>
-  [[noreturn]] void fail_here(const Parts&... parts) const {
+  template <class... Parts> [[noreturn]] void fail_here(const Parts&... parts) const {
     fail(kOp, path_, ":", line_, ": column ", column_, ": ", parts...);
   }
 
@@ -93,8 +92,7 @@ class Cursor {
   bool more_ = false;
 };
 
-template <class T>
-T parse_number(const Cursor& cursor, std::string_view field) {
+template <class T> T parse_number(const Cursor& cursor, std::string_view field) {
   std::string_view digits = field;
   if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);  // from_chars knows no plus
   T value{};
@@ -107,8 +105,7 @@ T parse_number(const Cursor& cursor, std::string_view field) {
 }
 
 // Reads the row that the cursor stands on; `columns` is 0 until the first row has told.
-template <class T>
-void parse_row(Cursor& cursor, size_t& columns, std::vector<T>& values) {
+template <class T> void parse_row(Cursor& cursor, size_t& columns, std::vector<T>& values) {
   std::string_view field;
   while (cursor.next_field(field)) {
     if (columns != 0 && cursor.column() > columns) cursor.fail_here("one field too many, expected ", columns);
@@ -118,8 +115,7 @@ void parse_row(Cursor& cursor, size_t& columns, std::vector<T>& values) {
   if (cursor.column() < columns) cursor.fail_here("the row ends here, expected ", columns, " columns");
 }
 
-template <class T>
-CsvTable parse(const std::string& path, const std::string& text, const CsvOptions& options) {
+template <class T> CsvTable parse(const std::string& path, const std::string& text, const CsvOptions& options) {
   Cursor cursor(path, text, options.delimiter);
   CsvTable table;
   if (options.header && cursor.next_line()) {

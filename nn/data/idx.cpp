@@ -20,23 +20,17 @@ uint32_t big_endian(const unsigned char* b) {
 size_t element_size(unsigned char code) {
   switch (code) {
     case 0x08:
-    case 0x09:
-      return 1;
-    case 0x0B:
-      return 2;
+    case 0x09: return 1;
+    case 0x0B: return 2;
     case 0x0C:
-    case 0x0D:
-      return 4;
-    case 0x0E:
-      return 8;
-    default:
-      return 0;
+    case 0x0D: return 4;
+    case 0x0E: return 8;
+    default: return 0;
   }
 }
 
 // Elements of type From in big-endian order, as a tensor of type To.
-template <class From, class To>
-Tensor decode(const std::string& bytes, const Shape& shape) {
+template <class From, class To> Tensor decode(const std::string& bytes, const Shape& shape) {
   Tensor out = empty(shape, {.dtype = dtype_of<To>});
   To* to = out.mutable_data<To>();
   for (int64_t i = 0; i < out.numel(); ++i) {
@@ -50,18 +44,12 @@ Tensor decode(const std::string& bytes, const Shape& shape) {
 
 Tensor decode(unsigned char code, const std::string& bytes, const Shape& shape) {
   switch (code) {
-    case 0x08:
-      return decode<uint8_t, uint8_t>(bytes, shape);
-    case 0x09:
-      return decode<int8_t, int64_t>(bytes, shape);
-    case 0x0B:
-      return decode<int16_t, int64_t>(bytes, shape);
-    case 0x0C:
-      return decode<int32_t, int64_t>(bytes, shape);
-    case 0x0D:
-      return decode<float, float>(bytes, shape);
-    default:
-      return decode<double, double>(bytes, shape);
+    case 0x08: return decode<uint8_t, uint8_t>(bytes, shape);
+    case 0x09: return decode<int8_t, int64_t>(bytes, shape);
+    case 0x0B: return decode<int16_t, int64_t>(bytes, shape);
+    case 0x0C: return decode<int32_t, int64_t>(bytes, shape);
+    case 0x0D: return decode<float, float>(bytes, shape);
+    default: return decode<double, double>(bytes, shape);
   }
 }
 

@@ -49,7 +49,8 @@ AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int6
   add_module("tail", tails);
 }
 
-AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Tensor& input, const Tensor& target) const {
+AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Tensor& input,
+                                                                       const Tensor& target) const {
   check_floating(kOp, input);
   check_defined(kOp, target);
   const bool single = input.dim() == 1;
@@ -57,7 +58,8 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   if (x.dim() != 2 || x.size(1) != in_features_) {
     fail(kOp, "input ", input.shape(), " must be (N, ", in_features_, ") or (", in_features_, ")");
   }
-  if (target.dtype() != DType::I64 && target.dtype() != DType::U8) fail(kOp, "target must be i64 or u8, got ", target.dtype());
+  if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
+    fail(kOp, "target must be i64 or u8, got ", target.dtype());
   if (!(target.shape() == (single ? Shape{} : Shape{x.size(0)}))) {
     fail(kOp, "target ", target.shape(), " does not match input ", input.shape());
   }
@@ -69,8 +71,10 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   Tensor entry = where(classes < static_cast<double>(shortlist_), classes, zero);
   Tensor within;
   for (size_t i = 0; i < tail_.size(); ++i) {
-    const Tensor inside = logical_and(classes >= static_cast<double>(cutoffs_[i]), classes < static_cast<double>(cutoffs_[i + 1]));
-    entry = where(inside, full({}, static_cast<double>(shortlist_) + static_cast<double>(i), {.dtype = DType::I64}), entry);
+    const Tensor inside =
+        logical_and(classes >= static_cast<double>(cutoffs_[i]), classes < static_cast<double>(cutoffs_[i + 1]));
+    entry =
+        where(inside, full({}, static_cast<double>(shortlist_) + static_cast<double>(i), {.dtype = DType::I64}), entry);
     const Tensor local = where(inside, add(classes, -static_cast<double>(cutoffs_[i])), zero);
     const Tensor logp = log_softmax(tail_[i](x), 1);
     const Tensor own = where(inside, squeeze(gather(logp, 1, unsqueeze(local, 1)), 1), zeros({}, {.dtype = x.dtype()}));

@@ -71,9 +71,10 @@ Selection select_classes(std::string_view op, const Tensor& input, const Tensor&
   s.ignored = index == static_cast<double>(ignore_index);
   s.classes = where(s.ignored, zeros_like(index), index);
   const TensorOptions like{.dtype = input.dtype(), .device = input.device()};
-  const Tensor each = weight.defined()
-                          ? reshape(index_select(weight.detach(), 0, reshape(s.classes, {s.classes.numel()})), target.shape())
-                          : ones(target.shape(), like);
+  const Tensor each =
+      weight.defined()
+          ? reshape(index_select(weight.detach(), 0, reshape(s.classes, {s.classes.numel()})), target.shape())
+          : ones(target.shape(), like);
   s.weight = where(s.ignored, zeros({}, like), each);
   return s;
 }
@@ -98,7 +99,9 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
     fail(op, "input is ", input.dtype(), " and target is ", target.dtype(), ": convert one with to()");
   }
   if (target.dtype() == DType::U8) fail(op, "a target of probabilities must be floating, i64 or bool, got u8");
-  if (o.ignore_index >= 0) fail(op, "ignore_index ", o.ignore_index, " needs class indices: the target ", target.shape(), " holds probabilities");
+  if (o.ignore_index >= 0)
+    fail(op, "ignore_index ", o.ignore_index, " needs class indices: the target ", target.shape(),
+         " holds probabilities");
   const int dim = class_dim(input);
   const int64_t classes = input.shape()[dim];
   Tensor q = target.to(input.dtype());
@@ -131,7 +134,9 @@ Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyL
   int64_t inner = 1;
   for (int i = dim + 1; i < input->dim(); ++i) inner *= input->shape()[i];
   using Form = CrossEntropyRows::Form;
-  const Form form = o.reduction == Reduction::None ? Form::None : o.reduction == Reduction::Sum ? Form::Sum : Form::Mean;
+  const Form form = o.reduction == Reduction::None  ? Form::None
+                    : o.reduction == Reduction::Sum ? Form::Sum
+                                                    : Form::Mean;
   const Tensor losses = cross_entropy_rows(reshape(input, {batch, classes, inner}), reshape(target, {batch, inner}),
                                            {o.weight, o.ignore_index, o.label_smoothing, form});
   return form == Form::None ? reshape(losses, target.shape()) : losses;
@@ -167,11 +172,13 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   const Tensor zero = zeros({}, {.dtype = input->dtype(), .device = input->device()});
   const Tensor logp = log_softmax(where(unsqueeze(s.ignored, dim), zero, *input), dim);
   const Tensor index = unsqueeze(s.classes, dim);
-  const Tensor own = equal(index, reshape(arange(static_cast<double>(input->shape()[dim])).to(input->device()), column));
+  const Tensor own =
+      equal(index, reshape(arange(static_cast<double>(input->shape()[dim])).to(input->device()), column));
   // 1 - p_t is the sum of the other probabilities; from it log p_t keeps its digits where p_t is near 1.
   const Tensor missing = sum(where(own, zero, exp(logp)), {dim});
   const Tensor near = missing < 0.5;
-  const Tensor target_logp = where(near, log1p(neg(where(near, missing, zero))), squeeze(gather(logp, dim, index), dim));
+  const Tensor target_logp =
+      where(near, log1p(neg(where(near, missing, zero))), squeeze(gather(logp, dim, index), dim));
   // The cross-entropy term, class weights included: (1 - e) w_t logp_t + e / C sum_c w_c logp_c.
   Tensor term = mul(mul(target_logp, s.weight), 1 - o.label_smoothing);
   if (o.label_smoothing > 0) {
@@ -191,12 +198,14 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   check_reduction(op, o.reduction);
   if (o.p != 1 && o.p != 2) fail(op, "expected p of 1 or 2, got ", o.p);
   if (input->dim() > 2) fail(op, "input ", input->shape(), " must be (C) or (N, C)");
-  if (target.dtype() != DType::I64 && target.dtype() != DType::U8) fail(op, "class indices must be i64 or u8, got ", target.dtype());
+  if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
+    fail(op, "class indices must be i64 or u8, got ", target.dtype());
   // 1-D input takes () and gives (), or takes (1) and gives (1) unreduced, as in torch; 0-d input is one class.
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   if (single ? target.numel() != 1 || target.dim() > 1 : !(target.shape() == Shape{x.size(0)})) {
-    fail(op, "target ", target.shape(), " does not match input ", input->shape(), ": expected ", single ? Shape{} : Shape{x.size(0)});
+    fail(op, "target ", target.shape(), " does not match input ", input->shape(), ": expected ",
+         single ? Shape{} : Shape{x.size(0)});
   }
   const int64_t classes = x.size(1);
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");

@@ -10,12 +10,12 @@ struct CrossEntropyLossOptions {
   Tensor weight = {};           ///< (C): a weight for each class
   int64_t ignore_index = -100;  ///< samples of this class contribute nothing
   Reduction reduction = Reduction::Mean;
-  double label_smoothing = 0;   ///< in [0, 1]
+  double label_smoothing = 0;  ///< in [0, 1]
 };
-/// -sum_c a_c log softmax(x)_c on logits, fused. Class indices t: a_c = (1 - s) w_t [c = t] + s / C w_c; Mean divides by the
-/// sum of the selected w_t. A target of input's shape holds probabilities or one-hot rows (floating of input's dtype, i64, bool):
-/// a_c = w_c ((1 - s) y_c + s / C); Mean divides by the number of samples. Gradients by input, and by probabilities and
-/// weight where the target holds probabilities (Szegedy et al. 2016 for label smoothing).
+/// -sum_c a_c log softmax(x)_c on logits, fused. Class indices t: a_c = (1 - s) w_t [c = t] + s / C w_c; Mean divides
+/// by the sum of the selected w_t. A target of input's shape holds probabilities or one-hot rows (floating of input's
+/// dtype, i64, bool): a_c = w_c ((1 - s) y_c + s / C); Mean divides by the number of samples. Gradients by input, and
+/// by probabilities and weight where the target holds probabilities (Szegedy et al. 2016 for label smoothing).
 Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyLossOptions options = {});
 
 struct NLLLossOptions {

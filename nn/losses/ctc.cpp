@@ -58,7 +58,8 @@ Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor&
     labels.of.emplace_back(all.begin() + first, all.begin() + first + count);
     at += count;
     for (int64_t c : labels.of.back()) {
-      if (c < 0 || c >= classes) fail(kOp, "target ", c, " of sample ", n, " is out of range: expected 0 to ", classes - 1);
+      if (c < 0 || c >= classes)
+        fail(kOp, "target ", c, " of sample ", n, " is out of range: expected 0 to ", classes - 1);
     }
   }
   return labels;
@@ -66,9 +67,9 @@ Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor&
 
 // The lattice of a batch: labels with blanks between, padded to one width, as tensors.
 struct Lattice {
-  Tensor classes;   // (N, W) i64: what each state emits
-  Tensor skips;     // (N, W) bool: may be entered from two states before
-  Tensor ends;      // (N, W) bool: the last label or the blank behind it
+  Tensor classes;  // (N, W) i64: what each state emits
+  Tensor skips;    // (N, W) bool: may be entered from two states before
+  Tensor ends;     // (N, W) bool: the last label or the blank behind it
   int64_t width;
 };
 
@@ -104,7 +105,8 @@ Tensor shifted(const Tensor& alpha, int64_t by, const Tensor& edge) {
   return cat({expand(edge, {alpha.size(0), by}), slice(alpha, 1, 0, width - by)}, 1);
 }
 
-// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its time steps, as in torch.
+// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its time steps, as in
+// torch.
 struct Unreachable {
   static constexpr std::string_view name = "ctc_unreachable";
   struct State {
@@ -112,7 +114,8 @@ struct Unreachable {
     std::vector<int64_t> input_lengths;
   };
   static int shape(const Tensor&, const Tensor&, const std::vector<int64_t>&) { return 0; }
-  static Tensor forward(State& state, int, const Tensor& losses, const Tensor& log_probs, const std::vector<int64_t>& lengths) {
+  static Tensor forward(State& state, int, const Tensor& losses, const Tensor& log_probs,
+                        const std::vector<int64_t>& lengths) {
     state = {losses.detach(), log_probs.detach(), lengths};
     return alias(losses);
   }
@@ -155,7 +158,8 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
     is_fixed[n] = labels.input_lengths[n] == 0;
     fixed[n] = labels.of[n].empty() ? 0 : -kMinusInfinity;
   }
-  return where(from_data(is_fixed, {batch}, losses.device()), from_data(fixed, {batch}, losses.device()).to(losses.dtype()), losses);
+  return where(from_data(is_fixed, {batch}, losses.device()),
+               from_data(fixed, {batch}, losses.device()).to(losses.dtype()), losses);
 }
 
 }  // namespace

@@ -89,7 +89,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
 
 namespace {
 
-// ||d||_p over the last dim, with torch's gradient at a norm of 0: 0 (the sign for p = 1, shares of the maxima for inf).
+// ||d||_p over the last dim, with torch's gradient at a norm of 0: 0 (the sign for p = 1, shares of the maxima for
+// inf).
 Tensor last_norm(const Tensor& d, double p, bool keepdim) {
   const Tensor size = abs(d);
   if (p == 1) return sum(size, {-1}, keepdim);
@@ -109,7 +110,8 @@ void check_same_dims(std::string_view op, const Tensor& a, const Tensor& p, cons
   check_floating(op, p);
   check_floating(op, n);
   if (a.dim() != p.dim() || a.dim() != n.dim()) {
-    fail(op, "anchor ", a.shape(), ", positive ", p.shape(), " and negative ", n.shape(), " must have the same number of dims");
+    fail(op, "anchor ", a.shape(), ", positive ", p.shape(), " and negative ", n.shape(),
+         " must have the same number of dims");
   }
 }
 

@@ -23,8 +23,7 @@ struct MseLoss {
 };
 
 /// -1, 0 or 1, and NaN for NaN: the slope of the linear branches of smooth_l1 and huber.
-template <class T>
-EBB_HD T slope_of_abs(const T& d) { return where(d > 0, T(1), where(d < 0, T(-1), d * T(0))); }
+template <class T> EBB_HD T slope_of_abs(const T& d) { return where(d > 0, T(1), where(d < 0, T(-1), d * T(0))); }
 
 struct SmoothL1Loss {
   static constexpr std::string_view name = "smooth_l1_loss";
@@ -83,8 +82,9 @@ struct MultiLabelSoftMargin {
 };
 
 /// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
-template <class T>
-EBB_HD T nan_at_minus_infinity(const T& x, const T& t) { return where(t > 1, T(0), clamp_max(x, T(0)) * T(0)); }
+template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t) {
+  return where(t > 1, T(0), clamp_max(x, T(0)) * T(0));
+}
 
 struct BceWithLogits {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits";
@@ -116,9 +116,7 @@ struct KlDiv {
 
 struct KlDivLogTarget {
   static constexpr std::string_view name = "kl_div_log_target";
-  template <class T> EBB_HD T operator()(T x, T t) const {
-    return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x));
-  }
+  template <class T> EBB_HD T operator()(T x, T t) const { return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x)); }
   template <class T> EBB_HD auto gradient(T x, T t) const {
     const T p = exp(t);
     return Partials<T, 2>{{-p, where(t == T(-HUGE_VAL), T(0), p * (t - x + 1))}};
@@ -134,9 +132,7 @@ struct HingeEmbeddingLoss {
   static constexpr std::string_view name = "hinge_embedding_loss";
   static constexpr uint32_t masks = 2;
   double margin;
-  template <class T> EBB_HD T operator()(T x, T t) const {
-    return where(t > 0, x, clamp_min(T(margin) - x, T(0)));
-  }
+  template <class T> EBB_HD T operator()(T x, T t) const { return where(t > 0, x, clamp_min(T(margin) - x, T(0))); }
 };
 
 struct MarginRankingLoss {
@@ -146,13 +142,11 @@ struct MarginRankingLoss {
 };
 
 /// Stirling's t log t - t + log(2 pi t) / 2 for t > 1, else 0.
-template <class T>
-EBB_HD T stirling(const T& t) {
+template <class T> EBB_HD T stirling(const T& t) {
   return where(t > 1, t * log(t) - t + T(0.5) * log(T(6.283185307179586) * t), T(0));
 }
 /// Its derivative; NaN for t <= 0, as torch has it.
-template <class T>
-EBB_HD T stirling_slope(const T& t) {
+template <class T> EBB_HD T stirling_slope(const T& t) {
   return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 

@@ -1,4 +1,5 @@
-// The losses as modules of torch's names: options kept, weight and pos_weight as buffers. Formulas stand with the functions.
+// The losses as modules of torch's names: options kept, weight and pos_weight as buffers. Formulas stand with the
+// functions.
 #pragma once
 
 #include "ebb/nn/losses/classification.h"
@@ -10,20 +11,18 @@
 namespace ebb::nn {
 
 /// A loss function with its options as a module; its option tensors are buffers that move with it.
-template <auto kFunction, class Options>
-class LossModule : public Module {
+template <auto kFunction, class Options> class LossModule : public Module {
  public:
   explicit LossModule(Options options = {}) : options_(std::move(options)) {
     if constexpr (requires { options_.weight; }) add_buffer("weight", options_.weight);
     if constexpr (requires { options_.pos_weight; }) add_buffer("pos_weight", options_.pos_weight);
   }
-  /// The loss function's arguments, in its order: (input, target), (input1, input2, target), (anchor, positive, negative) ...
-  template <class... Rest>
-  Tensor forward(const TensorArg& input, const Rest&... rest) const {
+  /// The loss function's arguments, in its order: (input, target), (input1, input2, target), (anchor, positive,
+  /// negative) ...
+  template <class... Rest> Tensor forward(const TensorArg& input, const Rest&... rest) const {
     return kFunction(input, rest..., options_);
   }
-  template <class... Rest>
-  Tensor operator()(const TensorArg& input, const Rest&... rest) const {
+  template <class... Rest> Tensor operator()(const TensorArg& input, const Rest&... rest) const {
     return kFunction(input, rest..., options_);
   }
   const Options& options() const { return options_; }
@@ -37,8 +36,10 @@ using MSELoss = LossModule<mse_loss, MSELossOptions>;
 using SmoothL1Loss = LossModule<smooth_l1_loss, SmoothL1LossOptions>;
 using HuberLoss = LossModule<huber_loss, HuberLossOptions>;
 using PoissonNLLLoss = LossModule<poisson_nll_loss, PoissonNLLLossOptions>;
-using GaussianNLLLoss = LossModule<static_cast<Tensor (*)(const TensorArg&, const Tensor&, const Tensor&, GaussianNLLLossOptions)>(
-                                       gaussian_nll_loss), GaussianNLLLossOptions>;
+using GaussianNLLLoss =
+    LossModule<static_cast<Tensor (*)(const TensorArg&, const Tensor&, const Tensor&, GaussianNLLLossOptions)>(
+                   gaussian_nll_loss),
+               GaussianNLLLossOptions>;
 using CrossEntropyLoss = LossModule<cross_entropy, CrossEntropyLossOptions>;
 using NLLLoss = LossModule<nll_loss, NLLLossOptions>;
 using MultiMarginLoss = LossModule<multi_margin_loss, MultiMarginLossOptions>;
@@ -56,7 +57,8 @@ using HingeEmbeddingLoss = LossModule<hinge_embedding_loss, HingeEmbeddingLossOp
 using MarginRankingLoss = LossModule<margin_ranking_loss, MarginRankingLossOptions>;
 using CosineEmbeddingLoss = LossModule<cosine_embedding_loss, CosineEmbeddingLossOptions>;
 using TripletMarginLoss = LossModule<triplet_margin_loss, TripletMarginLossOptions>;
-using TripletMarginWithDistanceLoss = LossModule<triplet_margin_with_distance_loss, TripletMarginWithDistanceLossOptions>;
+using TripletMarginWithDistanceLoss =
+    LossModule<triplet_margin_with_distance_loss, TripletMarginWithDistanceLossOptions>;
 using CTCLoss = LossModule<ctc_loss, CTCLossOptions>;
 
 }  // namespace ebb::nn

@@ -35,7 +35,8 @@ Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELos
   return pointwise_loss(formulas::BceLoss{}, options.weight, options.reduction, MeanOver::Elements, input, target);
 }
 
-Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target, BCEWithLogitsLossOptions options) {
+Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target,
+                                        BCEWithLogitsLossOptions options) {
   constexpr std::string_view op = "binary_cross_entropy_with_logits";
   check_same_shape(op, input, target);
   check_weight(op, input, options.weight);
@@ -44,7 +45,8 @@ Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& ta
     return pointwise_loss(formulas::BceWithLogitsPos{}, options.weight, options.reduction, MeanOver::Elements, input,
                           target, options.pos_weight);
   }
-  return pointwise_loss(formulas::BceWithLogits{}, options.weight, options.reduction, MeanOver::Elements, input, target);
+  return pointwise_loss(formulas::BceWithLogits{}, options.weight, options.reduction, MeanOver::Elements, input,
+                        target);
 }
 
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options) {
@@ -55,16 +57,19 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   check_reduction(op, options.reduction);
   if (input->dim() > 2) fail(op, "input ", input->shape(), " must be (C) or (N, C)");
   if (!(target.shape() == input->shape())) {
-    fail(op, "target ", target.shape(), " does not match input ", input->shape(), ": expected the same shape, labels up to the first -1");
+    fail(op, "target ", target.shape(), " does not match input ", input->shape(),
+         ": expected the same shape, labels up to the first -1");
   }
-  if (target.dtype() != DType::I64 && target.dtype() != DType::U8) fail(op, "target must be i64 or u8, got ", target.dtype());
+  if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
+    fail(op, "target must be i64 or u8, got ", target.dtype());
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   const int64_t batch = x.size(0), classes = x.size(1);
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");
   if (options.weight.defined()) {
     if (!(options.weight.shape() == Shape{classes})) {
-      fail(op, "weight ", options.weight.shape(), " does not match the ", classes, " classes of input ", input->shape());
+      fail(op, "weight ", options.weight.shape(), " does not match the ", classes, " classes of input ",
+           input->shape());
     }
     check_weight(op, x, options.weight);
   }
@@ -78,21 +83,23 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   const Tensor upto = less_equal(unsqueeze(earlier, 0), unsqueeze(earlier, 1)).to(x.dtype());  // [k][j]: j <= k
   const Tensor counts = equal(sum(mul(unsqueeze(closing, 1), upto), {2}), zero);               // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor hits = where(unsqueeze(counts, 2), one_hot(safe, classes, x.dtype()), zero);    // (N, K, C)
-  const Tensor is_label = sum(hits, {1}) > 0.0;                                                // (N, C)
-  const Tensor scores = gather(x, 1, safe);                                                    // (N, K)
-  const Tensor hinge = relu(add(sub(unsqueeze(x, 1), unsqueeze(scores, 2)), 1.0));             // (N, K, C)
+  const Tensor hits = where(unsqueeze(counts, 2), one_hot(safe, classes, x.dtype()), zero);  // (N, K, C)
+  const Tensor is_label = sum(hits, {1}) > 0.0;                                              // (N, C)
+  const Tensor scores = gather(x, 1, safe);                                                  // (N, K)
+  const Tensor hinge = relu(add(sub(unsqueeze(x, 1), unsqueeze(scores, 2)), 1.0));           // (N, K, C)
   const Tensor active = logical_and(unsqueeze(counts, 2), logical_not(unsqueeze(is_label, 1)));
   Tensor terms = where(active, hinge, zero);
   if (options.weight.defined()) {
-    terms = mul(terms, unsqueeze(reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}), 2));
+    terms = mul(terms,
+                unsqueeze(reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}), 2));
   }
   Tensor losses = div(sum(terms, {1, 2}), static_cast<double>(classes));
   if (single) losses = reshape(losses, {});
   return reduce_losses(op, losses, options.reduction);
 }
 
-Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelSoftMarginLossOptions options) {
+Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
+                                   MultiLabelSoftMarginLossOptions options) {
   constexpr std::string_view op = "multilabel_soft_margin_loss";
   const CompositeScope scope;
   check_same_shape(op, input, target);
@@ -101,9 +108,11 @@ Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
   if (input->dim() == 0) fail(op, "input () has no class dim");
   // The mean over classes and then over the rest is the mean over all elements.
   if (options.reduction == Reduction::Mean && input->numel() > 0) {
-    return pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::Mean, MeanOver::Elements, input, target);
+    return pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::Mean, MeanOver::Elements, input,
+                          target);
   }
-  const Tensor each = pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::None, MeanOver::Elements, input, target);
+  const Tensor each = pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::None,
+                                     MeanOver::Elements, input, target);
   return reduce_losses(op, mean(each, {-1}), options.reduction);
 }
 

@@ -9,8 +9,8 @@ struct BCELossOptions {
   Tensor weight = {};  ///< broadcast to input; differentiable
   Reduction reduction = Reduction::Mean;
 };
-/// -w (t log x + (1 - t) log(1 - x)) on probabilities x, each log at least -100. Throws Error when an element of input or
-/// target is outside [0, 1] or NaN. Mean: over the number of elements. Prefer the form on logits: it is exact.
+/// -w (t log x + (1 - t) log(1 - x)) on probabilities x, each log at least -100. Throws Error when an element of input
+/// or target is outside [0, 1] or NaN. Mean: over the number of elements. Prefer the form on logits: it is exact.
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options = {});
 
 struct BCEWithLogitsLossOptions {
@@ -26,8 +26,9 @@ struct MultiLabelMarginLossOptions {
   Tensor weight = {};  ///< (C): weight of the label that a term belongs to
   Reduction reduction = Reduction::Mean;
 };
-/// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 or u8 of the same
-/// shape: labels up to the first -1. Throws Error for entries below -1 or above C - 1, behind the -1 too. Mean: over N.
+/// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 or
+/// u8 of the same shape: labels up to the first -1. Throws Error for entries below -1 or above C - 1, behind the -1
+/// too. Mean: over N.
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options = {});
 
 struct MultiLabelSoftMarginLossOptions {

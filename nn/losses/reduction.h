@@ -12,8 +12,8 @@ namespace ebb::nn {
 /// BatchMean: kl_div's alone: the sum divided by the batch size.
 enum class Reduction { None, Mean, Sum, BatchMean };
 
-/// torch's legacy flags: reduce = false gives None whatever size_average says; otherwise size_average = false gives Sum,
-/// else Mean. A flag that is not given counts as true.
+/// torch's legacy flags: reduce = false gives None whatever size_average says; otherwise size_average = false gives
+/// Sum, else Mean. A flag that is not given counts as true.
 Reduction reduction_from_legacy(std::optional<bool> size_average, std::optional<bool> reduce);
 
 /// Applies a reduction to the losses of samples; Mean divides by their number (NaN over none).

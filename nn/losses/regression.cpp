@@ -41,8 +41,8 @@ Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target, PoissonNLL
     return pointwise_loss(formulas::PoissonNllLogInput{options.full}, {}, options.reduction, MeanOver::Elements, input,
                           target);
   }
-  return pointwise_loss(formulas::PoissonNll{options.eps, options.full}, {}, options.reduction, MeanOver::Elements, input,
-                        target);
+  return pointwise_loss(formulas::PoissonNll{options.eps, options.full}, {}, options.reduction, MeanOver::Elements,
+                        input, target);
 }
 
 namespace {
@@ -51,7 +51,8 @@ namespace {
 Tensor fitted_variance(const Tensor& input, const Tensor& var) {
   constexpr std::string_view op = "gaussian_nll_loss";
   check_defined(op, var);
-  if (var.dtype() != input.dtype()) fail(op, "input is ", input.dtype(), " and var is ", var.dtype(), ": convert one with to()");
+  if (var.dtype() != input.dtype())
+    fail(op, "input is ", input.dtype(), " and var is ", var.dtype(), ": convert one with to()");
   Tensor fitted = var;
   if (!(var.shape() == input.shape()) && input.dim() > 0) {
     Shape without_last = input.shape(), last_one = input.shape();
@@ -59,8 +60,8 @@ Tensor fitted_variance(const Tensor& input, const Tensor& var) {
     last_one[input.dim() - 1] = 1;
     if (var.shape() == without_last) fitted = unsqueeze(var, -1);
     else if (!(var.shape() == last_one)) {
-      fail(op, "var ", var.shape(), " does not fit input ", input.shape(), ": expected ", input.shape(), ", ", without_last,
-           " or ", last_one);
+      fail(op, "var ", var.shape(), " does not fit input ", input.shape(), ": expected ", input.shape(), ", ",
+           without_last, " or ", last_one);
     }
   } else if (!(var.shape() == input.shape())) {
     fail(op, "var ", var.shape(), " does not fit input ", input.shape());
@@ -71,7 +72,8 @@ Tensor fitted_variance(const Tensor& input, const Tensor& var) {
 
 }  // namespace
 
-Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var, GaussianNLLLossOptions options) {
+Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var,
+                         GaussianNLLLossOptions options) {
   const CompositeScope scope;
   check_same_shape("gaussian_nll_loss", input, target);
   return pointwise_loss(formulas::GaussianNll{options.eps, options.full}, {}, options.reduction, MeanOver::Elements,
@@ -80,8 +82,8 @@ Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Ten
 
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, double var, GaussianNLLLossOptions options) {
   check_defined("gaussian_nll_loss", input);
-  return gaussian_nll_loss(input, target, full(input->shape(), var, {.dtype = input->dtype(), .device = input->device()}),
-                           options);
+  return gaussian_nll_loss(input, target,
+                           full(input->shape(), var, {.dtype = input->dtype(), .device = input->device()}), options);
 }
 
 }  // namespace ebb::nn

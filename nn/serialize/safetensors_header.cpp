@@ -62,8 +62,7 @@ class HeaderParser {
     if (!json_.is_object()) fail(kLoad, path_, ": the header is no JSON object");
   }
 
-  template <class... Parts>
-  [[noreturn]] void fail_in(const std::string& name, const Parts&... parts) const {
+  template <class... Parts> [[noreturn]] void fail_in(const std::string& name, const Parts&... parts) const {
     fail(kLoad, path_, ": tensor ", shown(name), ": ", parts...);
   }
 

@@ -43,7 +43,8 @@ void ConfusionMatrix::add(const Tensor& predicted, const Tensor& target) {
   const std::vector<int64_t> p = predicted.to_vector<int64_t>(), t = target.to_vector<int64_t>();
   for (size_t i = 0; i < p.size(); ++i) {
     for (int64_t c : {p[i], t[i]}) {
-      if (c < 0 || c >= classes_) fail("ConfusionMatrix", "class ", c, " is out of range: expected 0 to ", classes_ - 1);
+      if (c < 0 || c >= classes_)
+        fail("ConfusionMatrix", "class ", c, " is out of range: expected 0 to ", classes_ - 1);
     }
   }
   for (size_t i = 0; i < p.size(); ++i) ++counts_[static_cast<size_t>(t[i] * classes_ + p[i])];
@@ -79,9 +80,7 @@ double ConfusionMatrix::precision(int64_t i) const {
 
 std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) const {
   size_t label = 6, cell = 5;
-  const auto name = [&](int64_t i) {
-    return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)];
-  };
+  const auto name = [&](int64_t i) { return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)]; };
   for (int64_t i = 0; i < classes_; ++i) label = std::max(label, name(i).size());
   for (int64_t n : counts_) cell = std::max(cell, std::to_string(n).size() + 1);
   std::string text = padded("true", label);

@@ -47,8 +47,13 @@ Tensor integers(std::initializer_list<int64_t> values) {
 
 }  // namespace
 
-Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss, TrainerOptions options)
-    : model_(model), optimizer_(optimizer), loader_(loader), loss_(std::move(loss)), options_(std::move(options)),
+Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss,
+                 TrainerOptions options)
+    : model_(model),
+      optimizer_(optimizer),
+      loader_(loader),
+      loss_(std::move(loss)),
+      options_(std::move(options)),
       base_lr_(optimizer.lr()) {
   if (options_.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options_.epochs);
   if (options_.resume && options_.checkpoint.empty()) fail("Trainer", "resuming needs a checkpoint folder");
@@ -59,7 +64,8 @@ bool Trainer::run() {
   const StopOnSignal guard;
   std::unique_ptr<Progress> progress;
   if (!options_.quiet) {
-    progress = std::make_unique<Progress>(samples_before(options_.epochs, 0), samples_before(first_epoch_, first_batch_));
+    progress =
+        std::make_unique<Progress>(samples_before(options_.epochs, 0), samples_before(first_epoch_, first_batch_));
   }
   model_.train();
   for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
@@ -124,7 +130,8 @@ void Trainer::save(int64_t epoch, int64_t consumed) const {
   }
   const Generator& g = default_generator();
   checkpoint.training.emplace_back("position", integers({epoch, consumed}));
-  checkpoint.training.emplace_back("generator", integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
+  checkpoint.training.emplace_back("generator",
+                                   integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
   checkpoint.training.emplace_back("loader", integers({loader_.dataset().size(), loader_.options().batch_size,
                                                        static_cast<int64_t>(loader_.options().seed)}));
   checkpoint.training.emplace_back("counts", integers({correct_, seen_}));
@@ -143,7 +150,8 @@ void Trainer::restore() {
     fail("resume", from, ": the checkpoint has no usable entry '", name, "'");
   };
   for (const auto& [key, tensor] : checkpoint.training) {
-    if (key.starts_with(kOptimizerPrefix)) optimizer_state.emplace_back(key.substr(std::string_view(kOptimizerPrefix).size()), tensor);
+    if (key.starts_with(kOptimizerPrefix))
+      optimizer_state.emplace_back(key.substr(std::string_view(kOptimizerPrefix).size()), tensor);
   }
   const auto position = take("position", 2), generator = take("generator", 2), counts = take("counts", 2);
   const std::vector<int64_t> loader{loader_.dataset().size(), loader_.options().batch_size,

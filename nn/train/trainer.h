@@ -18,8 +18,9 @@ struct TrainerOptions {
   std::string checkpoint;  ///< a folder, written after each epoch and on Ctrl-C; none when empty
   bool resume = false;     ///< go on from the checkpoint: bit for bit as if it had not stopped (same CPU, threads and
                            ///< library versions)
-  std::function<double(double progress)> lr_schedule = {};  ///< factor on the learning rate by the share of all steps done
-  bool quiet = false;      ///< no output
+  std::function<double(double progress)> lr_schedule =
+      {};              ///< factor on the learning rate by the share of all steps done
+  bool quiet = false;  ///< no output
 };
 
 class Trainer {

@@ -60,7 +60,7 @@ TEST(Engine, MillionOpsInASmallStack) {
     {
       Tensor y = x;
       for (int i = 0; i < 200'000; ++i) y = sigmoid(y);  // saves its outputs
-    }  // freed without a walk
+    }                                                    // freed without a walk
     {
       Tensor y = x;
       for (int i = 0; i < 200'000; ++i) y = y + 1;

@@ -47,8 +47,7 @@ TensorFunction squares(double factor) {
   return [factor](const std::vector<Tensor>& in) { return std::vector<Tensor>{apply<TestWrongFactor>(in[0], factor)}; };
 }
 
-template <class F>
-TensorFunction one(F f) {
+template <class F> TensorFunction one(F f) {
   return [f](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; };
 }
 

@@ -117,7 +117,9 @@ void check_values(const Case& c, const Arrays& arrays) {
   const Tensors in = tensors_of(c, arrays, c.dtype);
   const Tensors out = c.row.op(in);
   const Arrays want = c.row.reference(arrays);
-  const Tolerance tolerance = c.dtype == f32 ? c.row.f32_tolerance : c.dtype == f64 ? c.row.f64_tolerance : Tolerance{0, 0};
+  const Tolerance tolerance = c.dtype == f32   ? c.row.f32_tolerance
+                              : c.dtype == f64 ? c.row.f64_tolerance
+                                               : Tolerance{0, 0};
   ASSERT_EQ(out.size(), want.size());
   for (size_t i = 0; i < out.size(); ++i) {
     ASSERT_TRUE(out[i].defined());
@@ -137,12 +139,11 @@ void check_values(const Case& c, const Arrays& arrays) {
   for (size_t i = 0; i < out.size(); ++i) expect_same_bits(out[i], plain[i], "strided against contiguous");
 }
 
-GradcheckOptions strict() {
-  return {.eps = 1e-6, .atol = 1e-7, .rtol = 1e-6, .allow_zero = true, .raise = false};
-}
+GradcheckOptions strict() { return {.eps = 1e-6, .atol = 1e-7, .rtol = 1e-6, .allow_zero = true, .raise = false}; }
 
 // Runs one checker; the inputs that it found without influence must be those that the row states.
-void expect_passes(const Case& c, const GradcheckReport& report, const std::vector<int>& stated_zero, const char* order) {
+void expect_passes(const Case& c, const GradcheckReport& report, const std::vector<int>& stated_zero,
+                   const char* order) {
   EXPECT_TRUE(report.passed) << order << ": " << report.message;
   if (c.layout == Layout::Scalar || c.layout == Layout::Broadcast) return;  // few elements may lie where it is zero
   std::vector<int> zero;
@@ -268,7 +269,8 @@ void run_points(const OpRow& row, Device device, DType dtype) {
                                  ? grad(std::span(&first[0], 1), at, {.grad_outputs = {one}, .allow_unused = true})
                                  : Tensors(at.size());
       for (size_t k = 0; k < at.size(); ++k) {
-        expect(second[k].defined() ? second[k] : zeros_like(at[k]), point.second[k], "second order " + std::to_string(k));
+        expect(second[k].defined() ? second[k] : zeros_like(at[k]), point.second[k],
+               "second order " + std::to_string(k));
       }
     }
   }
@@ -356,7 +358,8 @@ void register_all() {
   if (cuda_is_built()) {
     for (const OpRow& row : rows) register_row(row, Device::cuda());
   } else {
-    add_test("cuda/not_built", [] { GTEST_SKIP() << "no GPU backend in this build: " << rows.size() << " rows not run on it"; });
+    add_test("cuda/not_built",
+             [] { GTEST_SKIP() << "no GPU backend in this build: " << rows.size() << " rows not run on it"; });
   }
   add_test("every_op_has_a_row", [] { every_op_has_a_row(rows); });
 }

@@ -72,7 +72,8 @@ TEST(Pointwise, ValueOfACustomFormula) {
   for (double v : {1.0, 2.0, 3.0, 4.0}) want.push_back(2 * std::log1p(v * v) / (want.size() % 2 ? 2 : 1));
   expect_values(pointwise(TestCauchy{2}, x, y), want, 1e-15);
   expect_values(pointwise(TestCauchy{2}, x.to(f32), y.to(f32)), want, 1e-6);
-  EXPECT_EQ(pointwise(TestCauchy{2}, x.requires_grad() ? x : x.clone().requires_grad_(), y).grad_node_name(), "test_cauchy");
+  EXPECT_EQ(pointwise(TestCauchy{2}, x.requires_grad() ? x : x.clone().requires_grad_(), y).grad_node_name(),
+            "test_cauchy");
 }
 
 TEST(Pointwise, GradientsOfOrderOneToThree) {
@@ -155,7 +156,8 @@ TEST(PointwiseSum, ValueAndGradientsOfEveryOrder) {
   EXPECT_TRUE(gradgradcheck(gradient_of(f), in));
   // The short way, where the seed is known to be 1, and the long one.
   f(in)[0].backward();
-  const std::vector<Tensor> longer = grad(f(in)[0], {in[0], in[1], in[2]}, {.grad_outputs = {scalar(3, {.dtype = f64})}});
+  const std::vector<Tensor> longer =
+      grad(f(in)[0], {in[0], in[1], in[2]}, {.grad_outputs = {scalar(3, {.dtype = f64})}});
   for (size_t k = 0; k < in.size(); ++k) {
     std::vector<double> thrice = in[k].grad().to_vector<double>();
     for (double& v : thrice) v *= 3;

@@ -142,8 +142,7 @@ TEST(InPlace, AnErrorLeavesTheTensorAsItWas) {
 // ---- leaks ----
 
 // Runs body some times and expects that every byte comes back.
-template <class Body>
-void expect_no_leak(Body body) {
+template <class Body> void expect_no_leak(Body body) {
   body();  // thread-local caches
   const int64_t before = memory::stats().live_bytes;
   for (int i = 0; i < 50; ++i) body();

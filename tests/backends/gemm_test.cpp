@@ -44,8 +44,7 @@ struct Case {
 /// Uniform in [-1, 1): a linear congruential generator, because the tests draw tens of millions of numbers.
 class Uniform {
  public:
-  template <class T>
-  T draw() {
+  template <class T> T draw() {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return static_cast<T>(static_cast<int32_t>(state_ >> 32)) / T(2147483648.0);
   }
@@ -55,36 +54,24 @@ class Uniform {
 };
 
 /// A (rows, cols) matrix of random numbers in its own vector, which is exactly as long as the strides need.
-template <class T>
-struct Matrix {
+template <class T> struct Matrix {
   std::vector<T> data;
   int64_t row, col;
 
   Matrix(int64_t rows, int64_t cols, Layout layout, Uniform& uniform) {
     switch (layout) {
-      case Layout::RowMajor:
-        row = cols, col = 1;
-        break;
-      case Layout::ColMajor:
-        row = 1, col = rows;
-        break;
-      case Layout::PaddedRow:
-        row = cols + 3, col = 1;
-        break;
-      case Layout::PaddedCol:
-        row = 1, col = rows + 5;
-        break;
-      case Layout::General:
-        row = 2 * cols + 1, col = 2;
-        break;
+      case Layout::RowMajor: row = cols, col = 1; break;
+      case Layout::ColMajor: row = 1, col = rows; break;
+      case Layout::PaddedRow: row = cols + 3, col = 1; break;
+      case Layout::PaddedCol: row = 1, col = rows + 5; break;
+      case Layout::General: row = 2 * cols + 1, col = 2; break;
     }
     data.resize(rows > 0 && cols > 0 ? (rows - 1) * row + (cols - 1) * col + 1 : 0);
     for (T& x : data) x = uniform.template draw<T>();
   }
 };
 
-template <class T>
-struct Problem {
+template <class T> struct Problem {
   static constexpr T kUntouched = T(12345);
   Uniform uniform;
   Matrix<T> a, b;
@@ -110,8 +97,7 @@ struct Problem {
 struct Expected {
   std::vector<long double> value, bound;  // (m, n)
 
-  template <class T>
-  explicit Expected(const Problem<T>& p) {
+  template <class T> explicit Expected(const Problem<T>& p) {
     const Gemm<T>& g = p.g;
     for (int64_t i = 0; i < g.m; ++i) {
       for (int64_t j = 0; j < g.n; ++j) {
@@ -130,8 +116,7 @@ struct Expected {
 };
 
 /// Compares C with the expected values; returns the largest error, relative to the sum of the magnitudes, in eps.
-template <class T>
-double check(const Case& x, const Gemm<T>& g, const Expected& expected) {
+template <class T> double check(const Case& x, const Gemm<T>& g, const Expected& expected) {
   double worst = 0;
   for (int64_t i = 0; i < g.m; ++i) {
     for (int64_t j = 0; j < g.n; ++j) {
@@ -160,15 +145,13 @@ double check(const Case& x, const Gemm<T>& g, const Expected& expected) {
 enum class Start { Cheap, Primitive, Threads };
 
 /// One way to compute a product; false when it does not take this one.
-template <class T>
-struct Path {
+template <class T> struct Path {
   const char* name;
   bool (*run)(const Gemm<T>&);
   Start start = Start::Cheap;
 };
 
-template <class T>
-std::vector<Path<T>> paths() {
+template <class T> std::vector<Path<T>> paths() {
   std::vector<Path<T>> all = {
       {"gemm", [](const Gemm<T>& g) { return gemm(g), true; }},
       {"own", [](const Gemm<T>& g) { return own_gemm(g), true; }},
@@ -200,8 +183,7 @@ void run_case(const Case& x, Start dearest = Start::Threads, std::map<std::strin
 }
 
 /// One thread, unless a test says otherwise.
-template <class T>
-class GemmTest : public testing::Test {
+template <class T> class GemmTest : public testing::Test {
  protected:
 #ifdef _OPENMP
   void SetUp() override { omp_set_num_threads(1); }
@@ -212,10 +194,7 @@ class GemmTest : public testing::Test {
 #endif
 };
 struct Names {
-  template <class T>
-  static std::string GetName(int) {
-    return std::is_same_v<T, float> ? "f32" : "f64";
-  }
+  template <class T> static std::string GetName(int) { return std::is_same_v<T, float> ? "f32" : "f64"; }
 };
 using Types = testing::Types<float, double>;
 TYPED_TEST_SUITE(GemmTest, Types, Names);

@@ -32,7 +32,7 @@ if [ "$(find "$work/prefix" -type f -exec grep -lF "$(cd "$here/../.." && pwd)/"
   exit 1
 fi
 
-cmake -S "$here/consumer_project" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" \
+cmake -S "$here/consumer_project" -B "$work/build" -G "$(cached CMAKE_GENERATOR)" -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_CXX_COMPILER="$(cached CMAKE_CXX_COMPILER)" >"$work/configure.log" 2>&1 || {
   cat "$work/configure.log" >&2
   exit 1

@@ -13,21 +13,16 @@
 namespace ebb::test {
 namespace {
 
-template <class Op>
-class MathExhaustiveTest : public testing::Test {};
+template <class Op> class MathExhaustiveTest : public testing::Test {};
 
 struct OpName {
-  template <class Op>
-  static std::string GetName(int) {
-    return Op::name;
-  }
+  template <class Op> static std::string GetName(int) { return Op::name; }
 };
 using Ops = testing::Types<Exp, Log, Log1p, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathExhaustiveTest, Ops, OpName);
 
 /// The worst of the floats whose bits are first, first + 1, ... first + count - 1.
-template <class Op>
-Worst<float> worst_of(uint32_t first, uint32_t count) {
+template <class Op> Worst<float> worst_of(uint32_t first, uint32_t count) {
   std::vector<float> in(count), out(count);
   for (uint32_t i = 0; i < count; ++i) in[i] = std::bit_cast<float>(first + i);
   apply<Op>(in.data(), out.data(), count);

@@ -20,100 +20,61 @@ struct Exp {
   static constexpr const char* name = "exp";
   static constexpr double low = -104, high = 89;
   static constexpr double critical[] = {0, 0.34657, -0.34657, 0.6931, 709.7827, -708.396, -745.13};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::exp(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::exp(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::exp(x); }
+  template <class R> static R reference(R x) { return std::exp(x); }
 };
 
 struct Log {
   static constexpr const char* name = "log";
   static constexpr double low = 0, high = 4;
   static constexpr double critical[] = {1, 2. / 3, 4. / 3, 0.5, 2, 8. / 3};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::log(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::log(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::log(x); }
+  template <class R> static R reference(R x) { return std::log(x); }
 };
 
 struct Log1p {
   static constexpr const char* name = "log1p";
   static constexpr double low = -1, high = 3;
   static constexpr double critical[] = {0, -1, -1. / 3, 1. / 3, 1, 5. / 3};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::log1p(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::log1p(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::log1p(x); }
+  template <class R> static R reference(R x) { return std::log1p(x); }
 };
 
 struct Expm1 {
   static constexpr const char* name = "expm1";
   static constexpr double low = -38, high = 89;
   static constexpr double critical[] = {0, 0.34657, -0.34657, 1.0397, -1.0397, 17.2, 36.8, 709.7827};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::expm1(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::expm1(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::expm1(x); }
+  template <class R> static R reference(R x) { return std::expm1(x); }
 };
 
 struct Tanh {
   static constexpr const char* name = "tanh";
   static constexpr double low = -20, high = 20;
   static constexpr double critical[] = {0, 0.625, 0.8664, 1.2130, 9.1, 19.1};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::tanh(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::tanh(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::tanh(x); }
+  template <class R> static R reference(R x) { return std::tanh(x); }
 };
 
 struct Erf {
   static constexpr const char* name = "erf";
   static constexpr double low = -6, high = 6;
   static constexpr double critical[] = {0, 0.9, 1111. / 1024, 1.2, 3.95, 5.95};
-  template <class T>
-  EBB_HD T operator()(T x) const {
-    return math::erf(x);
-  }
-  template <class R>
-  static R reference(R x) {
-    return std::erf(x);
-  }
+  template <class T> EBB_HD T operator()(T x) const { return math::erf(x); }
+  template <class R> static R reference(R x) { return std::erf(x); }
 };
 
 /// out[i] = op(in[i]) as a kernel does it: vectors, then a tail.
-template <class Op, class T>
-EBB_MULTIVERSION void apply(const T* in, T* out, size_t n) {
+template <class Op, class T> EBB_MULTIVERSION void apply(const T* in, T* out, size_t n) {
 #pragma GCC ivdep
   for (size_t i = 0; i < n; ++i) out[i] = Op{}(in[i]);
 }
 
-template <class T>
-using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+template <class T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
 /// The distance of neighbours in T at `value`, as the wider type R; that of the largest finite number where value is
 /// infinite, that of the subnormals where it is zero.
-template <class R, class T>
-R spacing(T value) {
+template <class R, class T> R spacing(T value) {
   using Limits = std::numeric_limits<T>;
   const T size = std::clamp(std::abs(value), Limits::min(), Limits::max());
   const auto power_of_two = std::bit_cast<BitsOf<T>>(size) & std::bit_cast<BitsOf<T>>(Limits::infinity());
@@ -122,8 +83,7 @@ R spacing(T value) {
 
 /// |got - exact| in units in the last place of the correctly rounded result; infinite where a NaN, an infinity or the
 /// sign of a zero is wrong. Infinity counts as the number after the largest finite one when `exact` only overflows T.
-template <class T, class R>
-double ulps(T got, R exact) {
+template <class T, class R> double ulps(T got, R exact) {
   constexpr double wrong = std::numeric_limits<double>::infinity();
   if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : wrong;
   if (std::isinf(exact)) return R(got) == exact ? 0 : wrong;
@@ -136,8 +96,7 @@ double ulps(T got, R exact) {
 }
 
 /// The largest error seen, and where.
-template <class T>
-struct Worst {
+template <class T> struct Worst {
   double error = 0;
   T at = 0;
   void see(double candidate, T x) {

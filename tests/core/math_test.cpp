@@ -12,37 +12,25 @@
 namespace ebb::test {
 namespace {
 
-template <class Op>
-class MathTest : public testing::Test {};
+template <class Op> class MathTest : public testing::Test {};
 
 struct OpName {
-  template <class Op>
-  static std::string GetName(int) {
-    return Op::name;
-  }
+  template <class Op> static std::string GetName(int) { return Op::name; }
 };
 using Ops = testing::Types<Exp, Log, Log1p, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathTest, Ops, OpName);
 
-template <class Op, class T>
-T value_alone(T x) {
+template <class Op, class T> T value_alone(T x) {
   T y;
   apply<Op>(&x, &y, 1);
   return y;
 }
 
-template <class T>
-bool same_bits(T a, T b) {
-  return std::bit_cast<BitsOf<T>>(a) == std::bit_cast<BitsOf<T>>(b);
-}
+template <class T> bool same_bits(T a, T b) { return std::bit_cast<BitsOf<T>>(a) == std::bit_cast<BitsOf<T>>(b); }
 
-template <class T>
-struct Special {
-  T x, y;
-};
+template <class T> struct Special { T x, y; };
 
-template <class Op, class T>
-std::vector<Special<T>> specials() {
+template <class Op, class T> std::vector<Special<T>> specials() {
   using Limits = std::numeric_limits<T>;
   const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min(), huge = Limits::max();
   if constexpr (std::same_as<Op, Exp>) {
@@ -59,8 +47,7 @@ std::vector<Special<T>> specials() {
   }
 }
 
-template <class Op, class T>
-void check_specials() {
+template <class Op, class T> void check_specials() {
   for (const auto [x, expected] : specials<Op, T>()) {
     const T got = value_alone<Op>(x);
     EXPECT_TRUE(std::isnan(expected) ? std::isnan(got) : same_bits(got, expected))
@@ -77,8 +64,7 @@ TYPED_TEST(MathTest, SpecialsF32) { check_specials<TypeParam, float>(); }
 TYPED_TEST(MathTest, SpecialsF64) { check_specials<TypeParam, double>(); }
 
 /// Compares the loop's results on `in` with the reference in the wider type R.
-template <class Op, class R, class T>
-void expect_within_one_ulp(const std::vector<T>& in) {
+template <class Op, class R, class T> void expect_within_one_ulp(const std::vector<T>& in) {
   std::vector<T> out(in.size());
   apply<Op>(in.data(), out.data(), in.size());
   Worst<T> worst;
@@ -115,8 +101,7 @@ TYPED_TEST(MathTest, RandomDoubles) {
 }
 
 /// A value must not depend on whether it is computed in a vector, in a narrower vector or in the scalar tail.
-template <class Op, class T>
-void check_position_independence() {
+template <class Op, class T> void check_position_independence() {
   std::mt19937_64 random(7);
   std::array<T, 67> in, out;
   for (int round = 0; round < 20; ++round) {

@@ -36,7 +36,8 @@ std::vector<size_t> many_sizes() {
   std::vector<size_t> sizes;
   for (size_t bytes = 0; bytes < 2000; bytes += 7) sizes.push_back(bytes);
   for (size_t power = 11; power < 24; ++power) {
-    for (size_t bytes : {(size_t{1} << power) - 1, size_t{1} << power, (size_t{1} << power) + 1}) sizes.push_back(bytes);
+    for (size_t bytes : {(size_t{1} << power) - 1, size_t{1} << power, (size_t{1} << power) + 1})
+      sizes.push_back(bytes);
   }
   return sizes;
 }

@@ -93,7 +93,8 @@ TEST(Device, ParsesAndPrints) {
 
 TEST(Error, IsOneFormForAll) {
   try {
-    fail("cross_entropy", "target ", Shape{64}, " does not match input ", Shape{32, 10}, ", ", f32, " ", 1.5, " ", true);
+    fail("cross_entropy", "target ", Shape{64}, " does not match input ", Shape{32, 10}, ", ", f32, " ", 1.5, " ",
+         true);
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "[cross_entropy] target (64,) does not match input (32, 10), f32 1.5 true");
   }

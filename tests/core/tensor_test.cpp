@@ -96,8 +96,16 @@ TEST(Elements, SizesAreChecked) {
 TEST(Views, ShareTheStorage) {
   Tensor base = arange(0, 12, 1, {.dtype = f64});
   const Tensor grid = reshape(base, {3, 4});
-  const Tensor views[] = {grid, transpose(grid), grid[1], slice(grid, 1, 1, 4, 2), expand(unsqueeze(base, 0), {5, 12}),
-                          permute(grid, {1, 0}), flatten(grid), squeeze(unsqueeze(base, 1), 1), base.detach(), alias(base)};
+  const Tensor views[] = {grid,
+                          transpose(grid),
+                          grid[1],
+                          slice(grid, 1, 1, 4, 2),
+                          expand(unsqueeze(base, 0), {5, 12}),
+                          permute(grid, {1, 0}),
+                          flatten(grid),
+                          squeeze(unsqueeze(base, 1), 1),
+                          base.detach(),
+                          alias(base)};
   base.fill_(5);
   for (const Tensor& view : views) {
     for (double v : view.to_vector<double>()) EXPECT_EQ(v, 5);
@@ -238,7 +246,8 @@ std::string printed(const Tensor& t) {
 TEST(Printing, ShowsValuesShapeDtypeAndPlaceInTheGraph) {
   EXPECT_EQ(printed(scalar(2.5)), "2.5000 Tensor(shape=(), dtype=f32)");
   EXPECT_EQ(printed(tensor({1, -2.5})), "[ 1.0000, -2.5000] Tensor(shape=(2,), dtype=f32)");
-  EXPECT_EQ(printed(tensor({{1, 20}, {-300, 4}}, i64)), "[[   1,   20],\n [-300,    4]]\nTensor(shape=(2, 2), dtype=i64)");
+  EXPECT_EQ(printed(tensor({{1, 20}, {-300, 4}}, i64)),
+            "[[   1,   20],\n [-300,    4]]\nTensor(shape=(2, 2), dtype=i64)");
   EXPECT_EQ(printed(tensor({1, 0}, boolean)), "[ true, false] Tensor(shape=(2,), dtype=bool)");
   Tensor x = tensor({1}).requires_grad_();
   EXPECT_EQ(printed(x), "[1.0000] Tensor(shape=(1,), dtype=f32, requires_grad=true)");
@@ -249,7 +258,8 @@ TEST(Printing, ShowsValuesShapeDtypeAndPlaceInTheGraph) {
 }
 
 TEST(Printing, UnusualNumbers) {
-  EXPECT_EQ(printed(tensor({1e10, -1e-10, 0}, f64)), "[ 1.0000e+10, -1.0000e-10,      0.0000] Tensor(shape=(3,), dtype=f64)");
+  EXPECT_EQ(printed(tensor({1e10, -1e-10, 0}, f64)),
+            "[ 1.0000e+10, -1.0000e-10,      0.0000] Tensor(shape=(3,), dtype=f64)");
   EXPECT_EQ(printed(tensor({INFINITY, -INFINITY}, f64)), "[ inf, -inf] Tensor(shape=(2,), dtype=f64)");
   EXPECT_NE(printed(tensor({std::nan("")})).find("nan"), std::string::npos);
   const int64_t large = (int64_t{1} << 53) + 1;

@@ -41,7 +41,8 @@ class Examples : public ::testing::Test {
     const fs::path program = fs::path(EBB_EXAMPLES_DIR) / example;
     const pid_t child = fork();
     if (child != 0) return child;
-    if (!freopen((folder_ / "out").c_str(), "w", stdout) || !freopen((folder_ / "err").c_str(), "w", stderr)) _exit(126);
+    if (!freopen((folder_ / "out").c_str(), "w", stdout) || !freopen((folder_ / "err").c_str(), "w", stderr))
+      _exit(126);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
     for (std::string& a : arguments) argv.push_back(a.data());
@@ -128,7 +129,8 @@ TEST_F(Examples, ResumingContinuesBitForBit) {
   }
   ASSERT_EQ(r.status, 0) << r.error;
   EXPECT_GE(stops, 1) << "never stopped: nothing was tested";
-  EXPECT_EQ(read_file(path("whole/checkpoint/model.safetensors")), read_file(path("parts/checkpoint/model.safetensors")));
+  EXPECT_EQ(read_file(path("whole/checkpoint/model.safetensors")),
+            read_file(path("parts/checkpoint/model.safetensors")));
   EXPECT_EQ(last_accuracy(whole), last_accuracy(r));
 }
 

@@ -56,8 +56,7 @@ inline std::string read_bytes(const std::string& path) {
 }
 
 /// Expects that body throws an Error of one line, whose text begins with "[op] " and contains each of the parts.
-template <class Body>
-void expect_error(Body&& body, const std::string& op, std::initializer_list<std::string> parts) {
+template <class Body> void expect_error(Body&& body, const std::string& op, std::initializer_list<std::string> parts) {
   try {
     body();
   } catch (const Error& error) {

@@ -1,5 +1,5 @@
-// Losses beyond the table and the parity files: the project's worked example, legacy flags, empty batches, ignored rows,
-// CTC against enumeration, adaptive softmax against a full one.
+// Losses beyond the table and the parity files: the project's worked example, legacy flags, empty batches, ignored
+// rows, CTC against enumeration, adaptive softmax against a full one.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,7 +19,8 @@ TEST(Losses, WorkedExampleOfBinaryCrossEntropy) {
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(p.to_vector<double>()[i], expected[i], 6e-5);
   double sum = 0;
   for (int64_t i = 0; i < 6; ++i) {
-    const double q = p.to_vector<double>()[static_cast<size_t>(i)], t = target.to_vector<double>()[static_cast<size_t>(i)];
+    const double q = p.to_vector<double>()[static_cast<size_t>(i)],
+                 t = target.to_vector<double>()[static_cast<size_t>(i)];
     sum -= t * std::log(q) + (1 - t) * std::log(1 - q);
   }
   EXPECT_NEAR(nn::BCELoss()(p, target).item(), sum / 6, 1e-14);
@@ -33,7 +34,9 @@ TEST(Losses, LegacyFlags) {
   for (B size_average : flags) {
     for (B reduce : flags) {
       const Reduction got = nn::reduction_from_legacy(size_average, reduce);
-      const Reduction expected = reduce == false ? Reduction::None : size_average == false ? Reduction::Sum : Reduction::Mean;
+      const Reduction expected = reduce == false         ? Reduction::None
+                                 : size_average == false ? Reduction::Sum
+                                                         : Reduction::Mean;
       EXPECT_EQ(got, expected);
     }
   }
@@ -108,10 +111,12 @@ TEST(Losses, CtcEqualsEnumeration) {
   for (const std::vector<int64_t>& labels : {std::vector<int64_t>{1, 2}, {1, 1}, {2}, {}, {1, 2, 1}, {1, 1, 1}}) {
     const Tensor logits = randn({steps, 1, classes}, {.dtype = f64});
     const Tensor logp = log_softmax(logits, 2);
-    const Tensor targets = labels.empty() ? zeros({1, 0}, {.dtype = i64}) : from_data(labels, {1, static_cast<int64_t>(labels.size())});
+    const Tensor targets =
+        labels.empty() ? zeros({1, 0}, {.dtype = i64}) : from_data(labels, {1, static_cast<int64_t>(labels.size())});
     const auto length = [](int64_t n) { return from_data(std::vector<int64_t>{n}, {1}); };
     const double loss = nn::ctc_loss(logp, targets, length(steps), length(static_cast<int64_t>(labels.size())),
-                                     {.reduction = Reduction::Sum}).item();
+                                     {.reduction = Reduction::Sum})
+                            .item();
     EXPECT_NEAR(loss, -std::log(enumerate(exp(logp).to_vector<double>(), steps, classes, labels)), 1e-12);
   }
 }
@@ -134,7 +139,8 @@ TEST(Losses, AdaptiveSoftmaxIsADistribution) {
   nn::AdaptiveLogSoftmaxWithLoss loss(16, 20, {4, 10}, {}, f64);
   std::vector<std::string> names;
   for (const auto& [name, p] : loss.named_parameters()) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"head.weight", "tail.0.0.weight", "tail.0.1.weight", "tail.1.0.weight", "tail.1.1.weight"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"head.weight", "tail.0.0.weight", "tail.0.1.weight", "tail.1.0.weight",
+                                             "tail.1.1.weight"}));
   const Tensor x = randn({5, 16}, {.dtype = f64}), target = tensor({0, 5, 19, 9, 10}, i64);
   const Tensor logp = loss.log_prob(x);
   for (double v : sum(exp(logp), {1}).to_vector<double>()) EXPECT_NEAR(v, 1, 1e-12);
@@ -150,7 +156,8 @@ TEST(Losses, AdaptiveSoftmaxIsADistribution) {
 
 TEST(Losses, UnitSeedAndScaledSeedAgree) {
   manual_seed(8);
-  const Tensor x = randn({4, 3}, {.dtype = f64}).requires_grad_(), t = tensor({0, 1, 2, 1}, i64), y = rand({4, 3}, {.dtype = f64});
+  const Tensor x = randn({4, 3}, {.dtype = f64}).requires_grad_(), t = tensor({0, 1, 2, 1}, i64),
+               y = rand({4, 3}, {.dtype = f64});
   for (int which = 0; which < 2; ++which) {
     const auto loss = [&] { return which == 0 ? nn::cross_entropy(x, t) : nn::mse_loss(x, y); };
     x.grad();

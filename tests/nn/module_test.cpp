@@ -17,7 +17,8 @@ std::vector<std::string> names_of(const std::vector<nn::NamedTensor>& list) {
 
 struct Net : nn::Module {
   nn::Linear hidden = add_module("hidden", nn::Linear(3, 4));
-  nn::Sequential tail = add_module("tail", nn::Sequential(nn::ReLU(), nn::Dropout(0.5), nn::Linear(4, 2, {.bias = false})));
+  nn::Sequential tail =
+      add_module("tail", nn::Sequential(nn::ReLU(), nn::Dropout(0.5), nn::Linear(4, 2, {.bias = false})));
   Tensor scale = add_buffer("scale", ones({2}));
   Tensor forward(const Tensor& x) const { return tail(hidden(x)) * scale; }
 };
@@ -33,7 +34,8 @@ std::string error_of(const std::function<void()>& f) {
 
 TEST(Module, NamesAreTorchs) {
   const Net net;
-  EXPECT_EQ(names_of(net.named_parameters()), (std::vector<std::string>{"hidden.weight", "hidden.bias", "tail.2.weight"}));
+  EXPECT_EQ(names_of(net.named_parameters()),
+            (std::vector<std::string>{"hidden.weight", "hidden.bias", "tail.2.weight"}));
   EXPECT_EQ(names_of(net.state_dict()).back(), "scale");
   EXPECT_EQ(net.parameter_count(), 3 * 4 + 4 + 4 * 2);
   for (const Tensor& p : net.parameters()) EXPECT_TRUE(p.requires_grad());

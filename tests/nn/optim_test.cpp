@@ -14,8 +14,7 @@ constexpr int kSteps = 7;
 // Gradients that the "loss" gives at each step: fixed, so that only the update is tested.
 double gradient(int step, size_t i) { return std::sin(1.3 * step + 0.7 * static_cast<double>(i)); }
 
-template <class Make, class Reference>
-void compare(DType dtype, const Make& make, Reference reference) {
+template <class Make, class Reference> void compare(DType dtype, const Make& make, Reference reference) {
   std::vector<double> expected{0.5, -1.25, 2, 0.125};
   Tensor p = tensor({0.5, -1.25, 2, 0.125}, dtype).requires_grad_();
   auto optimizer = make(std::vector<nn::NamedTensor>{{"p", p}});
@@ -33,17 +32,18 @@ void compare(DType dtype, const Make& make, Reference reference) {
 void check_sgd(nn::SGDOptions o) {
   for (DType dtype : {f32, f64}) {
     std::vector<double> buffer(4);
-    compare(dtype, [&](auto p) { return std::make_unique<nn::SGD>(p, o); },
-            [&, buffer](int t, const std::vector<double>& g, std::vector<double>& p) mutable {
-              for (size_t i = 0; i < 4; ++i) {
-                double d = g[i] + o.weight_decay * p[i];
-                if (o.momentum != 0) {
-                  buffer[i] = t == 1 ? d : o.momentum * buffer[i] + (1 - o.dampening) * d;
-                  d = o.nesterov ? d + o.momentum * buffer[i] : buffer[i];
-                }
-                p[i] -= o.lr * d;
-              }
-            });
+    compare(
+        dtype, [&](auto p) { return std::make_unique<nn::SGD>(p, o); },
+        [&, buffer](int t, const std::vector<double>& g, std::vector<double>& p) mutable {
+          for (size_t i = 0; i < 4; ++i) {
+            double d = g[i] + o.weight_decay * p[i];
+            if (o.momentum != 0) {
+              buffer[i] = t == 1 ? d : o.momentum * buffer[i] + (1 - o.dampening) * d;
+              d = o.nesterov ? d + o.momentum * buffer[i] : buffer[i];
+            }
+            p[i] -= o.lr * d;
+          }
+        });
   }
 }
 
@@ -53,21 +53,21 @@ TEST(SGD, Momentum) { check_sgd({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.0
 TEST(SGD, Dampening) { check_sgd({.lr = 0.1, .momentum = 0.9, .dampening = 0.3}); }
 TEST(SGD, Nesterov) { check_sgd({.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true}); }
 
-template <class Optimizer>
-void check_adam(nn::AdamOptions o, bool decoupled) {
+template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
   for (DType dtype : {f32, f64}) {
     std::vector<double> m(4), v(4);
-    compare(dtype, [&](auto p) { return std::make_unique<Optimizer>(p, o); },
-            [&, m, v](int t, const std::vector<double>& g, std::vector<double>& p) mutable {
-              for (size_t i = 0; i < 4; ++i) {
-                if (decoupled) p[i] *= 1 - o.lr * o.weight_decay;
-                const double d = g[i] + (decoupled ? 0 : o.weight_decay * p[i]);
-                m[i] = o.beta1 * m[i] + (1 - o.beta1) * d;
-                v[i] = o.beta2 * v[i] + (1 - o.beta2) * d * d;
-                const double mean = m[i] / (1 - std::pow(o.beta1, t)), square = v[i] / (1 - std::pow(o.beta2, t));
-                p[i] -= o.lr * mean / (std::sqrt(square) + o.eps);
-              }
-            });
+    compare(
+        dtype, [&](auto p) { return std::make_unique<Optimizer>(p, o); },
+        [&, m, v](int t, const std::vector<double>& g, std::vector<double>& p) mutable {
+          for (size_t i = 0; i < 4; ++i) {
+            if (decoupled) p[i] *= 1 - o.lr * o.weight_decay;
+            const double d = g[i] + (decoupled ? 0 : o.weight_decay * p[i]);
+            m[i] = o.beta1 * m[i] + (1 - o.beta1) * d;
+            v[i] = o.beta2 * v[i] + (1 - o.beta2) * d * d;
+            const double mean = m[i] / (1 - std::pow(o.beta1, t)), square = v[i] / (1 - std::pow(o.beta2, t));
+            p[i] -= o.lr * mean / (std::sqrt(square) + o.eps);
+          }
+        });
   }
 }
 

@@ -109,6 +109,11 @@ def _finite_quotient(a, b, regime):
 CALM = ["normal", "wide", "tiny", "kink", "extreme"]
 ALL = [*CALM, "special"]
 
+def _is_mixed_at_zero(case):
+    """At exponent 0 torch's mixed derivative is 1 / x one way and 0 the other."""
+    return case.second and len(case.grad_of) > 1 and (case.inputs["exponent"] == 0).any()
+
+
 OPS = {
     "exp": unary(torch.exp),
     "expm1": unary(torch.expm1, saturates="to zero"),
@@ -124,8 +129,7 @@ OPS = {
         valid=lambda row: row["min"] is not None or row["max"] is not None,
         clamped=clamps.clamp,
     ),
-    # At exponent 0 torch's second order is not symmetric: the mixed derivative is 1 / x one way and 0 the other.
-    "pow": Op(_fill_pow, torch.pow, unfit=lambda c: c.second and len(c.grad_of) > 1 and (c.inputs["exponent"] == 0).any()),
+    "pow": Op(_fill_pow, torch.pow, unfit=_is_mixed_at_zero),
     "add": binary(torch.add, ALL),
     "sub": binary(torch.sub, ALL),
     "mul": binary(torch.mul, ALL),

@@ -182,7 +182,9 @@ def _fill_multilabel_soft_margin(suite):
 
 
 OPS = {
-    "multi_margin_loss": Op(_fill_multi_margin, F.multi_margin_loss, multi_margin_reference, torch_twice=False, unfit=_swallows_margin),
+    "multi_margin_loss": Op(
+        _fill_multi_margin, F.multi_margin_loss, multi_margin_reference, torch_twice=False, unfit=_swallows_margin
+    ),
     "multilabel_margin_loss": Op(
         _fill_multilabel_margin, F.multilabel_margin_loss, multilabel_margin_reference, unfit=_swallows_margin,
         torch_twice=False

@@ -15,8 +15,7 @@
 namespace ebb::test {
 
 /// Expects an Error of one line that begins with "[" op "] " (any op when it is empty) and contains every part.
-template <class Call>
-void expect_error(Call&& call, const std::string& op, std::initializer_list<std::string> parts) {
+template <class Call> void expect_error(Call&& call, const std::string& op, std::initializer_list<std::string> parts) {
   try {
     call();
   } catch (const Error& error) {
@@ -24,7 +23,8 @@ void expect_error(Call&& call, const std::string& op, std::initializer_list<std:
     EXPECT_EQ(text.find("[" + op), 0u) << text;
     EXPECT_NE(text.find(op.empty() ? "] " : "[" + op + "] "), std::string::npos) << text;
     EXPECT_EQ(text.find('\n'), std::string::npos) << text;
-    for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
+    for (const std::string& part : parts)
+      EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
     return;
   }
   ADD_FAILURE() << "no error of " << (op.empty() ? "any op" : op);

@@ -65,7 +65,9 @@ std::function<Arrays(const Arrays&)> each(Function2 f) {
 
 OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference, Input domain) {
   domain.shape = {3, 4};
-  OpRow row{.name = name, .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; }, .inputs = {domain},
+  OpRow row{.name = name,
+            .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; },
+            .inputs = {domain},
             .reference = each(std::move(reference))};
   row.empty = {{0, 3}};
   row.has_empty = row.has_scalar = true;
@@ -77,14 +79,21 @@ OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 
 OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), Function2 reference, Input left,
                  Input right) {
   left.shape = right.shape = {3, 4};
-  OpRow row{.name = name, .op = [op](const Tensors& in) -> Tensors { return {op(in[0], in[1])}; },
-            .inputs = {left, right}, .reference = each(std::move(reference))};
+  OpRow row{.name = name,
+            .op = [op](const Tensors& in) -> Tensors { return {op(in[0], in[1])}; },
+            .inputs = {left, right},
+            .reference = each(std::move(reference))};
   row.broadcast = {{{3, 4}, {4}}, {{3, 1}, {1, 4}}, {{2, 1, 3}, {4, 1}}, {{}, {2, 3}}};
   row.empty = {{0, 3}, {3}};
   row.has_empty = row.has_scalar = true;
-  row.bad = {{"shapes", [op] { op(zeros({2, 3}), zeros({2, 4})); }, "(2, 3) and (2, 4)"},
-             {"dtypes", [op] { op(zeros({2}), zeros({2}, {.dtype = f64})); }, "f32 of shape (2,) and f64 of shape (2,)"},
-             {"undefined", [op] { op(zeros({2}), Tensor()); }, "undefined tensor"}};
+  row.bad = {
+      {"shapes",
+       [op] {
+         op(zeros({2, 3}), zeros({2, 4}));
+       },
+       "(2, 3) and (2, 4)"},
+      {"dtypes", [op] { op(zeros({2}), zeros({2}, {.dtype = f64})); }, "f32 of shape (2,) and f64 of shape (2,)"},
+      {"undefined", [op] { op(zeros({2}), Tensor()); }, "undefined tensor"}};
   return row;
 }
 

@@ -32,11 +32,11 @@ using Arrays = std::vector<Array>;
 /// One input of an op.
 struct Input {
   Shape shape = {};
-  double low = -2, high = 2;   ///< random values in [low, high)
-  Values extremes = {};        ///< put in front of the random values where only values are checked
-  Values kinks = {};           ///< random values keep a distance of 0.05 from these
-  DType dtype = f32;           ///< f32 stands for the dtype under test; i64, u8 and boolean are themselves
-  Values fixed = {};           ///< these values instead of random ones (indices, masks, where equal values matter)
+  double low = -2, high = 2;  ///< random values in [low, high)
+  Values extremes = {};       ///< put in front of the random values where only values are checked
+  Values kinks = {};          ///< random values keep a distance of 0.05 from these
+  DType dtype = f32;          ///< f32 stands for the dtype under test; i64, u8 and boolean are themselves
+  Values fixed = {};          ///< these values instead of random ones (indices, masks, where equal values matter)
   bool requires_grad = true;
 
   bool is_floating() const { return dtype == f32; }
@@ -48,10 +48,10 @@ Input mask(const Shape& shape, Values values);
 
 /// One exact statement about values and gradients at a point: kinks and limits, where conventions live.
 struct Point {
-  Values at;              ///< one number an input
+  Values at;  ///< one number an input
   double value;
-  Values gradient = {};   ///< one number an input; empty: not stated
-  Values second = {};     ///< d(gradient of input 0)/d(input k); empty: not stated
+  Values gradient = {};  ///< one number an input; empty: not stated
+  Values second = {};    ///< d(gradient of input 0)/d(input k); empty: not stated
 };
 
 /// One call that must throw an Error of one line which contains `message`.
@@ -66,8 +66,8 @@ struct Tolerance {
 };
 
 struct OpRow {
-  std::string name;                  ///< in test names
-  std::vector<std::string> covers = {};   ///< names in ebb::op_names(); empty: a composite, or {name}
+  std::string name;                      ///< in test names
+  std::vector<std::string> covers = {};  ///< names in ebb::op_names(); empty: a composite, or {name}
   std::function<Tensors(const Tensors&)> op;
   std::vector<Input> inputs;
   std::function<Arrays(const Arrays&)> reference = {};
@@ -75,20 +75,20 @@ struct OpRow {
   Tolerance f64_tolerance{1e-14, 1e-14};
 
   bool differentiable = true;
-  bool bitwise = true;               ///< the value of an element is the same to the last bit in every layout
-  bool third_order = false;          ///< check it
+  bool bitwise = true;       ///< the value of an element is the same to the last bit in every layout
+  bool third_order = false;  ///< check it
   /// Inputs whose gradient, or second order, is zero by mathematics: stated, so that no other check is vacuous.
   std::vector<int> zero_gradient = {};
   std::vector<int> zero_second = {};
   std::vector<int> zero_third = {};
-  DType out_dtype = f32;             ///< f32 stands for the dtype under test
-  bool has_integers = false;         ///< i64 inputs too, exactly
+  DType out_dtype = f32;      ///< f32 stands for the dtype under test
+  bool has_integers = false;  ///< i64 inputs too, exactly
 
   // Shapes of the inputs in the other layouts; a layout that is absent is not tested.
   std::vector<std::vector<Shape>> broadcast = {};
   std::vector<Shape> empty = {};
   bool has_empty = false;
-  bool has_scalar = false;           ///< all inputs 0-d
+  bool has_scalar = false;  ///< all inputs 0-d
 
   std::vector<Point> points = {};
   std::vector<BadInput> bad = {};

@@ -23,34 +23,66 @@ OpRow gather_row() {
             .zero_second = {0}};
   row.empty = {{3, 4}, {2, 0}};
   row.has_empty = true;
-  row.bad = {{"range", [] { gather(zeros({2, 3}), 1, tensor({{0, 3}}, i64)); }, "3"},
-             {"negative", [] { gather(zeros({2, 3}), 1, tensor({{0, -1}}, i64)); }, "-1"},
-             {"dtype", [] { gather(zeros({2, 3}), 1, zeros({1, 2})); }, "index must be i64, got f32"},
-             {"shape", [] { gather(zeros({2, 3}), 1, zeros({3, 1}, {.dtype = i64})); }, "index (3, 1) does not fit (2, 3)"},
-             {"undefined", [] { gather(zeros({2, 3}), 1, Tensor()); }, "undefined tensor"}};
+  row.bad = {{"range",
+              [] {
+                gather(zeros({2, 3}), 1, tensor({{0, 3}}, i64));
+              },
+              "3"},
+             {"negative",
+              [] {
+                gather(zeros({2, 3}), 1, tensor({{0, -1}}, i64));
+              },
+              "-1"},
+             {"dtype",
+              [] {
+                gather(zeros({2, 3}), 1, zeros({1, 2}));
+              },
+              "index must be i64, got f32"},
+             {"shape",
+              [] {
+                gather(zeros({2, 3}), 1, zeros({3, 1}, {.dtype = i64}));
+              },
+              "index (3, 1) does not fit (2, 3)"},
+             {"undefined",
+              [] {
+                gather(zeros({2, 3}), 1, Tensor());
+              },
+              "undefined tensor"}};
   return row;
 }
 
 OpRow scatter_add_row() {
-  OpRow row{.name = "scatter_add",
-            .covers = {"scatter_add"},
-            .op = [](const Tensors& in) -> Tensors { return {scatter_add(in[0], {3, 4}, 1, in[1])}; },
-            .inputs = {{.shape = {2, 5}}, indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
-            .reference = [](const Arrays& in) -> Arrays {
-              Array out{{3, 4}, Values(12)};
-              for (int64_t i = 0; i < in[0].shape.numel(); ++i) {
-                const Shape at = unravel(i, in[0].shape);
-                out.v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, out.shape))] += in[0].v[static_cast<size_t>(i)];
-              }
-              return {out};
-            },
-            .zero_second = {0}};
+  OpRow row{
+      .name = "scatter_add",
+      .covers = {"scatter_add"},
+      .op = [](const Tensors& in) -> Tensors {
+        return {scatter_add(in[0], {3, 4}, 1, in[1])};
+      },
+      .inputs = {{.shape = {2, 5}}, indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
+      .reference = [](const Arrays& in) -> Arrays {
+        Array out{{3, 4}, Values(12)};
+        for (int64_t i = 0; i < in[0].shape.numel(); ++i) {
+          const Shape at = unravel(i, in[0].shape);
+          out.v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, out.shape))] += in[0].v[static_cast<size_t>(i)];
+        }
+        return {out};
+      },
+      .zero_second = {0}};
   row.empty = {{2, 0}, {2, 0}};
   row.has_empty = true;
-  row.bad = {{"range", [] { scatter_add(zeros({1, 2}), {2, 3}, 1, tensor({{0, 3}}, i64)); }, "3"},
-             {"shape", [] { scatter_add(zeros({1, 2}), {2, 3}, 1, zeros({1, 1}, {.dtype = i64})); }, "does not match src"},
-             {"integers", [] { scatter_add(zeros({2}, {.dtype = i64}), {3}, 0, zeros({2}, {.dtype = i64})); }, "got i64"},
-             {"undefined", [] { scatter_add(zeros({2}), {3}, 0, Tensor()); }, "undefined tensor"}};
+  row.bad = {
+      {"range",
+       [] {
+         scatter_add(zeros({1, 2}), {2, 3}, 1, tensor({{0, 3}}, i64));
+       },
+       "3"},
+      {"shape",
+       [] {
+         scatter_add(zeros({1, 2}), {2, 3}, 1, zeros({1, 1}, {.dtype = i64}));
+       },
+       "does not match src"},
+      {"integers", [] { scatter_add(zeros({2}, {.dtype = i64}), {3}, 0, zeros({2}, {.dtype = i64})); }, "got i64"},
+      {"undefined", [] { scatter_add(zeros({2}), {3}, 0, Tensor()); }, "undefined tensor"}};
   return row;
 }
 
@@ -71,8 +103,16 @@ OpRow index_select_row() {
             .zero_second = {0}};
   row.empty = {{2, 3, 2}, {0}};
   row.has_empty = true;
-  row.bad = {{"range", [] { index_select(zeros({2, 3}), 0, tensor({2}, i64)); }, "2"},
-             {"shape", [] { index_select(zeros({2, 3}), 0, zeros({1, 1}, {.dtype = i64})); }, "one dimension, got (1, 1)"},
+  row.bad = {{"range",
+              [] {
+                index_select(zeros({2, 3}), 0, tensor({2}, i64));
+              },
+              "2"},
+             {"shape",
+              [] {
+                index_select(zeros({2, 3}), 0, zeros({1, 1}, {.dtype = i64}));
+              },
+              "one dimension, got (1, 1)"},
              {"0-d", [] { index_select(zeros({}), 0, zeros({1}, {.dtype = i64})); }, "0-d"}};
   return row;
 }

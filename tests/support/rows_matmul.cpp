@@ -43,12 +43,36 @@ OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
             .reference = multiply,
             .f32_tolerance = {2e-6, 2e-6},
             .bitwise = false};  // the order of the sum may follow the layout
-  row.bad = {{"sizes", [] { matmul(zeros({2, 3}), zeros({2, 3})); }, "shapes (2, 3) and (2, 3) do not fit"},
-             {"batch", [] { matmul(zeros({2, 3, 4}), zeros({3, 4, 5})); }, "(2,) and (3,) do not broadcast"},
-             {"0-d", [] { matmul(zeros({}), zeros({2, 3})); }, "0-d operand"},
-             {"dtypes", [] { matmul(zeros({2, 3}), zeros({3, 2}, {.dtype = f64})); }, "dtypes differ"},
-             {"integers", [] { matmul(zeros({2, 3}, {.dtype = i64}), zeros({3, 2}, {.dtype = i64})); }, "got i64"},
-             {"undefined", [] { matmul(zeros({2, 3}), Tensor()); }, "undefined tensor"}};
+  row.bad = {{"sizes",
+              [] {
+                matmul(zeros({2, 3}), zeros({2, 3}));
+              },
+              "shapes (2, 3) and (2, 3) do not fit"},
+             {"batch",
+              [] {
+                matmul(zeros({2, 3, 4}), zeros({3, 4, 5}));
+              },
+              "(2,) and (3,) do not broadcast"},
+             {"0-d",
+              [] {
+                matmul(zeros({}), zeros({2, 3}));
+              },
+              "0-d operand"},
+             {"dtypes",
+              [] {
+                matmul(zeros({2, 3}), zeros({3, 2}, {.dtype = f64}));
+              },
+              "dtypes differ"},
+             {"integers",
+              [] {
+                matmul(zeros({2, 3}, {.dtype = i64}), zeros({3, 2}, {.dtype = i64}));
+              },
+              "got i64"},
+             {"undefined",
+              [] {
+                matmul(zeros({2, 3}), Tensor());
+              },
+              "undefined tensor"}};
   return row;
 }
 
@@ -77,7 +101,8 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Ac
       Shape from = at;
       for (int64_t i = 0; i < in[1].shape[1]; ++i) {
         from[from.dim() - 1] = i;
-        sum += in[0].v[static_cast<size_t>(ravel(from, in[0].shape))] * in[1].v[static_cast<size_t>(ravel({o, i}, in[1].shape))];
+        sum += in[0].v[static_cast<size_t>(ravel(from, in[0].shape))] *
+               in[1].v[static_cast<size_t>(ravel({o, i}, in[1].shape))];
       }
       return activation == Activation::Relu ? std::max(sum, 0.0) : sum;
     })};
@@ -85,12 +110,36 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Ac
   row.empty = {{0, 3}, {5, 3}, {5}};
   if (!with_bias) row.empty.pop_back();
   row.has_empty = input.dim() == 2;
-  row.bad = {{"input", [] { linear(zeros({2, 4}), zeros({5, 3})); }, "input (2, 4) does not fit weight (5, 3)"},
-             {"bias", [] { linear(zeros({2, 3}), zeros({5, 3}), zeros({3})); }, "bias (3,) does not fit weight (5, 3): expected (5,)"},
-             {"weight", [] { linear(zeros({2, 3}), zeros({3})); }, "weight (3,)"},
-             {"0-d", [] { linear(zeros({}), zeros({5, 3})); }, "input ()"},
-             {"dtypes", [] { linear(zeros({2, 3}), zeros({5, 3}), zeros({5}, {.dtype = f64})); }, "dtypes differ"},
-             {"undefined", [] { linear(zeros({2, 3}), Tensor()); }, "undefined tensor"}};
+  row.bad = {{"input",
+              [] {
+                linear(zeros({2, 4}), zeros({5, 3}));
+              },
+              "input (2, 4) does not fit weight (5, 3)"},
+             {"bias",
+              [] {
+                linear(zeros({2, 3}), zeros({5, 3}), zeros({3}));
+              },
+              "bias (3,) does not fit weight (5, 3): expected (5,)"},
+             {"weight",
+              [] {
+                linear(zeros({2, 3}), zeros({3}));
+              },
+              "weight (3,)"},
+             {"0-d",
+              [] {
+                linear(zeros({}), zeros({5, 3}));
+              },
+              "input ()"},
+             {"dtypes",
+              [] {
+                linear(zeros({2, 3}), zeros({5, 3}), zeros({5}, {.dtype = f64}));
+              },
+              "dtypes differ"},
+             {"undefined",
+              [] {
+                linear(zeros({2, 3}), Tensor());
+              },
+              "undefined tensor"}};
   return row;
 }
 

@@ -99,8 +99,16 @@ std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& f
     if (form.suffix == "_dim") row.empty = {{0, 3, 2}};
     row.has_empty = true;
     row.has_scalar = form.dims.empty();
-    row.bad = {{"dim", [op] { op(zeros({2, 3}), {2}, false); }, "dim 2 is out of range"},
-               {"twice", [op] { op(zeros({2, 3}), {1, -1}, false); }, "dim -1 appears twice in (1, -1)"},
+    row.bad = {{"dim",
+                [op] {
+                  op(zeros({2, 3}), {2}, false);
+                },
+                "dim 2 is out of range"},
+               {"twice",
+                [op] {
+                  op(zeros({2, 3}), {1, -1}, false);
+                },
+                "dim -1 appears twice in (1, -1)"},
                {"undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"}};
     rows.push_back(row);
   }
@@ -118,8 +126,16 @@ OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64
   row.out_dtype = i64;
   row.empty = {{0, 3, 2}};
   row.has_empty = true;
-  row.bad = {{"dim", [op] { op(zeros({2, 3}), 5, false); }, "dim 5 is out of range"},
-             {"nothing", [op] { op(zeros({2, 0}), 1, false); }, "cannot reduce dims of size 0"}};
+  row.bad = {{"dim",
+              [op] {
+                op(zeros({2, 3}), 5, false);
+              },
+              "dim 5 is out of range"},
+             {"nothing",
+              [op] {
+                op(zeros({2, 0}), 1, false);
+              },
+              "cannot reduce dims of size 0"}};
   return row;
 }
 
@@ -149,10 +165,13 @@ std::vector<OpRow> reduce_rows() {
     take(forms_of(top ? "max" : "min", top ? max : min, top ? largest : smallest, special), [&](OpRow& row) {
       row.zero_second = {0};
       row.has_integers = true;
-      if (row.name.size() == 3) row.has_empty = false;   // an Error: see below
+      if (row.name.size() == 3) row.has_empty = false;  // an Error: see below
       if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
       if (row.name.ends_with("keepdim")) row.has_empty = false;
-      row.bad.push_back({"nothing", [top] { (top ? max : min)(zeros({0, 3}), {0}, false); },
+      row.bad.push_back({"nothing",
+                         [top] {
+                           (top ? max : min)(zeros({0, 3}), {0}, false);
+                         },
                          "cannot reduce dims of size 0 of shape (0, 3)"});
       row.bad.push_back({"booleans", [top] { (top ? max : min)(zeros({3}, {.dtype = boolean}), {}, false); }, "bool"});
     });
@@ -166,7 +185,9 @@ std::vector<OpRow> reduce_rows() {
 
   OpRow spread{.name = "sum_to",
                .covers = {},
-               .op = [](const Tensors& in) -> Tensors { return {sum_to(in[0], {3, 1})}; },
+               .op = [](const Tensors& in) -> Tensors {
+                 return {sum_to(in[0], {3, 1})};
+               },
                .inputs = {{.shape = {2, 3, 4}}},
                .reference = [](const Arrays& in) -> Arrays {
                  Array out = folding({0, 2}, false, total)(in)[0];
@@ -174,8 +195,16 @@ std::vector<OpRow> reduce_rows() {
                  return {out};
                },
                .zero_second = {0}};
-  spread.bad = {{"shape", [] { sum_to(zeros({2, 3}), {2}); }, "shape (2,) does not broadcast to (2, 3)"},
-                {"longer", [] { sum_to(zeros({3}), {2, 3}); }, "shape (2, 3) does not broadcast to (3,)"},
+  spread.bad = {{"shape",
+                 [] {
+                   sum_to(zeros({2, 3}), {2});
+                 },
+                 "shape (2,) does not broadcast to (2, 3)"},
+                {"longer",
+                 [] {
+                   sum_to(zeros({3}), {2, 3});
+                 },
+                 "shape (2, 3) does not broadcast to (3,)"},
                 {"undefined", [] { sum_to(Tensor(), {2}); }, "undefined tensor"}};
   rows.push_back(spread);
   return rows;
@@ -206,7 +235,8 @@ std::vector<OpRow> softmax_rows() {
       })};
     };
   };
-  const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t), int64_t dim, const Rule& rule) {
+  const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t), int64_t dim,
+                          const Rule& rule) {
     OpRow row{.name = name,
               .covers = {},
               .op = [op, dim](const Tensors& in) -> Tensors { return {op(in[0], dim)}; },
@@ -215,13 +245,20 @@ std::vector<OpRow> softmax_rows() {
               .third_order = true};
     row.empty = {{0, 3, 4}};
     row.has_empty = true;
-    row.bad = {{"dim", [op] { op(zeros({2, 3}), 2); }, "dim 2 is out of range: expected -2 to 1"},
-               {"integers", [op] { op(zeros({2, 3}, {.dtype = i64}), 1); }, "i64"},
+    row.bad = {{"dim",
+                [op] {
+                  op(zeros({2, 3}), 2);
+                },
+                "dim 2 is out of range: expected -2 to 1"},
+               {"integers",
+                [op] {
+                  op(zeros({2, 3}, {.dtype = i64}), 1);
+                },
+                "i64"},
                {"undefined", [op] { op(Tensor(), 0); }, "undefined tensor"}};
     return row;
   };
-  std::vector<OpRow> rows{row_of("softmax", softmax, -1, share),
-                          row_of("softmax_middle", softmax, 1, share),
+  std::vector<OpRow> rows{row_of("softmax", softmax, -1, share), row_of("softmax_middle", softmax, 1, share),
                           row_of("log_softmax", log_softmax, -1, log_share),
                           row_of("log_softmax_first", log_softmax, 0, log_share)};
   rows[0].covers = rows[1].covers = {"softmax", "softmax_backward"};

@@ -16,9 +16,8 @@ OpRow view_row(const std::string& name, std::vector<std::string> covers, const S
             .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; },
             .inputs = {{.shape = input, .extremes = {kNaN, kInf}}},
             .reference = [=](const Arrays& in) -> Arrays {
-              return {make_array(out, [&](const Shape& at) {
-                return in[0].v[static_cast<size_t>(ravel(from(at), in[0].shape))];
-              })};
+              return {make_array(
+                  out, [&](const Shape& at) { return in[0].v[static_cast<size_t>(ravel(from(at), in[0].shape))]; })};
             },
             .zero_second = {0}};
   row.has_integers = true;
@@ -33,13 +32,24 @@ OpRow same_order(const std::string& name, const Shape& input, View op, const Sha
 }
 
 std::vector<OpRow> reshape_rows() {
-  std::vector<OpRow> rows{
-      same_order("reshape", {2, 3, 4}, [](const Tensor& x) { return reshape(x, {4, -1}); }, {4, 6}),
-      same_order("reshape_scalar", {}, [](const Tensor& x) { return reshape(x, {1, 1}); }, {1, 1}),
-      same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
-      same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
-      same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
-  rows[0].bad.push_back({"count", [] { reshape(zeros({2, 3}), {4, 2}); }, "takes 8 elements, tensor of shape (2, 3) has 6"});
+  std::vector<OpRow> rows{same_order("reshape", {2, 3, 4},
+                                     [](const Tensor& x) {
+                                       return reshape(x, {4, -1});
+                                     },
+                                     {4, 6}),
+                          same_order("reshape_scalar", {},
+                                     [](const Tensor& x) {
+                                       return reshape(x, {1, 1});
+                                     },
+                                     {1, 1}),
+                          same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
+                          same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
+                          same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
+  rows[0].bad.push_back({"count",
+                         [] {
+                           reshape(zeros({2, 3}), {4, 2});
+                         },
+                         "takes 8 elements, tensor of shape (2, 3) has 6"});
   rows[0].bad.push_back({"infer", [] { reshape(zeros({2, 3}), {4, -1}); }, "cannot infer -1 in (4, -1)"});
   rows[0].bad.push_back({"negative", [] { reshape(zeros({2, 3}), {-2, -3}); }, "negative size"});
   rows[2].bad.push_back({"order", [] { flatten(zeros({2, 3}), 1, 0); }, "first dim 1 lies behind last dim 0"});
@@ -49,15 +59,32 @@ std::vector<OpRow> reshape_rows() {
 }
 
 std::vector<OpRow> order_rows() {
-  std::vector<OpRow> rows{
-      view_row("permute", {"permute"}, {2, 3, 4}, [](const Tensor& x) { return permute(x, {2, 0, -2}); }, {4, 2, 3},
-               [](const Shape& at) { return Shape{at[1], at[2], at[0]}; }),
-      view_row("transpose", {"permute"}, {2, 3}, [](const Tensor& x) { return transpose(x); }, {3, 2},
-               [](const Shape& at) { return Shape{at[1], at[0]}; }),
-      view_row("alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
-               [](const Shape& at) { return at; }),
-      view_row("expand", {"expand"}, {3, 1}, [](const Tensor& x) { return expand(x, {2, -1, 4}); }, {2, 3, 4},
-               [](const Shape& at) { return Shape{at[1], 0}; })};
+  std::vector<OpRow> rows{view_row(
+                              "permute", {"permute"}, {2, 3, 4},
+                              [](const Tensor& x) {
+                                return permute(x, {2, 0, -2});
+                              },
+                              {4, 2, 3},
+                              [](const Shape& at) {
+                                return Shape{at[1], at[2], at[0]};
+                              }),
+                          view_row(
+                              "transpose", {"permute"}, {2, 3}, [](const Tensor& x) { return transpose(x); }, {3, 2},
+                              [](const Shape& at) {
+                                return Shape{at[1], at[0]};
+                              }),
+                          view_row(
+                              "alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
+                              [](const Shape& at) { return at; }),
+                          view_row(
+                              "expand", {"expand"}, {3, 1},
+                              [](const Tensor& x) {
+                                return expand(x, {2, -1, 4});
+                              },
+                              {2, 3, 4},
+                              [](const Shape& at) {
+                                return Shape{at[1], 0};
+                              })};
   rows[0].bad.push_back({"twice", [] { permute(zeros({2, 3}), {0, 0}); }, "dim 0 appears twice"});
   rows[0].bad.push_back({"few", [] { permute(zeros({2, 3}), {0}); }, "does not name the 2 dims of (2, 3)"});
   rows[1].bad.push_back({"0-d", [] { transpose(zeros({})); }, "0-d"});
@@ -68,28 +95,51 @@ std::vector<OpRow> order_rows() {
 
 std::vector<OpRow> slice_rows() {
   std::vector<OpRow> rows{
-      view_row("slice", {"slice"}, {2, 7}, [](const Tensor& x) { return slice(x, 1, 1, -1, 2); }, {2, 3},
-               [](const Shape& at) { return Shape{at[0], 1 + 2 * at[1]}; }),
-      view_row("slice_clamped", {"slice"}, {3, 2}, [](const Tensor& x) { return slice(x, 0, -2, 100); }, {2, 2},
-               [](const Shape& at) { return Shape{at[0] + 1, at[1]}; }),
-      view_row("select", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return select(x, 1, -1); }, {3},
-               [](const Shape& at) { return Shape{at[0], 3}; }),
-      view_row("subscript", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return x[1]; }, {4},
-               [](const Shape& at) { return Shape{1, at[0]}; })};
+      view_row(
+          "slice", {"slice"}, {2, 7}, [](const Tensor& x) { return slice(x, 1, 1, -1, 2); }, {2, 3},
+          [](const Shape& at) {
+            return Shape{at[0], 1 + 2 * at[1]};
+          }),
+      view_row(
+          "slice_clamped", {"slice"}, {3, 2}, [](const Tensor& x) { return slice(x, 0, -2, 100); }, {2, 2},
+          [](const Shape& at) {
+            return Shape{at[0] + 1, at[1]};
+          }),
+      view_row(
+          "select", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return select(x, 1, -1); }, {3},
+          [](const Shape& at) {
+            return Shape{at[0], 3};
+          }),
+      view_row(
+          "subscript", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return x[1]; }, {4},
+          [](const Shape& at) {
+            return Shape{1, at[0]};
+          })};
   rows[0].bad.push_back({"step", [] { slice(zeros({3}), 0, 0, 2, 0); }, "expected a step of at least 1, got 0"});
   rows[0].bad.push_back({"0-d", [] { slice(zeros({}), 0, 0, 1); }, "0-d"});
-  rows[2].bad.push_back({"range", [] { select(zeros({3, 4}), 1, 4); }, "index 4 is out of range for dim 1 of shape (3, 4)"});
+  rows[2].bad.push_back({"range",
+                         [] {
+                           select(zeros({3, 4}), 1, 4);
+                         },
+                         "index 4 is out of range for dim 1 of shape (3, 4)"});
   rows[3].bad.push_back({"range", [] { zeros({3})[-4]; }, "index -4 is out of range"});
 
   OpRow scatter = view_row("slice_scatter", {"slice_scatter"}, {2, 3},
-                           [](const Tensor& x) { return slice_scatter(x, {2, 8}, 1, 1, 2); }, {2, 8}, {});
+                           [](const Tensor& x) {
+                             return slice_scatter(x, {2, 8}, 1, 1, 2);
+                           },
+                           {2, 8}, {});
   scatter.reference = [](const Arrays& in) -> Arrays {
     return {make_array({2, 8}, [&](const Shape& at) {
       const bool hit = at[1] >= 1 && at[1] <= 5 && at[1] % 2 == 1;
       return hit ? in[0].v[static_cast<size_t>(ravel({at[0], (at[1] - 1) / 2}, {2, 3}))] : 0;
     })};
   };
-  scatter.bad.push_back({"outside", [] { slice_scatter(zeros({2, 3}), {2, 4}, 1, 2); }, "does not fit (2, 4) at 2 by 1"});
+  scatter.bad.push_back({"outside",
+                         [] {
+                           slice_scatter(zeros({2, 3}), {2, 4}, 1, 2);
+                         },
+                         "does not fit (2, 4) at 2 by 1"});
   scatter.bad.push_back({"0-d", [] { slice_scatter(zeros({}), {2}, 0, 0); }, "0-d"});
   rows.push_back(scatter);
   return rows;
@@ -98,7 +148,9 @@ std::vector<OpRow> slice_rows() {
 std::vector<OpRow> join_rows() {
   OpRow joined{.name = "cat",
                .covers = {"cat"},
-               .op = [](const Tensors& in) -> Tensors { return {cat({in[0], in[1], in[0]}, 1)}; },
+               .op = [](const Tensors& in) -> Tensors {
+                 return {cat({in[0], in[1], in[0]}, 1)};
+               },
                .inputs = {{.shape = {2, 1}, .extremes = {kNaN}}, {.shape = {2, 3}}},
                .reference = [](const Arrays& in) -> Arrays {
                  const int64_t n = in[0].shape[1], m = in[1].shape[1];
@@ -112,14 +164,28 @@ std::vector<OpRow> join_rows() {
                .zero_second = {0, 1}};
   joined.has_integers = joined.has_empty = true;
   joined.empty = {{0, 1}, {0, 3}};
-  joined.bad = {{"shapes", [] { cat({zeros({2, 3}), zeros({3, 3})}, 1); }, "(2, 3) and (3, 3) differ beside dim 1"},
-                {"dims", [] { cat({zeros({2, 3}), zeros({2})}, 1); }, "(2, 3) and (2,)"},
-                {"dtypes", [] { cat({zeros({2}), zeros({2}, {.dtype = f64})}); }, "dtypes differ"},
+  joined.bad = {{"shapes",
+                 [] {
+                   cat({zeros({2, 3}), zeros({3, 3})}, 1);
+                 },
+                 "(2, 3) and (3, 3) differ beside dim 1"},
+                {"dims",
+                 [] {
+                   cat({zeros({2, 3}), zeros({2})}, 1);
+                 },
+                 "(2, 3) and (2,)"},
+                {"dtypes",
+                 [] {
+                   cat({zeros({2}), zeros({2}, {.dtype = f64})});
+                 },
+                 "dtypes differ"},
                 {"none", [] { cat({}); }, "at least one tensor"},
                 {"0-d", [] { cat({zeros({})}); }, "stack them"}};
   OpRow stacked{.name = "stack",
                 .covers = {"cat"},
-                .op = [](const Tensors& in) -> Tensors { return {stack({in[0], in[1]}, -1)}; },
+                .op = [](const Tensors& in) -> Tensors {
+                  return {stack({in[0], in[1]}, -1)};
+                },
                 .inputs = {{.shape = {2, 3}}, {.shape = {2, 3}}},
                 .reference = [](const Arrays& in) -> Arrays {
                   Shape shape = in[0].shape;
@@ -132,7 +198,11 @@ std::vector<OpRow> join_rows() {
                 },
                 .zero_second = {0, 1}};
   stacked.has_integers = stacked.has_scalar = true;
-  stacked.bad = {{"shapes", [] { stack({zeros({2}), zeros({3})}); }, "shapes differ: (2,) and (3,)"},
+  stacked.bad = {{"shapes",
+                  [] {
+                    stack({zeros({2}), zeros({3})});
+                  },
+                  "shapes differ: (2,) and (3,)"},
                  {"none", [] { stack({}); }, "at least one tensor"}};
   return {joined, stacked};
 }

@@ -9,12 +9,11 @@ namespace {
 
 using ebb::Tensor;
 
-/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. The words are qualified: for plain floats an unqualified
-/// exp would be looked up here and in the global namespace, and not in ebb.
+/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. The words are qualified: for plain floats an
+/// unqualified exp would be looked up here and in the global namespace, and not in ebb.
 struct LogCosh {
   static constexpr std::string_view name = "consumer_log_cosh";
-  template <class T>
-  EBB_HD T operator()(T x, T t) const {
+  template <class T> EBB_HD T operator()(T x, T t) const {
     const T d = ebb::abs(x - t);
     return d + ebb::log1p(ebb::exp(T(-2) * d)) - T(0.6931471805599453);
   }

@@ -36,8 +36,7 @@ class Arguments {
   bool read(const std::string& name, GeluApproximate& into);
   bool read(const std::string& name, Tensor& into);
   /// The same for an option that the case must have: else throws Problem.
-  template <class T>
-  T required(const std::string& name) {
+  template <class T> T required(const std::string& name) {
     T value{};
     if (!read(name, value)) throw Problem("option '" + name + "' is missing");
     return value;

@@ -8,28 +8,23 @@ namespace ebb::parity {
 namespace {
 
 // A Call of f on the positional inputs.
-template <class F>
-Call one(F f) {
+template <class F> Call one(F f) {
   return [f] { return Tensors{f()}; };
 }
 
-template <Tensor (*f)(const TensorArg&)>
-Call unary(Arguments& a) {
+template <Tensor (*f)(const TensorArg&)> Call unary(Arguments& a) {
   return one([x = a.input()] { return f(x); });
 }
 
-template <Tensor (*f)(const TensorArg&, const Tensor&)>
-Call binary(Arguments& a) {
+template <Tensor (*f)(const TensorArg&, const Tensor&)> Call binary(Arguments& a) {
   return one([x = a.inputs(2)] { return f(x[0], x[1]); });
 }
 
-template <Tensor (*f)(const TensorArg&, int64_t)>
-Call along_dim(Arguments& a) {
+template <Tensor (*f)(const TensorArg&, int64_t)> Call along_dim(Arguments& a) {
   return one([x = a.input(), dim = a.required<int64_t>("dim")] { return f(x, dim); });
 }
 
-template <Tensor (*f)(const TensorArg&, const Shape&, bool)>
-Call reduce(Arguments& a) {
+template <Tensor (*f)(const TensorArg&, const Shape&, bool)> Call reduce(Arguments& a) {
   std::vector<int64_t> dims;
   bool keepdim = false;
   a.read("dim", dims);
@@ -37,8 +32,7 @@ Call reduce(Arguments& a) {
   return one([x = a.input(), dims, keepdim] { return f(x, Shape(dims), keepdim); });
 }
 
-template <Tensor (*f)(const TensorArg&, int64_t, bool)>
-Call arg_reduce(Arguments& a) {
+template <Tensor (*f)(const TensorArg&, int64_t, bool)> Call arg_reduce(Arguments& a) {
   bool keepdim = false;
   a.read("keepdim", keepdim);
   return one([x = a.input(), dim = a.required<int64_t>("dim"), keepdim] { return f(x, dim, keepdim); });

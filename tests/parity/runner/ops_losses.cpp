@@ -7,16 +7,14 @@ namespace ebb::parity {
 namespace {
 
 // torch's deprecated spelling of reduction.
-template <class Options>
-void read_legacy_reduction(Arguments& a, Options& options) {
+template <class Options> void read_legacy_reduction(Arguments& a, Options& options) {
   bool size_average = true, reduce = true;
   const bool has_average = a.read("size_average", size_average), has_reduce = a.read("reduce", reduce);
   if (has_average || has_reduce) options.reduction = nn::reduction_from_legacy(size_average, reduce);
 }
 
 /// Every option that the struct has, by torch's name for it; others keep Ebb's default.
-template <class Options>
-Options read_options(Arguments& a) {
+template <class Options> Options read_options(Arguments& a) {
   Options o;
   if constexpr (requires { o.weight; }) a.read("weight", o.weight);
   if constexpr (requires { o.pos_weight; }) a.read("pos_weight", o.pos_weight);
@@ -44,20 +42,16 @@ Options read_options(Arguments& a) {
   return o;
 }
 
-template <class Module>
-struct Loss;
+template <class Module> struct Loss;
 
-template <auto kFunction, class Options>
-struct Loss<nn::LossModule<kFunction, Options>> {
-  template <class... Inputs>
-  static constexpr bool takes = std::invocable<decltype(kFunction), Inputs..., Options>;
+template <auto kFunction, class Options> struct Loss<nn::LossModule<kFunction, Options>> {
+  template <class... Inputs> static constexpr bool takes = std::invocable<decltype(kFunction), Inputs..., Options>;
   static constexpr size_t kInputs = takes<Tensor, Tensor>                   ? 2
                                     : takes<Tensor, Tensor, Tensor>         ? 3
                                     : takes<Tensor, Tensor, Tensor, Tensor> ? 4
                                                                             : 0;
 
-  template <class F, class... Rest>
-  static Tensors apply(const F& f, const Tensors& x, const Rest&... rest) {
+  template <class F, class... Rest> static Tensors apply(const F& f, const Tensors& x, const Rest&... rest) {
     if constexpr (kInputs == 2) return {f(x[0], x[1], rest...)};
     if constexpr (kInputs == 3) return {f(x[0], x[1], x[2], rest...)};
     if constexpr (kInputs == 4) return {f(x[0], x[1], x[2], x[3], rest...)};
@@ -72,8 +66,7 @@ struct Loss<nn::LossModule<kFunction, Options>> {
   }
 };
 
-template <class Module>
-constexpr Op loss(std::string_view name) {
+template <class Module> constexpr Op loss(std::string_view name) {
   return {name, Loss<Module>::function, Loss<Module>::module};
 }
 
