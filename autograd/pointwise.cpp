@@ -163,6 +163,7 @@ class PointwiseGradientNode final : public Node {
     for (size_t k = 0; k < n; ++k) {
       const bool wanted = context.needs(static_cast<int>(k));
       Tensor aliased = wanted ? alias(x[k]) : x[k].detach();
+      if (aliased.dtype() != g.dtype()) aliased = aliased.to(g.dtype());  // a condition: partials are chosen by it
       if (wanted) inputs.push_back(aliased);
       at[k] = Expr(aliased);
     }

@@ -5,7 +5,8 @@
 
 using namespace ebb;
 
-int main() {
+int main(int argc, char**) {
+  if (argc > 1) return std::cerr << "error: xor takes no flags\n", 2;
   manual_seed(1);
   const Tensor x = tensor({{0, 0}, {0, 1}, {1, 0}, {1, 1}});
   const Tensor y = reshape(tensor({0, 1, 1, 0}), {4, 1});

@@ -91,7 +91,7 @@ TEST(Idx, EveryTruncationIsAnError) {
 TEST(Idx, ATruncatedOrDamagedGzipIsAnError) {
   const TempFolder folder;
   std::string noise;  // does not compress: each byte of the file counts
-  for (int i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 7919) >> 5);
+  for (uint32_t i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 7919) >> 5);
   test::write_gz(folder / "x.gz", idx_header(0x08, {5000}) + noise);
   const std::string packed = test::read_bytes(folder / "x.gz");
   EXPECT_EQ(read_idx(folder / "x.gz").numel(), 5000);

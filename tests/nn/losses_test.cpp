@@ -179,6 +179,16 @@ TEST(Losses, UnitSeedAndScaledSeedAgree) {
   }
 }
 
+// A condition in the graph of a second-order gradient: its dtype is not the one that is computed in.
+TEST(Losses, SecondOrderThroughConditionsCanBeRecorded) {
+  const Tensor x = tensor({{0.5, -1, 2}, {1, 0.25, -0.5}}, f64).requires_grad_(), t = tensor({2, 0}, i64);
+  const Tensor first = grad(nn::multi_margin_loss(x, t, {.p = 2, .margin = 4}), x, {.create_graph = true});
+  const Tensor plain = grad(sum(square(first)), x, {.retain_graph = true});
+  const Tensor recorded = grad(sum(square(first)), x, {.create_graph = true});
+  EXPECT_NE(plain.to_vector<double>()[0], 0);
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(recorded.to_vector<double>()[i], plain.to_vector<double>()[i], 1e-12);
+}
+
 TEST(Losses, ModulesKeepWeightsAsBuffers) {
   nn::CrossEntropyLoss loss({.weight = tensor({1, 2, 3})});
   ASSERT_EQ(loss.state_dict().size(), 1u);
