@@ -45,12 +45,17 @@ struct Places {
     old = target + ".old";
   }
 
-  // The one to read; "" when there is none.
+  // The one to read; "" when there is none. A save without exchange may move one into place while this looks elsewhere:
+  // hence the second look at the target.
   std::string find() const {
-    if (has_file(target, kModel) || has_file(target, kTraining)) return target;
+    if (has_target()) return target;
     if (is_whole(fresh)) return fresh;
-    return is_whole(old) ? old : "";
+    if (is_whole(old)) return old;
+    return has_target() ? target : "";
   }
+
+ private:
+  bool has_target() const { return has_file(target, kModel) || has_file(target, kTraining); }
 };
 
 constexpr std::array<std::string_view, 4> kOwnFiles = {kModel, kTraining, "model.safetensors.partial",
@@ -175,11 +180,12 @@ Checkpoint load_checkpoint(const std::string& folder) {
     const std::string found = places.find();
     if (found.empty()) fail(kLoad, "no checkpoint at ", places.target);
     const detail::FolderWatch watch(found);  // another process may save meanwhile: both files from one folder, or again
+    const auto settled = [&] { return watch.unchanged() && places.find() == found; };
     try {
       Checkpoint checkpoint = read(found);
-      if (watch.unchanged()) return checkpoint;
+      if (settled()) return checkpoint;
     } catch (const Error&) {
-      if (watch.unchanged()) throw;
+      if (settled()) throw;
     }
   }
   fail(kLoad, places.target, " was replaced again and again while it was read");
