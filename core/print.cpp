@@ -14,6 +14,7 @@ constexpr int64_t kEdge = 3;             // entries shown at both ends of a shor
 
 std::string format_element(double value, DType dtype, int precision) {
   if (dtype == DType::Bool) return value != 0 ? "true" : "false";
+  if (value != value) return "nan";  // without the sign that printf shows
   char text[64];
   if (std::isfinite(value) && value != 0 && (std::fabs(value) >= 1e5 || std::fabs(value) < 1e-4)) {
     std::snprintf(text, sizeof text, "%.*e", precision, value);

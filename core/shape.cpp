@@ -8,6 +8,7 @@
 namespace ebb {
 
 std::string to_text(double value) {
+  if (value != value) return "nan";  // without the sign that printf shows
   char text[32];
   std::snprintf(text, sizeof text, "%g", value);
   return text;

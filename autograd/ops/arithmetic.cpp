@@ -1,5 +1,7 @@
 #include "ebb/autograd/ops/arithmetic.h"
 
+#include <cmath>
+
 #include "ebb/autograd/formulas/arithmetic.h"
 #include "ebb/autograd/pointwise.h"
 
@@ -7,21 +9,35 @@ namespace ebb {
 namespace f = formulas;
 
 namespace {
-Tensor scalar_like(const Tensor& x, double value) {
-  check_defined("scalar", x);
-  return full({}, value, {.dtype = x.dtype(), .device = x.device()});
+
+// A scalar takes the tensor's dtype. One with a fraction would be cut to another number in an integer tensor.
+double fitted(std::string_view op, const Tensor& x, double value, double low = -0x1p53, double high = 0x1p53) {
+  check_defined(op, x);
+  if (!is_floating(x.dtype()) && !(value == std::trunc(value) && value >= low && value <= high)) {
+    fail(op, "the scalar ", value, " does not fit a tensor of ", x.dtype(), ": convert the tensor with to()");
+  }
+  return value;
 }
+
+// The scalar as a tensor beside x, to compare with.
+Tensor scalar_like(std::string_view op, const Tensor& x, double value) {
+  check_defined(op, x);
+  if (x.dtype() == DType::U8) fitted(op, x, value, 0, 255);
+  else if (x.dtype() == DType::Bool) fitted(op, x, value, 0, 1);
+  return full({}, fitted(op, x, value), {.dtype = x.dtype(), .device = x.device()});
+}
+
 }  // namespace
 
 Tensor add(const TensorArg& a, const Tensor& b) { return pointwise(f::Add{}, a, b); }
-Tensor add(const TensorArg& a, double b) { return pointwise(f::AddScalar{b}, a); }
+Tensor add(const TensorArg& a, double b) { return pointwise(f::AddScalar{fitted("add", a, b)}, a); }
 Tensor sub(const TensorArg& a, const Tensor& b) { return pointwise(f::Sub{}, a, b); }
 Tensor mul(const TensorArg& a, const Tensor& b) { return pointwise(f::Mul{}, a, b); }
-Tensor mul(const TensorArg& a, double b) { return pointwise(f::MulScalar{b}, a); }
+Tensor mul(const TensorArg& a, double b) { return pointwise(f::MulScalar{fitted("mul", a, b)}, a); }
 Tensor div(const TensorArg& a, const Tensor& b) { return pointwise(f::Div{}, a, b); }
 Tensor div(const TensorArg& a, double b) { return pointwise(f::DivScalar{b}, a); }
 Tensor neg(const TensorArg& x) { return pointwise(f::Neg{}, x); }
-Tensor operator-(double a, const TensorArg& b) { return pointwise(f::ScalarSub{a}, b); }
+Tensor operator-(double a, const TensorArg& b) { return pointwise(f::ScalarSub{fitted("sub", b, a)}, b); }
 Tensor operator/(double a, const TensorArg& b) { return pointwise(f::ScalarDiv{a}, b); }
 
 Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
@@ -55,12 +71,12 @@ Tensor greater(const TensorArg& a, const Tensor& b) { return pointwise(f::Greate
 Tensor greater_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::GreaterEqual{}, a, b); }
 Tensor equal(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
 Tensor not_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::NotEqual{}, a, b); }
-Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like(a, b)); }
-Tensor operator<=(const TensorArg& a, double b) { return less_equal(a, scalar_like(a, b)); }
-Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like(a, b)); }
-Tensor operator>=(const TensorArg& a, double b) { return greater_equal(a, scalar_like(a, b)); }
-Tensor operator==(const TensorArg& a, double b) { return equal(a, scalar_like(a, b)); }
-Tensor operator!=(const TensorArg& a, double b) { return not_equal(a, scalar_like(a, b)); }
+Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like("less", a, b)); }
+Tensor operator<=(const TensorArg& a, double b) { return less_equal(a, scalar_like("less_equal", a, b)); }
+Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like("greater", a, b)); }
+Tensor operator>=(const TensorArg& a, double b) { return greater_equal(a, scalar_like("greater_equal", a, b)); }
+Tensor operator==(const TensorArg& a, double b) { return equal(a, scalar_like("equal", a, b)); }
+Tensor operator!=(const TensorArg& a, double b) { return not_equal(a, scalar_like("not_equal", a, b)); }
 Tensor logical_and(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalAnd{}, a, b); }
 Tensor logical_or(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalOr{}, a, b); }
 Tensor logical_not(const TensorArg& a) { return pointwise(f::LogicalNot{}, a); }

@@ -1,5 +1,5 @@
 // Arithmetic, elementary functions, comparisons. All element-wise; operands broadcast by NumPy's rule and share dtype
-// and device, else Error. A C++ scalar takes the tensor's dtype. Gradients of every order.
+// and device, else Error. A C++ scalar takes the tensor's dtype: Error when an integer tensor cannot hold it. Gradients of every order.
 #pragma once
 
 #include "ebb/autograd/anomaly.h"

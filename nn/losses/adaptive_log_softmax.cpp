@@ -42,6 +42,10 @@ AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int6
   for (size_t i = 0; i + 1 < cutoffs_.size(); ++i) {
     const auto width = static_cast<int64_t>(
         std::floor(static_cast<double>(in_features) / std::pow(options.div_value, static_cast<double>(i + 1))));
+    if (width < 1) {
+      fail(kOp, "div_value ", options.div_value, " leaves cluster ", i, " no width: ", in_features, " features / ",
+           options.div_value, "^", i + 1, " is below 1");
+    }
     tail_.push_back(Sequential(Linear(in_features, width, {.bias = false, .dtype = dtype}),
                                Linear(width, cutoffs_[i + 1] - cutoffs_[i], {.bias = false, .dtype = dtype})));
     tails.push_back(tail_.back());

@@ -1,6 +1,8 @@
 // Tensors: creation, elements, views, conversions, printing.
 #include "ebb/core/tensor.h"
 
+#include <cmath>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -261,9 +263,29 @@ TEST(Printing, UnusualNumbers) {
   EXPECT_EQ(printed(tensor({1e10, -1e-10, 0}, f64)),
             "[ 1.0000e+10, -1.0000e-10,      0.0000] Tensor(shape=(3,), dtype=f64)");
   EXPECT_EQ(printed(tensor({INFINITY, -INFINITY}, f64)), "[ inf, -inf] Tensor(shape=(2,), dtype=f64)");
-  EXPECT_NE(printed(tensor({std::nan("")})).find("nan"), std::string::npos);
+  EXPECT_EQ(printed(tensor({std::nan(""), -std::nan("")})), "[nan, nan] Tensor(shape=(2,), dtype=f32)");
   const int64_t large = (int64_t{1} << 53) + 1;
   EXPECT_EQ(printed(from_data(std::vector<int64_t>{large}, {})), "9007199254740993 Tensor(shape=(), dtype=i64)");
+}
+
+// An integer tensor and a scalar that it cannot hold: an error, not another number.
+TEST(Scalars, AreNotCutToIntegers) {
+  const Tensor x = arange(3), bytes = tensor({0, 255}, u8);
+  const std::function<Tensor()> wrong[] = {
+      [&] { return x + 0.5; }, [&] { return x - 0.5; },  [&] { return 0.5 - x; },  [&] { return x * 1.5; },
+      [&] { return x < 0.5; }, [&] { return x >= 0.5; }, [&] { return x == NAN; }, [&] { return bytes < 300; }};
+  for (const auto& f : wrong) {
+    try {
+      f();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("does not fit a tensor of"), std::string::npos) << e.what();
+    }
+  }
+  EXPECT_EQ((x - 2.0).to_vector<int64_t>(), (std::vector<int64_t>{-2, -1, 0}));
+  EXPECT_EQ((x < 1.0).to_vector<int64_t>(), (std::vector<int64_t>{1, 0, 0}));
+  EXPECT_EQ((bytes == 255.0).to_vector<int64_t>(), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ((x.to(f32) + 0.5).to_vector<double>(), (std::vector<double>{0.5, 1.5, 2.5}));
 }
 
 TEST(Printing, LargeTensorsAreShortened) {

@@ -151,6 +151,12 @@ TEST(Losses, AdaptiveSoftmaxIsADistribution) {
   EXPECT_NEAR(out.loss.item(), -mean(out.output).item(), 1e-14);
   EXPECT_EQ(loss.predict(x).to_vector<int64_t>(), argmax(logp, 1).to_vector<int64_t>());
   EXPECT_THROW(nn::AdaptiveLogSoftmaxWithLoss(16, 20, {10, 4}), Error);
+  try {
+    nn::AdaptiveLogSoftmaxWithLoss(8, 20, {4, 10});
+    ADD_FAILURE() << "a tail of width 0";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("div_value 4 leaves cluster 1 no width"), std::string::npos) << e.what();
+  }
   EXPECT_THROW(loss(x, tensor({0, 5, 20, 9, 10}, i64)), Error);
 }
 
