@@ -12,6 +12,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/autograd/pointwise.h"
+#include "ebb/core/cuda.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 #include "ebb/core/tensor.h"

@@ -96,7 +96,7 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
   }
   uint32_t masks = 0;
   if constexpr (requires { F::masks; }) masks = F::masks;
-  return {{formula_name<F>(), N, {&cpu::kBlockKernels<F, N, Loss>, nullptr}}, sizeof(F), masks, requires {F::boolean;
+  return {{formula_name<F>(), N, &cpu::kBlockKernels<F, N, Loss>, &CudaSlot<F, N, Loss>::kernels}, sizeof(F), masks, requires {F::boolean;
 }
 , requires { F::has_integers; }
 , output_rule, constants, compose

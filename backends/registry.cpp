@@ -1,13 +1,34 @@
 // Which backends this build has.
 #include "ebb/backends/cpu/cpu_backend.h"
-#include "ebb/core/backend.h"
+#if EBB_WITH_CUDA
+#include "ebb/backends/cuda/cuda_backend.h"
+#endif
 
 namespace ebb {
+
+#if EBB_WITH_CUDA
+namespace {
+Backend& cuda_backend() {
+  static Backend& instance = [&]() -> Backend& {
+    cuda::enter_arithmetic();
+    cuda::enter_activations();
+    cuda::enter_losses();
+    return cuda::backend();
+  }();
+  return instance;
+}
+}  // namespace
+#endif
 
 Backend& backend(Device device) {
   if (device.type == DeviceType::CPU) [[likely]]
     return cpu::backend();
+#if EBB_WITH_CUDA
+  if (device.index == 0) return cuda_backend();
+  fail("backend", device, ": Ebb works on one GPU, cuda:0; choose it with CUDA_VISIBLE_DEVICES");
+#else
   fail("backend", "device ", device, " is not built in: this build has only the cpu");
+#endif
 }
 
 }  // namespace ebb

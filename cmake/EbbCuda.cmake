@@ -1,4 +1,37 @@
-# The GPU backend is not there yet: asking for it is an error, AUTO builds without it.
-if(EBB_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "EBB_CUDA=ON: this version has no GPU backend yet; configure with EBB_CUDA=OFF")
+# The GPU backend: the .cu files, compiled by nvcc where there is a CUDA Toolkit. EBB_WITH_CUDA says whether there is.
+#
+# EBB_CUDA_SOURCES and EBB_CUDA_REGISTRY are also what tests/ compiles against the emulation, as plain C++.
+file(GLOB EBB_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/backends/cuda/*.cu
+     ${PROJECT_SOURCE_DIR}/autograd/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu)
+
+set(EBB_HOST_LIBRARIES ${EBB_PRIVATE_LIBRARIES})
+set(EBB_WITH_CUDA OFF)
+if(NOT EBB_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(EBB_WITH_CUDA ON)
+  elseif(EBB_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "EBB_CUDA=ON: no CUDA Toolkit was found (put nvcc on the PATH or set CMAKE_CUDA_COMPILER)")
+  endif()
+endif()
+message(STATUS "GPU backend (EBB_CUDA=${EBB_CUDA}): ${EBB_WITH_CUDA}")
+
+if(EBB_WITH_CUDA)
+  # Machine code for A100 and H100, and PTX for what comes later.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit 12.0 REQUIRED)
+  add_library(ebb_cuda OBJECT ${EBB_CUDA_SOURCES})
+  ebb_public_options(ebb_cuda)
+  target_compile_features(ebb_cuda PRIVATE cuda_std_20)
+  target_compile_options(
+    ebb_cuda
+    PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Werror=all-warnings
+            -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas>)
+  set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static CUDA::cublasLt)
+  list(APPEND EBB_PRIVATE_LIBRARIES CUDA::cudart_static CUDA::cublasLt)
 endif()

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "ebb/core/pointwise.h"
+#include "ebb/core/random.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
@@ -22,6 +23,8 @@ struct MatmulArgs {
   const Tensor* bias = nullptr;  ///< (n) contiguous, or null
   bool relu = false;             ///< after the bias
   Tensor* out;
+  Tensor* a_sum =
+      nullptr;  ///< (m): the sums of a's rows where wanted (the gradient of a bias); batch 1, no bias, no relu
 };
 
 /// Softmax and its kin over the middle axis of a contiguous (outer, n, inner).
@@ -44,8 +47,6 @@ struct CrossEntropyArgs {
   Tensor* gradient = nullptr;        ///< of the input's shape: d(total)/d(input), or null
 };
 
-enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
-
 /// Which update an optimizer step makes, with torch's formulas (nn/optim.h documents them).
 struct OptimizerStep {
   enum class Kind : uint8_t { SGD, Adam, AdamW } kind = Kind::SGD;
@@ -55,6 +56,13 @@ struct OptimizerStep {
   int64_t step = 0;  ///< 1 at the first step
   /// Parallel lists. SGD: first = momentum buffer (empty list without momentum). Adam: first, second = moments.
   std::span<Tensor> params, grads, first, second;
+};
+
+/// What every element of a tensor must obey: low <= x <= high; NaN does not, unless allowed.
+struct ValueRule {
+  double low, high;
+  std::string_view text;  ///< the rule in words, for messages; of static storage
+  bool allows_nan = false;
 };
 
 class Backend {
@@ -67,6 +75,10 @@ class Backend {
   /// Plain bytes between the host and this device, or within it.
   virtual void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) = 0;
   virtual void synchronize() = 0;
+  /// Starts to copy a contiguous tensor of the host to this device, beside the work that goes on there: what a loader's
+  /// thread does. The thread that works with the copy calls receive() before it does.
+  virtual Tensor upload(const Tensor& host) = 0;
+  virtual void receive(const Tensor& uploaded) = 0;
 
   // element-wise
   virtual void fill(Tensor& out, double value) = 0;      ///< any strides
@@ -91,14 +103,20 @@ class Backend {
   virtual void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) = 0;
   /// out[..., index[..., i, ...], ...] += src[..., i, ...] along dim; deterministic.
   virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
-  /// Throws Error naming op when an index is outside [0, limit); on an accelerator at the next synchronisation.
+  /// Throws Error naming op (of static storage) when an index is outside [0, limit); on an accelerator at the next
+  /// synchronisation: kernels that take such an index write NaN for it.
   virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) = 0;
+
+  /// Throws Error naming op and the rule when an element breaks it; on an accelerator at the next synchronisation.
+  virtual void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) = 0;
 
   // random numbers: element i is a function of (seed, offset + i)
   virtual void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) = 0;
 
   // training
-  virtual void optimizer_step(const OptimizerStep& step) = 0;
+  /// One sweep over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object
+  /// that it was given, which has to live as long.
+  virtual void optimizer_step(OptimizerStep& step) = 0;
 };
 
 /// The backend of a device. Throws Error when it is not built in or the device is absent.

@@ -39,7 +39,7 @@ template <class T, int N> struct Dual {
 
  private:
   EBB_HD void clear() {
-#pragma GCC unroll 4
+    EBB_UNROLL
     for (int i = 0; i < N; ++i) d[i] = T(0);
   }
 };
@@ -52,7 +52,7 @@ template <class T, int N> EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& 
   Dual<T, N> r;
   r.v = value;
   r.active = a.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? a.d[i] * derivative : T(0);
   return r;
 }
@@ -63,7 +63,7 @@ EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value
   Dual<T, N> r;
   r.v = value;
   r.active = a.active | b.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) {
     r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] * da + b.d[i] * db : a.d[i] * da) : (b.has(i) ? b.d[i] * db : T(0));
   }
@@ -74,7 +74,7 @@ template <class T, int N> EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, const
   Dual<T, N> r;
   r.v = a.v + b.v;
   r.active = a.active | b.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] + b.d[i] : a.d[i]) : b.d[i];
   return r;
 }
@@ -82,7 +82,7 @@ template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a) {
   Dual<T, N> r;
   r.v = -a.v;
   r.active = a.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) ? -a.d[i] : T(0);
   return r;
 }
@@ -90,7 +90,7 @@ template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, const
   Dual<T, N> r;
   r.v = a.v - b.v;
   r.active = a.active | b.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) r.d[i] = b.has(i) ? (a.has(i) ? a.d[i] - b.d[i] : -b.d[i]) : a.d[i];
   return r;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include "ebb/core/scalar.h"
@@ -12,6 +13,15 @@ namespace ebb {
 template <class T, int N> struct Partials { T d[N]; };
 template <class T, class... Rest> Partials(T, Rest...) -> Partials<T, 1 + sizeof...(Rest)>;
 
+/// The number of inputs of formula F.
+template <class F> consteval int formula_arity() {
+  if (std::is_invocable_v<const F&, float>) return 1;
+  if (std::is_invocable_v<const F&, float, float>) return 2;
+  if (std::is_invocable_v<const F&, float, float, float>) return 3;
+  if (std::is_invocable_v<const F&, float, float, float, float>) return 4;
+  return 0;
+}
+
 /// value = f(x...), partials = df/dx_k: by the formula's own gradient(x...) when it has one, else by dual numbers.
 /// Only the first `Wanted` partials are computed.
 template <int Wanted, class F, class T, size_t... I>
@@ -19,14 +29,35 @@ EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials, std::in
   if constexpr (requires { f.gradient(x[I]...); }) {
     value = f(x[I]...);
     const auto own = f.gradient(x[I]...);
-#pragma GCC unroll 4
+    EBB_UNROLL
     for (int k = 0; k < Wanted; ++k) partials[k] = own.d[k];
   } else {
     using D = Dual<T, Wanted>;
     const D r = f((static_cast<int>(I) < Wanted ? D::input(x[I], static_cast<int>(I)) : D(x[I]))...);
     value = r.v;
-#pragma GCC unroll 4
+    EBB_UNROLL
     for (int k = 0; k < Wanted; ++k) partials[k] = r.d[k];
+  }
+}
+
+/// The second order in one element: with s = sum_k c_k g df/dx_k, dx_k = ds/dx_k and dg = ds/dg. By the formula's own
+/// second(x..., c...) when it has one, else by duals of duals.
+template <class F, class T, size_t... I>
+EBB_HD void differentiate_twice(const F& f, const T* x, const T* c, T g, T* dx, T& dg,
+                                std::index_sequence<I...> inputs) {
+  constexpr int N = sizeof...(I);
+  if constexpr (requires { f.second(x[I]..., x[I]...); }) {
+    const auto own = f.second(x[I]..., c[I]...);
+    ((dx[I] = g * own.d[I]), ...);
+    dg = own.d[N];
+  } else {
+    using D = Dual<T, 1>;
+    D at[N], value, partials[N];
+    ((at[I] = D::input(x[I], 0), at[I].d[0] = c[I]), ...);
+    differentiate<N>(f, at, value, partials, inputs);
+    dg = T(0);  // no direction, no contribution: not even of an infinite slope
+    ((dg += where(c[I] == 0, T(0), c[I] * partials[I].v)), ...);
+    ((dx[I] = g * partials[I].d[0]), ...);
   }
 }
 

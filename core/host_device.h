@@ -1,4 +1,4 @@
-// The two marks that shared headers need from a compiler.
+// The marks that shared headers need from a compiler.
 #pragma once
 
 // EBB_HD marks a function that is compiled for the host and, under nvcc, for the device. On the host it is always
@@ -7,6 +7,13 @@
 #define EBB_HD __host__ __device__ __forceinline__
 #else
 #define EBB_HD [[gnu::always_inline]] inline
+#endif
+
+// EBB_UNROLL before a loop of at most 4 turns whose counter must be a constant in each of them.
+#if defined(__CUDACC__)
+#define EBB_UNROLL _Pragma("unroll")
+#else
+#define EBB_UNROLL _Pragma("GCC unroll 4")
 #endif
 
 // EBB_MULTIVERSION compiles a CPU loop three times (baseline, AVX2 + FMA, AVX-512) and picks one when the program

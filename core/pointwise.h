@@ -29,11 +29,16 @@ inline constexpr int kSweepCount = 6;
 inline constexpr int kMaxSweepInputs = 2 * kMaxArity + 1;
 inline constexpr int kMaxSweepOutputs = kMaxArity + 1;
 
-/// One formula as the library sees it: its name, and a kernel table for each device type that has one.
+/// Where the CUDA kernels of a formula are entered, by a file that nvcc compiled (EBB_CUDA_FORMULA in
+/// backends/cuda/pointwise_kernels.h); null without. WithValue: the formula is that of a loss.
+template <class F, int N, bool WithValue> struct CudaSlot { static inline const void* kernels = nullptr; };
+
+/// One formula as the library sees it: its name, and its kernels on each device, in a form that only the device knows.
 struct FormulaTable {
   std::string_view name;
   int arity;
-  const void* kernels[kDeviceTypeCount];
+  const void* cpu_kernels;
+  const void* const* cuda_kernels;  ///< the slot
 };
 
 struct PointwiseCall {

@@ -4,6 +4,7 @@
 // normals within ulps. A Generator is the pair (seed, next offset), and that is all there is to save.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "ebb/core/host_device.h"
@@ -35,6 +36,23 @@ EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
 /// A uniform double in [0, 1) with 53 bits from two words.
 EBB_HD double uniform_from_bits(uint32_t high, uint32_t low) {
   return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
+}
+
+enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
+
+/// Number `number` of stream `seed`: uniform in [a, b), normal with mean a and standard deviation b (Box-Muller), or 1
+/// with probability a, else 0. Rounded to T. One place for all devices.
+template <class T> EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a, double b) {
+  const PhiloxBits bits = philox(seed, number);
+  const double u = uniform_from_bits(bits.word[0], bits.word[1]);
+  if (kind == Distribution::Bernoulli) return u < a ? T(1) : T(0);
+  if (kind == Distribution::Normal) {
+    const double v = uniform_from_bits(bits.word[2], bits.word[3]);
+    constexpr double two_pi = 6.283185307179586;
+    return static_cast<T>(a + b * std::sqrt(-2 * std::log1p(-u)) * std::cos(two_pi * v));
+  }
+  const T value = static_cast<T>(a + u * (b - a)), end = static_cast<T>(b);
+  return value < end ? value : std::nextafter(end, static_cast<T>(a));  // rounded, it may reach the open end
 }
 
 /// A source of random numbers. Copying it copies its position.

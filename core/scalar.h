@@ -68,7 +68,7 @@ EBB_HD Dual<T, N> where(const C& condition, const Dual<T, N>& a, const Dual<T, N
   Dual<T, N> r;
   r.v = where(condition, a.v, b.v);
   r.active = a.active | b.active;
-#pragma GCC unroll 4
+  EBB_UNROLL
   for (int i = 0; i < N; ++i) r.d[i] = a.has(i) || b.has(i) ? where(condition, a.d[i], b.d[i]) : T(0);
   return r;
 }

@@ -91,4 +91,8 @@ Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& t
 /// Turns -1 into the last dim and so on. Throws Error naming op when out of range; a 0-d tensor accepts -1 and 0.
 int normalize_dim(std::string_view op, int64_t dim, int dims);
 
+/// Merges neighbouring dims of `shape` that all `count` operands walk as one; drops dims of size 1. At least one dim
+/// remains. strides[k] are the strides of operand k over the shape, changed along. Kernels walk what is left.
+void coalesce(Shape& shape, Shape* strides, int count);
+
 }  // namespace ebb

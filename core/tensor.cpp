@@ -88,7 +88,9 @@ Tensor arange(double start, double stop, double step, TensorOptions options) {
   const Tensor host = from_doubles(values, {n}, options.dtype);
   if (options.device == Device::cpu()) return host;
   Tensor out = empty({n}, options);
-  backend(options.device).copy(out, host);
+  backend(options.device)
+      .copy_bytes(out.raw(), options.device, host.raw(), Device::cpu(),
+                  static_cast<size_t>(n) * size_of(options.dtype));
   return out;
 }
 

@@ -22,6 +22,7 @@ struct Flags {
   std::string device = "cpu";
   int threads = 0;
   bool resume = false;
+  bool capture = false;
 
   std::string checkpoint() const { return out + "/checkpoint"; }
 };
@@ -38,6 +39,7 @@ template <class Body> int run(int argc, char** argv, const std::string& what, Fl
   app.add_option("--out", flags.out, "Folder for checkpoint and pictures")->capture_default_str();
   app.add_option("--device", flags.device, "cpu or cuda")->capture_default_str();
   app.add_option("--threads", flags.threads, "Threads to use; 0: all cores")->capture_default_str();
+  app.add_flag("--capture", flags.capture, "On a GPU: run each step as one CUDA graph");
   app.add_flag("--resume", flags.resume, "Go on from the checkpoint in --out");
   try {
     app.parse(argc, argv);

@@ -16,13 +16,16 @@ int main(int argc, char** argv) {
     const data::Dataset train = digits.take(split.train), test = digits.take(split.test);
 
     nn::Sequential model(nn::Linear(64, 128), nn::ReLU(), nn::Dropout(0.2), nn::Linear(128, 10));
-    model.to(Device::parse(flags.device));
+    const Device device = Device::parse(flags.device);
+    model.to(device);
     nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-    data::DataLoader loader(train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed});
+    data::DataLoader loader(train,
+                            {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed, .device = device});
     const nn::CrossEntropyLoss loss;
 
-    nn::Trainer trainer(model, optimizer, loader, loss,
-                        {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume});
+    nn::Trainer trainer(
+        model, optimizer, loader, loss,
+        {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume, .capture = flags.capture});
     if (!trainer.run()) return examples::stopped(flags);
 
     examples::report(flags, trainer, nn::evaluate(model, test, 10), {});

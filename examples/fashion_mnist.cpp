@@ -19,16 +19,19 @@ int main(int argc, char** argv) {
 
         nn::Sequential model(nn::Flatten(), nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 128), nn::ReLU(),
                              nn::Linear(128, 10));
-        model.to(Device::parse(flags.device));
+        const Device device = Device::parse(flags.device);
+        model.to(device);
         nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-        data::DataLoader loader(images.train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed});
+        data::DataLoader loader(
+            images.train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed, .device = device});
         const nn::CrossEntropyLoss loss;
 
         nn::Trainer trainer(model, optimizer, loader, loss,
                             {.epochs = flags.epochs,
                              .checkpoint = flags.checkpoint(),
                              .resume = flags.resume,
-                             .lr_schedule = [](double done) { return 0.5 * (1 + std::cos(std::numbers::pi * done)); }});
+                             .lr_schedule = [](double done) { return 0.5 * (1 + std::cos(std::numbers::pi * done)); },
+                             .capture = flags.capture});
         if (!trainer.run()) return examples::stopped(flags);
 
         examples::report(flags, trainer, nn::evaluate(model, images.test, 10), images.test.class_names());

@@ -39,7 +39,7 @@ void draw(const nn::Sequential& model, const data::Dataset& points, const std::s
     grid.push_back(static_cast<float>((2.0 * static_cast<double>(i % kSize) / (kSize - 1) - 1) * kExtent));
     grid.push_back(static_cast<float>((1 - 2.0 * static_cast<double>(i / kSize) / (kSize - 1)) * kExtent));
   }
-  const Tensor p = softmax(model(from_data(grid, {kSize * kSize, 2})), 1);
+  const Tensor p = softmax(model(from_data(grid, {kSize * kSize, 2}, model.parameters()[0].device())), 1);
   const std::vector<float> probability = p.to_vector<float>();
   examples::PngImage image(kSize, kSize);
   for (int64_t i = 0; i < kSize * kSize; ++i) {
@@ -74,13 +74,18 @@ int main(int argc, char** argv) {
         const data::Dataset train = make_spirals(flags.seed), test = make_spirals(flags.seed + 1000);
 
         nn::Sequential model(nn::Linear(2, 64), nn::ReLU(), nn::Linear(64, 64), nn::ReLU(), nn::Linear(64, kClasses));
-        model.to(Device::parse(flags.device));
+        const Device device = Device::parse(flags.device);
+        model.to(device);
         nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-        data::DataLoader loader(train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed});
+        data::DataLoader loader(
+            train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed, .device = device});
         const nn::CrossEntropyLoss loss;
 
         nn::Trainer trainer(model, optimizer, loader, loss,
-                            {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume});
+                            {.epochs = flags.epochs,
+                             .checkpoint = flags.checkpoint(),
+                             .resume = flags.resume,
+                             .capture = flags.capture});
         if (!trainer.run()) return examples::stopped(flags);
 
         const std::string picture = flags.out + "/decision_boundary.png";

@@ -21,6 +21,7 @@ build      nlohmann-json3-dev     <nlohmann/json.hpp>
 examples   libcli11-dev           <CLI/CLI.hpp>
 examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
+tests      libboost-context-dev   <boost/context/detail/fcontext.hpp>
 benchmarks libbenchmark-dev       <benchmark/benchmark.h>
 fashion    dataset-fashion-mnist  /usr/share/datasets/fashion-mnist
 END

@@ -71,9 +71,23 @@ struct Linear {
     state.has_bias = bias.defined();
     return out;
   }
+  // Those of weight and bias in one call, which may read g once for both.
+  static std::pair<Tensor, Tensor> parameter_gradients(const Tensor& g, const Tensor& x) {
+    const int64_t m = g.shape()[0], out = g.shape()[1], in = x.shape()[1];
+    const TensorOptions like{.dtype = g.dtype(), .device = g.device()};
+    Tensor weight = empty({out, in}, like), bias = empty({out}, like);
+    const Tensor a = make_view(g, {1, out, m}, {0, g.strides()[1], g.strides()[0]});
+    const Tensor b = make_view(x, {1, m, in}, {0, x.strides()[0], x.strides()[1]});
+    backend(g.device()).matmul({.a = &a, .b = &b, .out = &weight, .a_sum = &bias});
+    return {weight, bias};
+  }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
     Tensor g = upstream;
     if (state.out.defined()) g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
+    if (!context.create_graph && state.has_bias && context.needs(1) && context.needs(2)) {
+      auto [weight, bias] = parameter_gradients(g, state.x.get());
+      return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(), weight, bias};
+    }
     return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
             context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
             state.has_bias && context.needs(2) ? sum(g, {0}) : Tensor()};

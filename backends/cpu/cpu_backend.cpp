@@ -15,6 +15,8 @@ class CpuBackend final : public Backend {
     if (bytes) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
+  Tensor upload(const Tensor& host) override { return host; }
+  void receive(const Tensor&) override {}
   void fill(Tensor& out, double value) override { cpu::fill(out, value); }
   void copy(Tensor& out, const Tensor& in) override { cpu::copy(out, in); }
   void pointwise(const PointwiseCall& call) override { cpu::pointwise(call); }
@@ -39,10 +41,13 @@ class CpuBackend final : public Backend {
   void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) override {
     cpu::check_indices(op, index, limit, ignored);
   }
+  void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {
+    cpu::check_values(op, values, rule);
+  }
   void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) override {
     cpu::random(kind, out, seed, offset, a, b);
   }
-  void optimizer_step(const OptimizerStep& step) override { cpu::optimizer_step(step); }
+  void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
 };
 
 }  // namespace

@@ -18,6 +18,7 @@ void cross_entropy(const CrossEntropyArgs& args);
 void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index);
 void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src);
 void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored);
+void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(const OptimizerStep& step);
 

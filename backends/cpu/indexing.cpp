@@ -1,5 +1,5 @@
-// gather, scatter_add and index checks. Elements are visited in row-major order of the index, one thread: the order of
-// additions, and so the result, is always the same. Traffic: index, source and result once each.
+// gather, scatter_add, checks of indices and values. Elements are visited in row-major order of the index, one thread:
+// the order of additions, and so the result, is always the same. Traffic: index, source and result once each.
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/strided.h"
 
@@ -78,6 +78,33 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit, int6
         const auto v = static_cast<int64_t>(values[cursor.offset() + k * cursor.run_stride()]);
         if ((v < 0 || v >= limit) && v != ignored) [[unlikely]] {
           fail(op, "index ", v, " at position ", done + k, " is out of range: expected 0 to ", limit - 1);
+        }
+      }
+      cursor.advance(run);
+      done += run;
+    }
+  });
+}
+
+void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) {
+  Shape shape = values.shape(), strides = values.strides();
+  coalesce(shape, &strides, 1);
+  dispatch_all(values.dtype(), [&]<class T>(T) {
+    const T* x = reinterpret_cast<const T*>(values.raw());
+    StridedCursor cursor(shape, strides);
+    cursor.seek(0);
+    const auto obeys = [&](T v) {
+      const auto value = static_cast<double>(v);
+      return (value >= rule.low && value <= rule.high) || (rule.allows_nan && value != value);
+    };
+    for (int64_t done = 0; done < values.numel();) {
+      const int64_t run = cursor.run_left(), step = cursor.run_stride();
+      const T* first = x + cursor.offset();
+      bool all = true;
+      for (int64_t k = 0; k < run; ++k) all &= obeys(first[k * step]);
+      for (int64_t k = 0; !all && k < run; ++k) {
+        if (!obeys(first[k * step])) {
+          fail(op, rule.text, ", got ", static_cast<double>(first[k * step]), " at position ", done + k);
         }
       }
       cursor.advance(run);

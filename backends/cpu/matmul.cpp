@@ -6,9 +6,22 @@
 
 namespace ebb::cpu {
 
+namespace {
+
+void sum_rows(Tensor& out, const Tensor& a) {
+  const int64_t m = a.shape()[1], k = a.shape()[2];
+  if (a.strides()[1] == 1 && a.strides()[2] == m) return reduce(ReduceKind::Sum, out, a, {1, k, m});
+  Tensor dense = empty(a.shape(), {.dtype = a.dtype()});
+  copy(dense, a);
+  reduce(ReduceKind::Sum, out, dense, {m, k, 1});
+}
+
+}  // namespace
+
 void matmul(const MatmulArgs& args) {
   const Tensor &a = *args.a, &b = *args.b;
   Tensor& out = *args.out;
+  if (args.a_sum) sum_rows(*args.a_sum, a);
   if (out.numel() == 0) return;
   const int64_t batch = a.shape()[0], m = a.shape()[1], k = a.shape()[2], n = b.shape()[2];
   dispatch_floating(a.dtype(), [&]<class T>(T) {

@@ -174,7 +174,7 @@ bool run_plain(const PointwiseCall& call, BlockKernel kernel) {
 }  // namespace
 
 void pointwise(const PointwiseCall& call) {
-  const auto* kernels = static_cast<const BlockKernels*>(call.table->kernels[static_cast<int>(DeviceType::CPU)]);
+  const auto* kernels = static_cast<const BlockKernels*>(call.table->cpu_kernels);
   if (call.compute == DType::I64) {
     if (!run_plain(call, kernels->integer_value)) run_call<int64_t>(call, kernels->integer_value);
     return;

@@ -56,7 +56,6 @@ template <class F, class T, size_t... I>
 EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                         std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
-  using D = Dual<T, 1>;
   const T* x[] = {in[I]...};
   const T* upstream = in[N];
   const T* c[] = {in[N + 1 + I]...};
@@ -64,20 +63,11 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
   T* dg = out[N];
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
-    D at[N], value, partials[N];
-    ((at[I] = D::input(x[I][i], 0), at[I].d[0] = c[I][i]), ...);
-    differentiate<N>(f, at, value, partials, inputs);
-    const T g = upstream[i];
-    if constexpr (requires(const T* v) { f.second(v[I]..., v[I]...); }) {
-      const auto own = f.second(x[I][i]..., c[I][i]...);
-      ((dx[I][i] = g * own.d[I]), ...);
-      dg[i] = own.d[N];
-    } else {
-      T along = T(0);  // no direction, no contribution: not even of an infinite slope
-      ((along += where(c[I][i] == 0, T(0), c[I][i] * partials[I].v)), ...);
-      ((dx[I][i] = g * partials[I].d[0]), ...);
-      dg[i] = along;
-    }
+    const T at[] = {x[I][i]...}, along[] = {c[I][i]...};
+    T by_x[N], by_g;
+    differentiate_twice(f, at, along, upstream[i], by_x, by_g, inputs);
+    ((dx[I][i] = by_x[I]), ...);
+    dg[i] = by_g;
   }
 }
 

@@ -7,10 +7,6 @@
 
 namespace ebb::cpu {
 
-/// Merges neighbouring dims of `shape` that all `count` operands walk as one; drops dims of size 1. At least one dim
-/// remains. strides[k] are the strides of operand k over the shape, changed along.
-void coalesce(Shape& shape, Shape* strides, int count);
-
 /// A position in a strided tensor that moves along the row-major order of its shape in runs of the last dim.
 class StridedCursor {
  public:

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "ebb/core/backend.h"
 #include "ebb/core/random.h"
 
 namespace ebb::data {
@@ -146,6 +147,7 @@ class DataLoader::Epoch {
       size_ = next_;  // the epoch ends here
       throw;
     }
+    for (const Tensor* t : {&hand_->input, &hand_->target}) backend(t->device()).receive(*t);
     ++next_;
   }
 
@@ -171,9 +173,13 @@ class DataLoader::Epoch {
     const Tensor& inputs = dataset_.inputs();
     const bool scaled = options_.unit_float && inputs.dtype() == DType::U8;
     Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows), take_rows(dataset_.targets(), rows)};
-    if (!options_.transform) return batch;
-    const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
-    return options_.transform(std::move(batch));
+    if (options_.transform) {
+      const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
+      batch = options_.transform(std::move(batch));
+    }
+    if (options_.device == Device::cpu()) return batch;
+    Backend& device = backend(options_.device);
+    return {device.upload(batch.input.contiguous()), device.upload(batch.target.contiguous())};
   }
 
   const Dataset dataset_;

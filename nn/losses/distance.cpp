@@ -7,6 +7,7 @@
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
 
 namespace ebb::nn {
@@ -18,7 +19,7 @@ void check_signs(std::string_view op, const Tensor& target) {
   const NoGrad guard;
   const Tensor t = target.detach();
   const Tensor wrong = logical_not(logical_or(t == 1.0, t == -1.0));
-  if (wrong.numel() > 0 && sum(wrong).item() > 0) fail(op, "every target must be 1 or -1 (target ", t.shape(), ")");
+  backend(t.device()).check_values(op, wrong, {0, 0, "every target must be 1 or -1"});
 }
 
 }  // namespace

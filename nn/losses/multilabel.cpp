@@ -10,28 +10,17 @@
 #include "ebb/nn/losses/formulas.h"
 
 namespace ebb::nn {
-namespace {
-
-// Throws unless every element is in [0, 1]; a NaN is not.
-void check_probabilities(std::string_view op, const char* what, const Tensor& x) {
-  if (x.numel() == 0) return;
-  const Tensor values = x.detach();
-  const double low = min(values).item(), high = max(values).item();
-  if (!(low >= 0 && high <= 1)) {
-    fail(op, "all elements of ", what, " must be between 0 and 1, got ", low, " to ", high,
-         " (for logits use binary_cross_entropy_with_logits)");
-  }
-}
-
-}  // namespace
 
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options) {
   constexpr std::string_view op = "binary_cross_entropy";
   check_same_shape(op, input, target);
   check_floating(op, input);
   check_weight(op, input, options.weight);
-  check_probabilities(op, "input", input);
-  check_probabilities(op, "target", target);
+  backend(input->device())
+      .check_values(
+          op, input,
+          {0, 1, "all elements of input must be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"});
+  backend(input->device()).check_values(op, target, {0, 1, "all elements of target must be between 0 and 1"});
   return pointwise_loss(formulas::BceLoss{}, options.weight, options.reduction, MeanOver::Elements, input, target);
 }
 

@@ -1,7 +1,10 @@
 #include "ebb/nn/losses/regression.h"
 
+#include <limits>
+
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
 
 namespace ebb::nn {
@@ -66,7 +69,8 @@ Tensor fitted_variance(const Tensor& input, const Tensor& var) {
   } else if (!(var.shape() == input.shape())) {
     fail(op, "var ", var.shape(), " does not fit input ", input.shape());
   }
-  if (var.numel() > 0 && min(var.detach()).item() < 0) fail(op, "var has negative entries");
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  backend(var.device()).check_values(op, var, {0, infinity, "var has negative entries", /*allows_nan=*/true});
   return fitted;
 }
 

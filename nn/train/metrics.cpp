@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/core/grad_mode.h"
 
@@ -20,15 +21,12 @@ std::string padded(const std::string& text, size_t width) {
 
 }  // namespace
 
-int64_t count_correct(const Tensor& scores, const Tensor& target) {
+Tensor count_correct(const Tensor& scores, const Tensor& target) {
   const NoGrad guard;
   if (scores.dim() != 2 || target.dim() != 1 || target.size(0) != scores.size(0)) {
     fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ", target.shape());
   }
-  const std::vector<int64_t> best = argmax(scores, 1).to_vector<int64_t>(), wanted = target.to_vector<int64_t>();
-  int64_t correct = 0;
-  for (size_t i = 0; i < best.size(); ++i) correct += best[i] == wanted[i];
-  return correct;
+  return sum(equal(argmax(scores, 1), target.to(DType::I64))).to(DType::F64);
 }
 
 ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {

@@ -8,8 +8,9 @@
 
 namespace ebb::nn {
 
-/// The number of rows of scores (N, C) whose largest entry is at target (N) of i64 or u8.
-int64_t count_correct(const Tensor& scores, const Tensor& target);
+/// The number of rows of scores (N, C) whose largest entry is at target (N) of i64 or u8: a 0-d f64 tensor on their
+/// device.
+Tensor count_correct(const Tensor& scores, const Tensor& target);
 
 /// How often class i (row) was taken for class j (column). Thread-safety: one thread at a time.
 class ConfusionMatrix {

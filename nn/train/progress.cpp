@@ -40,9 +40,12 @@ std::string Progress::line(const std::string& label, int64_t done, double loss, 
   return label + " [" + bar + "] " + text;
 }
 
+bool Progress::is_due() const {
+  return std::chrono::duration<double>(Clock::now() - shown_).count() >= (terminal_ ? 0.1 : 10);
+}
+
 void Progress::update(const std::string& label, int64_t done, double loss, double accuracy) {
-  const double quiet = std::chrono::duration<double>(Clock::now() - shown_).count();
-  if (quiet < (terminal_ ? 0.1 : 10)) return;
+  if (!is_due()) return;
   shown_ = Clock::now();
   open_line_ = terminal_;
   std::printf(terminal_ ? "\r\x1b[K%s" : "%s\n", line(label, done, loss, accuracy).c_str());

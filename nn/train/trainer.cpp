@@ -45,6 +45,12 @@ Tensor integers(std::initializer_list<int64_t> values) {
   return from_data(std::vector<int64_t>(values), {static_cast<int64_t>(values.size())});
 }
 
+// Where a model computes: where its first parameter lies.
+Device device_of(const Module& model) {
+  const std::vector<Tensor> parameters = model.parameters();
+  return parameters.empty() ? Device::cpu() : parameters[0].device();
+}
+
 }  // namespace
 
 Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss,
@@ -54,8 +60,13 @@ Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, L
       loader_(loader),
       loss_(std::move(loss)),
       options_(std::move(options)),
-      base_lr_(optimizer.lr()) {
+      base_lr_(optimizer.lr()),
+      device_(device_of(model)),
+      loss_sum_(zeros({}, {.dtype = DType::F64, .device = device_})),
+      correct_(zeros({}, {.dtype = DType::F64, .device = device_})) {
   if (options_.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options_.epochs);
+  if (options_.capture && device_ == Device::cpu())
+    fail("Trainer", "capture needs a model on a GPU, this one is on the cpu");
   if (options_.resume && options_.checkpoint.empty()) fail("Trainer", "resuming needs a checkpoint folder");
 }
 
@@ -80,9 +91,13 @@ bool Trainer::run() {
 bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   const std::string label = "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options_.epochs);
   loader_.set_epoch(epoch);
-  if (epoch == first_epoch_ && first_batch_ > 0) loader_.skip(first_batch_);
-  else loss_sum_ = 0, correct_ = 0, seen_ = 0;
-  const auto mean = [this](double sum) { return sum / static_cast<double>(std::max<int64_t>(seen_, 1)); };
+  if (epoch == first_epoch_ && first_batch_ > 0) {
+    loader_.skip(first_batch_);
+  } else {
+    seen_ = 0;
+    for (Tensor* total : {&loss_sum_, &correct_}) total->zero_();
+  }
+  const auto mean = [this](const Tensor& sum) { return sum.item() / static_cast<double>(std::max<int64_t>(seen_, 1)); };
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
       const auto steps = static_cast<double>(loader_.size() * options_.epochs);
@@ -90,29 +105,46 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
-    if (progress) progress->update(label, done, mean(loss_sum_), mean(static_cast<double>(correct_)));
+    if (progress && progress->is_due()) progress->update(label, done, mean(loss_sum_), mean(correct_));
     if (stop_requested && loader_.consumed() < loader_.size()) {
       save(epoch, loader_.consumed());
       return false;
     }
   }
   if (progress) {
-    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean(loss_sum_), mean(static_cast<double>(correct_)));
+    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean(loss_sum_), mean(correct_));
   }
   save(epoch + 1, 0);
   return !stop_requested || epoch + 1 == options_.epochs;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
-  const Tensor scores = model_(batch.input);
-  const Tensor loss = loss_(scores, batch.target);
+  const bool whole = batch.input.size(0) == loader_.options().batch_size;
+  if (options_.capture && whole) {
+    if (!captured_) {
+      input_ = empty_like(batch.input.to(device_));
+      target_ = empty_like(batch.target.to(device_));
+      captured_ = std::make_unique<cuda::CapturedStep>([this] { step(input_, target_); });
+    }
+    input_.copy_(batch.input);
+    target_.copy_(batch.target);
+    (*captured_)();
+  } else {
+    step(batch.input.to(device_), batch.target.to(device_));
+  }
+  seen_ += batch.input.size(0);
+}
+
+// One step, and its loss and hits added to the sums where the model lies: nothing here waits for the device.
+void Trainer::step(const Tensor& input, const Tensor& target) {
+  const Tensor scores = model_(input);
+  const Tensor loss = loss_(scores, target);
   optimizer_.zero_grad();
   loss.backward();
   optimizer_.step();
-  const int64_t n = batch.input.size(0);
-  loss_sum_ += loss.item() * static_cast<double>(n);
-  correct_ += count_correct(scores.detach(), batch.target);
-  seen_ += n;
+  const NoGrad guard;
+  loss_sum_.add_(loss.detach().to(DType::F64), static_cast<double>(input.size(0)));
+  correct_.add_(count_correct(scores.detach(), target));
 }
 
 int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
@@ -134,8 +166,8 @@ void Trainer::save(int64_t epoch, int64_t consumed) const {
                                    integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
   checkpoint.training.emplace_back("loader", integers({loader_.dataset().size(), loader_.options().batch_size,
                                                        static_cast<int64_t>(loader_.options().seed)}));
-  checkpoint.training.emplace_back("counts", integers({correct_, seen_}));
-  checkpoint.training.emplace_back("loss_sum", scalar(loss_sum_, {.dtype = DType::F64}));
+  checkpoint.training.emplace_back("counts", integers({correct_.item<int64_t>(), seen_}));
+  checkpoint.training.emplace_back("loss_sum", loss_sum_);
   save_checkpoint(options_.checkpoint, checkpoint);
 }
 
@@ -173,9 +205,9 @@ void Trainer::restore() {
   default_generator() = {static_cast<uint64_t>(generator[0]), static_cast<uint64_t>(generator[1])};
   first_epoch_ = position[0];
   first_batch_ = position[1];
-  correct_ = counts[0];
+  correct_.fill_(static_cast<double>(counts[0]));
   seen_ = counts[1];
-  loss_sum_ = loss_sum;
+  loss_sum_.fill_(loss_sum);
 }
 
 ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
@@ -183,7 +215,7 @@ ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t cla
   const bool was_training = model.is_training();
   model.eval();
   ConfusionMatrix matrix(classes);
-  data::DataLoader loader(dataset, {.batch_size = batch_size});
+  data::DataLoader loader(dataset, {.batch_size = batch_size, .device = device_of(model)});
   for (const data::Batch& batch : loader) matrix.add(argmax(model(batch.input), 1), batch.target);
   model.train(was_training);
   return matrix;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "ebb/core/cuda.h"
 #include "ebb/nn/data/loader.h"
 #include "ebb/nn/module.h"
 #include "ebb/nn/optim.h"
@@ -19,8 +21,9 @@ struct TrainerOptions {
   bool resume = false;     ///< go on from the checkpoint: bit for bit as if it had not stopped (same CPU, threads and
                            ///< library versions)
   std::function<double(double progress)> lr_schedule =
-      {};              ///< factor on the learning rate by the share of all steps done
-  bool quiet = false;  ///< no output
+      {};                ///< factor on the learning rate by the share of all steps done
+  bool quiet = false;    ///< no output
+  bool capture = false;  ///< on a GPU: run the steps of whole batches as one CUDA graph (cuda::CapturedStep)
 };
 
 class Trainer {
@@ -41,6 +44,7 @@ class Trainer {
  private:
   bool run_epoch(int64_t epoch, class Progress* progress);
   void train_batch(const data::Batch& batch);
+  void step(const Tensor& input, const Tensor& target);
   void save(int64_t epoch, int64_t consumed) const;
   void restore();
   int64_t samples_before(int64_t epoch, int64_t consumed) const;
@@ -51,10 +55,14 @@ class Trainer {
   LossFunction loss_;
   TrainerOptions options_;
   double base_lr_;
+  Device device_;  // the model's
   int64_t first_epoch_ = 0, first_batch_ = 0;
-  // running sums of the epoch, saved with it
-  double loss_sum_ = 0;
-  int64_t correct_ = 0, seen_ = 0;
+  // running sums of the epoch, saved with it; f64, on the device
+  Tensor loss_sum_, correct_;
+  int64_t seen_ = 0;
+  // the captured step and where it reads its batch
+  Tensor input_, target_;
+  std::unique_ptr<cuda::CapturedStep> captured_;
   double seconds_ = 0;
   int64_t epochs_run_ = 0;
 };

@@ -179,7 +179,7 @@ TEST(Metrics, ConfusionMatrix) {
   EXPECT_DOUBLE_EQ(m.precision(2), 0.5);
   EXPECT_NE(m.to_table({"a", "b", "c"}).find("50.0 %"), std::string::npos);
   EXPECT_NE(error_of([&] { m.add(tensor({3}, i64), tensor({0}, i64)); }), "");
-  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)), 1);
+  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)).item(), 1);
 }
 
 }  // namespace

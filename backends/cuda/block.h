@@ -1,0 +1,69 @@
+// Sums and maxima over the threads of a warp and of a block, in an order that is always the same.
+#pragma once
+
+#include <limits>
+
+#include "ebb/backends/cuda/runtime.h"
+#include "ebb/core/scalar.h"
+
+namespace ebb::cuda {
+
+inline constexpr unsigned kAllLanes = 0xffffffffu;
+inline constexpr int kWarp = 32;
+
+struct AddUp {
+  template <class T> __device__ static T join(T a, T b) { return a + b; }
+  template <class T> __device__ static T none() { return T(0); }
+};
+/// The larger; NaN when either is.
+struct Larger {
+  template <class T> __device__ static T join(T a, T b) { return maximum(a, b); }
+  template <class T> __device__ static T none() { return -std::numeric_limits<T>::infinity(); }
+};
+
+/// Joins the values of a warp's lanes; every lane receives the result.
+template <class Join, class T> __device__ T warp_join(T x) {
+#pragma unroll
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    x = Join::template join<T>(x, __shfl_xor_sync(kAllLanes, x, distance));
+  }
+  return x;
+}
+
+/// Joins the values of all threads of a block of whole warps; every thread receives the result. Ends with a barrier, so
+/// that it may be called again at once.
+template <class Join, class T> __device__ T block_join(T x) {
+  __shared__ T parts[kWarp];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  x = warp_join<Join>(x);
+  if (warps == 1) return x;
+  if (lane == 0) parts[warp] = x;
+  __syncthreads();
+  x = warp_join<Join>(lane < warps ? parts[lane] : Join::template none<T>());
+  __syncthreads();
+  return x;
+}
+
+/// The sum over a grid: each block leaves its part in `partials`, and the block that comes last adds them up in order.
+/// Returns true in thread 0 of that block, with the total in x. Only for kernels whose grid has <= kMaxPartials blocks.
+__device__ inline bool grid_sum(double& x, double* partials, unsigned* ticket) {
+  __shared__ bool last;
+  x = block_join<AddUp>(x);
+  if (gridDim.x == 1) return threadIdx.x == 0;
+  if (threadIdx.x == 0) {
+    partials[blockIdx.x] = x;
+    __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    if (last) *ticket = 0;
+  }
+  __syncthreads();
+  if (!last) return false;
+  __threadfence();
+  x = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) x += __ldcg(partials + i);
+  x = block_join<AddUp>(x);
+  return threadIdx.x == 0;
+}
+
+}  // namespace ebb::cuda

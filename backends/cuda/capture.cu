@@ -1,0 +1,166 @@
+// Steps captured as CUDA graphs.
+//
+// What changes from launch to launch lies on the device: for each optimizer its learning rate and the number of steps,
+// which its own kernel counts; for random numbers how far the generator has moved on, which a last kernel advances. The
+// host keeps the same figures, and writes them to the device before a launch only where they are not what the device
+// holds by itself: after set_lr, or when numbers were drawn in between. So a step is one launch.
+#include "ebb/backends/cuda/capture.h"
+
+#include <optional>
+
+#include "ebb/backends/cuda/memory.h"
+#include "ebb/backends/cuda/runtime.h"
+#include "ebb/core/cuda.h"
+#include "ebb/core/random.h"
+
+namespace ebb::cuda {
+namespace {
+
+__global__ void set_state_kernel(StepState* state, StepState value) { *state = value; }
+__global__ void set_moved_kernel(uint64_t* moved, uint64_t value) { *moved = value; }
+__global__ void move_on_kernel(uint64_t* moved, uint64_t by) { *moved += by; }
+
+// An optimizer in a captured step.
+struct CapturedOptimizer {
+  OptimizerStep* host;
+  StepState* device;
+  StepState known;  // what the device holds
+};
+
+// What a capture in progress has met.
+struct Recording {
+  std::vector<CapturedOptimizer> optimizers;
+  uint64_t* moved;              // on the device
+  Generator at_start;           // of the thread's generator
+  std::vector<Tensor> storage;  // keeps the states' memory
+
+  template <class T> T* device_memory() {
+    storage.push_back(empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
+    return reinterpret_cast<T*>(storage.back().raw());
+  }
+};
+
+thread_local Recording* recording = nullptr;
+
+}  // namespace
+
+StepState* captured_state(OptimizerStep& step) {
+  if (!recording) return nullptr;
+  for (const CapturedOptimizer& o : recording->optimizers) {
+    if (o.host == &step) fail("capture", "an optimizer makes two steps in a captured one: capture each of them");
+  }
+  auto* device = recording->device_memory<StepState>();
+  recording->optimizers.push_back({&step, device, {-1, -1}});
+  return device;
+}
+
+const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
+  if (!recording) return nullptr;
+  const Generator& now = default_generator();
+  if (seed != recording->at_start.seed || offset + static_cast<uint64_t>(count) != now.offset) {
+    fail("capture", "a captured step draws random numbers from the calling thread's default generator alone");
+  }
+  return recording->moved;
+}
+
+void refuse_in_capture(std::string_view op) {
+  if (recording) fail(op, "a step that is being captured may not wait for the device");
+}
+
+class CapturedStep::Impl {
+ public:
+  explicit Impl(std::function<void()> step) : step_(std::move(step)) {}
+  ~Impl() {
+    if (graph_) cudaGraphExecDestroy(graph_);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void call() {
+    context();
+    if (!warm_) {
+      step_();
+      warm_ = true;
+      return;
+    }
+    if (!graph_) capture();
+    replay();
+  }
+  int64_t replays() const { return replays_; }
+
+ private:
+  void capture() {
+    if (recording) fail("capture", "a captured step captures another one");
+    Recording r;
+    r.moved = r.device_memory<uint64_t>();
+    r.at_start = default_generator();
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamBeginCapture(context().stream, cudaStreamCaptureModeRelaxed), "begin capture");
+    try {
+      const CapturePool::Scope scope(pool_);
+      recording = &r;
+      step_();
+      taken_ = default_generator().offset - r.at_start.offset;
+      if (taken_ > 0) launch(move_on_kernel, 1, 1, r.moved, taken_);
+      recording = nullptr;
+    } catch (...) {
+      recording = nullptr;
+      cudaStreamEndCapture(context().stream, &graph);
+      if (graph) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
+      default_generator() = r.at_start;
+      throw;
+    }
+    check(cudaStreamEndCapture(context().stream, &graph), "end capture");
+    const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
+    cudaGraphDestroy(graph);
+    // Nothing has run yet: what the host counted is taken back.
+    for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
+    default_generator() = r.at_start;
+    check(status, "instantiate graph");
+    captured_ = std::move(r);
+    known_moved_ = ~uint64_t{0};
+  }
+
+  void replay() {
+    Recording& r = *captured_;
+    for (CapturedOptimizer& o : r.optimizers) {
+      const StepState wanted{o.host->lr, o.host->step};
+      if (wanted.lr != o.known.lr || wanted.step != o.known.step) launch(set_state_kernel, 1, 1, o.device, wanted);
+      o.known = {wanted.lr, wanted.step + 1};
+    }
+    Generator& g = default_generator();
+    if (taken_ > 0) {
+      if (g.seed != r.at_start.seed) {
+        fail("capture", "the step was captured with seed ", r.at_start.seed, ", the generator now has ", g.seed);
+      }
+      const uint64_t moved = g.offset - r.at_start.offset;
+      if (moved != known_moved_) launch(set_moved_kernel, 1, 1, r.moved, moved);
+      known_moved_ = moved + taken_;
+    }
+    check(cudaGraphLaunch(graph_, context().stream), "graph launch");
+    for (CapturedOptimizer& o : r.optimizers) ++o.host->step;
+    g.offset += taken_;
+    ++replays_;
+  }
+
+  std::function<void()> step_;
+  CapturePool pool_;
+  std::optional<Recording> captured_;
+  cudaGraphExec_t graph_ = nullptr;
+  uint64_t taken_ = 0;        // random numbers a step
+  uint64_t known_moved_ = 0;  // what the device holds
+  bool warm_ = false;
+  int64_t replays_ = 0;
+};
+
+CapturedStep::CapturedStep(std::function<void()> step) : impl_(std::make_unique<Impl>(std::move(step))) {}
+CapturedStep::~CapturedStep() = default;
+CapturedStep::CapturedStep(CapturedStep&&) noexcept = default;
+CapturedStep& CapturedStep::operator=(CapturedStep&&) noexcept = default;
+void CapturedStep::operator()() { impl_->call(); }
+int64_t CapturedStep::replays() const { return impl_->replays(); }
+CapturedStep capture(std::function<void()> step) { return CapturedStep(std::move(step)); }
+
+}  // namespace ebb::cuda

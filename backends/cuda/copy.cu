@@ -1,0 +1,64 @@
+// Fill and copy with any strides and between dtypes. Contiguous copies of one dtype are the runtime's; else a thread
+// takes one element. Traffic: each element read and written once.
+#include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/operands.h"
+
+namespace ebb::cuda {
+namespace {
+
+struct CopyPlan {
+  Space space;
+  Strides to, from;
+};
+
+template <class To, class From>
+__global__ void __launch_bounds__(kThreads) copy_kernel(CopyPlan plan, To* to, const From* from) {
+  for (int64_t i = first_item(); i < plan.space.numel; i += item_step()) {
+    to[offset_of(plan.space, plan.to, i)] = convert<To>(from[offset_of(plan.space, plan.from, i)]);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) fill_kernel(Space space, Strides strides, T* to, T value) {
+  for (int64_t i = first_item(); i < space.numel; i += item_step()) to[offset_of(space, strides, i)] = value;
+}
+
+}  // namespace
+
+void copy(Tensor& out, const Tensor& in) {
+  if (out.numel() == 0) return;
+  if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() && out.shape() == in.shape()) {
+    const size_t bytes = static_cast<size_t>(out.numel()) * size_of(out.dtype());
+    check(cudaMemcpyAsync(out.raw(), in.raw(), bytes, cudaMemcpyDeviceToDevice, context().stream), "copy");
+    return;
+  }
+  Shape strides[2] = {out.strides(), broadcast_strides(in.shape(), in.strides(), out.shape())};
+  Strides steps[2];
+  const Space space = make_space(out.shape(), strides, 2, steps);
+  dispatch_all(out.dtype(), [&]<class To>(To) {
+    dispatch_all(in.dtype(), [&]<class From>(From) {
+      launch(copy_kernel<To, From>, grid_for(space.numel), kThreads, CopyPlan{space, steps[0], steps[1]},
+             reinterpret_cast<To*>(out.raw()), reinterpret_cast<const From*>(in.raw()));
+    });
+  });
+}
+
+void fill(Tensor& out, double value) {
+  if (out.numel() == 0) return;
+  const size_t bytes = static_cast<size_t>(out.numel()) * size_of(out.dtype());
+  if (value == 0 && !std::signbit(value) && out.is_contiguous()) {
+    check(cudaMemsetAsync(out.raw(), 0, bytes, context().stream), "fill");
+    return;
+  }
+  Shape strides = out.strides();
+  Strides steps;
+  const Space space = make_space(out.shape(), &strides, 1, &steps);
+  dispatch_all(out.dtype(), [&]<class T>(T) {
+    T v;
+    if constexpr (std::is_same_v<T, bool>) v = value != 0;
+    else v = static_cast<T>(value);
+    launch(fill_kernel<T>, grid_for(space.numel), kThreads, space, steps, reinterpret_cast<T*>(out.raw()), v);
+  });
+}
+
+}  // namespace ebb::cuda

@@ -1,0 +1,70 @@
+#include "ebb/backends/cuda/cuda_backend.h"
+
+#include "ebb/backends/cuda/capture.h"
+#include "ebb/backends/cuda/faults.h"
+#include "ebb/backends/cuda/memory.h"
+#include "ebb/backends/cuda/runtime.h"
+
+namespace ebb::cuda {
+namespace {
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend() { fault_note(); }  // what is made once is made outside of captures
+
+  void* allocate(size_t bytes) override { return cuda::allocate(bytes); }
+  void deallocate(void* data, size_t bytes) noexcept override { cuda::deallocate(data, bytes); }
+
+  // To the device: the bytes are taken at once (pinned memory: when the stream comes to it). To the host: waits.
+  void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) override {
+    if (bytes == 0) return;
+    const bool to_host = to_device.type == DeviceType::CPU, from_host = from_device.type == DeviceType::CPU;
+    const auto kind = to_host ? cudaMemcpyDeviceToHost : from_host ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToDevice;
+    if (to_host) refuse_in_capture("copy to the cpu");
+    check(cudaMemcpyAsync(to, from, bytes, kind, context().stream), "copy");
+    if (to_host) cuda::synchronize();
+  }
+  void synchronize() override { cuda::synchronize(); }
+  Tensor upload(const Tensor& host) override { return cuda::upload(host); }
+  void receive(const Tensor& uploaded) override { cuda::receive(uploaded); }
+  void fill(Tensor& out, double value) override { cuda::fill(out, value); }
+  void copy(Tensor& out, const Tensor& in) override { cuda::copy(out, in); }
+  void pointwise(const PointwiseCall& call) override { cuda::pointwise(call); }
+  void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
+    cuda::reduce(kind, out, in, rows);
+  }
+  void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) override {
+    cuda::arg_reduce(kind, index, in, rows);
+  }
+  void matmul(const MatmulArgs& args) override { cuda::matmul(args); }
+  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override { cuda::softmax(log, out, in, rows); }
+  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) override {
+    cuda::softmax_backward(log, out, y, g, rows);
+  }
+  void cross_entropy(const CrossEntropyArgs& args) override { cuda::cross_entropy(args); }
+  void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) override {
+    cuda::gather(out, in, dim, index);
+  }
+  void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) override {
+    cuda::scatter_add(out, dim, index, src);
+  }
+  void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) override {
+    cuda::check_indices(op, index, limit, ignored);
+  }
+  void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {
+    cuda::check_values(op, values, rule);
+  }
+  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) override {
+    cuda::random(kind, out, seed, offset, a, b);
+  }
+  void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
+};
+
+}  // namespace
+
+Backend& backend() {
+  static CudaBackend instance;
+  return instance;
+}
+
+}  // namespace ebb::cuda

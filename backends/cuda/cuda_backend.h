@@ -1,0 +1,35 @@
+// The GPU backend: cuBLAS for products, our own kernels for everything else.
+#pragma once
+
+#include "ebb/core/backend.h"
+
+namespace ebb::cuda {
+
+// One function a family; each stands in a file of its name. Contracts: core/backend.h.
+Tensor upload(const Tensor& host);
+void receive(const Tensor& uploaded);
+void fill(Tensor& out, double value);
+void copy(Tensor& out, const Tensor& in);
+void pointwise(const PointwiseCall& call);
+void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
+void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
+void matmul(const MatmulArgs& args);
+void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
+void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
+void cross_entropy(const CrossEntropyArgs& args);
+void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index);
+void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src);
+void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored);
+void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
+void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
+void optimizer_step(OptimizerStep& step);
+
+/// The one object that core/backend.h's backend(Device::cuda()) returns. Throws Error when there is no device.
+Backend& backend();
+
+// Enter the kernels of Ebb's own formulas; defined beside the formulas, called once by backends/registry.cpp.
+void enter_arithmetic();
+void enter_activations();
+void enter_losses();
+
+}  // namespace ebb::cuda

@@ -1,0 +1,187 @@
+#include "ebb/backends/cuda/memory.h"
+
+#include <bit>
+#include <mutex>
+
+#include "ebb/backends/cuda/runtime.h"
+
+namespace ebb::cuda {
+namespace {
+
+#if defined(EBB_CUDA_EMULATION)
+constexpr bool kCached = false;
+#else
+constexpr bool kCached = true;
+#endif
+
+using FreeLists = std::unordered_map<size_t, std::vector<void*>>;
+
+// Four sizes a power of two, so that a block fits the next tensor of about its size; at most a fifth is wasted.
+size_t rounded(size_t bytes) {
+  if (!kCached) return bytes ? bytes : 1;
+  if (bytes <= 512) return 512;
+  const size_t step = size_t{1} << (std::bit_width(bytes - 1) - 3);
+  return (bytes + step - 1) / step * step;
+}
+
+struct State {
+  std::mutex mutex;
+  FreeLists free;
+  std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>> captured;  // blocks of pools that are handed out
+  std::unordered_map<const void*, UploadBlock> uploads;                      // handed out
+  std::unordered_map<size_t, std::vector<UploadBlock>> free_uploads;
+  MemoryStats stats;
+};
+
+// Never destroyed: tensors of static storage are given back at the very end.
+State& state() {
+  static State* instance = new State;
+  return *instance;
+}
+
+void* take(FreeLists& lists, size_t bytes) {
+  const auto found = lists.find(bytes);
+  if (found == lists.end() || found->second.empty()) return nullptr;
+  void* block = found->second.back();
+  found->second.pop_back();
+  return block;
+}
+
+void release(FreeLists& lists) {
+  for (auto& [bytes, blocks] : lists) {
+    for (void* block : blocks) cudaFree(block);
+  }
+  lists.clear();
+}
+
+// From the device; once more after the cache has been given back.
+void* device_allocate(State& s, size_t bytes) {
+  void* block = nullptr;
+  if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
+  cudaGetLastError();  // clears it
+  release(s.free);
+  s.stats.cached_bytes = 0;
+  const cudaError_t status = cudaMalloc(&block, bytes);
+  if (status == cudaSuccess) return block;
+  cudaGetLastError();
+  if (status != cudaErrorMemoryAllocation) check(status, "cudaMalloc");
+  size_t free_bytes = 0, total = 0;
+  cudaMemGetInfo(&free_bytes, &total);
+  fail("cuda", "out of memory: asked for ", bytes, " bytes; tensors hold ", s.stats.current_bytes, " bytes (at most ",
+       s.stats.peak_bytes, " so far), the device has ", free_bytes, " of ", total, " bytes free");
+}
+
+void count(State& s, size_t bytes) {
+  s.stats.current_bytes += static_cast<int64_t>(bytes);
+  s.stats.peak_bytes = std::max(s.stats.peak_bytes, s.stats.current_bytes);
+}
+
+}  // namespace
+
+struct CapturePool::Blocks {
+  FreeLists free;
+  ~Blocks() { release(free); }
+};
+
+namespace {
+thread_local std::shared_ptr<CapturePool::Blocks> active_pool;
+thread_local UploadScope* active_upload = nullptr;
+
+UploadBlock take_upload(State& s, size_t bytes) {
+  std::vector<UploadBlock>& kept = s.free_uploads[bytes];
+  if (!kept.empty()) {
+    const UploadBlock block = kept.back();
+    kept.pop_back();
+    return block;
+  }
+  UploadBlock block{};
+  block.data = device_allocate(s, bytes);
+  check(cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+  check(cudaEventCreateWithFlags(&block.free, cudaEventDisableTiming), "cudaEventCreate");
+  check(cudaEventCreateWithFlags(&block.ready, cudaEventDisableTiming), "cudaEventCreate");
+  return block;
+}
+}  // namespace
+
+void* allocate(size_t bytes) {
+  context();
+  const size_t size = rounded(bytes);
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (active_upload) {
+    active_upload->block = take_upload(s, size);
+    s.uploads.emplace(active_upload->block.data, active_upload->block);
+    count(s, size);
+    return active_upload->block.data;
+  }
+  void* block = kCached ? take(active_pool ? active_pool->free : s.free, size) : nullptr;
+  if (!block) block = device_allocate(s, size);
+  else if (!active_pool) s.stats.cached_bytes -= static_cast<int64_t>(size);
+  if (active_pool) s.captured.emplace(block, active_pool);
+  count(s, size);
+  return block;
+}
+
+void deallocate(void* block, size_t bytes) noexcept {
+  if (!block) return;
+  const size_t size = rounded(bytes);
+  State& s = state();
+  std::shared_ptr<CapturePool::Blocks> last;  // goes after the lock
+  const std::lock_guard lock(s.mutex);
+  s.stats.current_bytes -= static_cast<int64_t>(size);
+  if (const auto found = s.captured.find(block); found != s.captured.end()) {
+    last = std::move(found->second);
+    s.captured.erase(found);
+    last->free[size].push_back(block);
+    return;
+  }
+  if (const auto found = s.uploads.find(block); found != s.uploads.end()) {
+    cudaEventRecord(found->second.free, context().stream);
+    s.free_uploads[size].push_back(found->second);
+    s.uploads.erase(found);
+    return;
+  }
+  if (!kCached) {
+    cudaFree(block);
+    return;
+  }
+  s.free[size].push_back(block);
+  s.stats.cached_bytes += static_cast<int64_t>(size);
+}
+
+UploadScope::UploadScope() { active_upload = this; }
+UploadScope::~UploadScope() { active_upload = nullptr; }
+
+cudaEvent_t upload_event(const void* data) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  const auto found = s.uploads.find(data);
+  return found == s.uploads.end() ? nullptr : found->second.ready;
+}
+
+CapturePool::CapturePool() : blocks_(std::make_shared<Blocks>()) {}
+CapturePool::~CapturePool() = default;
+CapturePool::Scope::Scope(CapturePool& pool) { active_pool = pool.blocks_; }
+CapturePool::Scope::~Scope() { active_pool.reset(); }
+
+MemoryStats memory_stats() {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  return s.stats;
+}
+
+void reset_peak_memory() {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  s.stats.peak_bytes = s.stats.current_bytes;
+}
+
+void empty_cache() {
+  synchronize();
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  release(s.free);
+  s.stats.cached_bytes = 0;
+}
+
+}  // namespace ebb::cuda

@@ -1,0 +1,84 @@
+// Tensors as kernels see them: a pointer, a dtype, and strides over a common space of coalesced dims.
+#pragma once
+
+#include "ebb/backends/cuda/runtime.h"
+#include "ebb/core/dtype.h"
+#include "ebb/core/shape.h"
+
+namespace ebb::cuda {
+
+/// The elements that a kernel visits, in row-major order.
+struct Space {
+  int64_t numel;
+  int64_t size[kMaxDims];
+  int dims;
+  bool narrow;  ///< numel fits 32 bits: cheaper divisions
+};
+
+struct Strides {
+  int64_t step[kMaxDims];
+};
+
+/// Coalesces shape and `count` lists of strides over it, and puts them in a kernel's form.
+inline Space make_space(Shape shape, Shape* strides, int count, Strides* out) {
+  coalesce(shape, strides, count);
+  Space space{shape.numel(), {}, shape.dim(), false};
+  space.narrow = space.numel < INT32_MAX;
+  for (int d = 0; d < shape.dim(); ++d) {
+    space.size[d] = shape[d];
+    for (int k = 0; k < count; ++k) out[k].step[d] = strides[k][d];
+  }
+  return space;
+}
+
+namespace detail {
+template <class Int> __device__ int64_t offset_in(const Space& space, const Strides& strides, Int at) {
+  int64_t offset = 0;
+  for (int d = space.dims - 1; d > 0; --d) {
+    const Int size = static_cast<Int>(space.size[d]), next = at / size;
+    offset += static_cast<int64_t>(at - next * size) * strides.step[d];
+    at = next;
+  }
+  return offset + static_cast<int64_t>(at) * strides.step[0];
+}
+}  // namespace detail
+
+/// Where the element with row-major number `at` lies, in elements.
+__device__ inline int64_t offset_of(const Space& space, const Strides& strides, int64_t at) {
+  return space.narrow ? detail::offset_in<uint32_t>(space, strides, static_cast<uint32_t>(at))
+                      : detail::offset_in<uint64_t>(space, strides, static_cast<uint64_t>(at));
+}
+
+template <class To, class From> __device__ To convert(From x) {
+  if constexpr (std::is_same_v<To, bool>) return x != From(0);
+  else return static_cast<To>(x);
+}
+
+/// The element at an offset of a tensor of any dtype, as T.
+template <class T> __device__ T load_as(const void* data, DType dtype, int64_t offset) {
+  switch (dtype) {
+    case DType::F32: return convert<T>(static_cast<const float*>(data)[offset]);
+    case DType::F64: return convert<T>(static_cast<const double*>(data)[offset]);
+    case DType::I64: return convert<T>(static_cast<const int64_t*>(data)[offset]);
+    case DType::U8: return convert<T>(static_cast<const uint8_t*>(data)[offset]);
+    default: return convert<T>(static_cast<const bool*>(data)[offset]);
+  }
+}
+
+template <class T> __device__ void store_as(void* data, DType dtype, int64_t offset, T x) {
+  switch (dtype) {
+    case DType::F32: static_cast<float*>(data)[offset] = convert<float>(x); break;
+    case DType::F64: static_cast<double*>(data)[offset] = convert<double>(x); break;
+    case DType::I64: static_cast<int64_t*>(data)[offset] = convert<int64_t>(x); break;
+    case DType::U8: static_cast<uint8_t*>(data)[offset] = convert<uint8_t>(x); break;
+    default: static_cast<bool*>(data)[offset] = convert<bool>(x); break;
+  }
+}
+
+/// 16 bytes that travel at once.
+template <class T> inline constexpr int kPack = 16 / sizeof(T);
+template <class T, int V> struct alignas(sizeof(T) * V) Pack { T v[V]; };
+
+inline bool is_aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }
+
+}  // namespace ebb::cuda

@@ -1,0 +1,58 @@
+// What every CUDA source stands on: errors of the runtime, the one stream, and launch(), the one place where kernels
+// start. For .cu files alone: it needs the CUDA runtime's header.
+//
+// All work goes to one stream of device 0, in the order in which the program asks for it, from whichever thread. So
+// memory that is given back may be handed out again at once, and nothing waits but what reads on the host.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "ebb/core/error.h"
+
+namespace ebb::cuda {
+
+/// Throws Error with CUDA's own words unless status is success.
+void check(cudaError_t status, const char* what);
+
+/// Blocks of a sum that is taken in two steps: their number is bounded by the size of the scratch memory.
+inline constexpr int kMaxPartials = 4096;
+
+/// The device and what is made once for it. Never destroyed: tensors of static storage may outlive everything else.
+struct Context {
+  cudaStream_t stream;
+  int multiprocessors;
+  double* partials;  ///< kMaxPartials, scratch of a running sum
+  unsigned* ticket;  ///< 0 between kernels
+};
+
+/// Throws Error when there is no device, with the reason.
+Context& context();
+
+/// Starts kernel(args...) on the stream. Throws Error when it cannot start.
+template <class... P> void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.stream = context().stream;
+  check(cudaLaunchKernelEx(&config, kernel, args...), "kernel launch");
+}
+
+/// Threads of a block where nothing speaks for another number.
+inline constexpr int kThreads = 256;
+
+/// A grid of kThreads-wide blocks for a loop over `items` that strides by the grid: some waves of blocks, no more.
+inline dim3 grid_for(int64_t items, int per_block = kThreads) {
+  const int64_t blocks = (items + per_block - 1) / per_block;
+  const int64_t most = std::min<int64_t>(kMaxPartials, int64_t{context().multiprocessors} * 16);
+  return dim3(static_cast<unsigned>(std::clamp<int64_t>(blocks, 1, most)));
+}
+
+/// The first item of this thread and the step to its next one, for such loops.
+__device__ inline int64_t first_item() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline int64_t item_step() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
+
+}  // namespace ebb::cuda

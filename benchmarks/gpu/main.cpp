@@ -1,0 +1,53 @@
+// ebb-gpu-bench: times ceilings, training steps and losses on the GPU, one JSON line a row.
+//
+//   ebb-gpu-bench [--filter TEXT] [--quick] [--device cuda|cpu]
+//
+// --quick tries the program out on small shapes; its figures say nothing.
+#include <cstdio>
+#include <exception>
+
+#include "measure.h"
+
+namespace ebb::gpu_bench {
+namespace {
+
+Options read_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 == argc) fail("ebb-gpu-bench", flag, " needs a value");
+      return argv[++i];
+    };
+    if (flag == "--quick") {
+      options.quick = true;
+    } else if (flag == "--filter") {
+      options.filter = value();
+    } else if (flag == "--device") {
+      options.device = Device::parse(value());
+    } else {
+      fail("ebb-gpu-bench", "expected --filter TEXT, --quick or --device DEVICE, got ", flag);
+    }
+  }
+  return options;
+}
+
+void run(const Options& options) {
+  const Bench bench(options);
+  if (bench.on_gpu() && !cuda::is_available()) fail("ebb-gpu-bench", "this machine has no GPU that works");
+  run_ceilings(bench);
+  run_training(bench);
+  run_losses(bench);
+}
+
+}  // namespace
+}  // namespace ebb::gpu_bench
+
+int main(int argc, char** argv) {
+  try {
+    ebb::gpu_bench::run(ebb::gpu_bench::read_options(argc, argv));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

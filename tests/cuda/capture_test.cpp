@@ -1,0 +1,136 @@
+// Captured steps against eager ones, and what may not be captured.
+#include <gtest/gtest.h>
+
+#include "ebb/ebb.h"
+#include "ebb/tests/cuda/device.h"
+
+namespace ebb::test {
+namespace {
+
+using Capture = CudaTest;
+
+// A net with dropout, Adam and a schedule, on data that changes every step.
+struct Training {
+  nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Dropout(0.25), nn::Linear(16, 3)};
+  Tensor x = zeros({10, 6}, {.device = kCuda}), t = zeros({10}, {.dtype = i64, .device = kCuda}), loss;
+  std::unique_ptr<nn::Optimizer> optimizer;
+
+  explicit Training(const std::string& rule) {
+    manual_seed(11);
+    nn::Sequential fresh{nn::Linear(6, 16), nn::ReLU(), nn::Dropout(0.25), nn::Linear(16, 3)};
+    model = fresh;
+    model.to(kCuda);
+    if (rule == "sgd") {
+      optimizer = std::make_unique<nn::SGD>(model.named_parameters(), nn::SGDOptions{.lr = 0.1, .momentum = 0.9});
+    } else {
+      optimizer = std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 0.01});
+    }
+    manual_seed(5);
+  }
+  void step() {
+    loss = nn::cross_entropy(model(x), t);
+    optimizer->zero_grad();
+    loss.backward();
+    optimizer->step();
+  }
+  // What stands before step i of a run.
+  void feed(int i) {
+    Generator generator{100 + static_cast<uint64_t>(i), 0};
+    x.copy_(randn({10, 6}, {}, &generator));
+    t.copy_(argmax(slice(x, 1, 0, 3), 1));
+    optimizer->set_lr(0.02 / (1 + i / 20));
+    if (i == 40) rand({7}, {.device = kCuda});  // numbers drawn in between shift all later ones
+  }
+};
+
+TEST_F(Capture, AHundredReplaysEqualAHundredSteps) {
+  for (const std::string rule : {"sgd", "adam"}) {
+    SCOPED_TRACE(rule);
+    Training eager(rule);
+    std::vector<double> wanted;
+    for (int i = 0; i < 101; ++i) {
+      eager.feed(i);
+      eager.step();
+      wanted.push_back(eager.loss.item());
+    }
+    const Generator end = default_generator();
+    Training captured(rule);
+    cuda::CapturedStep step = cuda::capture([&] { captured.step(); });
+    for (int i = 0; i < 101; ++i) {
+      captured.feed(i);
+      step();
+      EXPECT_EQ(captured.loss.item(), wanted[static_cast<size_t>(i)]) << "step " << i;
+    }
+    EXPECT_EQ(step.replays(), 100);
+    EXPECT_EQ(captured.optimizer->steps(), 101);
+    EXPECT_EQ(default_generator().offset, end.offset);
+    const auto want = eager.model.parameters(), got = captured.model.parameters();
+    for (size_t k = 0; k < want.size(); ++k) {
+      EXPECT_EQ(got[k].to_vector<float>(), want[k].to_vector<float>()) << "parameter " << k;
+    }
+    EXPECT_LT(wanted.back(), wanted.front());
+  }
+}
+
+TEST_F(Capture, OtherWorkInBetweenDoesNotDisturbIt) {
+  Training eager("adam"), captured("adam");
+  manual_seed(5);
+  for (int i = 0; i < 6; ++i) {
+    eager.feed(i);
+    eager.step();
+  }
+  manual_seed(5);
+  cuda::CapturedStep step([&] { captured.step(); });
+  for (int i = 0; i < 6; ++i) {
+    captured.feed(i);
+    step();
+    std::vector<Tensor> clutter;  // of the sizes that the step uses
+    for (int64_t n : {160, 48, 30, 10, 96}) clutter.push_back(full({n}, 1e6, {.device = kCuda}));
+    EXPECT_EQ(clutter[0].to_vector<float>(), std::vector<float>(160, 1e6f));
+  }
+  EXPECT_EQ(captured.loss.item(), eager.loss.item());
+}
+
+TEST_F(Capture, ALossOutlivesItsStep) {
+  Training training("sgd");
+  {
+    cuda::CapturedStep step([&] { training.step(); });
+    for (int i = 0; i < 3; ++i) {
+      training.feed(i);
+      step();
+    }
+  }
+  EXPECT_TRUE(std::isfinite(training.loss.item()));
+}
+
+TEST_F(Capture, WaitingForTheDeviceIsRefusedAndUndone) {
+  Training training("adam");
+  bool wait = false;
+  double seen = 0;
+  cuda::CapturedStep step([&] {
+    training.step();
+    if (wait) seen = training.loss.item();
+  });
+  step();
+  const Generator before = default_generator();
+  const int64_t steps = training.optimizer->steps();
+  wait = true;
+  expect_error([&] { step(); }, "copy to the cpu", {"captured", "wait"});
+  EXPECT_EQ(training.optimizer->steps(), steps);
+  EXPECT_EQ(default_generator().offset, before.offset);
+  wait = false;
+  step();  // works after all
+  EXPECT_TRUE(std::isfinite(training.loss.item()));
+  EXPECT_EQ(training.optimizer->steps(), steps + 1);
+}
+
+TEST_F(Capture, OtherGeneratorsAreRefused) {
+  Tensor x = zeros({4}, {.device = kCuda});
+  Generator own{3, 0};
+  cuda::CapturedStep step([&] { normal_(x, 0, 1, &own); });
+  step();
+  expect_error([&] { step(); }, "capture", {"default generator"});
+}
+
+}  // namespace
+}  // namespace ebb::test

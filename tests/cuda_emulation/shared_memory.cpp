@@ -1,0 +1,64 @@
+// Where the shared memory of all kernels lies: __shared__ puts it into sections of their own (.noinit and
+// .noinit.NAME), which are read from the headers of the program and of the libraries it has loaded.
+#include <elf.h>
+#include <link.h>
+
+#include <cstring>
+#include <fstream>
+#include <string_view>
+#include <vector>
+
+#include "runtime.h"
+
+namespace ebb::emulation {
+namespace {
+
+struct Range {
+  std::byte* begin;
+  std::size_t bytes;
+};
+
+int add_module(dl_phdr_info* info, std::size_t, void* ranges) {
+  const bool program = info->dlpi_name == nullptr || *info->dlpi_name == '\0';
+  std::ifstream file(program ? "/proc/self/exe" : info->dlpi_name, std::ios::binary);
+  const auto read = [&](std::size_t at, void* to, std::size_t bytes) {
+    return bytes > 0 && file.seekg(static_cast<std::streamoff>(at)) &&
+           file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
+  };
+  ElfW(Ehdr) header;
+  if (!read(0, &header, sizeof(header)) || header.e_shnum == 0) return 0;  // the kernel's own page has no file
+  std::vector<ElfW(Shdr)> sections(header.e_shnum);
+  if (!read(header.e_shoff, sections.data(), sections.size() * sizeof(sections[0]))) return 0;
+  const ElfW(Shdr)& strings = sections[header.e_shstrndx];
+  std::vector<char> names(strings.sh_size);
+  if (!read(strings.sh_offset, names.data(), names.size())) return 0;
+  for (const auto& section : sections) {
+    if (!std::string_view(names.data() + section.sh_name).starts_with(".noinit") || section.sh_size == 0) continue;
+    auto* const begin = reinterpret_cast<std::byte*>(info->dlpi_addr + section.sh_addr);
+    static_cast<std::vector<Range>*>(ranges)->push_back({begin, section.sh_size});
+  }
+  return 0;
+}
+
+}  // namespace
+
+// Fills AddressSanitizer's guards between the variables too, hence no memset under it, which would report them.
+void forget_shared_memory() {
+  static const std::vector<Range> all = [] {
+    std::vector<Range> ranges;
+    dl_iterate_phdr(add_module, &ranges);
+    return ranges;
+  }();
+  for (const Range& range : all) {
+#if defined(__SANITIZE_ADDRESS__)
+    [&]() __attribute__((no_sanitize("address"))) {
+      for (std::size_t i = 0; i < range.bytes; ++i) const_cast<volatile std::byte&>(range.begin[i]) = std::byte{0xff};
+    }
+    ();
+#else
+    std::memset(range.begin, 0xff, range.bytes);
+#endif
+  }
+}
+
+}  // namespace ebb::emulation
