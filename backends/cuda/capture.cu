@@ -6,6 +6,7 @@
 // holds by itself: after set_lr, or when numbers were drawn in between. So a step is one launch.
 #include "ebb/backends/cuda/capture.h"
 
+#include <cstring>
 #include <optional>
 
 #include "ebb/backends/cuda/memory.h"
@@ -30,9 +31,10 @@ struct CapturedOptimizer {
 // What a capture in progress has met.
 struct Recording {
   std::vector<CapturedOptimizer> optimizers;
-  uint64_t* moved;              // on the device
-  Generator at_start;           // of the thread's generator
-  std::vector<Tensor> storage;  // keeps the states' memory
+  uint64_t* moved;                                  // on the device
+  Generator at_start;                               // of the thread's generator
+  std::vector<Tensor> storage;                      // keeps the states' memory
+  std::vector<std::unique_ptr<std::byte[]>> bytes;  // of the host, that the step copies to the device
 
   template <class T> T* device_memory() {
     storage.push_back(empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
@@ -61,6 +63,14 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
     fail("capture", "a captured step draws random numbers from the calling thread's default generator alone");
   }
   return recording->moved;
+}
+
+const void* captured_bytes(const void* bytes, size_t count) {
+  if (!recording) return bytes;
+  auto copy = std::make_unique<std::byte[]>(count);
+  std::memcpy(copy.get(), bytes, count);
+  recording->bytes.push_back(std::move(copy));
+  return recording->bytes.back().get();
 }
 
 void refuse_in_capture(std::string_view op) {

@@ -21,6 +21,7 @@ class CudaBackend final : public Backend {
     const bool to_host = to_device.type == DeviceType::CPU, from_host = from_device.type == DeviceType::CPU;
     const auto kind = to_host ? cudaMemcpyDeviceToHost : from_host ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToDevice;
     if (to_host) refuse_in_capture("copy to the cpu");
+    else if (from_host) from = captured_bytes(from, bytes);
     check(cudaMemcpyAsync(to, from, bytes, kind, context().stream), "copy");
     if (to_host) cuda::synchronize();
   }

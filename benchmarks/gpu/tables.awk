@@ -99,8 +99,8 @@ END {
   }
 
   print "\n### Losses, forward and backward\n"
-  print "GB/s: bytes that have to be moved, each read or written once, over the captured step's time; the last columns" \
-        " say which part of the measured copy bandwidth that is. Above 100 %: the data stood in the cache.\n"
+  print "GB/s: bytes that have to be moved, each read or written once, over the captured step's time; last, which" \
+        " part of the measured copy bandwidth that is. Above 100 %: the data stood in the cache.\n"
   print "| loss | Ebb eager us | Ebb captured us | PyTorch eager us | PyTorch captured us | Ebb GB/s | PyTorch GB/s |" \
         " Ebb of copy | PyTorch of copy |"
   print "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"

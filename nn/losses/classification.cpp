@@ -23,6 +23,7 @@ void check_class_indices(std::string_view op, const Tensor& input, const Tensor&
   check_floating(op, input);
   check_defined(op, target);
   if (input.dim() == 0) fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
+  check_same_device(op, input, target, "target");
   if (target.dtype() != DType::I64 && target.dtype() != DType::U8) {
     fail(op, "class indices must be i64 or u8, got ", target.dtype(), " of shape ", target.shape());
   }
@@ -35,6 +36,7 @@ int class_dim(const Tensor& input) { return input.dim() == 1 ? 0 : 1; }
 
 void check_class_weight(std::string_view op, const Tensor& input, const Tensor& weight) {
   if (!weight.defined()) return;
+  check_same_device(op, input, weight, "weight");
   const int64_t classes = input.shape()[class_dim(input)];
   if (weight.dtype() != input.dtype()) {
     fail(op, "weight is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");

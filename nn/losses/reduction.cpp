@@ -33,10 +33,18 @@ void check_same_shape(std::string_view op, const Tensor& input, const Tensor& ta
   if (input.dtype() != target.dtype()) {
     fail(op, "input is ", input.dtype(), " and target is ", target.dtype(), ": convert one with to()");
   }
+  check_same_device(op, input, target, "target");
+}
+
+void check_same_device(std::string_view op, const Tensor& input, const Tensor& other, const char* name) {
+  if (other.device() != input.device()) {
+    fail(op, name, " is on ", other.device(), " and input on ", input.device(), ": move one with to()");
+  }
 }
 
 void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name) {
   if (!weight.defined()) return;
+  check_same_device(op, input, weight, name);
   if (weight.dtype() != input.dtype()) {
     fail(op, name, " is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");
   }

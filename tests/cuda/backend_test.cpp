@@ -84,6 +84,11 @@ TEST_F(CudaBackend, DevicesDoNotMix) {
   const Tensor a = ones({2}, {.device = kCuda}), b = ones({2});
   expect_error([&] { a + b; }, "add", {"cuda:0", "cpu"});
   expect_error([&] { empty({2}, {.device = Device::cuda(1)}); }, "backend", {"cuda:1"});
+  const Tensor scores = zeros({2, 3}, {.device = kCuda}), classes = zeros({2}, {.dtype = i64, .device = kCuda});
+  expect_error([&] { nn::cross_entropy(scores, classes.to(Device::cpu())); }, "cross_entropy", {"target is on cpu"});
+  expect_error([&] { nn::cross_entropy(scores, classes, {.weight = ones({3})}); }, "cross_entropy",
+               {"weight is on cpu"});
+  expect_error([&] { nn::mse_loss(scores, zeros({2, 3})); }, "mse_loss", {"target is on cpu"});
   expect_error([&] { a.data<float>(); }, "data", {"cuda:0", "copy it to the cpu"});
 }
 

@@ -124,6 +124,17 @@ TEST_F(Capture, WaitingForTheDeviceIsRefusedAndUndone) {
   EXPECT_EQ(training.optimizer->steps(), steps + 1);
 }
 
+// What the step makes on the host and copies to the device is read again at every launch.
+TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
+  Tensor x = zeros({3}, {.device = kCuda}), y;
+  cuda::CapturedStep step([&] { y = x + tensor({1, 2, 3}).to(kCuda); });
+  for (int i = 0; i < 4; ++i) {
+    x.fill_(i);
+    step();
+    EXPECT_EQ(y.to_vector<float>(), (std::vector<float>{1.0f + i, 2.0f + i, 3.0f + i}));
+  }
+}
+
 TEST_F(Capture, OtherGeneratorsAreRefused) {
   Tensor x = zeros({4}, {.device = kCuda});
   Generator own{3, 0};

@@ -26,7 +26,7 @@ Values log_softmax_row(const Array& x, int64_t row) {
 }
 
 const Values kClassWeight{0.5, 2, 1};
-Tensor class_weight(const Tensor& like) { return from_data(kClassWeight, {3}).to(like.dtype()); }
+Tensor class_weight(const Tensor& like) { return from_data(kClassWeight, {3}).to(like.dtype()).to(like.device()); }
 const Input kScores{.shape = {4, 3}};
 Input class_targets() { return indices({4}, {2, 0, -100, 1}); }
 
