@@ -186,6 +186,13 @@ struct GaussianNll {
   }
 };
 
+/// q^gamma for a chance q of missing. Where q underflows, so does what it multiplies: 0, where pow's slopes may be NaN.
+template <class T> EBB_HD T focus(const T& q, double gamma) {
+  if (gamma == 2) return q * q;
+  if (gamma == 0) return T(1);
+  return where(q == 0, T(0), pow(where(q == 0, T(1), q), T(gamma)));
+}
+
 /// alpha_t (1 - p_t)^gamma times binary cross-entropy on logits.
 struct SigmoidFocalLoss {
   static constexpr std::string_view name = "sigmoid_focal_loss";
@@ -193,9 +200,17 @@ struct SigmoidFocalLoss {
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T ce = (1 - t) * softplus(x) + t * softplus(-x);
     const T miss = (1 - t) * sigmoid(x) + t * sigmoid(-x);  // 1 - p_t
-    const T loss = gamma == 2 ? miss * miss * ce : gamma == 0 ? ce : pow(miss, T(gamma)) * ce;
+    const T loss = focus(miss, gamma) * ce;
     return alpha < 0 ? loss : (T(alpha) * t + T(1 - alpha) * (1 - t)) * loss;
   }
+};
+
+/// (1 - p_t)^gamma times a term, from the margin m by which the other classes lead: p_t = s(-m). In m nothing cancels,
+/// neither where p_t is near 0 nor where it is near 1.
+struct FocalLoss {
+  static constexpr std::string_view name = "focal_loss";
+  double gamma;
+  template <class T> EBB_HD T operator()(T m, T term) const { return focus(sigmoid(m), gamma) * term; }
 };
 
 }  // namespace ebb::formulas
