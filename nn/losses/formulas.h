@@ -82,8 +82,10 @@ struct MultiLabelSoftMargin {
 };
 
 /// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
-template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t) {
-  return where(t > 1, T(0), clamp_max(x, T(0)) * T(0));
+/// With a weight p on the positive term: unless t > 1 and (p - 1) t > -1.
+template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t, const T& p = T(1)) {
+  const T nothing = clamp_max(x, T(0)) * T(0);
+  return where(t > 1, where((p - 1) * t > -1, T(0), nothing), nothing);
 }
 
 struct BceWithLogits {
@@ -100,7 +102,7 @@ struct BceWithLogits {
 struct BceWithLogitsPos {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits_pos";
   template <class T> EBB_HD T operator()(T x, T t, T p) const {
-    return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t);
+    return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t, p);
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T minus = softplus(-x);
