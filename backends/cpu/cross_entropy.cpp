@@ -113,6 +113,7 @@ template <class T> class CrossEntropy {
     double loss = -hit * (static_cast<double>(x[t] - top) - log_sum);
     if (smoothing > 0) loss -= share * (weighted_sum(x, top, weight_, classes_) - weight_sum_ * log_sum);
     if (gradient) {
+      const bool sure = 2 * static_cast<double>(gradient[t]) > sum;
       const double factor = scale_ * (upstream_ ? static_cast<double>(upstream_[i]) : 1);
       const T softmax_factor = static_cast<T>(factor * (hit + share * weight_sum_) / sum);
       if (smoothing > 0) {
@@ -121,6 +122,11 @@ template <class T> class CrossEntropy {
         row_scale(gradient, softmax_factor, classes_);
       }
       gradient[t] -= static_cast<T>(factor * hit);
+      // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not.
+      if (sure && std::isfinite(factor)) {
+        gradient[t] = T(0);
+        gradient[t] = static_cast<T>(0 - row_sum(gradient, classes_));
+      }
     }
     return loss;
   }

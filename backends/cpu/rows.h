@@ -1,5 +1,5 @@
 // Loops over one row that softmax, cross-entropy and their gradients share. All are compiled for several instruction
-// sets. A row is contiguous, n >= 0 elements; sums go through f64 every block, so that long rows keep their accuracy.
+// sets. A row is contiguous, n >= 0 elements.
 #pragma once
 
 #include <algorithm>
@@ -31,17 +31,18 @@ template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
   return top;
 }
 
-template <class T> EBB_HD T block_sum(const T* x, int64_t n) {
+/// In f64: beside the 1 of a row's largest score, the others' e^(x - max) keep their digits.
+template <class T> EBB_HD double block_sum(const T* x, int64_t n) {
   constexpr int64_t kLanes = 64 / sizeof(T);
-  T lanes[kLanes] = {};
+  double lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
 #pragma GCC unroll 16
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += x[i + j];
+    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(x[i + j]);
   }
-  T total = lanes[0];
+  double total = lanes[0];
   for (int64_t j = 1; j < kLanes; ++j) total += lanes[j];
-  for (; i < n; ++i) total += x[i];
+  for (; i < n; ++i) total += static_cast<double>(x[i]);
   return total;
 }
 
@@ -54,7 +55,7 @@ template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t 
     T* to = out + at;
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) to[i] = exp(from[i] - shift);
-    sum += static_cast<double>(block_sum(to, width));
+    sum += block_sum(to, width);
   }
   return sum;
 }
@@ -68,7 +69,16 @@ template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int6
     const T* from = x + at;
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) block[i] = exp(from[i] - shift);
-    sum += static_cast<double>(block_sum(block, width));
+    sum += block_sum(block, width);
+  }
+  return sum;
+}
+
+/// The sum of x.
+template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
+  double sum = 0;
+  for (int64_t at = 0; at < n; at += kRowBlock) {
+    sum += block_sum(x + at, std::min(kRowBlock, n - at));
   }
   return sum;
 }

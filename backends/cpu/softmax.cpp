@@ -32,10 +32,11 @@ template <class T> void softmax_row(bool log_form, const T* x, T* y, int64_t n) 
 // Columns j .. j + width of one (n, inner) plane.
 template <class T, bool kLog>
 EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner, int64_t width) {
-  T top[kColumns], sum[kColumns];
+  T top[kColumns];
+  double sum[kColumns];
   for (int64_t j = 0; j < width; ++j) {
     top[j] = -std::numeric_limits<T>::infinity();
-    sum[j] = T(0);
+    sum[j] = 0;
   }
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
@@ -45,32 +46,35 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const T e = exp(x[i * inner + j] - top[j]);
-      sum[j] += e;
+      sum[j] += static_cast<double>(e);
       if constexpr (!kLog) y[i * inner + j] = e;
     }
   }
-  for (int64_t j = 0; j < width; ++j) sum[j] = kLog ? log(sum[j]) : 1 / sum[j];
+  T rest[kColumns];
+  for (int64_t j = 0; j < width; ++j) rest[j] = static_cast<T>(kLog ? log(sum[j]) : 1 / sum[j]);
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
-      if constexpr (kLog) y[i * inner + j] = (x[i * inner + j] - top[j]) - sum[j];
-      else y[i * inner + j] *= sum[j];
+      if constexpr (kLog) y[i * inner + j] = (x[i * inner + j] - top[j]) - rest[j];
+      else y[i * inner + j] *= rest[j];
     }
   }
 }
 
-template <class T> EBB_MULTIVERSION double dot_or_sum(bool log_form, const T* y, const T* g, int64_t n) {
+// g - p total of log_softmax, p = e^y. Where p is near 1 that would cancel: there it is g (1 - p) - p (total - g).
+template <class T> EBB_HD T log_softmax_gradient(T y, T g, T total) {
+  const T minus = expm1(y);
+  return where(y < T(-0.7), g - exp(y) * total, -(g * minus) - (1 + minus) * (total - g));
+}
+
+template <class T> EBB_MULTIVERSION double row_dot(const T* y, const T* g, int64_t n) {
   T block[kRowBlock];
   double total = 0;
   for (int64_t at = 0; at < n; at += kRowBlock) {
     const int64_t width = std::min(kRowBlock, n - at);
-    if (log_form) {
-      total += static_cast<double>(block_sum(g + at, width));
-      continue;
-    }
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) block[i] = g[at + i] * y[at + i];
-    total += static_cast<double>(block_sum(block, width));
+    total += block_sum(block, width);
   }
   return total;
 }
@@ -79,31 +83,62 @@ template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - exp(y[i]) * total;
+    for (int64_t i = 0; i < n; ++i) out[i] = log_softmax_gradient(y[i], g[i], total);
   } else {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
   }
 }
 
-template <class T, bool kLog>
-EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t inner, int64_t width) {
-  T total[kColumns] = {};
+// The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
+// have not: their sum with its sign turned is the better value.
+template <class T> EBB_MULTIVERSION void settle_row(const T* y, int64_t n, T* out) {
+  if (!(row_max(y, n) > T(0.5))) return;
+  int64_t sure = 0;
+  while (!(y[sure] > T(0.5))) ++sure;
+  out[sure] = T(0);
+  out[sure] = static_cast<T>(0 - row_sum(out, n));
+}
+
+template <class T> EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
+  double others[kColumns] = {};
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      total[j] += kLog ? g[k] : g[k] * y[k];
+      others[j] += static_cast<double>(where(y[k] > T(0.5), T(0), out[k]));
     }
   }
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      if constexpr (kLog) out[k] = g[k] - exp(y[k]) * total[j];
+      out[k] = where(y[k] > T(0.5), static_cast<T>(0 - others[j]), out[k]);
+    }
+  }
+}
+
+template <class T, bool kLog>
+EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t inner, int64_t width) {
+  double sum[kColumns] = {};
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t k = i * inner + j;
+      sum[j] += static_cast<double>(kLog ? g[k] : g[k] * y[k]);
+    }
+  }
+  T total[kColumns];
+  for (int64_t j = 0; j < width; ++j) total[j] = static_cast<T>(sum[j]);
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t k = i * inner + j;
+      if constexpr (kLog) out[k] = log_softmax_gradient(y[k], g[k], total[j]);
       else out[k] = y[k] * (g[k] - total[j]);
     }
   }
+  if constexpr (!kLog) settle_columns(y, n, inner, width, out);
 }
 
 // Calls columns(offset, width) for every block of columns, in parallel.
@@ -148,8 +183,9 @@ void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Te
       parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t at = i * rows.n;
-          const T total = static_cast<T>(dot_or_sum(log_form, y + at, g + at, rows.n));
-          backward_write(log_form, y + at, g + at, total, rows.n, to + at);
+          const double total = log_form ? row_sum(g + at, rows.n) : row_dot(y + at, g + at, rows.n);
+          backward_write(log_form, y + at, g + at, static_cast<T>(total), rows.n, to + at);
+          if (!log_form) settle_row(y + at, rows.n, to + at);
         }
       });
     } else {

@@ -1,5 +1,7 @@
 #include "ebb/nn/losses/classification.h"
 
+#include <limits>
+
 #include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -8,6 +10,7 @@
 #include "ebb/autograd/ops/row_loss.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/losses/formulas.h"
 
 namespace ebb::nn {
 namespace {
@@ -169,26 +172,26 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   if (!(o.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", o.gamma);
   const int dim = class_dim(input);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
+  const int64_t classes = input->shape()[dim];
   Shape column;
-  for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? input->shape()[dim] : 1);
-  const Tensor zero = zeros({}, {.dtype = input->dtype(), .device = input->device()});
-  const Tensor logp = log_softmax(where(unsqueeze(s.ignored, dim), zero, *input), dim);
+  for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? classes : 1);
+  const TensorOptions like{.dtype = input->dtype(), .device = input->device()};
+  const Tensor x = where(unsqueeze(s.ignored, dim), zeros({}, like), *input);
   const Tensor index = unsqueeze(s.classes, dim);
-  const Tensor own =
-      equal(index, reshape(arange(static_cast<double>(input->shape()[dim])).to(input->device()), column));
-  // 1 - p_t is the sum of the other probabilities; from it log p_t keeps its digits where p_t is near 1.
-  const Tensor missing = sum(where(own, zero, exp(logp)), {dim});
-  const Tensor near = missing < 0.5;
-  const Tensor target_logp =
-      where(near, log1p(neg(where(near, missing, zero))), squeeze(gather(logp, dim, index), dim));
-  // The cross-entropy term, class weights included: (1 - e) w_t logp_t + e / C sum_c w_c logp_c.
-  Tensor term = mul(mul(target_logp, s.weight), 1 - o.label_smoothing);
+  const Tensor own = equal(index, reshape(arange(static_cast<double>(classes)).to(input->device()), column));
+  // How far the other classes lead: log((1 - p_t) / p_t). Their largest score comes off first, so that the shares of
+  // the others keep their digits. A finite number stands for the class itself, for it may be the only one.
+  const Tensor others = where(own, full({}, std::numeric_limits<float>::lowest(), like), x);
+  const Tensor top = max(others.detach(), {dim}, true);
+  const Tensor lead = squeeze(add(logsumexp(sub(others, top), {dim}, true), sub(top, gather(x, dim, index))), dim);
+  // The term of cross-entropy, class weights included: -(1 - e) w_t logp_t - e / C sum_c w_c logp_c.
+  Tensor term = mul(mul(logsigmoid(neg(lead)), s.weight), o.label_smoothing - 1);
   if (o.label_smoothing > 0) {
-    Tensor all = logp;
-    if (o.weight.defined()) all = mul(logp, reshape(o.weight, column));
-    term = add(term, mul(sum(all, {dim}), o.label_smoothing / static_cast<double>(input->shape()[dim])));
+    Tensor all = log_softmax(x, dim);
+    if (o.weight.defined()) all = mul(all, reshape(o.weight, column));
+    term = sub(term, mul(sum(all, {dim}), o.label_smoothing / static_cast<double>(classes)));
   }
-  const Tensor losses = neg(o.gamma == 0 ? term : mul(pow(missing, o.gamma), term));
+  const Tensor losses = pointwise(formulas::FocalLoss{o.gamma}, lead, term);
   return reduce_selected(s, losses, ones_like(losses.detach()), o.reduction);
 }
 

@@ -82,8 +82,10 @@ struct MultiLabelSoftMargin {
 };
 
 /// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
-template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t) {
-  return where(t > 1, T(0), clamp_max(x, T(0)) * T(0));
+/// With a weight p on the positive term: unless t > 1 and (p - 1) t > -1.
+template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t, const T& p = T(1)) {
+  const T nothing = clamp_max(x, T(0)) * T(0);
+  return where(t > 1, where((p - 1) * t > -1, T(0), nothing), nothing);
 }
 
 struct BceWithLogits {
@@ -100,7 +102,7 @@ struct BceWithLogits {
 struct BceWithLogitsPos {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits_pos";
   template <class T> EBB_HD T operator()(T x, T t, T p) const {
-    return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t);
+    return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t, p);
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T minus = softplus(-x);
@@ -186,6 +188,13 @@ struct GaussianNll {
   }
 };
 
+/// q^gamma for a chance q of missing. Where q underflows, so does what it multiplies: 0, where pow's slopes may be NaN.
+template <class T> EBB_HD T focus(const T& q, double gamma) {
+  if (gamma == 2) return q * q;
+  if (gamma == 0) return T(1);
+  return where(q == 0, T(0), pow(where(q == 0, T(1), q), T(gamma)));
+}
+
 /// alpha_t (1 - p_t)^gamma times binary cross-entropy on logits.
 struct SigmoidFocalLoss {
   static constexpr std::string_view name = "sigmoid_focal_loss";
@@ -193,9 +202,17 @@ struct SigmoidFocalLoss {
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T ce = (1 - t) * softplus(x) + t * softplus(-x);
     const T miss = (1 - t) * sigmoid(x) + t * sigmoid(-x);  // 1 - p_t
-    const T loss = gamma == 2 ? miss * miss * ce : gamma == 0 ? ce : pow(miss, T(gamma)) * ce;
+    const T loss = focus(miss, gamma) * ce;
     return alpha < 0 ? loss : (T(alpha) * t + T(1 - alpha) * (1 - t)) * loss;
   }
+};
+
+/// (1 - p_t)^gamma times a term, from the margin m by which the other classes lead: p_t = s(-m). In m nothing cancels,
+/// neither where p_t is near 0 nor where it is near 1.
+struct FocalLoss {
+  static constexpr std::string_view name = "focal_loss";
+  double gamma;
+  template <class T> EBB_HD T operator()(T m, T term) const { return focus(sigmoid(m), gamma) * term; }
 };
 
 }  // namespace ebb::formulas

@@ -82,7 +82,9 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
     terms = mul(terms,
                 unsqueeze(reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}), 2));
   }
-  Tensor losses = div(sum(terms, {1, 2}), static_cast<double>(classes));
+  // A NaN shows, also where its score is compared with no other.
+  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
+  Tensor losses = add(div(sum(terms, {1, 2}), static_cast<double>(classes)), nans);
   if (single) losses = reshape(losses, {});
   return reduce_losses(op, losses, options.reduction);
 }

@@ -78,6 +78,23 @@ TEST(Losses, IgnoredRowsNeverMatter) {
   for (double v : grad(nothing, x).to_vector<double>()) EXPECT_EQ(v, 0);
 }
 
+// Where a sample is won for good, the slopes of a power of 0 must not come in; and one class alone is always won.
+TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
+  const auto expect_quiet = [](const Tensor& loss, const Tensor& x) {
+    const Tensor first = grad(loss, x, {.create_graph = true});
+    for (const Tensor& t : {loss, first, grad(sum(first * first), x)}) {
+      for (double v : t.to_vector<double>()) EXPECT_EQ(v, 0) << loss.grad_node_name();
+    }
+  };
+  for (const double gamma : {0.0, 0.5, 1.0, 1.5, 2.0, 3.0}) {
+    const Tensor x = tensor({{200, -200, -150}}).requires_grad_(), one = zeros({1, 1}).requires_grad_();
+    const Tensor none = zeros({1}, {.dtype = i64});
+    expect_quiet(nn::focal_loss(x, none, {.gamma = gamma}), x);
+    expect_quiet(nn::focal_loss(one, none, {.gamma = gamma}), one);
+    expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}), {.gamma = gamma, .reduction = Reduction::Sum}), x);
+  }
+}
+
 TEST(Losses, ClassWeightsThatRequireGradAreRefused) {
   const Tensor w = ones({3}).requires_grad_();
   EXPECT_THROW(nn::cross_entropy(zeros({2, 3}), zeros({2}, {.dtype = i64}), {.weight = w}), Error);

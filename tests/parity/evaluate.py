@@ -93,13 +93,13 @@ def _miss(expected, got, atol, rtol):
     return ratio.max().item() if ratio.numel() else 0.0
 
 
-def distance(expected, got, dtype, grads2=True):
-    """(worst miss in units of the default tolerance of `dtype`, where)."""
+def distance(expected, got, dtype, only=""):
+    """(worst miss in units of the default tolerance of `dtype`, where); `only` the results whose name begins so."""
     atol, rtol = TOLERANCE[dtype]
     worst, place = 0.0, ""
     others = {name: t for name, t, _ in got.tensors()}
     for name, tensor, factor in expected.tensors():
-        if not grads2 and name.startswith("grad2"):
+        if not name.startswith(only):
             continue
         miss = _miss(tensor, others[name], atol * factor, rtol * factor) if name in others else INF
         if miss > worst:

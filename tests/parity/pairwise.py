@@ -3,49 +3,65 @@
 from itertools import combinations
 
 
-def _key(first, second):
-    """A pair of (factor, index of value), in a fixed order."""
-    return (first, second) if first < second else (second, first)
+class Pairs:
+    """The pairs of values of two factors that rows have yet to show. `valid(row)` says which rows may be."""
 
+    def __init__(self, factors, valid=lambda row: True):
+        self.factors, self.valid = factors, valid
+        # Values by their first position: a value that is listed twice, to be drawn more often, is one value.
+        places = {name: sorted({values.index(v) for v in values}) for name, values in factors.items()}
+        self.open = {
+            frozenset({(a, i), (b, j)}): None
+            for a, b in combinations(factors, 2)
+            for i in places[a]
+            for j in places[b]
+        }
 
-def _fill(seed_pair, names, factors, uncovered, rng):
-    """One row that holds `seed_pair` and, greedily, as many other uncovered pairs as it can."""
-    row = dict(seed_pair)
-    for name in rng.sample(names, len(names)):
-        if name in row:
-            continue
-        gains = [
-            sum(_key((name, i), item) in uncovered for item in row.items()) + rng.random()
-            for i in range(len(factors[name]))
-        ]
-        row[name] = gains.index(max(gains))
-    return row
+    def _picks(self, row):
+        return {name: self.factors[name].index(value) for name, value in row.items()}
 
+    def meet(self, row):
+        for pair in combinations(self._picks(row).items(), 2):
+            self.open.pop(frozenset(pair), None)
 
-def pairwise(factors, rng, valid=lambda row: True, attempts=40):
-    """Rows (dicts of values) covering every pair that `valid` allows; `rng` is a random.Random."""
-    names = list(factors)
-    if len(names) == 1:
-        return [{names[0]: value} for value in factors[names[0]]]
-    uncovered = {
-        _key((a, i), (b, j)): None
-        for a, b in combinations(names, 2)
-        for i in range(len(factors[a]))
-        for j in range(len(factors[b]))
-    }
-    rows = []
-    while uncovered:
-        seed_pair = rng.choice(list(uncovered))
+    def _fill(self, pair, rng):
+        """One row that holds `pair` and, greedily, as many other open pairs as it can."""
+        row = dict(sorted(pair))
+        for name in rng.sample(list(self.factors), len(self.factors)):
+            if name in row:
+                continue
+            gains = [
+                sum(frozenset({(name, self.factors[name].index(value)), item}) in self.open for item in row.items())
+                + rng.random()
+                for value in self.factors[name]
+            ]
+            row[name] = gains.index(max(gains))
+        return {name: self.factors[name][row[name]] for name in self.factors}
+
+    def row(self, pair, rng, attempts=40):
+        """A valid row that holds `pair`; None, and the pair is given up, when there seems to be none."""
         for _ in range(attempts):
-            picks = _fill(seed_pair, names, factors, uncovered, rng)
-            row = {name: factors[name][picks[name]] for name in names}
-            if valid(row):
-                rows.append(row)
-                for a, b in combinations(picks.items(), 2):
-                    uncovered.pop(_key(a, b), None)
-                break
-        else:
-            uncovered.pop(seed_pair)
+            row = self._fill(pair, rng)
+            if self.valid(row):
+                return row
+        self.open.pop(pair)
+        return None
+
+    def names(self):
+        """The open pairs, as text."""
+        return [" with ".join(f"{n} {self.factors[n][i]}" for n, i in sorted(pair)) for pair in self.open]
+
+
+def pairwise(factors, rng, valid=lambda row: True):
+    """Rows (dicts of values) covering every pair that `valid` allows; `rng` is a random.Random."""
+    if len(factors) == 1:
+        return [{name: value} for name, values in factors.items() for value in values]
+    pairs, rows = Pairs(factors, valid), []
+    while pairs.open:
+        row = pairs.row(rng.choice(list(pairs.open)), rng)
+        if row:
+            rows.append(row)
+            pairs.meet(row)
     return rows
 
 

@@ -79,6 +79,20 @@ TEST_F(Runner, passes_a_good_case) {
   EXPECT_EQ(last_line(), "1 cases, 1 passed, 0 failed");
 }
 
+TEST_F(Runner, sums_up_errors_in_markdown) {
+  ParityFile file = good_file();
+  file.at("grad/input") = tensor({0.75, 5.00001});
+  file.entry()["deviation"] = "A.9";
+  file.entry()["tolerance"] = {1e-6, 4e-5};
+  write(file);
+  EXPECT_EQ(run("--summary"), 0) << output_;
+  // Cases, telling ones, order 2, errors, widened; then the errors: 1e-5 of 5 in the gradient.
+  EXPECT_NE(output_.find("| leaky_relu | 1 | 1 | 1 | 0 | 1 | 0.0e+00 | 2.0e-06 | 0.0e+00 | 0.0e+00 |"),
+            std::string::npos)
+      << output_;
+  EXPECT_NE(output_.find("| A.9 |\n"), std::string::npos) << output_;
+}
+
 struct Spoiled {
   std::string name;
   void (*spoil)(ParityFile&);

@@ -143,7 +143,7 @@ std::vector<OpRow> class_rows() {
   rows.push_back(soft);
 
   OpRow focal = scores_row(
-      "focal_loss", {"log_softmax"},
+      "focal_loss", {"focal_loss"},
       [](const Tensors& in) -> Tensors { return {nn::focal_loss(in[0], in[1], {.weight = class_weight(in[0])})}; },
       [](const Values& logp, int64_t t) {
         const double p = std::exp(logp[static_cast<size_t>(t)]);

@@ -19,7 +19,7 @@ Case read_case(const json& entry) {
   c.grad_of = entry.value("grad_of", c.grad_of);
   c.second = entry.value("second", false);
   c.error = entry.value("error", false);
-  c.deviation = entry.contains("deviation");
+  c.deviation = entry.value("deviation", "");
   if (!c.options.is_object()) throw std::runtime_error("options are no JSON object");
   if (entry.contains("tolerance")) {
     const auto [atol, rtol] = entry["tolerance"].get<std::pair<double, double>>();

@@ -27,7 +27,7 @@ struct Case {
   std::vector<std::string> tensor_options, grad_of;
   bool second = false;                    ///< grad2 is expected
   bool error = false;                     ///< the call must throw
-  bool deviation = false;                 ///< the reference is not torch
+  std::string deviation;                  ///< where LOSSES.md departs from torch; empty: nowhere
   std::optional<Tolerance> tolerance;     ///< of order 0 and 1, instead of the default
   std::map<std::string, Tensor> tensors;  ///< by name, without the id
 

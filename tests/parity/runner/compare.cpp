@@ -75,6 +75,18 @@ std::optional<std::string> difference(const Tensor& expected, const Tensor& got,
          std::to_string(count) + " of " + std::to_string(want.size()) + " differ";
 }
 
+double relative_error(const Tensor& expected, const Tensor& got) {
+  const std::vector<double> want = expected.to_vector<double>();
+  const std::vector<double> have = got.defined() ? got.to_vector<double>() : std::vector<double>(want.size(), 0.0);
+  if (want.size() != have.size()) return HUGE_VAL;
+  double largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (std::isfinite(want[i])) largest = std::max(largest, std::abs(have[i] - want[i]));
+  }
+  const double size = scale(want);
+  return largest == 0 ? 0 : size > 0 ? largest / size : HUGE_VAL;
+}
+
 bool identical(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
   return std::ranges::equal(a.to_vector<double>(), b.to_vector<double>(), {}, std::bit_cast<uint64_t, double>,

@@ -22,6 +22,9 @@ Tolerance default_tolerance(DType dtype);
 /// NaN, an infinity the same infinity. An undefined `got` stands for zeros. Tensors on any device.
 std::optional<std::string> difference(const Tensor& expected, const Tensor& got, Tolerance tolerance);
 
+/// The largest |got - expected| over the largest |expected|, of finite elements of tensors of one shape; undefined: 0.
+double relative_error(const Tensor& expected, const Tensor& got);
+
 /// Whether shape, dtype and every bit are the same.
 bool identical(const Tensor& a, const Tensor& b);
 

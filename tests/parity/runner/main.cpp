@@ -10,7 +10,7 @@ namespace {
 struct Settings {
   std::vector<std::string> files;
   std::string device = "cpu", filter;
-  bool verbose = false;
+  bool verbose = false, summary = false;
 };
 
 std::vector<Case> load_all(const std::vector<std::string>& files) {
@@ -28,7 +28,8 @@ bool run(const Settings& settings) {
   for (const Case& c : load_all(settings.files)) {
     if (c.id.find(settings.filter) != std::string::npos) report.add(c, run_case(c, device));
   }
-  report.print_table();
+  if (settings.summary) report.print_summary();
+  else report.print_table();
   report.print_totals();
   return report.passed();
 }
@@ -43,6 +44,7 @@ int main(int argc, char** argv) {
   app.add_option("--device", settings.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--filter", settings.filter, "only cases whose id contains this");
   app.add_flag("--verbose", settings.verbose, "all that differs in a failed case, and the messages of error cases");
+  app.add_flag("--summary", settings.summary, "the table in Markdown, with the largest errors");
   CLI11_PARSE(app, argc, argv);
   try {
     return ebb::parity::run(settings) ? 0 : 1;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <ostream>
+#include <set>
 
 #include "run.h"
 
@@ -16,12 +17,16 @@ class Report {
   void add(const Case& c, const Outcome& outcome);
   void print_table() const;
   void print_totals() const;
+  /// A Markdown table, one row an op: counts, the largest errors of each dtype and order, the points of departure.
+  void print_summary() const;
   /// True when there were cases and all passed.
   bool passed() const { return total_.cases > 0 && total_.failed == 0; }
 
  private:
   struct Counts {
-    int cases = 0, failed = 0, second = 0, errors = 0, deviations = 0, vacuous = 0;
+    int cases = 0, failed = 0, second = 0, errors = 0, deviations = 0, vacuous = 0, widened = 0;
+    std::map<DType, std::array<double, 3>> error = {};
+    std::set<std::string> departures = {};
   };
   void print_row(const std::string& op, const Counts& counts) const;
 

@@ -50,8 +50,7 @@ class Invocation {
 /// Compares results with what the case expects, and notes what differs.
 class Comparison {
  public:
-  Comparison(const Case& c, Device device, std::vector<std::string>& problems)
-      : case_(c), device_(device), problems_(problems) {}
+  Comparison(const Case& c, Device device, Outcome& outcome) : case_(c), device_(device), outcome_(outcome) {}
 
   void outputs(const Tensors& got);
   void gradients(const Tensors& outputs, const Tensors& leaves);
@@ -66,7 +65,7 @@ class Comparison {
 
   const Case& case_;
   const Device device_;
-  std::vector<std::string>& problems_;
+  Outcome& outcome_;
   std::set<std::string> compared_;
 };
 
@@ -74,7 +73,10 @@ void Comparison::check(const std::string& name, const Tensor& got, double widen,
   const Tensor& expected = case_.tensor(name);
   const Tolerance tolerance = case_.tolerance.value_or(default_tolerance(expected.dtype())).times(widen);
   compared_.insert(name);
-  if (const auto text = difference(expected, got, tolerance)) problems_.push_back(name + how + ": " + *text);
+  if (const auto text = difference(expected, got, tolerance)) outcome_.problems.push_back(name + how + ": " + *text);
+  double& error = outcome_.error[name.starts_with("grad2") ? 2 : name.starts_with("grad") ? 1 : 0];
+  error = std::max(error, relative_error(expected, got));
+  outcome_.dtype = expected.dtype();
 }
 
 void Comparison::check_each(const std::string& kind, const Tensors& got, double widen, const char* how) {
@@ -162,7 +164,7 @@ void run_error_case(const Case& c, const Op& op, Device device, Outcome& outcome
 void run_value_case(const Case& c, const Op& op, Device device, Outcome& outcome) {
   const Invocation function(c, op.function, device);
   const Tensors outputs = function.run();
-  Comparison comparison(c, device, outcome.problems);
+  Comparison comparison(c, device, outcome);
   comparison.outputs(outputs);
   if (op.module) {
     const Tensors same = Invocation(c, op.module, device).run();
