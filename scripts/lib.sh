@@ -21,7 +21,8 @@ build      nlohmann-json3-dev     <nlohmann/json.hpp>
 examples   libcli11-dev           <CLI/CLI.hpp>
 examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
-benchmarks libbenchmark-dev       <benchmark/benchmark.h>
+benchmarks python3                python3
+benchmarks valgrind               valgrind
 fashion    dataset-fashion-mnist  /usr/share/datasets/fashion-mnist
 END
 }
