@@ -10,7 +10,8 @@
 //   PROGRAM count NAME N: prepares, warms up, and runs N repetitions in counted_repetitions(), for callgrind.
 #pragma once
 
-#include <chrono>
+#include <time.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -30,10 +31,19 @@ extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& r
   for (int64_t i = 0; i < n; ++i) repetition();
 }
 
+/// By the wall, or with BENCH_CPU_TIME by the processor time of all threads of the process: for a machine with other
+/// work on it, and one thread.
+inline double now() {
+  static const clockid_t clock = std::getenv("BENCH_CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  timespec t;
+  clock_gettime(clock, &t);
+  return 1e6 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_nsec);
+}
+
 inline double microseconds(const Repetition& repetition, int64_t n) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = now();
   for (int64_t i = 0; i < n; ++i) repetition();
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  return now() - start;
 }
 
 inline std::string peak_memory_kb() {

@@ -152,12 +152,17 @@ def main():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--markdown", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu-time", action="store_true")
     args = parser.parse_args()
+    if args.cpu_time:
+        args.threads = "1"
+        os.environ["BENCH_CPU_TIME"] = "1"
 
     paths = {side: str(args.programs / f"{side}-bench") for side in SIDES}
     paths = {side: path for side, path in paths.items() if os.access(path, os.X_OK)}
     wanted = [part for part in args.filter.split(",") if part]
-    rows, notes = [], [f"processor: {processor()}; load when it began: {os.getloadavg()[0]:.1f}"]
+    rows, notes = [], ["times are processor time, not by the wall"] if args.cpu_time else []
+    notes += [f"processor: {processor()}; load when it began: {os.getloadavg()[0]:.1f}"]
     print(format_row(HEADINGS), file=sys.stderr)
     for threads in map(int, args.threads.split(",")):
         more, infos, rates, peak = measure_threads(
