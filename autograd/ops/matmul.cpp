@@ -42,6 +42,22 @@ Tensor matmul_2d(const Tensor& a, const Tensor& b) {
   return squeeze(apply<BatchedMatmul>(unsqueeze(a, 0), unsqueeze(b, 0)), 0);
 }
 
+// A matrix, or its transpose, as a batch of one.
+Tensor as_batch(const Tensor& x, bool transposed) {
+  const Shape &n = x.shape(), &step = x.strides();
+  return transposed ? make_view(x, {1, n[1], n[0]}, {0, step[1], step[0]})
+                    : make_view(x, {1, n[0], n[1]}, {0, step[0], step[1]});
+}
+
+// The product of two matrices; recorded only when asked to, since that is four views more.
+Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded) {
+  if (recorded) return matmul_2d(a_transposed ? transpose(a) : a, b);
+  const Tensor left = as_batch(a, a_transposed), right = as_batch(b, false);
+  Tensor out = empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
+  backend(a.device()).matmul({.a = &left, .b = &right, .out = &out});
+  return out;
+}
+
 // x (m, in), weight (out, in), bias (out)
 struct Linear {
   static constexpr std::string_view name = "linear";
@@ -56,9 +72,7 @@ struct Linear {
                         Activation activation) {
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
-    const Tensor a = make_view(x, {1, x.shape()[0], x.shape()[1]}, {0, x.strides()[0], x.strides()[1]});
-    const Tensor b =
-        make_view(weight, {1, weight.shape()[1], weight.shape()[0]}, {0, weight.strides()[1], weight.strides()[0]});
+    const Tensor a = as_batch(x, false), b = as_batch(weight, true);
     backend(x.device())
         .matmul({.a = &a,
                  .b = &b,
@@ -74,8 +88,9 @@ struct Linear {
   static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
     Tensor g = upstream;
     if (state.out.defined()) g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
-    return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
-            context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
+    const bool recorded = context.create_graph;
+    return {context.needs(0) ? product(g, false, state.weight.get(), recorded) : Tensor(),
+            context.needs(1) ? product(g, true, state.x.get(), recorded) : Tensor(),
             state.has_bias && context.needs(2) ? sum(g, {0}) : Tensor()};
   }
 };
