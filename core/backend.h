@@ -32,7 +32,7 @@ struct RowsShape {
   int64_t outer, n, inner;
 };
 
-/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N, inner) of i64 or u8; all contiguous.
+/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64 or u8; contiguous.
 /// loss_i = -sum_c a_ic logp_ic, a_ic = (1 - smoothing) w_t [c = t] + smoothing / C w_c; 0 where t = ignore_index.
 struct CrossEntropyArgs {
   const Tensor* input;

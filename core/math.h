@@ -121,6 +121,17 @@ template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
+/// The same for 0 <= x <= 1 alone, as softplus needs it: u is in [1, 2], so there is no exponent to split off, and the
+/// reciprocal that c needs little of is a short series in f.
+template <class F> EBB_HD Real<F> log1p_unit(Real<F> x) {
+  const Real<F> u = 1 + x;
+  const Real<F> c = x - (u - 1);
+  const bool unscaled = x < Real<F>(1) / 3;
+  const Real<F> f = unscaled ? x : Real<F>(0.5) * u - 1;
+  const Real<F> extra = Real<F>(0.5) * c * (1 - f * (1 - f * (1 - f)));
+  return log_of_reduced<F>(unscaled ? Real<F>(0) : Real<F>(1), f, unscaled ? Real<F>(0) : extra);
+}
+
 /// An odd polynomial near 0; elsewhere 1 - q, q = 2 / (e^2x + 1); e^2x + 1 and 1 - q keep their rounding errors.
 template <class F> EBB_HD Real<F> tanh(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
@@ -158,6 +169,9 @@ EBB_HD float log(float x) { return detail::log<detail::F32>(x); }
 EBB_HD double log(double x) { return detail::log<detail::F64>(x); }
 EBB_HD float log1p(float x) { return detail::log1p<detail::F32>(x); }
 EBB_HD double log1p(double x) { return detail::log1p<detail::F64>(x); }
+/// log1p for x in [0, 1].
+EBB_HD float log1p_unit(float x) { return detail::log1p_unit<detail::F32>(x); }
+EBB_HD double log1p_unit(double x) { return detail::log1p_unit<detail::F64>(x); }
 EBB_HD float expm1(float x) { return detail::expm1<detail::F32>(x); }
 EBB_HD double expm1(double x) { return detail::expm1<detail::F64>(x); }
 EBB_HD float tanh(float x) { return detail::tanh<detail::F32>(x); }

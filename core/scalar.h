@@ -59,7 +59,7 @@ template <Real T> EBB_HD T sigmoid(T x) {
   return where(x < 0, e, T(1)) / (1 + e);
 }
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|): exact to the last bits for every x.
-template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + log1p(exp(-abs(x))); }
+template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + math::log1p_unit(exp(-abs(x))); }
 
 // ---- duals: the same words with their derivatives ----
 

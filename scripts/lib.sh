@@ -22,7 +22,8 @@ examples   libcli11-dev           <CLI/CLI.hpp>
 examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
 tests      libboost-context-dev   <boost/context/detail/fcontext.hpp>
-benchmarks libbenchmark-dev       <benchmark/benchmark.h>
+benchmarks python3                python3
+benchmarks valgrind               valgrind
 fashion    dataset-fashion-mnist  /usr/share/datasets/fashion-mnist
 END
 }

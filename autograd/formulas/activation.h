@@ -64,7 +64,7 @@ struct Softplus {
   }
   template <class T> EBB_HD auto gradient(T x) const {
     const T z = T(beta) * x;  // at the threshold torch's first order is the smooth one's, its second is 0
-    return Partials<T, 1>{{where(z > T(threshold), T(1), where(z == T(threshold), sigmoid(T(threshold)), sigmoid(z)))}};
+    return Partials<T, 1>{{where(z > T(threshold), T(1), sigmoid(where(z == T(threshold), T(threshold), z)))}};
   }
 };
 

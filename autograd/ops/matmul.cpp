@@ -42,6 +42,23 @@ Tensor matmul_2d(const Tensor& a, const Tensor& b) {
   return squeeze(apply<BatchedMatmul>(unsqueeze(a, 0), unsqueeze(b, 0)), 0);
 }
 
+// A matrix, or its transpose, as a batch of one.
+Tensor as_batch(const Tensor& x, bool transposed) {
+  const Shape &n = x.shape(), &step = x.strides();
+  return transposed ? make_view(x, {1, n[1], n[0]}, {0, step[1], step[0]})
+                    : make_view(x, {1, n[0], n[1]}, {0, step[0], step[1]});
+}
+
+// The product of two matrices; recorded only when asked to, since that is four views more. Not recorded, it gives the
+// sums of a's rows on the way where a_sum is a tensor for them.
+Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded, Tensor* a_sum = nullptr) {
+  if (recorded) return matmul_2d(a_transposed ? transpose(a) : a, b);
+  const Tensor left = as_batch(a, a_transposed), right = as_batch(b, false);
+  Tensor out = empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
+  backend(a.device()).matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum});
+  return out;
+}
+
 // x (m, in), weight (out, in), bias (out)
 struct Linear {
   static constexpr std::string_view name = "linear";
@@ -56,9 +73,7 @@ struct Linear {
                         Activation activation) {
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
-    const Tensor a = make_view(x, {1, x.shape()[0], x.shape()[1]}, {0, x.strides()[0], x.strides()[1]});
-    const Tensor b =
-        make_view(weight, {1, weight.shape()[1], weight.shape()[0]}, {0, weight.strides()[1], weight.strides()[0]});
+    const Tensor a = as_batch(x, false), b = as_batch(weight, true);
     backend(x.device())
         .matmul({.a = &a,
                  .b = &b,
@@ -71,26 +86,18 @@ struct Linear {
     state.has_bias = bias.defined();
     return out;
   }
-  // Those of weight and bias in one call, which may read g once for both.
-  static std::pair<Tensor, Tensor> parameter_gradients(const Tensor& g, const Tensor& x) {
-    const int64_t m = g.shape()[0], out = g.shape()[1], in = x.shape()[1];
-    const TensorOptions like{.dtype = g.dtype(), .device = g.device()};
-    Tensor weight = empty({out, in}, like), bias = empty({out}, like);
-    const Tensor a = make_view(g, {1, out, m}, {0, g.strides()[1], g.strides()[0]});
-    const Tensor b = make_view(x, {1, m, in}, {0, x.strides()[0], x.strides()[1]});
-    backend(g.device()).matmul({.a = &a, .b = &b, .out = &weight, .a_sum = &bias});
-    return {weight, bias};
-  }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
     Tensor g = upstream;
     if (state.out.defined()) g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
-    if (!context.create_graph && state.has_bias && context.needs(1) && context.needs(2)) {
-      auto [weight, bias] = parameter_gradients(g, state.x.get());
-      return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(), weight, bias};
-    }
-    return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
-            context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
-            state.has_bias && context.needs(2) ? sum(g, {0}) : Tensor()};
+    const bool recorded = context.create_graph;
+    const bool wants_bias = state.has_bias && context.needs(2);
+    Tensor bias;
+    if (wants_bias && (recorded || !context.needs(1))) bias = sum(g, {0});
+    else if (wants_bias) bias = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
+    return {context.needs(0) ? product(g, false, state.weight.get(), recorded) : Tensor(),
+            context.needs(1) ? product(g, true, state.x.get(), recorded, recorded || !wants_bias ? nullptr : &bias)
+                             : Tensor(),
+            bias};
   }
 };
 

@@ -73,6 +73,10 @@ struct CrossEntropy {
   // g (A softmax(x) - a) with public ops, for higher orders; a, A and the mask of ignored rows are constants.
   static Tensor recorded(const State& state, const Tensor& x, const Tensor& g) {
     const CrossEntropyRows& o = state.options;
+    if (x.dim() == 2) {  // as (N, C, 1)
+      const State column{{}, unsqueeze(state.target, 1), {}, o};
+      return squeeze(recorded(column, unsqueeze(x, 2), o.form == Form::None ? unsqueeze(g, 1) : g), 2);
+    }
     const int64_t classes = x.size(1);
     const double smoothing = o.label_smoothing;
     const TensorOptions like{.dtype = x.dtype(), .device = x.device()};

@@ -13,7 +13,8 @@ struct CrossEntropyRows {
   enum class Form : uint8_t { None, Sum, Mean } form = Form::Mean;
 };
 
-/// Cross-entropy over class indices: input (N, C, inner), target (N, inner) of i64 or u8; (N, inner) or 0-d.
+/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64 or u8; gives the
+/// target's shape, or 0-d.
 /// The user's function, with every form of target, is nn::cross_entropy. Throws Error for indices out of range.
 Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target, const CrossEntropyRows& options);
 

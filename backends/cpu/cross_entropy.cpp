@@ -1,15 +1,15 @@
 // Cross-entropy over class indices: loss and gradient of a row in one visit.
 //
-// Layout: input (N, C, inner) contiguous; inner = 1 works on the rows where they lie, inner > 1 copies each position's
-// classes into a row first. Passes over a row in cache: maximum, exponentials (into the gradient), scale. Parallel over
-// positions; the total is summed in f64 in an order that does not depend on threads.
+// Layout: input (N, C, inner) contiguous; inner = 1 works on the rows where they lie, short ones by the block; inner >
+// 1 copies each position's classes into a row first. Passes over a row in cache: maximum, exponentials (into the
+// gradient), scale. Parallel over positions; the total is summed in f64 in an order that does not depend on threads.
 // Traffic: the input read once, the gradient written once.
 #include <cmath>
-#include <vector>
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/backends/cpu/rows.h"
+#include "ebb/backends/cpu/temporary.h"
 
 namespace ebb::cpu {
 namespace {
@@ -24,6 +24,11 @@ EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, co
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c) gradient[c] = gradient[c] * softmax_factor - share;
   }
+}
+
+template <class T>
+EBB_MULTIVERSION void short_exp(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum, double* log_sum) {
+  exp_short_rows(x, rows, n, e, top, sum, log_sum);
 }
 
 // sum_c w_c (x_c - shift)
@@ -51,20 +56,15 @@ template <class T> class CrossEntropy {
 
   void run() {
     const int64_t grain = row_grain(classes_);
-    std::vector<double> totals(args_.total ? static_cast<size_t>((positions_ + grain - 1) / grain) : 0);
+    const int64_t chunks = (positions_ + grain - 1) / grain;
+    const Temporary<double> totals(chunks);
     parallel_for(positions_, grain, [&](int64_t begin, int64_t end) {
-      double total = 0;
-      std::vector<T> row(inner_ > 1 ? static_cast<size_t>(classes_) : 0), row_gradient(row.size());
-      for (int64_t i = begin; i < end; ++i) {
-        const double loss = inner_ == 1 ? at_row(i) : at_strided(i, row.data(), row_gradient.data());
-        if (losses_) losses_[i] = static_cast<T>(loss);
-        total += loss;
-      }
-      if (args_.total) totals[static_cast<size_t>(begin / grain)] = total;
+      const bool few = classes_ > 0 && classes_ <= kShortRow;
+      totals[begin / grain] = inner_ > 1 ? strided(begin, end) : few ? short_rows(begin, end) : long_rows(begin, end);
     });
     if (!args_.total) return;
     double total = 0;
-    for (double t : totals) total += t;
+    for (int64_t c = 0; c < chunks; ++c) total += totals[c];
     // Weights that sum to 0 leave no mean: NaN, also where smoothing makes the total other than 0.
     *reinterpret_cast<T*>(args_.total->raw()) = static_cast<T>(std::isinf(scale_) ? 0 * scale_ : total * scale_);
   }
@@ -84,49 +84,86 @@ template <class T> class CrossEntropy {
     return total;
   }
 
-  double at_row(int64_t i) const {
-    return position(i, input_ + i * classes_, gradient_ ? gradient_ + i * classes_ : nullptr);
+  // Each of these takes positions begin .. end and returns the sum of their losses.
+  double long_rows(int64_t begin, int64_t end) const {
+    double total = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      total += position(i, input_ + i * classes_, gradient_ ? gradient_ + i * classes_ : nullptr);
+    }
+    return total;
   }
 
-  double at_strided(int64_t i, T* row, T* row_gradient) const {
-    const int64_t base = i / inner_ * classes_ * inner_ + i % inner_;
-    for (int64_t c = 0; c < classes_; ++c) row[c] = input_[base + c * inner_];
-    const double loss = position(i, row, gradient_ ? row_gradient : nullptr);
-    if (gradient_) {
+  double short_rows(int64_t begin, int64_t end) const {
+    T unwanted[kShortBlock], top[kShortRows];
+    double sum[kShortRows], log_sum[kShortRows];
+    const int64_t step = cpu::short_rows(classes_);
+    double total = 0;
+    for (int64_t at = begin; at < end; at += step) {
+      const int64_t rows = std::min(step, end - at);
+      const T* x = input_ + at * classes_;
+      T* e = gradient_ ? gradient_ + at * classes_ : unwanted;
+      short_exp(x, rows, classes_, e, top, sum, log_sum);
+      for (int64_t r = 0; r < rows; ++r) {
+        T* gradient = gradient_ ? e + r * classes_ : nullptr;
+        total += finish(at + r, x + r * classes_, {top[r], sum[r], log_sum[r]}, gradient);
+      }
+    }
+    return total;
+  }
+
+  double strided(int64_t begin, int64_t end) const {
+    const Temporary<T> row(classes_), row_gradient(classes_);
+    double total = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t base = i / inner_ * classes_ * inner_ + i % inner_;
+      for (int64_t c = 0; c < classes_; ++c) row[c] = input_[base + c * inner_];
+      total += position(i, row.data(), gradient_ ? row_gradient.data() : nullptr);
+      if (!gradient_) continue;
       for (int64_t c = 0; c < classes_; ++c) gradient_[base + c * inner_] = row_gradient[c];
     }
-    return loss;
+    return total;
   }
 
-  // Loss of position i, unscaled; its gradient, scaled, where wanted.
   double position(int64_t i, const T* x, T* gradient) const {
+    const T top = row_max(x, classes_);
+    const double sum = gradient ? row_exp(x, top, classes_, gradient) : row_exp_sum(x, top, classes_);
+    return finish(i, x, {top, sum, std::log(sum)}, gradient);
+  }
+
+  struct RowSums {
+    T top;
+    double sum, log_sum;  // of e^(x - top)
+  };
+
+  // Stores the loss of position i and returns it; makes its gradient of e^(x - top), where wanted.
+  double finish(int64_t i, const T* x, const RowSums& row, T* gradient) const {
     const int64_t t = target(i);
     if (t == args_.ignore_index) {
       if (gradient) std::fill_n(gradient, classes_, T(0));
+      if (losses_) losses_[i] = T(0);
       return 0;
     }
-    const T top = row_max(x, classes_);
-    const double sum = gradient ? row_exp(x, top, classes_, gradient) : row_exp_sum(x, top, classes_);
-    const double log_sum = std::log(sum);
     const double smoothing = args_.label_smoothing, hit = (1 - smoothing) * weight_of(t);
     const double share = smoothing / static_cast<double>(classes_);
-    double loss = -hit * (static_cast<double>(x[t] - top) - log_sum);
-    if (smoothing > 0) loss -= share * (weighted_sum(x, top, weight_, classes_) - weight_sum_ * log_sum);
-    if (gradient) {
-      const bool sure = 2 * static_cast<double>(gradient[t]) > sum;
-      const double factor = scale_ * (upstream_ ? static_cast<double>(upstream_[i]) : 1);
-      const T softmax_factor = static_cast<T>(factor * (hit + share * weight_sum_) / sum);
-      if (smoothing > 0) {
-        smooth_gradient(gradient, softmax_factor, static_cast<T>(factor * share), weight_, classes_);
-      } else {
-        row_scale(gradient, softmax_factor, classes_);
-      }
-      gradient[t] -= static_cast<T>(factor * hit);
-      // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not.
-      if (sure && std::isfinite(factor)) {
-        gradient[t] = T(0);
-        gradient[t] = static_cast<T>(0 - row_sum(gradient, classes_));
-      }
+    double loss = -hit * (static_cast<double>(x[t] - row.top) - row.log_sum);
+    if (smoothing > 0) loss -= share * (weighted_sum(x, row.top, weight_, classes_) - weight_sum_ * row.log_sum);
+    if (losses_) losses_[i] = static_cast<T>(loss);
+    if (!gradient) return loss;
+    const bool sure = 2 * static_cast<double>(gradient[t]) > row.sum;
+    const double factor = scale_ * (upstream_ ? static_cast<double>(upstream_[i]) : 1);
+    const T softmax_factor = static_cast<T>(factor * (hit + share * weight_sum_) / row.sum);
+    if (smoothing > 0) {
+      smooth_gradient(gradient, softmax_factor, static_cast<T>(factor * share), weight_, classes_);
+    } else if (classes_ <= kShortRow) {
+      for (int64_t c = 0; c < classes_; ++c) gradient[c] *= softmax_factor;  // not worth a call
+    } else {
+      row_scale(gradient, softmax_factor, classes_);
+    }
+    gradient[t] -= static_cast<T>(factor * hit);
+    // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not.
+    if (sure && std::isfinite(factor)) {
+      gradient[t] = T(0);
+      gradient[t] = static_cast<T>(0 - row_sum(gradient, classes_));
     }
     return loss;
   }

@@ -9,6 +9,7 @@
 
 #include <dnnl.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -18,6 +19,8 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include "ebb/backends/cpu/parallel.h"
 
 namespace ebb::cpu {
 namespace {
@@ -178,13 +181,12 @@ int64_t max_threads() {
 
 /// In a pass of its own, because oneDNN's relu post-op turns NaN into 0.
 void relu(const Gemm<float>& g) {
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (g.m * g.n > (1 << 16))
-#endif
-  for (int64_t i = 0; i < g.m; ++i) {
-    float* const c = g.c + i * g.c_row;
-    for (int64_t j = 0; j < g.n; ++j) c[j] = c[j] < 0 ? 0 : c[j];
-  }
+  parallel_for(g.m, std::max<int64_t>(1, (1 << 15) / g.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* const c = g.c + i * g.c_row;
+      for (int64_t j = 0; j < g.n; ++j) c[j] = c[j] < 0 ? 0 : c[j];
+    }
+  });
 }
 
 }  // namespace

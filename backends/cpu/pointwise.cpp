@@ -6,11 +6,11 @@
 #include "ebb/backends/cpu/pointwise_kernels.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/backends/cpu/strided.h"
+#include "ebb/backends/cpu/temporary.h"
 
 namespace ebb::cpu {
 namespace {
@@ -140,15 +140,14 @@ template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) 
   if (!call.sum_first && n == 0) return;
   const Runner<T> runner(call, kernel);
   const int64_t chunks = (n + kChunk - 1) / kChunk;
-  std::vector<double> sums(call.sum_first && chunks > 1 ? static_cast<size_t>(chunks) : 0);
-  double single = 0;
+  const Temporary<double> sums(call.sum_first ? chunks : 0);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
-    double* sum = !call.sum_first ? nullptr : sums.empty() ? &single : &sums[static_cast<size_t>(begin / kChunk)];
-    runner.run(begin, end, sum);
+    runner.run(begin, end, call.sum_first ? &sums[begin / kChunk] : nullptr);
   });
   if (!call.sum_first) return;
-  for (double s : sums) single += s;
-  *reinterpret_cast<T*>(call.out[0]->raw()) = static_cast<T>(single);
+  double total = 0;
+  for (int64_t c = 0; c < chunks; ++c) total += sums[c];
+  *reinterpret_cast<T*>(call.out[0]->raw()) = static_cast<T>(total);
 }
 
 // The common case of small nets: same shape, same type, contiguous, little: no preparation at all.

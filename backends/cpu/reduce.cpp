@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
+#include "ebb/backends/cpu/temporary.h"
 #include "ebb/core/scalar.h"
 
 namespace ebb::cpu {
@@ -56,11 +56,12 @@ template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x
 // A long row in pieces, put together in order.
 template <class Step, class A, class T> A reduce_row(const T* x, int64_t n) {
   if (n <= kChunk) return reduce_run<Step, A>(x, n);
-  std::vector<A> parts(static_cast<size_t>((n + kChunk - 1) / kChunk));
+  const int64_t count = (n + kChunk - 1) / kChunk;
+  const Temporary<A> parts(count);
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
-    parts[static_cast<size_t>(begin / kChunk)] = reduce_run<Step, A>(x + begin, end - begin);
+    parts[begin / kChunk] = reduce_run<Step, A>(x + begin, end - begin);
   });
-  return reduce_run<Step, A>(parts.data(), static_cast<int64_t>(parts.size()));
+  return reduce_run<Step, A>(parts.data(), count);
 }
 
 template <class Step, class A, class T>

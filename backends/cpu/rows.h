@@ -15,19 +15,24 @@ inline constexpr int64_t kRowBlock = 256;
 /// Rows that a thread takes at once, by the work of a row of n elements.
 inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(n, 1)); }
 
-/// The largest element; NaN when there is one; -inf of nothing.
+/// The largest element that is not NaN; -inf of nothing. (A NaN shows in the sum of exponentials.)
 template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
+  typedef T Vector [[gnu::vector_size(64)]];  // lanes that the compiler would not keep in registers by itself
   constexpr int64_t kLanes = 64 / sizeof(T);
-  T lanes[kLanes];
-  for (T& lane : lanes) lane = -std::numeric_limits<T>::infinity();
+  const T lowest = -std::numeric_limits<T>::infinity();
+  Vector a = lowest - Vector{}, b = a;
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] = maximum(lanes[j], x[i + j]);
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    Vector u, v;
+    __builtin_memcpy(&u, x + i, sizeof u);
+    __builtin_memcpy(&v, x + i + kLanes, sizeof v);
+    a = u > a ? u : a;
+    b = v > b ? v : b;
   }
-  T top = lanes[0];
-  for (int64_t j = 1; j < kLanes; ++j) top = maximum(top, lanes[j]);
-  for (; i < n; ++i) top = maximum(top, x[i]);
+  a = a > b ? a : b;
+  T top = lowest;
+  for (int64_t j = 0; j < kLanes; ++j) top = a[j] > top ? a[j] : top;
+  for (; i < n; ++i) top = x[i] > top ? x[i] : top;
   return top;
 }
 
@@ -81,6 +86,33 @@ template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
     sum += block_sum(x + at, std::min(kRowBlock, n - at));
   }
   return sum;
+}
+
+/// Rows of at most so many elements are taken by the block: calls are few, and exponentials fill their vectors.
+inline constexpr int64_t kShortRow = 64, kShortBlock = 1024, kShortRows = 64;
+/// The rows of a block.
+inline int64_t short_rows(int64_t n) { return std::min(kShortRows, kShortBlock / n); }
+
+/// Of each of `rows` rows: its largest element, e^(x - largest), the sum of those and its log.
+/// REQUIRES 1 <= n <= kShortRow and rows <= short_rows(n). e may not be x.
+template <class T>
+EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum, double* log_sum) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = x + r * n;
+    T largest = row[0];
+    for (int64_t i = 1; i < n; ++i) largest = row[i] > largest ? row[i] : largest;
+    top[r] = largest;
+    for (int64_t i = 0; i < n; ++i) e[r * n + i] = row[i] - largest;
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < rows * n; ++i) e[i] = exp(e[i]);
+  for (int64_t r = 0; r < rows; ++r) {
+    T total = T(0);
+    for (int64_t i = 0; i < n; ++i) total += e[r * n + i];
+    sum[r] = static_cast<double>(total);
+  }
+#pragma GCC ivdep
+  for (int64_t r = 0; r < rows; ++r) log_sum[r] = log(sum[r]);
 }
 
 /// x *= factor.

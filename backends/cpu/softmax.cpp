@@ -1,6 +1,7 @@
 // softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their gradients.
 //
-// inner = 1: a row at a time, three passes over a row that stays in cache: maximum, exponentials with their sum, scale.
+// inner = 1: a row at a time, three passes over a row that stays in cache: maximum, exponentials with their sum, scale;
+// short rows by the block.
 // inner > 1: blocks of columns with one accumulator each, so that memory is still read along rows.
 // Parallel over rows, or over blocks of columns. Traffic: x read once, y written once (rows beyond L2: twice).
 #include <cmath>
@@ -8,6 +9,7 @@
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/backends/cpu/rows.h"
+#include "ebb/core/softmax.h"
 
 namespace ebb::cpu {
 namespace {
@@ -26,6 +28,40 @@ template <class T> void softmax_row(bool log_form, const T* x, T* y, int64_t n) 
     log_softmax_write(x, top, static_cast<T>(std::log(sum)), n, y);
   } else {
     row_scale(y, static_cast<T>(1 / row_exp(x, top, n, y)), n);
+  }
+}
+
+// A block of short rows.
+template <class T> EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t rows, int64_t n) {
+  T e[kShortBlock], top[kShortRows];
+  double sum[kShortRows], log_sum[kShortRows];
+  exp_short_rows(x, rows, n, e, top, sum, log_sum);
+  for (int64_t r = 0; r < rows; ++r) {
+    const T shift = static_cast<T>(log_sum[r]), scale = static_cast<T>(1 / sum[r]);
+    const int64_t at = r * n;
+    if (log_form) {
+      for (int64_t i = 0; i < n; ++i) y[at + i] = (x[at + i] - top[r]) - shift;
+    } else {
+      for (int64_t i = 0; i < n; ++i) y[at + i] = e[at + i] * scale;
+    }
+  }
+}
+
+template <class T>
+EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n, T* out) {
+  T p[kShortBlock];  // e^y, in the log form
+  if (log_form) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < rows * n; ++i) p[i] = exp(y[i]);
+  }
+  for (int64_t at = 0; at < rows * n; at += n) {
+    T along = T(0);
+    for (int64_t i = 0; i < n; ++i) along += log_form ? g[at + i] : g[at + i] * y[at + i];
+    if (log_form) {
+      for (int64_t i = 0; i < n; ++i) out[at + i] = g[at + i] - p[at + i] * along;
+    } else {
+      for (int64_t i = 0; i < n; ++i) out[at + i] = y[at + i] * (g[at + i] - along);
+    }
   }
 }
 
@@ -59,12 +95,6 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
       else y[i * inner + j] *= rest[j];
     }
   }
-}
-
-// g - p total of log_softmax, p = e^y. Where p is near 1 that would cancel: there it is g (1 - p) - p (total - g).
-template <class T> EBB_HD T log_softmax_gradient(T y, T g, T total) {
-  const T minus = expm1(y);
-  return where(y < T(-0.7), g - exp(y) * total, -(g * minus) - (1 + minus) * (total - g));
 }
 
 template <class T> EBB_MULTIVERSION double row_dot(const T* y, const T* g, int64_t n) {
@@ -141,6 +171,14 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
   if constexpr (!kLog) settle_columns(y, n, inner, width, out);
 }
 
+// Calls block(offset, rows) for every block of short rows, in parallel.
+template <class Block> void for_short_rows(RowsShape rows, const Block& block) {
+  const int64_t step = short_rows(rows.n);
+  parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += step) block(i * rows.n, std::min(step, end - i));
+  });
+}
+
 // Calls columns(offset, width) for every block of columns, in parallel.
 template <class Columns> void for_column_blocks(RowsShape rows, const Columns& columns) {
   const int64_t blocks = (rows.inner + kColumns - 1) / kColumns;
@@ -160,7 +198,9 @@ void softmax(bool log_form, Tensor& out, const Tensor& in, RowsShape rows) {
   dispatch_floating(in.dtype(), [&]<class T>(T) {
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* y = reinterpret_cast<T*>(out.raw());
-    if (rows.inner == 1) {
+    if (rows.inner == 1 && rows.n <= kShortRow) {
+      for_short_rows(rows, [&](int64_t at, int64_t count) { softmax_short(log_form, x + at, y + at, count, rows.n); });
+    } else if (rows.inner == 1) {
       parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) softmax_row(log_form, x + i * rows.n, y + i * rows.n, rows.n);
       });
@@ -179,7 +219,10 @@ void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Te
     const T* y = reinterpret_cast<const T*>(output.raw());
     const T* g = reinterpret_cast<const T*>(upstream.raw());
     T* to = reinterpret_cast<T*>(out.raw());
-    if (rows.inner == 1) {
+    if (rows.inner == 1 && rows.n <= kShortRow) {
+      for_short_rows(
+          rows, [&](int64_t at, int64_t count) { backward_short(log_form, y + at, g + at, count, rows.n, to + at); });
+    } else if (rows.inner == 1) {
       parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t at = i * rows.n;

@@ -74,6 +74,10 @@ template <class T> __device__ Shared shared_sums(const Problem<T>& p) {
 // smooth w_c - [c = t] hit_factor.
 struct Factors {
   double hit, share, hit_factor;
+
+  // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not: then the
+  // gradient of x_t is their sum with its sign turned.
+  __device__ bool settles(double e, double sum) const { return 2 * e > sum && isfinite(hit_factor); }
 };
 template <class T> __device__ Factors factors_of(const Problem<T>& p, const Shared& s, int64_t i, int64_t t) {
   Factors f;
@@ -140,8 +144,18 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entro
     }
     if (gradient) {
       const T softmax_factor = static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum);
-      Team::each(
-          n, [&](int64_t c, int k) { gradient[c] = gradient_of(p, f, softmax_factor, exp(row.at(c, k) - top), c, t); });
+      const bool settles = f.settles(static_cast<double>(exp(p.input[i * n + t] - top)), sum);
+      double others = 0;
+      Team::each(n, [&](int64_t c, int k) {
+        if (settles && c == t) return;
+        const T g = gradient_of(p, f, softmax_factor, exp(row.at(c, k) - top), c, t);
+        gradient[c] = g;
+        others += static_cast<double>(g);
+      });
+      if (settles) {
+        others = Team::template join<AddUp>(others);
+        if (Team::rank() == 0) gradient[t] = static_cast<T>(0 - others);
+      }
     }
   }
   finish(p, s, total);
@@ -175,10 +189,15 @@ template <class T> __global__ void __launch_bounds__(kThreads) cross_entropy_col
     total += loss;
     if (!p.gradient) continue;
     const T softmax_factor = valid ? static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum) : T(0);
+    double others = 0;
     for (int64_t c = 0; c < p.classes; ++c) {
       const int64_t k = base + c * p.inner;
       p.gradient[k] = valid ? gradient_of(p, f, softmax_factor, exp(p.input[k] - top), c, t) : static_cast<T>(loss);
+      if (c != t) others += static_cast<double>(p.gradient[k]);
     }
+    const int64_t at = base + t * p.inner;
+    if (valid && f.settles(static_cast<double>(exp(p.input[at] - top)), sum))
+      p.gradient[at] = static_cast<T>(0 - others);
   }
   finish(p, s, total);
 }

@@ -4,6 +4,7 @@
 // Sums are in f64. Traffic: x read once (wide rows and columns: again, mostly from the cache), y written once.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/rows.h"
+#include "ebb/core/softmax.h"
 
 namespace ebb::cuda {
 namespace {
@@ -46,9 +47,12 @@ __global__ void __launch_bounds__(kThreads) softmax_columns(const T* x, T* y, Ro
 
 template <bool kLog, class T> __device__ T backward_term(T y, T g) { return kLog ? g : g * y; }
 template <bool kLog, class T> __device__ T backward_value(T y, T g, T total) {
-  return kLog ? g - exp(y) * total : y * (g - total);
+  if constexpr (kLog) return log_softmax_gradient(y, g, total);
+  else return y * (g - total);
 }
 
+// The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
+// have not: their sum with its sign turned is the better value (`settled`).
 template <class Team, class T, bool kLog>
 __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
     backward_rows(const T* y, const T* g, T* out, int64_t rows, int64_t n) {
@@ -57,20 +61,36 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
     double sum = 0;
     Team::each(n, [&](int64_t c, int k) { sum += static_cast<double>(backward_term<kLog>(ys.at(c, k), gs.at(c, k))); });
     const T total = static_cast<T>(Team::template join<AddUp>(sum));
-    Team::each(n, [&](int64_t c, int k) { out[i * n + c] = backward_value<kLog>(ys.at(c, k), gs.at(c, k), total); });
+    double settled = 0;
+    Team::each(n, [&](int64_t c, int k) {
+      const T value = backward_value<kLog>(ys.at(c, k), gs.at(c, k), total);
+      if (!kLog && ys.at(c, k) > T(0.5)) return;
+      out[i * n + c] = value;
+      settled += static_cast<double>(value);
+    });
+    if constexpr (!kLog) {
+      settled = Team::template join<AddUp>(settled);
+      Team::each(n, [&](int64_t c, int k) {
+        if (ys.at(c, k) > T(0.5)) out[i * n + c] = static_cast<T>(0 - settled);
+      });
+    }
   }
 }
 
 template <class T, bool kLog>
 __global__ void __launch_bounds__(kThreads) backward_columns(const T* y, const T* g, T* out, RowsShape r) {
   for (int64_t j = first_item(); j < r.outer * r.inner; j += item_step()) {
-    const int64_t base = j / r.inner * r.n * r.inner + j % r.inner;
-    double sum = 0;
-    for (int64_t k = base; k < base + r.n * r.inner; k += r.inner) {
-      sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
-    }
+    const int64_t base = j / r.inner * r.n * r.inner + j % r.inner, end = base + r.n * r.inner;
+    double sum = 0, settled = 0;
+    for (int64_t k = base; k < end; k += r.inner) sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
     const T total = static_cast<T>(sum);
-    for (int64_t k = base; k < base + r.n * r.inner; k += r.inner) out[k] = backward_value<kLog>(y[k], g[k], total);
+    int64_t sure = -1;
+    for (int64_t k = base; k < end; k += r.inner) {
+      out[k] = backward_value<kLog>(y[k], g[k], total);
+      if (!kLog && y[k] > T(0.5)) sure = k;
+      else settled += static_cast<double>(out[k]);
+    }
+    if (sure >= 0) out[sure] = static_cast<T>(0 - settled);
   }
 }
 

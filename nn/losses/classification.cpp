@@ -142,8 +142,10 @@ Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyL
   const Form form = o.reduction == Reduction::None  ? Form::None
                     : o.reduction == Reduction::Sum ? Form::Sum
                                                     : Form::Mean;
-  const Tensor losses = cross_entropy_rows(reshape(input, {batch, classes, inner}), reshape(target, {batch, inner}),
-                                           {o.weight, o.ignore_index, o.label_smoothing, form});
+  const CrossEntropyRows options{o.weight, o.ignore_index, o.label_smoothing, form};
+  if (input->dim() == 2) return cross_entropy_rows(input, target, options);
+  const Tensor losses =
+      cross_entropy_rows(reshape(input, {batch, classes, inner}), reshape(target, {batch, inner}), options);
   return form == Form::None ? reshape(losses, target.shape()) : losses;
 }
 

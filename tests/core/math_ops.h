@@ -40,6 +40,16 @@ struct Log1p {
   template <class R> static R reference(R x) { return std::log1p(x); }
 };
 
+/// Of |x|, and of 1 above, since it has no more arguments.
+struct Log1pUnit {
+  static constexpr const char* name = "log1p_unit";
+  static constexpr double low = -1, high = 1;
+  static constexpr double critical[] = {0, 1. / 3, 1};
+  template <class T> EBB_HD static T in_range(T x) { return std::fabs(x) > 1 ? T(1) : std::fabs(x); }
+  template <class T> EBB_HD T operator()(T x) const { return math::log1p_unit(in_range(x)); }
+  template <class R> static R reference(R x) { return std::log1p(in_range(x)); }
+};
+
 struct Expm1 {
   static constexpr const char* name = "expm1";
   static constexpr double low = -38, high = 89;

@@ -17,7 +17,7 @@ template <class Op> class MathTest : public testing::Test {};
 struct OpName {
   template <class Op> static std::string GetName(int) { return Op::name; }
 };
-using Ops = testing::Types<Exp, Log, Log1p, Expm1, Tanh, Erf>;
+using Ops = testing::Types<Exp, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathTest, Ops, OpName);
 
 template <class Op, class T> T value_alone(T x) {
@@ -40,6 +40,8 @@ template <class Op, class T> std::vector<Special<T>> specials() {
   } else if constexpr (std::same_as<Op, Log1p>) {
     return {{0, 0},     {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny}, {-1, -inf},
             {inf, inf}, {-2, nan},        {-huge, nan}, {-inf, nan}};
+  } else if constexpr (std::same_as<Op, Log1pUnit>) {
+    return {{0, 0}, {tiny, tiny}};
   } else if constexpr (std::same_as<Op, Expm1>) {
     return {{0, 0}, {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny}, {inf, inf}, {huge, inf}, {-huge, -1}, {-inf, -1}};
   } else {  // tanh, erf

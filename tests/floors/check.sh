@@ -4,7 +4,8 @@
 #   tests/floors/check.sh [SOURCE_DIR]
 #
 #   1. Includes go down only: core <- backends <- autograd <- nn; examples and tests may use all.
-#   2. Vendor headers stay in backends/: oneDNN's in onednn.cpp alone, CUDA's nowhere above backends/.
+#   2. Vendor headers stay in backends/: oneDNN's in onednn.cpp alone (and in the step by hand that benchmarks/ holds Ebb
+#      against), CUDA's nowhere above backends/.
 #   3. No path of one machine in a file.
 #   4. No file above 400 lines, unless it is listed here with its reason.
 set -euo pipefail
@@ -71,7 +72,7 @@ while IFS= read -r line; do
   fail "$(cut -d: -f1,2 <<<"$line"): a vendor's header above backends/: $(cut -d: -f3- <<<"$line")"
 done < <(lines_of '(core|autograd|nn)' "${vendor}(dnnl|cublas|cuda|cudnn|mkl)" | grep -vE '"ebb/(core/cuda\.h|backends/cuda/(cuda_backend|pointwise_kernels)\.h)"')
 while IFS= read -r line; do
-  if [[ $line == backends/cpu/onednn.cpp:* ]]; then continue; fi
+  if [[ $line == backends/cpu/onednn.cpp:* || $line == benchmarks/hand_mlp.h:* ]]; then continue; fi
   fail "$(cut -d: -f1,2 <<<"$line"): only backends/cpu/onednn.cpp may include oneDNN"
 done < <(lines_of '[^/]+' "${vendor}dnnl")
 

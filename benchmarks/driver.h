@@ -1,0 +1,132 @@
+// What the three programs share: they prepare a row and time repetitions of it when scripts/bench asks, by lines on
+// standard input and output.
+//
+//   info        -> what the program is, in one line
+//   rows        -> a line each: name, floor, amount ("mlp_2_16_16_2_b32 gemm 53248"); then an empty line
+//   start NAME  -> "ok" once it is prepared and warm, or "none" when this program has no such row
+//   run         -> microseconds a unit, the mean over some 20 ms of repetitions
+//   memory      -> peak resident memory of the process, KB
+//
+//   PROGRAM count NAME N: prepares, warms up, and runs N repetitions in counted_repetitions(), for callgrind.
+#pragma once
+
+#include <time.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <string>
+
+#include "work.h"
+
+namespace bench {
+
+using Repetition = std::function<void()>;
+/// Prepares a row: returns what is to be timed, or nothing when the program does not have it.
+using Prepare = std::function<Repetition(const Work&)>;
+
+extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& repetition, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) repetition();
+}
+
+/// By the wall, or with BENCH_CPU_TIME by the processor time of all threads of the process: for a machine with other
+/// work on it, and one thread.
+inline double now() {
+  static const clockid_t clock = std::getenv("BENCH_CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  timespec t;
+  clock_gettime(clock, &t);
+  return 1e6 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_nsec);
+}
+
+inline double microseconds(const Repetition& repetition, int64_t n) {
+  const double start = now();
+  for (int64_t i = 0; i < n; ++i) repetition();
+  return now() - start;
+}
+
+inline std::string peak_memory_kb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::to_string(std::strtol(line.c_str() + 6, nullptr, 10));
+  }
+  return "0";
+}
+
+class Driver {
+ public:
+  Driver(std::string info, Prepare prepare) : info_(std::move(info)), prepare_(std::move(prepare)) {
+    for (const auto& list : {all_work(), floor_work()}) work_.insert(work_.end(), list.begin(), list.end());
+  }
+
+  int run(int argc, char** argv) {
+    if (argc == 4 && std::string(argv[1]) == "count") return count(argv[2], std::atoll(argv[3]));
+    for (std::string line; std::getline(std::cin, line);) {
+      std::cout << answer(line) << std::endl;
+    }
+    return 0;
+  }
+
+ private:
+  static constexpr double kRunTime = 20e3;  // microseconds
+
+  std::string answer(const std::string& line) {
+    if (line == "info") return info_;
+    if (line == "rows") return rows();
+    if (line == "memory") return peak_memory_kb();
+    if (line.starts_with("start ")) return start(line.substr(6)) ? "ok" : "none";
+    if (line == "run" && repetition_) {
+      return std::to_string(microseconds(repetition_, n_) / static_cast<double>(n_ * units_));
+    }
+    return "error: " + line;
+  }
+
+  static std::string rows() {
+    std::string text;
+    for (const Work& w : all_work()) {
+      const bool gemm = w.flops > 0, stream = w.bytes > 0;
+      text += w.name +
+              (gemm     ? " gemm "
+               : stream ? " stream "
+                        : " none ") +
+              std::to_string(gemm ? w.flops : w.bytes) + "\n";
+    }
+    return text;
+  }
+
+  // How often the row is repeated in a run comes from what it takes when warm.
+  bool start(const std::string& name) {
+    repetition_ = nullptr;
+    for (const Work& w : work_) {
+      if (w.name == name) repetition_ = prepare_(w), units_ = w.units;
+    }
+    if (!repetition_) return false;
+    n_ = 1;
+    double spent = 0, last = 0;
+    while (spent < kRunTime) {
+      spent += last = microseconds(repetition_, n_);
+      if (last < kRunTime / 4) n_ *= 2;
+    }
+    n_ = std::max<int64_t>(1, static_cast<int64_t>(kRunTime / last * static_cast<double>(n_)));
+    return true;
+  }
+
+  int count(const std::string& name, int64_t n) {
+    for (const Work& w : work_) {
+      if (w.name == name) repetition_ = prepare_(w);
+    }
+    if (!repetition_) return std::cerr << "no row " << name << '\n', 1;
+    for (int i = 0; i < 20; ++i) repetition_();
+    counted_repetitions(repetition_, n);
+    return 0;
+  }
+
+  std::string info_;
+  Prepare prepare_;
+  std::vector<Work> work_;
+  Repetition repetition_;
+  int64_t n_ = 1, units_ = 1;
+};
+
+}  // namespace bench

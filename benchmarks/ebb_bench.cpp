@@ -1,0 +1,124 @@
+// The rows on Ebb.
+#include <ebb/ebb.h>
+
+#include "driver.h"
+#include "ebb/backends/cpu/gemm.h"
+#include "ebb/backends/cpu/parallel.h"
+
+namespace {
+
+using namespace ebb;
+using bench::Repetition;
+using bench::Work;
+
+nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
+  nn::Sequential model;
+  for (size_t i = 0; i + 1 < widths.size(); ++i) {
+    model.push_back(nn::Linear(widths[i], widths[i + 1]));
+    if (i + 2 < widths.size()) model.push_back(nn::ReLU());
+  }
+  return model;
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Sequential& model, bool adam) {
+  if (adam) return std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 1e-3});
+  return std::make_unique<nn::SGD>(model.named_parameters(), nn::SGDOptions{.lr = 0.01, .momentum = 0.9});
+}
+
+Tensor make_target(const Work& w) {
+  if (w.loss == "cross_entropy") {
+    std::vector<int64_t> classes;
+    for (int64_t i = 0; i < w.batch; ++i) classes.push_back(i % w.columns);
+    return from_data(classes, {w.batch});
+  }
+  if (w.loss == "kl_div") return softmax(randn({w.batch, w.columns}), 1);
+  return rand({w.batch, w.columns});
+}
+
+/// In a net kl_div takes log-probabilities of the scores; alone its input counts as such.
+Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
+  if (w.loss == "cross_entropy") return nn::cross_entropy(x, target);
+  if (w.loss == "bce_with_logits") return nn::binary_cross_entropy_with_logits(x, target);
+  if (w.loss == "mse") return nn::mse_loss(x, target);
+  if (w.loss == "smooth_l1") return nn::smooth_l1_loss(x, target);
+  const Tensor log_p = w.kind == Work::Kind::Step ? log_softmax(x, 1) : x;
+  return nn::kl_div(log_p, target, {.reduction = nn::Reduction::BatchMean});
+}
+
+struct Training {
+  explicit Training(const Work& w) : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+  void step(const Work& w, const Tensor& x, const Tensor& target) {
+    const Tensor loss = loss_of(w, model(x), target);
+    optimizer->zero_grad();
+    loss.backward();
+    optimizer->step();
+  }
+  nn::Sequential model;
+  std::unique_ptr<nn::Optimizer> optimizer;
+};
+
+Repetition make_step(const Work& w) {
+  const auto training = std::make_shared<Training>(w);
+  return [=, x = randn({w.batch, w.widths.front()}), target = make_target(w)] { training->step(w, x, target); };
+}
+
+Repetition make_epoch(const Work& w) {
+  Tensor pictures = empty({w.samples, w.widths.front()}, {.dtype = DType::U8});
+  Tensor classes = empty({w.samples}, {.dtype = DType::I64});
+  for (int64_t i = 0; i < pictures.numel(); ++i) pictures.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
+  for (int64_t i = 0; i < w.samples; ++i) classes.mutable_data<int64_t>()[i] = i % w.columns;
+  const auto training = std::make_shared<Training>(w);
+  const int prefetch = cpu::num_threads() > 1 ? 2 : 0;  // the loader's thread counts as one
+  const auto loader = std::make_shared<data::DataLoader>(
+      data::Dataset(pictures, classes),
+      data::LoaderOptions{.batch_size = w.batch, .shuffle = true, .prefetch = prefetch});
+  return [=] {
+    for (const data::Batch& batch : *loader) training->step(w, batch.input, batch.target);
+  };
+}
+
+Repetition make_op_chain(const Work& w) {
+  Tensor x = rand({w.batch, w.columns}).requires_grad_();
+  return [x, factor = rand({w.batch, w.columns}), ops = w.units]() mutable {
+    Tensor y = x;
+    for (int64_t i = 0; i < ops; ++i) y = y * factor;
+    y.backward(factor);
+    x.set_grad({});
+  };
+}
+
+Repetition make_loss(const Work& w) {
+  Tensor x = randn({w.batch, w.columns}).requires_grad_();
+  if (w.loss == "log_softmax" || w.loss == "sigmoid") {
+    return [x, upstream = rand({w.batch, w.columns}), log = w.loss == "log_softmax"]() mutable {
+      (log ? log_softmax(x, 1) : sigmoid(x)).backward(upstream);
+      x.set_grad({});
+    };
+  }
+  return [x, w, target = make_target(w)]() mutable {
+    loss_of(w, x, target).backward();
+    x.set_grad({});
+  };
+}
+
+Repetition prepare(const Work& w) {
+  manual_seed(1);
+  switch (w.kind) {
+    case Work::Kind::Step: return make_step(w);
+    case Work::Kind::Epoch: return make_epoch(w);
+    case Work::Kind::OpChain: return make_op_chain(w);
+    case Work::Kind::Loss: return make_loss(w);
+    case Work::Kind::Infer:
+      return [model = make_mlp(w.widths), x = randn({w.batch, w.widths.front()})] {
+        const NoGrad guard;
+        model(x);
+      };
+    default: return nullptr;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::Driver(std::string("Ebb, own GEMM for ") + cpu::gemm_isa(), prepare).run(argc, argv);
+}

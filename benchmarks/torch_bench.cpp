@@ -1,0 +1,132 @@
+// The rows on PyTorch's C++ frontend, as its documentation has one write them.
+#include <torch/torch.h>
+
+#include <sstream>
+
+#include "driver.h"
+
+namespace {
+
+namespace F = torch::nn::functional;
+using bench::Repetition;
+using bench::Work;
+using torch::Tensor;
+
+torch::nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
+  torch::nn::Sequential model;
+  for (size_t i = 0; i + 1 < widths.size(); ++i) {
+    model->push_back(torch::nn::Linear(widths[i], widths[i + 1]));
+    if (i + 2 < widths.size()) model->push_back(torch::nn::ReLU());
+  }
+  return model;
+}
+
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Sequential& model, bool adam) {
+  if (adam) return std::make_unique<torch::optim::Adam>(model->parameters(), torch::optim::AdamOptions(1e-3));
+  return std::make_unique<torch::optim::SGD>(model->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
+}
+
+Tensor make_target(const Work& w) {
+  if (w.loss == "cross_entropy") return torch::arange(w.batch, torch::kInt64) % w.columns;
+  if (w.loss == "kl_div") return torch::softmax(torch::randn({w.batch, w.columns}), 1);
+  return torch::rand({w.batch, w.columns});
+}
+
+Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
+  if (w.loss == "cross_entropy") return F::cross_entropy(x, target);
+  if (w.loss == "bce_with_logits") return F::binary_cross_entropy_with_logits(x, target);
+  if (w.loss == "mse") return F::mse_loss(x, target);
+  if (w.loss == "smooth_l1") return F::smooth_l1_loss(x, target);
+  const Tensor log_p = w.kind == Work::Kind::Step ? torch::log_softmax(x, 1) : x;
+  return F::kl_div(log_p, target, F::KLDivFuncOptions(torch::kBatchMean));
+}
+
+struct Training {
+  explicit Training(const Work& w) : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+  void step(const Work& w, const Tensor& x, const Tensor& target) {
+    const Tensor loss = loss_of(w, model->forward(x), target);
+    optimizer->zero_grad();
+    loss.backward();
+    optimizer->step();
+  }
+  torch::nn::Sequential model;
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+};
+
+Repetition make_step(const Work& w) {
+  const auto training = std::make_shared<Training>(w);
+  return [=, x = torch::randn({w.batch, w.widths.front()}), target = make_target(w)] { training->step(w, x, target); };
+}
+
+/// Batches by index_select from whole tensors, which is faster than torch::data::DataLoader with its sample by sample.
+Repetition make_epoch(const Work& w) {
+  const Tensor pictures =
+      (torch::arange(w.samples * w.widths.front(), torch::kInt64) * 7).to(torch::kUInt8).view({w.samples, -1});
+  const Tensor classes = torch::arange(w.samples, torch::kInt64) % w.columns;
+  const auto training = std::make_shared<Training>(w);
+  return [=] {
+    for (const Tensor& rows : torch::randperm(w.samples, torch::kInt64).split(w.batch)) {
+      training->step(w, pictures.index_select(0, rows).to(torch::kFloat32).div_(255), classes.index_select(0, rows));
+    }
+  };
+}
+
+Repetition make_op_chain(const Work& w) {
+  const Tensor x = torch::rand({w.batch, w.columns}).requires_grad_();
+  return [x, factor = torch::rand({w.batch, w.columns}), ops = w.units] {
+    Tensor y = x;
+    for (int64_t i = 0; i < ops; ++i) y = y * factor;
+    y.backward(factor);
+    x.mutable_grad().reset();
+  };
+}
+
+Repetition make_loss(const Work& w) {
+  const Tensor x = torch::randn({w.batch, w.columns}).requires_grad_();
+  if (w.loss == "log_softmax" || w.loss == "sigmoid") {
+    return [x, upstream = torch::rand({w.batch, w.columns}), log = w.loss == "log_softmax"] {
+      (log ? torch::log_softmax(x, 1) : torch::sigmoid(x)).backward(upstream);
+      x.mutable_grad().reset();
+    };
+  }
+  return [x, w, target = make_target(w)] {
+    loss_of(w, x, target).backward();
+    x.mutable_grad().reset();
+  };
+}
+
+Repetition prepare(const Work& w) {
+  torch::manual_seed(1);
+  switch (w.kind) {
+    case Work::Kind::Step: return make_step(w);
+    case Work::Kind::Epoch: return make_epoch(w);
+    case Work::Kind::OpChain: return make_op_chain(w);
+    case Work::Kind::Loss: return make_loss(w);
+    case Work::Kind::Infer:
+      return [model = make_mlp(w.widths), x = torch::randn({w.batch, w.widths.front()})]() mutable {
+        const torch::InferenceMode guard;
+        model->forward(x);
+      };
+    default: return nullptr;
+  }
+}
+
+/// "PyTorch 2.15.0, BLAS mkl".
+std::string info() {
+  std::string blas = "unknown";
+  std::istringstream config(torch::show_config());
+  for (std::string line; std::getline(config, line);) {
+    if (const size_t at = line.find("BLAS_INFO="); at != std::string::npos) {
+      blas = line.substr(at + 10, line.find(',', at) - at - 10);
+    }
+  }
+  return "PyTorch " TORCH_VERSION ", BLAS " + blas;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* threads = std::getenv("OMP_NUM_THREADS");
+  if (threads) torch::set_num_threads(std::atoi(threads));
+  return bench::Driver(info(), prepare).run(argc, argv);
+}
