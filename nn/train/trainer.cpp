@@ -1,10 +1,11 @@
 #include "ebb/nn/train/trainer.h"
 
-#include <chrono>
 #include <csignal>
+#include <limits>
 #include <memory>
 
 #include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/serialize/checkpoint.h"
@@ -12,6 +13,10 @@
 
 namespace ebb::nn {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 volatile std::sig_atomic_t stop_requested = 0;
 
@@ -69,9 +74,9 @@ bool Trainer::run() {
   }
   model_.train();
   for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     if (!run_epoch(epoch, progress.get())) return false;
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds_ += seconds_since(start);
     ++epochs_run_;
   }
   return true;
@@ -82,7 +87,6 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   loader_.set_epoch(epoch);
   if (epoch == first_epoch_ && first_batch_ > 0) loader_.skip(first_batch_);
   else loss_sum_ = 0, correct_ = 0, seen_ = 0;
-  const auto mean = [this](double sum) { return sum / static_cast<double>(std::max<int64_t>(seen_, 1)); };
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
       const auto steps = static_cast<double>(loader_.size() * options_.epochs);
@@ -90,17 +94,16 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
-    if (progress) progress->update(label, done, mean(loss_sum_), mean(static_cast<double>(correct_)));
+    if (progress) progress->update(label, done, mean_loss(), accuracy());
     if (stop_requested && loader_.consumed() < loader_.size()) {
       save(epoch, loader_.consumed());
       return false;
     }
   }
-  if (progress) {
-    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean(loss_sum_), mean(static_cast<double>(correct_)));
-  }
-  save(epoch + 1, 0);
-  return !stop_requested || epoch + 1 == options_.epochs;
+  if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
+  const bool is_last = epoch + 1 == options_.epochs;
+  if (is_last || stop_requested || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
+  return is_last || !stop_requested;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
@@ -111,8 +114,16 @@ void Trainer::train_batch(const data::Batch& batch) {
   optimizer_.step();
   const int64_t n = batch.input.size(0);
   loss_sum_ += loss.item() * static_cast<double>(n);
-  correct_ += count_correct(scores.detach(), batch.target);
+  has_classes_ = scores.dim() == 2 && batch.target.dim() == 1 && !is_floating(batch.target.dtype());
+  if (has_classes_) correct_ += count_correct(scores.detach(), batch.target);
   seen_ += n;
+}
+
+double Trainer::mean_loss() const { return loss_sum_ / static_cast<double>(std::max<int64_t>(seen_, 1)); }
+
+double Trainer::accuracy() const {
+  if (!has_classes_) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(correct_) / static_cast<double>(std::max<int64_t>(seen_, 1));
 }
 
 int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
@@ -121,7 +132,7 @@ int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
   return epoch * per_epoch + std::min(consumed * batch, per_epoch);
 }
 
-void Trainer::save(int64_t epoch, int64_t consumed) const {
+void Trainer::save(int64_t epoch, int64_t consumed) {
   if (options_.checkpoint.empty()) return;
   Checkpoint checkpoint;
   checkpoint.model = model_.state_dict();
@@ -137,6 +148,7 @@ void Trainer::save(int64_t epoch, int64_t consumed) const {
   checkpoint.training.emplace_back("counts", integers({correct_, seen_}));
   checkpoint.training.emplace_back("loss_sum", scalar(loss_sum_, {.dtype = DType::F64}));
   save_checkpoint(options_.checkpoint, checkpoint);
+  saved_ = Clock::now();
 }
 
 void Trainer::restore() {
@@ -178,14 +190,20 @@ void Trainer::restore() {
   loss_sum_ = loss_sum;
 }
 
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   const NoGrad guard;
   const bool was_training = model.is_training();
   model.eval();
-  ConfusionMatrix matrix(classes);
+  std::vector<Tensor> parts;
   data::DataLoader loader(dataset, {.batch_size = batch_size});
-  for (const data::Batch& batch : loader) matrix.add(argmax(model(batch.input), 1), batch.target);
+  for (const data::Batch& batch : loader) parts.push_back(model(batch.input));
   model.train(was_training);
+  return cat(parts);
+}
+
+ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+  ConfusionMatrix matrix(classes);
+  matrix.add(argmax(predict(model, dataset, batch_size), 1), dataset.targets());
   return matrix;
 }
 
