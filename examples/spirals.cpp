@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
 
         nn::Trainer trainer(model, optimizer, loader, loss,
                             {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume});
-        if (!trainer.run()) return examples::stopped(flags);
+        if (!trainer.run()) return examples::stopped(flags.checkpoint());
 
         const std::string picture = flags.out + "/decision_boundary.png";
         draw(model, train, picture);
