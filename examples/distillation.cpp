@@ -1,4 +1,4 @@
-// Distils a wide classifier of digits into a small one that is never shown one of the digits, and yet knows it.
+// Distils a wide classifier of digits into a small one, which comes to know a digit that it was never shown.
 #include "common.h"
 
 using namespace ebb;

@@ -1,4 +1,4 @@
-// Finds rare faults with class weights: 58,000 readings of Space Shuttle sensors, of which 79 % are of one class.
+// Finds rare states with class weights: 58,000 sensor readings of a Space Shuttle, 79 % of them of one class.
 #include "common.h"
 
 using namespace ebb;

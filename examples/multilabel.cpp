@@ -1,4 +1,4 @@
-// Tells which digits stand in a picture of two to four that are written over one another: several labels a sample.
+// Tells which digits, two to four, are written over one another in a picture: several labels a sample.
 #include <optional>
 
 #include "common.h"

@@ -1,4 +1,4 @@
-// Estimates the wind at one airport from two others, one hour of the training data being wrong: 1,048 miles an hour.
+// Estimates the wind at one airport from two others, with one wrong hour in the training data: 1,048 mph.
 #include <cmath>
 
 #include "common.h"
