@@ -83,7 +83,7 @@ class Comparison {
                               .resume = flags_.resume && (is_first_ || ebb::checkpoint_exists(folder)),
                               .quiet = true});
     is_first_ = false;
-    if (!trainer.run()) return stopped(folder), false;
+    if (!trainer.run() || trainer.interrupted()) return stopped(folder), false;
     std::printf("trained %s: %lld epochs in %.2f s\n", name.c_str(), static_cast<long long>(trainer.epochs_run()),
                 trainer.seconds());
     std::fflush(stdout);

@@ -50,7 +50,8 @@ int main(int argc, char** argv) {
     const data::Dataset readings = shuttle.take(split.train);
     const data::Dataset train = standardised(readings, readings),
                         test = standardised(shuttle.take(split.test), readings);
-    const Tensor weight = balancing_weights(train);
+    const Device device = Device::parse(flags.device);
+    const Tensor weight = balancing_weights(train).to(device);
 
     // All three start from the same parameters. NLLLoss takes log-probabilities, CrossEntropyLoss scores.
     examples::Comparison comparison(flags);
@@ -59,7 +60,7 @@ int main(int argc, char** argv) {
       manual_seed(flags.seed);
       nn::Sequential model(nn::Linear(9, 32), nn::ReLU(), nn::Linear(32, kClasses));
       if (log_softmax) model.push_back(nn::LogSoftmax(1));
-      model.to(Device::parse(flags.device));
+      model.to(device);
       if (!comparison.train(name, model, train, loss)) return false;
       results.push_back(nn::evaluate(model, test, kClasses));
       return true;

@@ -79,9 +79,10 @@ int main(int argc, char** argv) {
     const data::Dataset test = superpose(digits.take(first.test), 1000, flags.seed + 2);
     const data::Dataset lists = with_label_lists(train);
 
+    const Device device = Device::parse(flags.device);
     // A positive counts as often as there are negatives to each positive of the label.
     const Tensor positives = sum(train.targets(), {0});
-    const Tensor pos_weight = (static_cast<double>(train.size()) - positives) / positives;
+    const Tensor pos_weight = ((static_cast<double>(train.size()) - positives) / positives).to(device);
 
     struct Row {
       const char *name, *what;
@@ -107,7 +108,7 @@ int main(int argc, char** argv) {
       manual_seed(flags.seed);  // all start from the same parameters
       nn::Sequential model(nn::Linear(kPixels, kLabels));
       if (row.sigmoid) model.push_back(nn::Sigmoid());
-      model.to(Device::parse(flags.device));
+      model.to(device);
       if (!comparison.train(row.name, model, row.train, row.loss)) return 130;
       const Tensor scores = nn::predict(model, test);
       if (row.threshold) row.own = count(scores, *row.threshold, test.targets());

@@ -75,7 +75,9 @@ bool Trainer::run() {
   model_.train();
   for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
     const auto start = Clock::now();
-    if (!run_epoch(epoch, progress.get())) return false;
+    const bool goes_on = run_epoch(epoch, progress.get());
+    interrupted_ = stop_requested != 0;
+    if (!goes_on) return false;
     seconds_ += seconds_since(start);
     ++epochs_run_;
   }
@@ -102,8 +104,10 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   }
   if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
   const bool is_last = epoch + 1 == options_.epochs;
-  if (is_last || stop_requested || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
-  return is_last || !stop_requested;
+  const bool stop =
+      stop_requested != 0;  // asked once: a stop that comes later must not end the run without a checkpoint
+  if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
+  return is_last || !stop;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
@@ -196,7 +200,7 @@ Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   model.eval();
   std::vector<Tensor> parts;
   data::DataLoader loader(dataset, {.batch_size = batch_size});
-  for (const data::Batch& batch : loader) parts.push_back(model(batch.input));
+  for (const data::Batch& batch : loader) parts.push_back(model(batch.input).to(Device::cpu()));
   model.train(was_training);
   return cat(parts);
 }

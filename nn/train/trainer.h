@@ -39,6 +39,10 @@ class Trainer {
   /// with other batches or seed; then model and optimizer are as they were.
   bool run();
 
+  /// Whether Ctrl-C or SIGTERM came during run(): so late, where run() gave true, that the training was finished all
+  /// the same. A program that has more to do may stop then.
+  bool interrupted() const { return interrupted_; }
+
   /// Seconds that the finished epochs took, and how many there were in this run.
   double seconds() const { return seconds_; }
   int64_t epochs_run() const { return epochs_run_; }
@@ -64,11 +68,13 @@ class Trainer {
   int64_t correct_ = 0, seen_ = 0;
   bool has_classes_ = false;  // the targets are class numbers: accuracy has a meaning
   std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
+  bool interrupted_ = false;
   double seconds_ = 0;
   int64_t epochs_run_ = 0;
 };
 
-/// What the model gives for the samples of a data set: (N, ...), in evaluation mode, batch by batch, without a graph.
+/// What the model gives for the samples of a data set: (N, ...), on the CPU, in evaluation mode, batch by batch,
+/// without a graph.
 Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size = 1000);
 
 /// The confusion matrix of a classifier over a data set whose targets are class numbers (N).

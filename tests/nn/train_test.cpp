@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 
 #include "ebb/ebb.h"
@@ -159,6 +160,46 @@ std::vector<bool> checkpoints(double every) {
 TEST(Trainer, WritesACheckpointWhenItIsTime) {
   EXPECT_EQ(checkpoints(0), (std::vector<bool>{0, 0, 1, 1, 1, 1, 1}));
   EXPECT_EQ(checkpoints(1000), (std::vector<bool>{0, 0, 0, 0, 0, 0, 1}));
+}
+
+// How run() ends when Ctrl-C comes in the given batch of three epochs of two batches, and whether the rest can be
+// resumed.
+struct Stopped {
+  bool finished, interrupted;
+  int batches, batches_later;
+};
+Stopped stop_in(int batch) {
+  const std::string folder = testing::TempDir() + "ebb_train_test_stop_" + std::to_string(getpid());
+  nn::Linear model(3, 2);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0.1});
+  data::DataLoader loader({ones({8, 3}), zeros({8, 2})}, {.batch_size = 4});
+  int batches = 0;
+  const auto loss = [&](const Tensor& scores, const Tensor& target) {
+    if (++batches == batch) raise(SIGINT);
+    return nn::mse_loss(scores, target);
+  };
+  const auto train = [&](bool resume) {
+    nn::Trainer trainer(model, optimizer, loader, loss,
+                        {.epochs = 3, .checkpoint = folder, .checkpoint_every = 1000, .resume = resume, .quiet = true});
+    const bool finished = trainer.run();
+    return Stopped{finished, trainer.interrupted(), batches, 0};
+  };
+  Stopped result = train(false);
+  batches = batch;  // past it: no second stop
+  train(true);
+  result.batches_later = batches - batch;
+  std::filesystem::remove_all(folder);
+  return result;
+}
+
+TEST(Trainer, StopsAtAnyBatchWithACheckpoint) {
+  for (int batch = 1; batch <= 7; ++batch) {
+    const Stopped r = stop_in(batch);
+    EXPECT_EQ(r.finished, batch >= 6) << batch;  // in the last batch the training is finished all the same
+    EXPECT_EQ(r.interrupted, batch <= 6) << batch;
+    EXPECT_EQ(r.batches, std::min(batch, 6)) << batch;
+    EXPECT_EQ(r.batches + r.batches_later, 6) << batch;
+  }
 }
 
 }  // namespace
