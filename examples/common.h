@@ -1,4 +1,5 @@
-// What the training examples share: their flags, and what they print at the end.
+// What the training examples share: their flags, training several models to compare them, and what they print at the
+// end.
 #pragma once
 
 #include <ebb/ebb.h>
@@ -59,11 +60,42 @@ template <class Body> int run(int argc, char** argv, const std::string& what, Fl
   }
 }
 
-/// What to say when Ctrl-C stopped a training; the exit status.
-inline int stopped(const Flags& flags) {
-  std::printf("stopped; the checkpoint is in %s (go on with --resume)\n", flags.checkpoint().c_str());
+/// What to say when Ctrl-C stopped a training whose checkpoint is in folder; the exit status.
+inline int stopped(const std::string& folder) {
+  std::printf("stopped; the checkpoint is in %s (go on with --resume)\n", folder.c_str());
   return 130;
 }
+
+/// Trains the models that an example compares, one after the other, all in the same way.
+class Comparison {
+ public:
+  explicit Comparison(const Flags& flags) : flags_(flags) {}
+
+  /// Adam, shuffled batches, one line of output, a checkpoint in --out/name. False when Ctrl-C stopped it.
+  /// With --resume the first model needs a checkpoint; the others go on from theirs or start, as the run had left them.
+  bool train(const std::string& name, ebb::nn::Layer& model, const ebb::data::Dataset& dataset,
+             ebb::nn::LossFunction loss) {
+    const std::string folder = flags_.out + "/" + name;
+    ebb::nn::Adam optimizer(model.named_parameters(), {.lr = flags_.lr});
+    ebb::data::DataLoader loader(dataset, {.batch_size = flags_.batch_size, .shuffle = true, .seed = flags_.seed});
+    ebb::nn::Trainer trainer(model, optimizer, loader, std::move(loss),
+                             {.epochs = flags_.epochs,
+                              .checkpoint = folder,
+                              .checkpoint_every = 1,
+                              .resume = flags_.resume && (is_first_ || ebb::checkpoint_exists(folder)),
+                              .quiet = true});
+    is_first_ = false;
+    if (!trainer.run() || trainer.interrupted()) return stopped(folder), false;
+    std::printf("trained %s: %lld epochs in %.2f s\n", name.c_str(), static_cast<long long>(trainer.epochs_run()),
+                trainer.seconds());
+    std::fflush(stdout);
+    return true;
+  }
+
+ private:
+  const Flags& flags_;
+  bool is_first_ = true;
+};
 
 /// Confusion matrix, where the checkpoint lies, time, and as the last figure the accuracy on the test set.
 inline void report(const Flags& flags, const ebb::nn::Trainer& trainer, const ebb::nn::ConfusionMatrix& matrix,

@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
     nn::Trainer trainer(
         model, optimizer, loader, loss,
         {.epochs = flags.epochs, .checkpoint = flags.checkpoint(), .resume = flags.resume, .capture = flags.capture});
-    if (!trainer.run()) return examples::stopped(flags);
+    if (!trainer.run()) return examples::stopped(flags.checkpoint());
 
     examples::report(flags, trainer, nn::evaluate(model, test, 10), {});
     return 0;

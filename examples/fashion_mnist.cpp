@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
                              .resume = flags.resume,
                              .lr_schedule = [](double done) { return 0.5 * (1 + std::cos(std::numbers::pi * done)); },
                              .capture = flags.capture});
-        if (!trainer.run()) return examples::stopped(flags);
+        if (!trainer.run()) return examples::stopped(flags.checkpoint());
 
         examples::report(flags, trainer, nn::evaluate(model, images.test, 10), images.test.class_names());
         return 0;

@@ -86,7 +86,7 @@ int main(int argc, char** argv) {
                              .checkpoint = flags.checkpoint(),
                              .resume = flags.resume,
                              .capture = flags.capture});
-        if (!trainer.run()) return examples::stopped(flags);
+        if (!trainer.run()) return examples::stopped(flags.checkpoint());
 
         const std::string picture = flags.out + "/decision_boundary.png";
         draw(model, train, picture);

@@ -77,7 +77,7 @@ struct Factors {
 
   // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not: then the
   // gradient of x_t is their sum with its sign turned.
-  __device__ bool settles(double e, double sum) const { return 2 * e > sum && isfinite(hit_factor); }
+  __device__ bool settles(double e, double sum) const { return 2 * e > sum && hit_factor - hit_factor == 0; }
 };
 template <class T> __device__ Factors factors_of(const Problem<T>& p, const Shared& s, int64_t i, int64_t t) {
   Factors f;

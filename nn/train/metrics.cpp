@@ -1,6 +1,7 @@
 #include "ebb/nn/train/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
@@ -14,6 +15,29 @@ namespace {
 double share(int64_t part, int64_t whole) {
   return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
 }
+
+// The mean of those that are not NaN; NaN when all are.
+double mean_of_numbers(const std::vector<double>& values) {
+  double sum = 0;
+  int64_t n = 0;
+  for (double v : values) {
+    if (!std::isnan(v)) sum += v, ++n;
+  }
+  return n == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(n);
+}
+
+// Yes or no, row by row.
+std::vector<bool> decisions(std::string_view op, const Tensor& tensor) {
+  const std::vector<double> values = tensor.to_vector<double>();
+  std::vector<bool> yes;
+  for (double v : values) {
+    if (v != 0 && v != 1) fail(op, "expected 0 or 1 for no or yes, got ", v);
+    yes.push_back(v == 1);
+  }
+  return yes;
+}
+
+double f1_of(int64_t found, int64_t missed, int64_t in_vain) { return share(2 * found, 2 * found + missed + in_vain); }
 
 std::string padded(const std::string& text, size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ').append(text) : text;
@@ -76,6 +100,12 @@ double ConfusionMatrix::precision(int64_t i) const {
   return share(at(i, i), column);
 }
 
+double ConfusionMatrix::mean_recall() const {
+  std::vector<double> recalls;
+  for (int64_t i = 0; i < classes_; ++i) recalls.push_back(recall(i));
+  return mean_of_numbers(recalls);
+}
+
 std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) const {
   size_t label = 6, cell = 5;
   const auto name = [&](int64_t i) { return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)]; };
@@ -92,6 +122,89 @@ std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) con
     text += rate;
   }
   return text;
+}
+
+LabelCounts::LabelCounts(int64_t labels) {
+  if (labels < 1) fail("LabelCounts", "expected at least one label, got ", labels);
+  counts_.resize(static_cast<size_t>(labels));
+}
+
+void LabelCounts::add(const Tensor& predicted, const Tensor& target) {
+  const auto labels = static_cast<int64_t>(counts_.size());
+  if (!(predicted.shape() == target.shape()) || predicted.dim() != 2 || predicted.size(1) != labels) {
+    fail("LabelCounts", "expected predictions and targets (N, ", labels, "), got ", predicted.shape(), " and ",
+         target.shape());
+  }
+  const std::vector<bool> p = decisions("LabelCounts", predicted), t = decisions("LabelCounts", target);
+  for (size_t i = 0; i < p.size(); ++i) {
+    Counts& counts = counts_[i % counts_.size()];
+    counts.found += p[i] && t[i];
+    counts.missed += !p[i] && t[i];
+    counts.in_vain += p[i] && !t[i];
+  }
+}
+
+LabelCounts::Counts LabelCounts::total() const {
+  Counts sum;
+  for (const Counts& c : counts_) {
+    sum.found += c.found;
+    sum.missed += c.missed;
+    sum.in_vain += c.in_vain;
+  }
+  return sum;
+}
+
+double LabelCounts::precision() const {
+  const Counts t = total();
+  return share(t.found, t.found + t.in_vain);
+}
+
+double LabelCounts::recall() const {
+  const Counts t = total();
+  return share(t.found, t.found + t.missed);
+}
+
+double LabelCounts::f1() const {
+  const Counts t = total();
+  return f1_of(t.found, t.missed, t.in_vain);
+}
+
+double LabelCounts::f1(int64_t label) const { return f1_of(found(label), missed(label), in_vain(label)); }
+
+double LabelCounts::macro_f1() const {
+  std::vector<double> each;
+  for (size_t label = 0; label < counts_.size(); ++label) each.push_back(f1(static_cast<int64_t>(label)));
+  return mean_of_numbers(each);
+}
+
+double best_f1_threshold(const Tensor& scores, const Tensor& target) {
+  constexpr std::string_view kOp = "best_f1_threshold";
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (!(scores.shape() == target.shape()) || scores.dim() != 2) {
+    fail(kOp, "expected scores and target (N, labels), got ", scores.shape(), " and ", target.shape());
+  }
+  const std::vector<double> s = scores.to_vector<double>();
+  const std::vector<bool> t = decisions(kOp, target);
+  std::vector<size_t> order(s.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    order[i] = i;
+    if (std::isnan(s[i])) fail(kOp, "score ", i, " is NaN");
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return s[a] > s[b]; });
+  const int64_t positives = std::count(t.begin(), t.end(), true);
+  if (positives == 0) fail(kOp, "no target is a yes: there is nothing to find");
+
+  // The threshold goes down from score to score; all that are above it are predicted. Equal ones come at once.
+  double best = -1, threshold = 0;
+  int64_t found = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    found += t[order[i]];
+    const double here = s[order[i]], next = i + 1 < order.size() ? s[order[i + 1]] : -kInfinity;
+    if (next == here) continue;
+    const double f1 = f1_of(found, positives - found, static_cast<int64_t>(i) + 1 - found);
+    if (f1 > best) best = f1, threshold = next;
+  }
+  return threshold;
 }
 
 }  // namespace ebb::nn

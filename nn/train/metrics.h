@@ -1,4 +1,4 @@
-// What a classifier gets right: accuracy, confusion matrix, and tables for people.
+// What a classifier gets right: accuracy, confusion matrix, precision, recall and F1, and tables for people.
 #pragma once
 
 #include <string>
@@ -28,6 +28,8 @@ class ConfusionMatrix {
   double recall(int64_t i) const;
   /// Share of the predictions of class i that were right; NaN when there are none.
   double precision(int64_t i) const;
+  /// Mean of the recalls of all classes that occur, each class counting alike (balanced accuracy); NaN when empty.
+  double mean_recall() const;
   /// A table with one row a class, its counts and recall. names: one a class, or none for numbers.
   std::string to_table(const std::vector<std::string>& names = {}) const;
 
@@ -35,5 +37,43 @@ class ConfusionMatrix {
   int64_t classes_;
   std::vector<int64_t> counts_;  // (target, predicted)
 };
+
+/// Multi-label classification, where each label of a sample is a yes or no of its own: what was found, missed and
+/// claimed in vain. Thread-safety: one thread at a time.
+class LabelCounts {
+ public:
+  explicit LabelCounts(int64_t labels);
+
+  /// Adds predictions and targets, both (N, labels): bool, or any dtype with 0 for no and 1 for yes.
+  /// Throws Error for another shape or value.
+  void add(const Tensor& predicted, const Tensor& target);
+
+  int64_t found(int64_t label) const { return counts_[static_cast<size_t>(label)].found; }
+  int64_t missed(int64_t label) const { return counts_[static_cast<size_t>(label)].missed; }
+  int64_t in_vain(int64_t label) const { return counts_[static_cast<size_t>(label)].in_vain; }
+
+  /// Over the decisions on all labels together (micro average): found / (found + in vain); NaN over nothing.
+  double precision() const;
+  /// found / (found + missed), micro average; NaN over nothing.
+  double recall() const;
+  /// 2 found / (2 found + missed + in vain), the harmonic mean of both, micro average; NaN over nothing.
+  double f1() const;
+  /// The same for one label; NaN for one that neither occurs nor was predicted.
+  double f1(int64_t label) const;
+  /// Mean of f1(label) over the labels where it is a number (macro average); NaN when there are none.
+  double macro_f1() const;
+
+ private:
+  struct Counts {
+    int64_t found = 0, missed = 0, in_vain = 0;
+  };
+  Counts total() const;
+  std::vector<Counts> counts_;
+};
+
+/// The t for which the predictions scores > t have the largest micro-averaged F1; on a tie the largest t. scores and
+/// target: (N, labels), target as for LabelCounts. t is one of the scores, or -infinity, which predicts every label.
+/// Choose it on samples that are not tested on. Throws Error when no target is a yes, or a score is NaN.
+double best_f1_threshold(const Tensor& scores, const Tensor& target);
 
 }  // namespace ebb::nn

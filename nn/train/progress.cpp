@@ -30,8 +30,9 @@ std::string Progress::line(const std::string& label, int64_t done, double loss, 
   constexpr int kWidth = 24;
   const double rate = static_cast<double>(done - first_) / std::max(seconds_since_start(), 1e-9);
   const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
-  char text[256];
-  std::snprintf(text, sizeof text, "loss %.4f  accuracy %5.2f %%  %.0f samples/s  %s left", loss, 100 * accuracy, rate,
+  char share[32] = "", text[256];
+  if (!std::isnan(accuracy)) std::snprintf(share, sizeof share, "accuracy %5.2f %%  ", 100 * accuracy);
+  std::snprintf(text, sizeof text, "loss %.4f  %s%.0f samples/s  %s left", loss, share, rate,
                 format_seconds(left).c_str());
   if (!terminal_) return label + "  " + text;
   const int filled = total_ > 0 ? static_cast<int>(kWidth * done / total_) : kWidth;

@@ -15,11 +15,11 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Shows label ("epoch 2/10"), a bar of done / total, loss, accuracy (both running means of the epoch), samples/s
-  /// and the time left. On a terminal at most every 0.1 s; otherwise a line at each tenth of an epoch is too much:
-  /// every 10 s, and when finish_epoch() is called.
   /// True when update() would show something now.
   bool is_due() const;
+  /// Shows label ("epoch 2/10"), a bar of done / total, loss, accuracy (both running means of the epoch; an
+  /// accuracy of NaN is left out), samples/s and the time left. On a terminal at most every 0.1 s; otherwise a line at
+  /// each tenth of an epoch is too much: every 10 s, and when finish_epoch() is called.
   void update(const std::string& label, int64_t done, double loss, double accuracy);
   /// Shows the last state of an epoch in full and moves to the next line.
   void finish_epoch(const std::string& label, int64_t done, double loss, double accuracy);

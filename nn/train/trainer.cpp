@@ -1,10 +1,11 @@
 #include "ebb/nn/train/trainer.h"
 
-#include <chrono>
 #include <csignal>
+#include <limits>
 #include <memory>
 
 #include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/serialize/checkpoint.h"
@@ -12,6 +13,10 @@
 
 namespace ebb::nn {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 volatile std::sig_atomic_t stop_requested = 0;
 
@@ -80,9 +85,11 @@ bool Trainer::run() {
   }
   model_.train();
   for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
-    const auto start = std::chrono::steady_clock::now();
-    if (!run_epoch(epoch, progress.get())) return false;
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto start = Clock::now();
+    const bool goes_on = run_epoch(epoch, progress.get());
+    interrupted_ = stop_requested != 0;
+    if (!goes_on) return false;
+    seconds_ += seconds_since(start);
     ++epochs_run_;
   }
   return true;
@@ -97,7 +104,6 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
     seen_ = 0;
     for (Tensor* total : {&loss_sum_, &correct_}) total->zero_();
   }
-  const auto mean = [this](const Tensor& sum) { return sum.item() / static_cast<double>(std::max<int64_t>(seen_, 1)); };
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
       const auto steps = static_cast<double>(loader_.size() * options_.epochs);
@@ -105,17 +111,18 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
-    if (progress && progress->is_due()) progress->update(label, done, mean(loss_sum_), mean(correct_));
+    if (progress && progress->is_due()) progress->update(label, done, mean_loss(), accuracy());
     if (stop_requested && loader_.consumed() < loader_.size()) {
       save(epoch, loader_.consumed());
       return false;
     }
   }
-  if (progress) {
-    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean(loss_sum_), mean(correct_));
-  }
-  save(epoch + 1, 0);
-  return !stop_requested || epoch + 1 == options_.epochs;
+  if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
+  const bool is_last = epoch + 1 == options_.epochs;
+  const bool stop =
+      stop_requested != 0;  // asked once: a stop that comes later must not end the run without a checkpoint
+  if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
+  return is_last || !stop;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
@@ -144,7 +151,15 @@ void Trainer::step(const Tensor& input, const Tensor& target) {
   optimizer_.step();
   const NoGrad guard;
   loss_sum_.add_(loss.detach().to(DType::F64), static_cast<double>(input.size(0)));
-  correct_.add_(count_correct(scores.detach(), target));
+  has_classes_ = scores.dim() == 2 && target.dim() == 1 && !is_floating(target.dtype());
+  if (has_classes_) correct_.add_(count_correct(scores.detach(), target));
+}
+
+double Trainer::mean_loss() const { return loss_sum_.item() / static_cast<double>(std::max<int64_t>(seen_, 1)); }
+
+double Trainer::accuracy() const {
+  if (!has_classes_) return std::numeric_limits<double>::quiet_NaN();
+  return correct_.item() / static_cast<double>(std::max<int64_t>(seen_, 1));
 }
 
 int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
@@ -153,7 +168,7 @@ int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
   return epoch * per_epoch + std::min(consumed * batch, per_epoch);
 }
 
-void Trainer::save(int64_t epoch, int64_t consumed) const {
+void Trainer::save(int64_t epoch, int64_t consumed) {
   if (options_.checkpoint.empty()) return;
   Checkpoint checkpoint;
   checkpoint.model = model_.state_dict();
@@ -169,6 +184,7 @@ void Trainer::save(int64_t epoch, int64_t consumed) const {
   checkpoint.training.emplace_back("counts", integers({correct_.item<int64_t>(), seen_}));
   checkpoint.training.emplace_back("loss_sum", loss_sum_);
   save_checkpoint(options_.checkpoint, checkpoint);
+  saved_ = Clock::now();
 }
 
 void Trainer::restore() {
@@ -210,14 +226,20 @@ void Trainer::restore() {
   loss_sum_.fill_(loss_sum);
 }
 
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   const NoGrad guard;
   const bool was_training = model.is_training();
   model.eval();
-  ConfusionMatrix matrix(classes);
+  std::vector<Tensor> parts;
   data::DataLoader loader(dataset, {.batch_size = batch_size, .device = device_of(model)});
-  for (const data::Batch& batch : loader) matrix.add(argmax(model(batch.input), 1), batch.target);
+  for (const data::Batch& batch : loader) parts.push_back(model(batch.input).to(Device::cpu()));
   model.train(was_training);
+  return cat(parts);
+}
+
+ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+  ConfusionMatrix matrix(classes);
+  matrix.add(argmax(predict(model, dataset, batch_size), 1), dataset.targets());
   return matrix;
 }
 

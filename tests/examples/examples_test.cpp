@@ -4,12 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -105,6 +106,119 @@ TEST_F(Examples, SpiralsDrawTheirBoundary) {
   EXPECT_EQ(read_file(path("spirals/decision_boundary.png")).substr(1, 3), "PNG");
 }
 
+// The numbers in the line of a table that starts with label, "%" and "|" left out; a "-" is NaN.
+std::vector<double> row(const Result& r, const std::string& label) {
+  std::istringstream lines(r.out);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(label, 0) != 0) continue;
+    std::vector<double> numbers;
+    std::istringstream words(line.substr(label.size()));
+    for (std::string word; words >> word;) {
+      if (word == "-") numbers.push_back(std::nan(""));
+      else if (word != "%" && word != "|") numbers.push_back(std::atof(word.c_str()));
+    }
+    return numbers;
+  }
+  ADD_FAILURE() << "no line '" << label << "' in\n" << r.out;
+  return std::vector<double>(10, std::nan(""));
+}
+
+// Each example shows its effect for seeds other than its own, too, and says what the run showed.
+TEST_F(Examples, ClassWeightsFindRareClasses) {
+  for (const char* seed : {"1", "11", "12"}) {
+    const Result r = run("imbalanced", {"--out", path(seed), "--seed", seed});
+    ASSERT_EQ(r.status, 0) << r.error;
+    const auto rare = row(r, "Fpv Close"), mean = row(r, "mean of the classes' recalls"), accuracy = row(r, "accuracy");
+    EXPECT_EQ(rare[0] + rare[1], 50) << r.out;
+    EXPECT_GT(rare[4], rare[3] + 15) << r.out;  // train, test, weight, then the recalls
+    EXPECT_GT(mean[1], mean[0] + 4) << r.out;
+    EXPECT_NEAR(mean[2], mean[1], 1) << "weighted NLL on log-softmax is weighted cross-entropy\n" << r.out;
+    EXPECT_GT(accuracy[1], 98) << r.out;
+    EXPECT_NE(r.out.find("Class weights raise the mean recall"), std::string::npos) << r.out;
+  }
+}
+
+TEST_F(Examples, PosWeightFindsMoreLabels) {
+  for (const char* seed : {"1", "11", "12"}) {
+    const Result r = run("multilabel", {"--out", path(seed), "--seed", seed});
+    ASSERT_EQ(r.status, 0) << r.error;
+    const auto bce = row(r, "BCE on sigmoid"), logits = row(r, "BCEWithLogits "),
+               weighted = row(r, "BCEWithLogits, pos_weight"), margin = row(r, "MultiLabelMargin");
+    EXPECT_NEAR(bce[2], logits[2], 0.5) << r.out;     // precision, recall, F1, macro F1, twice
+    EXPECT_GT(weighted[1], logits[1] + 15) << r.out;  // recall
+    EXPECT_GT(weighted[2], logits[2] + 1) << r.out;   // F1
+    EXPECT_TRUE(std::isnan(margin[2])) << r.out;      // no threshold of its own
+    EXPECT_GT(margin[6], 60) << r.out;                // F1 with one chosen for it
+    EXPECT_NE(r.out.find("pos_weight raises the F1"), std::string::npos) << r.out;
+  }
+}
+
+TEST_F(Examples, OutliersSpoilMseAlone) {
+  for (const char* seed : {"1", "11", "12"}) {
+    const Result r = run("outliers", {"--out", path(seed), "--seed", seed});
+    ASSERT_EQ(r.status, 0) << r.error;
+    const auto mse = row(r, "MSE "), l1 = row(r, "L1"), smooth = row(r, "SmoothL1"),
+               clean = row(r, "MSE without the wrong hour");
+    for (size_t measure : {0, 1}) {  // mean error and root mean square error
+      EXPECT_LT(1.08 * l1[measure], mse[measure]) << r.out;
+      EXPECT_LT(1.08 * smooth[measure], mse[measure]) << r.out;
+      EXPECT_LT(l1[measure], 1.1 * clean[measure]) << r.out;
+    }
+    EXPECT_NE(r.out.find("spoils MSE, but not L1 and SmoothL1"), std::string::npos) << r.out;
+  }
+}
+
+TEST_F(Examples, DistillationTeachesADigitNeverShown) {
+  for (const char* seed : {"1", "11"}) {
+    const Result r = run("distillation", {"--out", path(seed), "--seed", seed});
+    ASSERT_EQ(r.status, 0) << r.error;
+    const auto teacher = row(r, "wide, all digits, CrossEntropy"),
+               labels = row(r, "small, no 3, CrossEntropy on the labels"),
+               distilled = row(r, "small, no 3, KLDiv from the wide one");
+    EXPECT_LT(10 * distilled[0], teacher[0]) << r.out;  // parameters, accuracy, recall of 3
+    EXPECT_GT(distilled[1], labels[1] + 5) << r.out;
+    EXPECT_LT(labels[2], 5) << r.out;
+    EXPECT_GT(distilled[2], 75) << r.out;
+    EXPECT_NE(r.out.find("knows a digit that it was never shown:"), std::string::npos) << r.out;
+  }
+}
+
+TEST_F(Examples, WhatARunDidNotShowIsNotClaimed) {
+  const Result distillation = run("distillation", {"--out", path("d"), "--epochs", "1"});
+  EXPECT_NE(distillation.out.find("does not know"), std::string::npos) << distillation.out;
+  const Result outliers = run("outliers", {"--out", path("o"), "--epochs", "1", "--lr", "1e-9"});
+  EXPECT_NE(outliers.out.find("not both better than MSE"), std::string::npos) << outliers.out;
+}
+
+// Several models are trained in one run: those that were finished stay, the one that was stopped goes on.
+TEST_F(Examples, AComparisonResumesWhereItStopped) {
+  const std::vector<std::string> flags{"--epochs", "1500", "--threads", "1"};
+  auto with = [&](const char* out, bool resume) {
+    std::vector<std::string> all = flags;
+    all.insert(all.end(), {"--out", path(out)});
+    if (resume) all.push_back("--resume");
+    return all;
+  };
+  const Result whole = run("outliers", with("whole", false));
+  ASSERT_EQ(whole.status, 0) << whole.error;
+  fs::remove(path("out"));
+  const pid_t child = start("outliers", with("parts", false));
+  for (int wait = 0; wait < 2000 && read_file(path("out")).find("trained mse:") == std::string::npos; ++wait) {
+    usleep(5000);
+  }
+  usleep(50000);  // into the second model
+  kill(child, SIGINT);
+  const Result stopped = finish(child);
+  ASSERT_EQ(stopped.status, 130) << stopped.out;
+  EXPECT_NE(stopped.out.find("parts/l1 (go on with --resume)"), std::string::npos) << stopped.out;
+  EXPECT_FALSE(fs::exists(path("parts/mse_clean")));
+  const Result resumed = run("outliers", with("parts", true));
+  ASSERT_EQ(resumed.status, 0) << resumed.error;
+  EXPECT_NE(resumed.out.find("trained mse: 0 epochs"), std::string::npos) << resumed.out;
+  const auto table = [](const Result& r) { return r.out.substr(r.out.find("Trained on")); };
+  EXPECT_EQ(table(resumed), table(whole));
+}
+
 TEST_F(Examples, ResumingContinuesBitForBit) {
   const std::vector<std::string> flags{"--epochs", "30", "--threads", "1"};
   auto with = [&](const char* out, bool resume) {
@@ -160,6 +274,10 @@ TEST_F(Examples, WrongInputIsOneLine) {
   expect_one_line(run("digits", {"--data", path("nowhere.csv")}), "nowhere.csv");
   expect_one_line(run("fashion_mnist", {"--data", path("empty")}), "dataset-fashion-mnist");
   expect_one_line(run("digits", {"--resume", "--out", path("never")}), "never/checkpoint");
+  expect_one_line(run("outliers", {"--resume", "--out", path("never")}), "never/mse");
+  expect_one_line(run("imbalanced", {"--data", path("nowhere.csv")}), "nowhere.csv");
+  expect_one_line(run("imbalanced", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 10 columns, got 65");
+  expect_one_line(run("outliers", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 5 columns, got 65");
   expect_one_line(run("digits", {"--device", "tpu"}), "tpu");
   expect_one_line(run("digits", {"--device", "cuda", "--out", path("o")}), "not built in");
 }

@@ -170,16 +170,4 @@ TEST(Init, DeviationsAreTorchs) {
   EXPECT_NE(error_of([&] { nn::init::xavier_normal_(vector); }).find("two dims"), std::string::npos);
 }
 
-TEST(Metrics, ConfusionMatrix) {
-  nn::ConfusionMatrix m(3);
-  m.add(tensor({0, 1, 2, 2}, i64), tensor({0, 1, 1, 2}, i64));
-  EXPECT_EQ(m.at(1, 2), 1);
-  EXPECT_DOUBLE_EQ(m.accuracy(), 0.75);
-  EXPECT_DOUBLE_EQ(m.recall(1), 0.5);
-  EXPECT_DOUBLE_EQ(m.precision(2), 0.5);
-  EXPECT_NE(m.to_table({"a", "b", "c"}).find("50.0 %"), std::string::npos);
-  EXPECT_NE(error_of([&] { m.add(tensor({3}, i64), tensor({0}, i64)); }), "");
-  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)).item(), 1);
-}
-
 }  // namespace

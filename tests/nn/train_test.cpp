@@ -1,0 +1,205 @@
+// What a model gets right, and the training loop on targets that are no classes.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+
+#include "ebb/ebb.h"
+
+namespace {
+
+using namespace ebb;
+
+std::string error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Metrics, ConfusionMatrix) {
+  nn::ConfusionMatrix m(3);
+  m.add(tensor({0, 1, 2, 2}, i64), tensor({0, 1, 1, 2}, i64));
+  EXPECT_EQ(m.at(1, 2), 1);
+  EXPECT_DOUBLE_EQ(m.accuracy(), 0.75);
+  EXPECT_DOUBLE_EQ(m.recall(1), 0.5);
+  EXPECT_DOUBLE_EQ(m.precision(2), 0.5);
+  EXPECT_NE(m.to_table({"a", "b", "c"}).find("50.0 %"), std::string::npos);
+  EXPECT_NE(error_of([&] { m.add(tensor({3}, i64), tensor({0}, i64)); }), "");
+  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)).item(), 1);
+}
+
+TEST(Metrics, MeanRecallCountsClassesAlike) {
+  nn::ConfusionMatrix m(3);  // nine of class 0, one of class 1, none of class 2
+  EXPECT_TRUE(std::isnan(m.mean_recall()));
+  m.add(zeros({10}, {.dtype = i64}), tensor({0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, i64));
+  EXPECT_DOUBLE_EQ(m.accuracy(), 0.9);
+  EXPECT_DOUBLE_EQ(m.mean_recall(), 0.5);
+}
+
+TEST(Metrics, LabelCounts) {
+  nn::LabelCounts counts(3);
+  EXPECT_TRUE(std::isnan(counts.f1()) && std::isnan(counts.macro_f1()));
+  counts.add(tensor({{1, 1, 0}, {1, 0, 0}}) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}));
+  counts.add(tensor({{0, 1, 0}}, i64), tensor({{1, 1, 0}}, u8));
+  // label 0: found 2, missed 1; label 1: found 1, missed 1, in vain 1; label 2 never occurs
+  EXPECT_EQ(counts.found(0), 2);
+  EXPECT_EQ(counts.missed(0), 1);
+  EXPECT_EQ(counts.in_vain(1), 1);
+  EXPECT_DOUBLE_EQ(counts.precision(), 3.0 / 4);
+  EXPECT_DOUBLE_EQ(counts.recall(), 3.0 / 5);
+  EXPECT_DOUBLE_EQ(counts.f1(), 6.0 / 9);
+  EXPECT_DOUBLE_EQ(counts.f1(0), 4.0 / 5);
+  EXPECT_DOUBLE_EQ(counts.f1(1), 2.0 / 4);
+  EXPECT_TRUE(std::isnan(counts.f1(2)));
+  EXPECT_DOUBLE_EQ(counts.macro_f1(), 0.65);
+
+  EXPECT_NE(error_of([&] {
+              counts.add(tensor({{0.5, 0, 0}}), tensor({{0, 0, 0}}));
+            }).find("got 0.5"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { counts.add(tensor({{0, 0}}), tensor({{0, 0}})); }).find("(N, 3)"), std::string::npos);
+  EXPECT_NE(error_of([&] { counts.add(tensor({{0, 0, 0}}), tensor({{0, 0}})); }).find("(1, 2)"), std::string::npos);
+  EXPECT_NE(error_of([] { nn::LabelCounts(0); }), "");
+}
+
+// Against every threshold there is. Scores on a coarse grid have many ties.
+TEST(Metrics, BestF1Threshold) {
+  const auto f1_at = [](const Tensor& scores, double t, const Tensor& target) {
+    nn::LabelCounts counts(scores.size(1));
+    counts.add(scores > t, target);
+    return counts.f1();
+  };
+  Generator generator{3};
+  for (int trial = 0; trial < 40; ++trial) {
+    Tensor scores = randn({12, 3}, {}, &generator);
+    if (trial % 2) scores = (scores * 2).to(i64).to(f32);
+    const Tensor target = (scores * 0.3 + randn({12, 3}, {}, &generator) > 0.4).to(f32);
+    double best = f1_at(scores, -1e9, target);
+    for (float t : scores.to_vector<float>()) best = std::max(best, f1_at(scores, t, target));
+    EXPECT_EQ(f1_at(scores, nn::best_f1_threshold(scores, target), target), best) << trial;
+  }
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}, {2, 1}}), tensor({{1, 0}, {0, 0}})), 2);
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}), ones({1, 2})), -std::numeric_limits<double>::infinity());
+  EXPECT_NE(error_of([] {
+              nn::best_f1_threshold(zeros({1, 2}), zeros({1, 2}));
+            }).find("nothing to find"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { nn::best_f1_threshold(tensor({{0, NAN}}), ones({1, 2})); }).find("NaN"), std::string::npos);
+  EXPECT_NE(error_of([] { nn::best_f1_threshold(zeros({1, 2}), ones({2})); }).find("(2,)"), std::string::npos);
+}
+
+struct Counting : nn::Layer {
+  Tensor forward(const Tensor& x) const override {
+    EXPECT_FALSE(is_training());
+    largest = std::max(largest, x.size(0));
+    return x * 2.0;
+  }
+  mutable int64_t largest = 0;
+};
+
+TEST(Predict, GoesBatchByBatchInEvaluationMode) {
+  const Tensor x = reshape(arange(0, 14, 1, {.dtype = f32}), {7, 2});
+  Counting model;
+  const Tensor y = nn::predict(model, {x, zeros({7})}, 3);
+  EXPECT_EQ(y.to_vector<float>(), (x * 2.0).to_vector<float>());
+  EXPECT_EQ(model.largest, 3);
+  EXPECT_TRUE(model.is_training());
+  nn::Linear linear(2, 1);
+  EXPECT_FALSE(nn::predict(linear, {x, zeros({7})}).requires_grad());
+}
+
+// What a training of a few epochs prints.
+std::string log_of(int64_t outputs, const Tensor& target, const nn::LossFunction& loss) {
+  manual_seed(1);
+  const Tensor x = randn({target.size(0), 3});
+  nn::Linear model(3, outputs);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0.1});
+  data::DataLoader loader({x, target}, {.batch_size = 4});
+  nn::Trainer trainer(model, optimizer, loader, loss, {.epochs = 2});
+  testing::internal::CaptureStdout();
+  EXPECT_TRUE(trainer.run());
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(Trainer, ShowsAccuracyWhereTargetsAreClasses) {
+  const std::string classes = log_of(2, tensor({0, 1, 0, 1, 1, 0}, i64), nn::CrossEntropyLoss());
+  EXPECT_NE(classes.find("accuracy"), std::string::npos) << classes;
+  for (const auto& [target, loss] : {std::pair<Tensor, nn::LossFunction>{zeros({6, 2}), nn::MSELoss()},
+                                     {ones({6, 2}), nn::BCEWithLogitsLoss()},
+                                     {zeros({6, 2}, {.dtype = i64}), nn::MultiLabelMarginLoss()}}) {
+    const std::string other = log_of(2, target, loss);
+    EXPECT_NE(other.find("epoch 2/2"), std::string::npos) << other;
+    EXPECT_EQ(other.find("accuracy"), std::string::npos) << other;
+  }
+}
+
+// Whether a training of three epochs of two batches has a checkpoint at each of its batches, and at the end.
+std::vector<bool> checkpoints(double every) {
+  const std::string folder = testing::TempDir() + "ebb_train_test_" + std::to_string(getpid());
+  std::vector<bool> there;
+  nn::Linear model(3, 2);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0.1});
+  data::DataLoader loader({ones({8, 3}), zeros({8, 2})}, {.batch_size = 4});
+  const auto loss = [&](const Tensor& scores, const Tensor& target) {
+    there.push_back(checkpoint_exists(folder));
+    return nn::mse_loss(scores, target);
+  };
+  nn::Trainer trainer(model, optimizer, loader, loss,
+                      {.epochs = 3, .checkpoint = folder, .checkpoint_every = every, .quiet = true});
+  EXPECT_TRUE(trainer.run());
+  there.push_back(checkpoint_exists(folder));
+  std::filesystem::remove_all(folder);
+  return there;
+}
+
+TEST(Trainer, WritesACheckpointWhenItIsTime) {
+  EXPECT_EQ(checkpoints(0), (std::vector<bool>{0, 0, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(checkpoints(1000), (std::vector<bool>{0, 0, 0, 0, 0, 0, 1}));
+}
+
+// How run() ends when Ctrl-C comes in the given batch of three epochs of two batches, and whether the rest can be
+// resumed.
+struct Stopped {
+  bool finished, interrupted;
+  int batches, batches_later;
+};
+Stopped stop_in(int batch) {
+  const std::string folder = testing::TempDir() + "ebb_train_test_stop_" + std::to_string(getpid());
+  nn::Linear model(3, 2);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0.1});
+  data::DataLoader loader({ones({8, 3}), zeros({8, 2})}, {.batch_size = 4});
+  int batches = 0;
+  const auto loss = [&](const Tensor& scores, const Tensor& target) {
+    if (++batches == batch) raise(SIGINT);
+    return nn::mse_loss(scores, target);
+  };
+  const auto train = [&](bool resume) {
+    nn::Trainer trainer(model, optimizer, loader, loss,
+                        {.epochs = 3, .checkpoint = folder, .checkpoint_every = 1000, .resume = resume, .quiet = true});
+    const bool finished = trainer.run();
+    return Stopped{finished, trainer.interrupted(), batches, 0};
+  };
+  Stopped result = train(false);
+  batches = batch;  // past it: no second stop
+  train(true);
+  result.batches_later = batches - batch;
+  std::filesystem::remove_all(folder);
+  return result;
+}
+
+TEST(Trainer, StopsAtAnyBatchWithACheckpoint) {
+  for (int batch = 1; batch <= 7; ++batch) {
+    const Stopped r = stop_in(batch);
+    EXPECT_EQ(r.finished, batch >= 6) << batch;  // in the last batch the training is finished all the same
+    EXPECT_EQ(r.interrupted, batch <= 6) << batch;
+    EXPECT_EQ(r.batches, std::min(batch, 6)) << batch;
+    EXPECT_EQ(r.batches + r.batches_later, 6) << batch;
+  }
+}
+
+}  // namespace
