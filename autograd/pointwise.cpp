@@ -57,8 +57,8 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
 
 // ---- nodes ----
 
-Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
-                          uint32_t wanted, std::span<Tensor> results);
+void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
+                        uint32_t wanted, std::span<Tensor> results);
 
 // f(x). Saves its inputs, or its output where the formula has a rule for that, or nothing where it is linear.
 class PointwiseNode final : public Node {
@@ -67,7 +67,7 @@ class PointwiseNode final : public Node {
   std::string_view name() const override { return op_.name; }
 
   void save(std::span<const Tensor* const> inputs, const Tensor& output) {
-    if (op_.constants) return;
+    if (op_.constants || !op_.compose) return;
     if (op_.output_rule) saved_[0] = Saved::output(output);
     else {
       for (size_t i = 0; i < inputs.size(); ++i) saved_[i] = Saved(*inputs[i]);
@@ -76,6 +76,7 @@ class PointwiseNode final : public Node {
 
   void backward(const BackwardContext& context, std::span<const Tensor> gradients, std::span<Tensor> results) override {
     const Tensor& g = gradients[0];
+    if (!op_.compose) fail_without_derivative(*this);
     if (op_.constants) {
       double partials[kMaxArity];
       op_.constants(formula_.bytes, partials);
@@ -151,6 +152,11 @@ class PointwiseGradientNode final : public Node {
     for (Saved& s : x_) s.reset();
     g_.reset();
   }
+  int64_t saved_bytes() const override {
+    int64_t bytes = g_.bytes();
+    for (const Saved& s : x_) bytes += s.bytes();
+    return bytes;
+  }
 
  private:
   // The same with a graph: the partials as tensors, from ops, and those differentiated in turn. Only the piece of
@@ -197,8 +203,8 @@ class PointwiseGradientNode final : public Node {
 };
 
 // Writes g df/dx_k into results for the wanted k; records when recording is on.
-Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
-                          uint32_t wanted, std::span<Tensor> results) {
+void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
+                        uint32_t wanted, std::span<Tensor> results) {
   const size_t n = x.size();
   const Tensor* in[kMaxArity + 1];
   Tensor* out[kMaxArity] = {};
@@ -213,15 +219,19 @@ Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std:
   const bool first_only = wanted == 1;
   run(op, formula.bytes, first_only ? Sweep::GradientFirst : Sweep::Gradient, g.shape(), g.dtype(), {in, n + 1},
       {out, first_only ? 1 : n});
-  if (!grad_enabled()) return {};
+  if (!grad_enabled()) return;
   bool recorded = g.requires_grad();
   for (const Tensor& t : x) recorded |= t.requires_grad();
-  if (!recorded) return {};
+  if (!recorded) return;
   const auto node = Ref<PointwiseGradientNode>::adopt(new PointwiseGradientNode(op, formula, x, g));
   for (size_t k = 0; k < n; ++k) {
     if (results[k].defined()) node->attach(results[k], static_cast<int>(k));
   }
-  return {};
+  if (detail::watching) [[unlikely]] {
+    const Tensor* made[kMaxArity];
+    for (size_t k = 0; k < n; ++k) made[k] = &results[k];
+    note_results(node->name(), node.get(), {made, n}, {in, n + 1});
+  }
 }
 
 }  // namespace
@@ -246,8 +256,10 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
     node->attach(out);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]]
-    note_result(op.name, made, out, inputs);
+  if (detail::watching) [[unlikely]] {
+    const Tensor* results[] = {&out};
+    note_results(op.name, made, results, inputs);
+  }
   return out;
 }
 
@@ -375,8 +387,10 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
     node->attach(total);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]]
-    note_result(op.name, made, total, inputs);
+  if (detail::watching) [[unlikely]] {
+    const Tensor* results[] = {&total};
+    note_results(op.name, made, results, inputs);
+  }
   return total;
 }
 

@@ -65,7 +65,7 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
                              CosineEmbeddingLossOptions options) {
   constexpr std::string_view op = "cosine_embedding_loss";
   constexpr double kEps = static_cast<double>(1e-12f);
-  const CompositeScope scope;
+  const CompositeScope scope(input1);
   check_floating(op, input1);
   check_defined(op, target);
   check_same_shape(op, input1, input2);
@@ -128,7 +128,7 @@ Tensor triplet(std::string_view op, const Tensor& anchor, const Tensor& positive
 }  // namespace
 
 Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double eps, bool keepdim) {
-  const CompositeScope scope;
+  const CompositeScope scope(a);
   check_floating("pairwise_distance", a);
   if (!(p >= 1)) fail("pairwise_distance", "expected p of at least 1, got ", p);
   Tensor d = add(sub(a, b), eps);
@@ -139,7 +139,7 @@ Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double e
 Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
                            TripletMarginLossOptions o) {
   constexpr std::string_view op = "triplet_margin_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(anchor);
   check_same_dims(op, anchor, positive, negative);
   if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
   return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
@@ -149,7 +149,7 @@ Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, cons
 Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
                                          TripletMarginWithDistanceLossOptions o) {
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(anchor);
   check_same_dims(op, anchor, positive, negative);
   const DistanceFunction standard = [](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b); };
   return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
