@@ -167,10 +167,10 @@ class PointwiseGradientNode final : public Node {
     std::vector<Tensor> inputs;
     Expr at[kMaxArity], partials[kMaxArity];
     for (size_t k = 0; k < n; ++k) {
-      const bool wanted = context.needs(static_cast<int>(k));
-      Tensor aliased = wanted ? alias(x[k]) : x[k].detach();
+      // Also of inputs that this walk does not ask for: what comes out is a function of them all the same.
+      Tensor aliased = x[k].requires_grad() ? alias(x[k]) : x[k];
+      if (aliased.requires_grad()) inputs.push_back(aliased);
       if (aliased.dtype() != g.dtype()) aliased = aliased.to(g.dtype());  // a condition: partials are chosen by it
-      if (wanted) inputs.push_back(aliased);
       at[k] = Expr(aliased);
     }
     op_.compose(formula_.bytes, at, partials);
@@ -193,7 +193,9 @@ class PointwiseGradientNode final : public Node {
     if (outputs.empty() || inputs.empty()) return;
     const std::vector<Tensor> found = detail::inner_grad(outputs, upstreams, inputs);
     for (size_t k = 0, i = 0; k < n; ++k) {
-      if (context.needs(static_cast<int>(k))) results[k] = found[i++];
+      if (!x[k].requires_grad()) continue;
+      if (context.needs(static_cast<int>(k))) results[k] = found[i];
+      ++i;
     }
   }
 
@@ -210,6 +212,7 @@ void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::s
   Tensor* out[kMaxArity] = {};
   for (size_t k = 0; k < n; ++k) in[k] = &x[k];
   in[n] = &g;
+  if (op.check) detail::check_given_gradient(op, formula.bytes, {in, n});
   const TensorOptions like{.dtype = g.dtype(), .device = g.device()};
   for (size_t k = 0; k < n; ++k) {
     if (!(wanted >> k & 1)) continue;
@@ -249,6 +252,7 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
   if (wanted && grad_enabled() && is_floating(out.dtype())) {
     const auto node = Ref<PointwiseNode>::adopt(new PointwiseNode(op, formula));
     node->save(inputs, out);
+    if (op.check && op.output_rule) check_given_gradient(op, formula, inputs);
     node->reserve_edges(static_cast<uint32_t>(inputs.size()));
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!(op.masks >> i & 1)) node->set_edge(static_cast<uint32_t>(i), *inputs[i]);
@@ -301,8 +305,7 @@ class PointwiseSumNode final : public Node {
     int64_t bytes = weight_.bytes();
     for (int k = 0; k < op_.arity; ++k) {
       bytes += saved_[k].bytes();
-      if (gradients_[k].defined())
-        bytes += gradients_[k].numel() * static_cast<int64_t>(size_of(gradients_[k].dtype()));
+      bytes += Saved(gradients_[k]).bytes();
     }
     return bytes;
   }
@@ -349,8 +352,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   const DType dtype = common_dtype(op, inputs);
   const Shape shape = broadcast_all(op.name, inputs);
   const TensorOptions like{.dtype = dtype, .device = inputs[0]->device()};
-  bool wanted[kMaxArity + 1] = {};
-  bool any = false;
+  bool wanted[kMaxArity + 1] = {}, any = false;
   for (size_t i = 0; i < inputs.size(); ++i) any |= wanted[i] = grad_enabled() && inputs[i]->requires_grad();
   const bool weight_wanted = grad_enabled() && weight.defined() && weight.requires_grad();
   const size_t n = inputs.size();
@@ -372,6 +374,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   run(op, formula, first_only ? Sweep::ValueGradientFirst : Sweep::ValueGradient, shape, dtype, {in, n + 1},
       {out, first_only ? 2 : n + 1}, true);
   Node* made = nullptr;
+  if (op.check && any) check_given_gradient(op, formula, inputs);
   if (any || weight_wanted) {
     const auto node = Ref<PointwiseSumNode>::adopt(new PointwiseSumNode(op, formula, scale));
     node->reserve_edges(static_cast<uint32_t>(n + (weight.defined() ? 1 : 0)));

@@ -24,6 +24,7 @@ void check_signs(std::string_view op, const Tensor& target) {
 }  // namespace
 
 Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions options) {
+  const CompositeScope scope(input);
   constexpr std::string_view op = "kl_div";
   check_same_shape(op, input, target);
   const bool batch_mean = options.reduction == Reduction::BatchMean;
