@@ -5,14 +5,7 @@
 #include "ebb/autograd/node.h"
 
 namespace ebb {
-
-constinit thread_local bool detail::anomaly_on = false;
-
 namespace {
-
-thread_local std::source_location last_location;
-thread_local bool has_location = false;
-constinit thread_local int composite_depth = 0;
 
 struct Range {
   double low = INFINITY, high = -INFINITY;
@@ -30,41 +23,14 @@ Range range_of(const Tensor& tensor) {
   return range;
 }
 
-std::string location_text() {
-  if (!has_location) return "";
-  return std::string(" at ") + last_location.file_name() + ":" + std::to_string(last_location.line());
+std::string place_text() {
+  const std::source_location* place = detail::noted_place();
+  return place ? std::string(" at ") + place->file_name() + ":" + std::to_string(place->line()) : std::string();
 }
 
 }  // namespace
 
-void detail::note_location(const std::source_location& where) {
-  if (composite_depth > 0) return;
-  last_location = where;
-  has_location = true;
-}
-
-CompositeScope::CompositeScope() { ++composite_depth; }
-CompositeScope::~CompositeScope() { --composite_depth; }
-
-void BackwardScope::enter(const Node& node) {
-  before_ = last_location;
-  had_location_ = has_location;
-  ++composite_depth;
-  const Node::Extras* extras = node.extras_if_any();
-  has_location = extras && extras->has_location;
-  if (has_location) last_location = extras->made_at;
-}
-void BackwardScope::leave() {
-  --composite_depth;
-  last_location = before_;
-  has_location = had_location_;
-}
-
-void note_result(std::string_view op, Node* node, const Tensor& result, std::span<const Tensor* const> inputs) {
-  if (node && has_location) {
-    node->extras().made_at = last_location;
-    node->extras().has_location = true;
-  }
+void detail::check_result(std::string_view op, const Tensor& result, std::span<const Tensor* const> inputs) {
   if (range_of(result).finite) return;
   std::string text;
   for (const Tensor* input : inputs) {
@@ -73,7 +39,7 @@ void note_result(std::string_view op, Node* node, const Tensor& result, std::spa
     text += (text.empty() ? "" : ", ") + to_text(input->shape()) + " in [" + to_text(range.low) + ", " +
             to_text(range.high) + "]";
   }
-  fail(op, "made the first NaN or infinity", location_text(), " from inputs ", text);
+  fail(op, "made the first NaN or infinity", place_text(), " from inputs ", text);
 }
 
 void check_gradients(const Node& node, std::span<const Tensor> gradients) {

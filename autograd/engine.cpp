@@ -7,7 +7,6 @@
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/saved.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
@@ -255,6 +254,7 @@ namespace {
 
 void check_root(std::string_view op, const Tensor& output) {
   check_defined(op, output);
+  if (!grad_enabled()) fail(op, "called inside no_grad on the output ", output, ": end the guard's scope before it");
   if (!output.requires_grad()) {
     fail(op, "the output ", output,
          " does not require grad: no graph was recorded (under no_grad, or no input requires grad)");
@@ -346,34 +346,6 @@ std::vector<Tensor> detail::inner_grad(std::span<const Tensor> outputs, std::spa
   walk.ask_for(inputs, true);
   walk.run(outputs, grad_outputs, false);
   return walk.take_results();
-}
-
-Saved Saved::output(const Tensor& tensor, int index) {
-  Saved saved(make_view(tensor, tensor.shape(), tensor.strides()));
-  saved.output_index_ = index;
-  return saved;
-}
-
-Tensor Saved::get() const {
-  if (!tensor_.defined()) return tensor_;
-  if (tensor_.version() != version_) {
-    fail("backward", running_node ? describe(*running_node) : std::string(), "tensor ", tensor_,
-         " was changed in place after it was saved (version ", tensor_.version(), ", saved at ", version_, ")");
-  }
-  if (output_index_ < 0 || !grad_enabled() || !running_node) return tensor_;
-  Tensor linked = make_view(tensor_, tensor_.shape(), tensor_.strides());
-  linked.impl()->node = Ref<GraphNode>::share(running_node);
-  linked.impl()->output_index = static_cast<uint32_t>(output_index_);
-  return linked;
-}
-
-std::string describe(const Node& node) {
-  std::string text(node.name());
-  if (const Node::Extras* extras = node.extras_if_any(); extras && extras->has_location) {
-    text +=
-        " (made at " + std::string(extras->made_at.file_name()) + ":" + std::to_string(extras->made_at.line()) + ")";
-  }
-  return text + ": ";
 }
 
 }  // namespace ebb

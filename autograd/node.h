@@ -72,6 +72,8 @@ class Node : public GraphNode {
   /// 1 + the depth of the deepest input: consumers are always deeper than what they consume.
   uint32_t depth() const { return depth_; }
   int output_count() const { return static_cast<int>(output_count_); }
+  /// True when an earlier backward has freed what it saved.
+  bool is_released() const { return released_; }
 
   /// Records where the inputs came from. REQUIRES that it is called once.
   template <class Inputs> void connect(const Inputs& inputs) {
@@ -110,6 +112,7 @@ class Node : public GraphNode {
     Device device;
   };
   Output& output(int i) { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
+  const Output& output(int i) const { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
 
   /// Rare things, made on demand: hooks, kept gradients, where the node was made.
   struct Extras {
@@ -160,7 +163,9 @@ class LeafNode final : public Node {
   Tensor grad;
 };
 
-/// "[mul, made at file.cpp:12] " or "[mul] ": how errors name a node.
+/// "mul (2, 3) f32 (made at file.cpp:12): ", how errors name a node; the place is known under detect_anomaly().
 std::string describe(const Node& node);
+/// What the backward of an op without derivative throws.
+[[noreturn]] void fail_without_derivative(const Node& node);
 
 }  // namespace ebb

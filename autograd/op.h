@@ -13,6 +13,7 @@
 // forward runs without recording. backward may take `const BackwardContext&` as a third parameter; it returns the
 // gradients of the inputs as a Tensor (one input), a std::array or a std::vector (undefined = no gradient). An op
 // with several outputs returns std::array<Tensor, N> from forward and takes std::span<const Tensor> in backward.
+// An op without a derivative has no backward: then reaching it is an error that names it.
 #pragma once
 
 #include <array>
@@ -23,6 +24,7 @@
 #include "ebb/autograd/node.h"
 #include "ebb/autograd/registry.h"
 #include "ebb/autograd/saved.h"
+#include "ebb/autograd/saved_bytes.h"
 #include "ebb/core/grad_mode.h"
 
 namespace ebb {
@@ -56,11 +58,14 @@ template <class Op> class OpNode final : public Node {
       store(Op::backward(state_, gradients[0]), results);
     } else if constexpr (requires { Op::backward(state_, gradients, context); }) {
       store(Op::backward(state_, gradients, context), results);
-    } else {
+    } else if constexpr (requires { Op::backward(state_, gradients); }) {
       store(Op::backward(state_, gradients), results);
+    } else {
+      fail_without_derivative(*this);
     }
   }
   void release_saved() override { state_ = typename Op::State{}; }
+  int64_t saved_bytes() const override { return detail::bytes_of(state_); }
 
  private:
   static void store(Tensor&& gradient, std::span<Tensor> results) { results[0] = std::move(gradient); }
@@ -88,6 +93,7 @@ template <class Op, class... Args> auto apply(const Args&... args) {
   (detail::visit_inputs(look, args), ...);
   auto result = [&] {
     const NoGrad guard;
+    const detail::InsideOp inside;
     return Op::forward(state, plan, args...);
   }();
   constexpr bool several = detail::is_tensor_array<decltype(result)>;
@@ -108,14 +114,18 @@ template <class Op, class... Args> auto apply(const Args&... args) {
       node->attach(result);
     }
   }
-  if (anomaly_detection()) [[unlikely]] {
-    std::vector<const Tensor*> list;
+  if (detail::watching) [[unlikely]] {
+    std::vector<const Tensor*> list, results;
     auto collect = [&](const Tensor& t) {
       if (t.defined()) list.push_back(&t);
     };
     (detail::visit_inputs(collect, args), ...);
-    if constexpr (several) note_result(Op::name, node.get(), result[0], list);
-    else note_result(Op::name, node.get(), result, list);
+    if constexpr (several) {
+      for (const Tensor& t : result) results.push_back(&t);
+    } else {
+      results.push_back(&result);
+    }
+    note_results(Op::name, node.get(), results, list);
   }
   return result;
 }

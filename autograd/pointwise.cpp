@@ -57,8 +57,8 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
 
 // ---- nodes ----
 
-Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
-                          uint32_t wanted, std::span<Tensor> results);
+void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
+                        uint32_t wanted, std::span<Tensor> results);
 
 // f(x). Saves its inputs, or its output where the formula has a rule for that, or nothing where it is linear.
 class PointwiseNode final : public Node {
@@ -67,7 +67,7 @@ class PointwiseNode final : public Node {
   std::string_view name() const override { return op_.name; }
 
   void save(std::span<const Tensor* const> inputs, const Tensor& output) {
-    if (op_.constants) return;
+    if (op_.constants || !op_.compose) return;
     if (op_.output_rule) saved_[0] = Saved::output(output);
     else {
       for (size_t i = 0; i < inputs.size(); ++i) saved_[i] = Saved(*inputs[i]);
@@ -76,6 +76,7 @@ class PointwiseNode final : public Node {
 
   void backward(const BackwardContext& context, std::span<const Tensor> gradients, std::span<Tensor> results) override {
     const Tensor& g = gradients[0];
+    if (!op_.compose) fail_without_derivative(*this);
     if (op_.constants) {
       double partials[kMaxArity];
       op_.constants(formula_.bytes, partials);
@@ -151,6 +152,11 @@ class PointwiseGradientNode final : public Node {
     for (Saved& s : x_) s.reset();
     g_.reset();
   }
+  int64_t saved_bytes() const override {
+    int64_t bytes = g_.bytes();
+    for (const Saved& s : x_) bytes += s.bytes();
+    return bytes;
+  }
 
  private:
   // The same with a graph: the partials as tensors, from ops, and those differentiated in turn. Only the piece of
@@ -161,10 +167,10 @@ class PointwiseGradientNode final : public Node {
     std::vector<Tensor> inputs;
     Expr at[kMaxArity], partials[kMaxArity];
     for (size_t k = 0; k < n; ++k) {
-      const bool wanted = context.needs(static_cast<int>(k));
-      Tensor aliased = wanted ? alias(x[k]) : x[k].detach();
+      // Also of inputs that this walk does not ask for: what comes out is a function of them all the same.
+      Tensor aliased = x[k].requires_grad() ? alias(x[k]) : x[k];
+      if (aliased.requires_grad()) inputs.push_back(aliased);
       if (aliased.dtype() != g.dtype()) aliased = aliased.to(g.dtype());  // a condition: partials are chosen by it
-      if (wanted) inputs.push_back(aliased);
       at[k] = Expr(aliased);
     }
     op_.compose(formula_.bytes, at, partials);
@@ -187,7 +193,9 @@ class PointwiseGradientNode final : public Node {
     if (outputs.empty() || inputs.empty()) return;
     const std::vector<Tensor> found = detail::inner_grad(outputs, upstreams, inputs);
     for (size_t k = 0, i = 0; k < n; ++k) {
-      if (context.needs(static_cast<int>(k))) results[k] = found[i++];
+      if (!x[k].requires_grad()) continue;
+      if (context.needs(static_cast<int>(k))) results[k] = found[i];
+      ++i;
     }
   }
 
@@ -197,13 +205,14 @@ class PointwiseGradientNode final : public Node {
 };
 
 // Writes g df/dx_k into results for the wanted k; records when recording is on.
-Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
-                          uint32_t wanted, std::span<Tensor> results) {
+void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x, const Tensor& g,
+                        uint32_t wanted, std::span<Tensor> results) {
   const size_t n = x.size();
   const Tensor* in[kMaxArity + 1];
   Tensor* out[kMaxArity] = {};
   for (size_t k = 0; k < n; ++k) in[k] = &x[k];
   in[n] = &g;
+  if (op.check) detail::check_given_gradient(op, formula.bytes, {in, n});
   const TensorOptions like{.dtype = g.dtype(), .device = g.device()};
   for (size_t k = 0; k < n; ++k) {
     if (!(wanted >> k & 1)) continue;
@@ -213,15 +222,19 @@ Tensor pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std:
   const bool first_only = wanted == 1;
   run(op, formula.bytes, first_only ? Sweep::GradientFirst : Sweep::Gradient, g.shape(), g.dtype(), {in, n + 1},
       {out, first_only ? 1 : n});
-  if (!grad_enabled()) return {};
+  if (!grad_enabled()) return;
   bool recorded = g.requires_grad();
   for (const Tensor& t : x) recorded |= t.requires_grad();
-  if (!recorded) return {};
+  if (!recorded) return;
   const auto node = Ref<PointwiseGradientNode>::adopt(new PointwiseGradientNode(op, formula, x, g));
   for (size_t k = 0; k < n; ++k) {
     if (results[k].defined()) node->attach(results[k], static_cast<int>(k));
   }
-  return {};
+  if (detail::watching) [[unlikely]] {
+    const Tensor* made[kMaxArity];
+    for (size_t k = 0; k < n; ++k) made[k] = &results[k];
+    note_results(node->name(), node.get(), {made, n}, {in, n + 1});
+  }
 }
 
 }  // namespace
@@ -239,6 +252,7 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
   if (wanted && grad_enabled() && is_floating(out.dtype())) {
     const auto node = Ref<PointwiseNode>::adopt(new PointwiseNode(op, formula));
     node->save(inputs, out);
+    if (op.check && op.output_rule) check_given_gradient(op, formula, inputs);
     node->reserve_edges(static_cast<uint32_t>(inputs.size()));
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!(op.masks >> i & 1)) node->set_edge(static_cast<uint32_t>(i), *inputs[i]);
@@ -246,8 +260,10 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
     node->attach(out);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]]
-    note_result(op.name, made, out, inputs);
+  if (detail::watching) [[unlikely]] {
+    const Tensor* results[] = {&out};
+    note_results(op.name, made, results, inputs);
+  }
   return out;
 }
 
@@ -289,8 +305,7 @@ class PointwiseSumNode final : public Node {
     int64_t bytes = weight_.bytes();
     for (int k = 0; k < op_.arity; ++k) {
       bytes += saved_[k].bytes();
-      if (gradients_[k].defined())
-        bytes += gradients_[k].numel() * static_cast<int64_t>(size_of(gradients_[k].dtype()));
+      bytes += Saved(gradients_[k]).bytes();
     }
     return bytes;
   }
@@ -337,8 +352,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   const DType dtype = common_dtype(op, inputs);
   const Shape shape = broadcast_all(op.name, inputs);
   const TensorOptions like{.dtype = dtype, .device = inputs[0]->device()};
-  bool wanted[kMaxArity + 1] = {};
-  bool any = false;
+  bool wanted[kMaxArity + 1] = {}, any = false;
   for (size_t i = 0; i < inputs.size(); ++i) any |= wanted[i] = grad_enabled() && inputs[i]->requires_grad();
   const bool weight_wanted = grad_enabled() && weight.defined() && weight.requires_grad();
   const size_t n = inputs.size();
@@ -360,6 +374,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   run(op, formula, first_only ? Sweep::ValueGradientFirst : Sweep::ValueGradient, shape, dtype, {in, n + 1},
       {out, first_only ? 2 : n + 1}, true);
   Node* made = nullptr;
+  if (op.check && any) check_given_gradient(op, formula, inputs);
   if (any || weight_wanted) {
     const auto node = Ref<PointwiseSumNode>::adopt(new PointwiseSumNode(op, formula, scale));
     node->reserve_edges(static_cast<uint32_t>(n + (weight.defined() ? 1 : 0)));
@@ -375,8 +390,10 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
     node->attach(total);
     made = node.get();
   }
-  if (anomaly_detection()) [[unlikely]]
-    note_result(op.name, made, total, inputs);
+  if (detail::watching) [[unlikely]] {
+    const Tensor* results[] = {&total};
+    note_results(op.name, made, results, inputs);
+  }
   return total;
 }
 

@@ -15,6 +15,8 @@
 //   masks                a mask of inputs that may have any dtype and get no gradient (conditions)
 //   no_gradient, boolean the result has no gradient; it is a bool tensor (comparisons)
 //   has_integers         int64 tensors may be used too, without gradient
+// A gradient that is given by hand is held against the derivative of the text in debug builds (without NDEBUG) of the
+// file that uses the formula, whenever a gradient is asked for: an Error unless they agree, or differ at a kink alone.
 #pragma once
 
 #include <memory>
@@ -25,6 +27,14 @@
 #include "ebb/backends/cpu/pointwise_kernels.h"
 #include "ebb/core/pointwise.h"
 
+#if !defined(EBB_CHECK_GRADIENTS)
+#if defined(NDEBUG)
+#define EBB_CHECK_GRADIENTS 0
+#else
+#define EBB_CHECK_GRADIENTS 1
+#endif
+#endif
+
 namespace ebb {
 
 /// A formula as the graph sees it; one static object for each (formula, arity).
@@ -32,6 +42,7 @@ struct FormulaOp : FormulaTable {
   using OutputRule = Tensor (*)(const void* formula, const Tensor& y, const Tensor& g);
   using Constants = void (*)(const void* formula, double* partials);
   using Compose = void (*)(const void* formula, const Expr* x, Expr* partials);
+  using Check = void (*)(const void* formula, const double* x, double* given, double* derived);
 
   size_t size;             ///< bytes of the formula object
   uint32_t masks;          ///< inputs that are conditions
@@ -40,6 +51,7 @@ struct FormulaOp : FormulaTable {
   OutputRule output_rule;  ///< gradient from the output, or null
   Constants constants;     ///< partials of a linear formula, or null
   Compose compose;         ///< partials as tensors, recorded; for orders above the second
+  Check check;             ///< in debug builds: partials as given by hand and as derived from the text; else null
 };
 
 /// The largest formula object: parameters only, trivially copyable.
@@ -64,6 +76,33 @@ void constant_partials(const void* formula, double* partials, std::index_sequenc
   double value;
   differentiate<N>(*static_cast<const F*>(formula), x, value, partials, inputs);
 }
+
+/// Holds a gradient given by hand against the derivative of the formula at some of the elements. Throws Error where
+/// they differ, unless they agree right beside it: a convention at a kink is not a mistake.
+void check_given_gradient(const FormulaOp& op, const void* formula, std::span<const Tensor* const> x);
+
+#if EBB_CHECK_GRADIENTS
+template <class F, size_t... I> constexpr bool has_given_gradient(std::index_sequence<I...>) {
+  if constexpr (requires { typename F::OutputGradient; }) return true;
+  else return requires(const F& f, double x) {
+      f.gradient((static_cast<void>(I), x)...);
+    };
+}
+template <class F, int N, size_t... I>
+void both_gradients(const void* formula, const double* x, double* given, double* derived,
+                    std::index_sequence<I...> inputs) {
+  const F& f = *static_cast<const F*>(formula);
+  double value;
+  differentiate_text<N>(f, x, value, derived, inputs);
+  if constexpr (requires { typename F::OutputGradient; }) {
+    using Rule = typename F::OutputGradient;
+    if constexpr (std::is_constructible_v<Rule, const F&>) given[0] = Rule(f)(value, 1.0);
+    else given[0] = Rule{}(value, 1.0);
+  } else {
+    differentiate<N>(f, x, value, given, inputs);
+  }
+}
+#endif
 
 Tensor call_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs);
 
@@ -94,14 +133,28 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
   if constexpr (!requires { F::no_gradient; }) {
     compose = [](const void* f, const Expr* x, Expr* p) { compose_partials<F, N>(f, x, p, Inputs{}); };
   }
+  FormulaOp::Check check = nullptr;
+#if EBB_CHECK_GRADIENTS
+  if constexpr (has_given_gradient<F>(Inputs{})) {
+    check = [](const void* f, const double* x, double* given, double* derived) {
+      both_gradients<F, N>(f, x, given, derived, Inputs{});
+    };
+  }
+#endif
   uint32_t masks = 0;
   if constexpr (requires { F::masks; }) masks = F::masks;
-  return {{formula_name<F>(), N, &cpu::kBlockKernels<F, N, Loss>, &CudaSlot<F, N, Loss>::kernels}, sizeof(F), masks, requires {F::boolean;
+  constexpr bool boolean = requires { F::boolean; };
+  constexpr bool has_integers = requires { F::has_integers; };
+  return {{formula_name<F>(), N, &cpu::kBlockKernels<F, N, Loss>, &CudaSlot<F, N, Loss>::kernels},
+          sizeof(F),
+          masks,
+          boolean,
+          has_integers,
+          output_rule,
+          constants,
+          compose,
+          check};
 }
-, requires { F::has_integers; }
-, output_rule, constants, compose
-};  // namespace detail
-}  // namespace ebb
 
 template <class F, int N, bool Loss> struct FormulaHolder {
   static inline constinit FormulaOp op = make_formula_op<F, N, Loss>();

@@ -55,20 +55,20 @@ struct Clone {
 
 // ---- conversions ----
 
-Tensor Tensor::to(Device device) const {
+Tensor Tensor::to(Device device, Place where) const {
   check_defined("to", *this);
-  return device == this->device() ? *this : apply<Convert>(*this, dtype(), device);
+  return device == this->device() ? *this : apply<Convert>(*TensorArg(*this, where), dtype(), device);
 }
-Tensor Tensor::to(DType dtype) const {
+Tensor Tensor::to(DType dtype, Place where) const {
   check_defined("to", *this);
-  return dtype == this->dtype() ? *this : apply<Convert>(*this, dtype, device());
+  return dtype == this->dtype() ? *this : apply<Convert>(*TensorArg(*this, where), dtype, device());
 }
-Tensor Tensor::clone() const { return apply<Clone>(*this); }
-Tensor Tensor::contiguous() const {
+Tensor Tensor::clone(Place where) const { return apply<Clone>(*TensorArg(*this, where)); }
+Tensor Tensor::contiguous(Place where) const {
   check_defined("contiguous", *this);
-  return is_contiguous() ? *this : clone();
+  return is_contiguous() ? *this : clone(where);
 }
-Tensor Tensor::operator[](int64_t i) const { return select(*this, 0, i); }
+Tensor Tensor::operator[](Index i) const { return select(TensorArg(*this, i.where), 0, i.value); }
 
 // ---- in place ----
 

@@ -6,8 +6,10 @@
 // Thread-safety: any number of threads may read one tensor; a thread that writes needs it for itself.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <initializer_list>
+#include <source_location>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +44,14 @@ struct TensorImpl {
     if (count.release()) destroy(this);
   }
   static void destroy(TensorImpl* impl) noexcept;
+};
+
+/// An index that knows where it was written.
+struct Index {
+  Index(std::integral auto i, std::source_location where = std::source_location::current())
+      : value(static_cast<int64_t>(i)), where(where) {}
+  int64_t value;
+  std::source_location where;
 };
 
 class Tensor {
@@ -85,16 +95,18 @@ class Tensor {
   template <class T> std::vector<T> to_vector() const;
 
   // ---- other forms of it (recorded in the graph) ----
+  // `where` is the caller's place, for messages.
+  using Place = std::source_location;
   /// The same values on another device, or this tensor itself when it is there already.
-  Tensor to(Device device) const;
+  Tensor to(Device device, Place where = Place::current()) const;
   /// The same values in another dtype, or this tensor itself. Floating to floating is differentiable.
-  Tensor to(DType dtype) const;
+  Tensor to(DType dtype, Place where = Place::current()) const;
   /// A copy with its own storage.
-  Tensor clone() const;
+  Tensor clone(Place where = Place::current()) const;
   /// This tensor when it lies contiguous, else a contiguous copy.
-  Tensor contiguous() const;
+  Tensor contiguous(Place where = Place::current()) const;
   /// The i-th slice along the first dim: shape (s1, s2 ...). A view.
-  Tensor operator[](int64_t i) const;
+  Tensor operator[](Index i) const;
 
   // ---- in place; refused on tensors that require grad unless under no_grad ----
   Tensor& fill_(double value);

@@ -13,6 +13,16 @@ template <class Visit> void Module::visit(State& state, const std::string& prefi
   for (auto& [name, child] : state.children) visit(*child, prefix + name + ".", each);
 }
 
+constinit thread_local LayerWatch* LayerWatch::active_ = nullptr;
+
+std::vector<std::pair<std::string, const void*>> Module::named_modules() const {
+  std::vector<std::pair<std::string, const void*>> all;
+  visit(*state_, "", [&](State& s, const std::string& prefix) {
+    all.emplace_back(prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1), &s);
+  });
+  return all;
+}
+
 std::vector<NamedTensor> Module::named_parameters() const {
   std::vector<NamedTensor> all;
   visit(*state_, "", [&](State& s, const std::string& prefix) {

@@ -37,6 +37,9 @@ class Module {
   /// Copies values in by name. Throws Error that lists missing and unexpected names and shapes that differ, and then
   /// changes nothing.
   void load_state_dict(const std::vector<NamedTensor>& source);
+  /// Paths of all modules below and of this one (""), with what identifies them: copies of a module have the same.
+  std::vector<std::pair<std::string, const void*>> named_modules() const;
+  const void* identity() const { return state_.get(); }
   /// The number of elements of all parameters.
   int64_t parameter_count() const;
 
@@ -77,11 +80,42 @@ class Module {
   std::shared_ptr<State> state_;
 };
 
+/// Is told of each call of a layer on this thread while its Scope lives. What summary() sees a model with.
+class LayerWatch {
+ public:
+  virtual ~LayerWatch() = default;
+  virtual void enter(const Module& module, const Tensor& input) = 0;
+  virtual void leave(const Tensor& output) = 0;
+
+  class Scope {
+   public:
+    explicit Scope(LayerWatch& watch) : before_(active_) { active_ = &watch; }
+    ~Scope() { active_ = before_; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    LayerWatch* before_;
+  };
+  static LayerWatch* active() { return active_; }
+
+ private:
+  static constinit thread_local LayerWatch* active_;
+};
+
 /// A module from one tensor to one: what Sequential chains.
 class Layer : public Module {
  public:
   virtual Tensor forward(const Tensor& x) const = 0;
-  Tensor operator()(const Tensor& x) const { return forward(x); }
+  Tensor operator()(const Tensor& x) const {
+    LayerWatch* watch = LayerWatch::active();
+    if (!watch) [[likely]]
+      return forward(x);
+    watch->enter(*this, x);
+    Tensor out = forward(x);
+    watch->leave(out);
+    return out;
+  }
 };
 
 }  // namespace ebb::nn

@@ -24,6 +24,9 @@ Tensor hardtanh(const TensorArg& x, double min_val, double max_val) {
   if (!(min_val <= max_val)) fail("hardtanh", "min_val ", min_val, " is greater than max_val ", max_val);
   return pointwise(f::Hardtanh{min_val, max_val}, x);
 }
-Tensor softmin(const TensorArg& x, int64_t dim) { return softmax(neg(x), dim); }
+Tensor softmin(const TensorArg& x, int64_t dim) {
+  const CompositeScope scope(x);
+  return softmax(neg(x), dim);
+}
 
 }  // namespace ebb

@@ -77,6 +77,7 @@ Tensor scatter_add(const TensorArg& src, const Shape& shape, int64_t dim, const 
 }
 
 Tensor index_select(const TensorArg& x, int64_t dim, const Tensor& index) {
+  const CompositeScope scope(x);
   check_defined("index_select", x);
   check_defined("index_select", index);
   if (index.dim() != 1) fail("index_select", "index must have one dimension, got ", index.shape());
@@ -89,6 +90,7 @@ Tensor index_select(const TensorArg& x, int64_t dim, const Tensor& index) {
 }
 
 Tensor one_hot(const TensorArg& classes, int64_t num_classes, DType dtype) {
+  const CompositeScope scope(classes);
   check_defined("one_hot", classes);
   if (classes->dtype() != DType::I64 && classes->dtype() != DType::U8) {
     fail("one_hot", "classes must be i64 or u8, got ", classes->dtype());

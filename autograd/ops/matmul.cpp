@@ -114,7 +114,7 @@ Tensor as_batches(const Tensor& x, const Shape& batch) {
 }  // namespace
 
 Tensor matmul(const TensorArg& a, const Tensor& b) {
-  const CompositeScope scope;
+  const CompositeScope scope(a);
   check_operands("matmul", {&*a, &b});
   if (a->dim() == 0 || b.dim() == 0) fail("matmul", "shapes ", a->shape(), " and ", b.shape(), ": a 0-d operand");
   if (a->size(-1) != b.size(b.dim() == 1 ? -1 : -2)) {
@@ -155,7 +155,7 @@ Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, 
          Shape{weight.size(0)});
   }
   if (input->dim() == 2) return apply<Linear>(*input, weight, bias, activation);
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   Shape shape = input->shape();
   shape[shape.dim() - 1] = weight.size(0);
   int64_t rows = 1;

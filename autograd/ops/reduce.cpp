@@ -157,7 +157,7 @@ Tensor arg_extreme(std::string_view op, ReduceKind kind, const Tensor& x, int64_
 Tensor sum(const TensorArg& x, const Shape& dims, bool keepdim) { return apply<Sum>(*x, dims, keepdim); }
 
 Tensor mean(const TensorArg& x, const Shape& dims, bool keepdim) {
-  const CompositeScope scope;
+  const CompositeScope scope(x);
   check_floating("mean", x);
   const Plan plan = plan_reduction("mean", x, dims, keepdim);
   return div(sum(x, dims, keepdim), static_cast<double>(plan.rows.n));
@@ -179,6 +179,7 @@ Tensor argmin(const TensorArg& x, int64_t dim, bool keepdim) {
 }
 
 Tensor sum_to(const TensorArg& x, const Shape& shape) {
+  const CompositeScope scope(x);
   check_defined("sum_to", x);
   if (x->shape() == shape) return *x;
   const int lead = x->dim() - shape.dim();

@@ -258,7 +258,7 @@ Tensor reshape(const TensorArg& x, const Shape& shape) { return apply<Reshape>(*
 Tensor permute(const TensorArg& x, const Shape& order) { return apply<Permute>(*x, order); }
 Tensor expand(const TensorArg& x, const Shape& shape) { return apply<Expand>(*x, shape); }
 Tensor alias(const TensorArg& x) { return apply<Alias>(*x); }
-Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) { return apply<Cat>(tensors, dim); }
+Tensor cat(const TensorsArg& tensors, int64_t dim) { return apply<Cat>(*tensors, dim); }
 Tensor slice(const TensorArg& x, int64_t dim, int64_t start, int64_t stop, int64_t step) {
   return apply<Slice>(*x, dim, start, stop, step);
 }
@@ -308,6 +308,7 @@ Tensor squeeze(const TensorArg& x, int64_t dim) {
 }
 
 Tensor select(const TensorArg& x, int64_t dim, int64_t index) {
+  const CompositeScope scope(x);
   check_defined("select", x);
   if (x->dim() == 0) fail("select", "a 0-d tensor cannot be indexed");
   const int d = normalize_dim("select", dim, x->dim());
@@ -316,7 +317,9 @@ Tensor select(const TensorArg& x, int64_t dim, int64_t index) {
   return squeeze(slice(x, d, i, i + 1), d);
 }
 
-Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
+Tensor stack(const TensorsArg& arg, int64_t dim) {
+  const CompositeScope scope(arg);
+  const std::vector<Tensor>& tensors = *arg;
   if (tensors.empty()) fail("stack", "expected at least one tensor");
   std::vector<Tensor> lifted;
   for (const Tensor& t : tensors) {

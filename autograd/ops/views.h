@@ -28,9 +28,9 @@ Tensor select(const TensorArg& x, int64_t dim, int64_t index);
 /// Broadcast to a shape without copying: -1 keeps a size. A view that must not be written to.
 Tensor expand(const TensorArg& x, const Shape& shape);
 /// Joined along an existing dim; all other sizes agree.
-Tensor cat(const std::vector<Tensor>& tensors, int64_t dim = 0);
+Tensor cat(const TensorsArg& tensors, int64_t dim = 0);
 /// Joined along a new dim; all shapes agree.
-Tensor stack(const std::vector<Tensor>& tensors, int64_t dim = 0);
+Tensor stack(const TensorsArg& tensors, int64_t dim = 0);
 /// Zeros of `shape` with x put at start, start + step ... along dim: the reverse of slice.
 Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_t start, int64_t step = 1);
 /// The same tensor under a node of its own in the graph.

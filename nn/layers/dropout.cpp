@@ -11,7 +11,7 @@ void check_probability(double p) {
 }  // namespace
 
 Tensor dropout(const TensorArg& x, double p, Generator* generator) {
-  const CompositeScope scope;
+  const CompositeScope scope(x);
   check_floating("dropout", x);
   check_probability(p);
   if (p == 0) return *x;

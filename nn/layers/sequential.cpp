@@ -16,11 +16,11 @@ Tensor Sequential::forward(const Tensor& x) const {
   Tensor value = x;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Step& step = layers_[i];
-    if (step.relu_follows) {
+    if (step.relu_follows && !LayerWatch::active()) {
       value = ebb::linear(value, step.linear->weight, step.linear->bias, Activation::Relu);
       ++i;
     } else {
-      value = step.layer->forward(value);
+      value = (*step.layer)(value);
     }
   }
   return value;

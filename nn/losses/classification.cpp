@@ -124,7 +124,7 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
 
 Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyLossOptions o) {
   constexpr std::string_view op = "cross_entropy";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_floating(op, input);
   check_defined(op, target);
   check_reduction(op, o.reduction);
@@ -151,7 +151,7 @@ Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyL
 
 Tensor nll_loss(const TensorArg& input, const Tensor& target, NLLLossOptions o) {
   constexpr std::string_view op = "nll_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_class_indices(op, input, target);
   check_reduction(op, o.reduction);
   check_class_weight(op, input, o.weight);
@@ -165,7 +165,7 @@ Tensor nll_loss(const TensorArg& input, const Tensor& target, NLLLossOptions o) 
 
 Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions o) {
   constexpr std::string_view op = "focal_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_class_indices(op, input, target);
   check_reduction(op, o.reduction);
   check_class_weight(op, input, o.weight);
@@ -199,7 +199,7 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
 
 Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarginLossOptions o) {
   constexpr std::string_view op = "multi_margin_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_floating(op, input);
   check_defined(op, target);
   check_reduction(op, o.reduction);

@@ -166,7 +166,7 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
 
 Tensor ctc_loss(const TensorArg& log_probs, const Tensor& targets, const Tensor& input_lengths,
                 const Tensor& target_lengths, CTCLossOptions o) {
-  const CompositeScope scope;
+  const CompositeScope scope(log_probs);
   check_floating(kOp, log_probs);
   check_reduction(kOp, o.reduction);
   if (log_probs->dim() != 2 && log_probs->dim() != 3) {

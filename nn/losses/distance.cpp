@@ -25,6 +25,7 @@ void check_signs(std::string_view op, const Tensor& target) {
 }  // namespace
 
 Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions options) {
+  const CompositeScope scope(input);
   constexpr std::string_view op = "kl_div";
   check_same_shape(op, input, target);
   const bool batch_mean = options.reduction == Reduction::BatchMean;
@@ -66,7 +67,7 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
                              CosineEmbeddingLossOptions options) {
   constexpr std::string_view op = "cosine_embedding_loss";
   constexpr double kEps = static_cast<double>(1e-12f);
-  const CompositeScope scope;
+  const CompositeScope scope(input1);
   check_floating(op, input1);
   check_defined(op, target);
   check_same_shape(op, input1, input2);
@@ -129,7 +130,7 @@ Tensor triplet(std::string_view op, const Tensor& anchor, const Tensor& positive
 }  // namespace
 
 Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double eps, bool keepdim) {
-  const CompositeScope scope;
+  const CompositeScope scope(a);
   check_floating("pairwise_distance", a);
   if (!(p >= 1)) fail("pairwise_distance", "expected p of at least 1, got ", p);
   Tensor d = add(sub(a, b), eps);
@@ -140,7 +141,7 @@ Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double e
 Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
                            TripletMarginLossOptions o) {
   constexpr std::string_view op = "triplet_margin_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(anchor);
   check_same_dims(op, anchor, positive, negative);
   if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
   return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
@@ -150,7 +151,7 @@ Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, cons
 Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
                                          TripletMarginWithDistanceLossOptions o) {
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(anchor);
   check_same_dims(op, anchor, positive, negative);
   const DistanceFunction standard = [](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b); };
   return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,

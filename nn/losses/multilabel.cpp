@@ -40,7 +40,7 @@ Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& ta
 
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options) {
   constexpr std::string_view op = "multilabel_margin_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_floating(op, input);
   check_defined(op, target);
   check_reduction(op, options.reduction);
@@ -92,7 +92,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
 Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
                                    MultiLabelSoftMarginLossOptions options) {
   constexpr std::string_view op = "multilabel_soft_margin_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_same_shape(op, input, target);
   check_weight(op, input, options.weight);
   check_reduction(op, options.reduction);
@@ -118,7 +118,7 @@ Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target, SigmoidF
 
 Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions options) {
   constexpr std::string_view op = "dice_loss";
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_same_shape(op, input, target);
   check_floating(op, input);
   if (input->dim() < 2) fail(op, "input ", input->shape(), " must be (N, C, ...)");

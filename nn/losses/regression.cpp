@@ -78,7 +78,7 @@ Tensor fitted_variance(const Tensor& input, const Tensor& var) {
 
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var,
                          GaussianNLLLossOptions options) {
-  const CompositeScope scope;
+  const CompositeScope scope(input);
   check_same_shape("gaussian_nll_loss", input, target);
   return pointwise_loss(formulas::GaussianNll{options.eps, options.full}, {}, options.reduction, MeanOver::Elements,
                         input, target, fitted_variance(input, var));

@@ -36,6 +36,9 @@ class Trainer {
   /// where they are one class number a sample, progress shows accuracy too.
   Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss, TrainerOptions options);
 
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
   /// Trains to the last epoch. False when Ctrl-C (SIGINT) or SIGTERM stopped it: the batch in hand is finished and a
   /// checkpoint is saved, so that --resume goes on there; the caller exits with 130.
   /// Throws Error when resuming from a checkpoint that is missing, damaged, of another architecture, or of a training

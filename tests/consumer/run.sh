@@ -32,14 +32,20 @@ if [ "$(find "$work/prefix" -type f -exec grep -lF "$(cd "$here/../.." && pwd)/"
   exit 1
 fi
 
-cmake -S "$here/consumer_project" -B "$work/build" -G "$(cached CMAKE_GENERATOR)" -DCMAKE_PREFIX_PATH="$work/prefix" \
-  -DCMAKE_CXX_COMPILER="$(cached CMAKE_CXX_COMPILER)" >"$work/configure.log" 2>&1 || {
-  cat "$work/configure.log" >&2
-  exit 1
+# build_outside FOLDER NAME: a copy of the folder, built as a project of its own against the installed Ebb.
+build_outside() {
+  cp -r "$1" "$work/$2"
+  cmake -S "$work/$2" -B "$work/$2/build" -G "$(cached CMAKE_GENERATOR)" -DCMAKE_PREFIX_PATH="$work/prefix" \
+    -DCMAKE_CXX_COMPILER="$(cached CMAKE_CXX_COMPILER)" "${@:3}" >"$work/$2.log" 2>&1 &&
+    cmake --build "$work/$2/build" --parallel 2 >>"$work/$2.log" 2>&1 || {
+    cat "$work/$2.log" >&2
+    exit 1
+  }
 }
-cmake --build "$work/build" >"$work/build.log" 2>&1 || {
-  cat "$work/build.log" >&2
-  exit 1
-}
-"$work/build/consumer"
+
+build_outside "$here/consumer_project" consumer
+"$work/consumer/build/consumer"
+# The examples of docs/extending.md, in a debug build: gradients given by hand are checked there.
+build_outside "$here/../../examples/extend" extend -DCMAKE_BUILD_TYPE=Debug
+ctest --test-dir "$work/extend/build" --no-tests=error --output-on-failure
 echo 'consumer: passed'

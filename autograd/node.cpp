@@ -1,0 +1,45 @@
+// What nodes are called in errors, and the tensors that they keep.
+#include "ebb/autograd/node.h"
+
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/saved.h"
+
+namespace ebb {
+
+Saved Saved::output(const Tensor& tensor, int index) {
+  Saved saved(make_view(tensor, tensor.shape(), tensor.strides()));
+  saved.output_index_ = index;
+  return saved;
+}
+
+Tensor Saved::get() const {
+  if (!tensor_.defined()) return tensor_;
+  Node* running = detail::current_node();
+  if (tensor_.version() != version_) {
+    fail("backward", running ? describe(*running) : std::string(), "tensor ", tensor_,
+         " was changed in place after it was saved (version ", tensor_.version(), ", saved at ", version_, ")");
+  }
+  if (output_index_ < 0 || !grad_enabled() || !running) return tensor_;
+  Tensor linked = make_view(tensor_, tensor_.shape(), tensor_.strides());
+  linked.impl()->node = Ref<GraphNode>::share(running);
+  linked.impl()->output_index = static_cast<uint32_t>(output_index_);
+  return linked;
+}
+
+std::string describe(const Node& node) {
+  std::string text(node.name());
+  for (int i = 0; i < node.output_count(); ++i) {
+    text += (i ? ", " : " ") + to_text(node.output(i).shape) + " " + to_text(node.output(i).dtype);
+  }
+  if (const Node::Extras* extras = node.extras_if_any(); extras && extras->has_location) {
+    text +=
+        " (made at " + std::string(extras->made_at.file_name()) + ":" + std::to_string(extras->made_at.line()) + ")";
+  }
+  return text + ": ";
+}
+
+void fail_without_derivative(const Node& node) {
+  fail("backward", describe(node), "this op has no derivative: detach() its input if no gradient is meant to pass");
+}
+
+}  // namespace ebb

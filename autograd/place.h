@@ -1,0 +1,133 @@
+// Where in the user's code an op was called: kept only while somebody asks (autograd/watch.h).
+//
+// A public op takes its first tensor as a TensorArg (or its list of tensors as a TensorsArg), whose constructor knows
+// the caller's line by a default argument. The place is noted when the op reads its argument, so that arguments which
+// are calls themselves may be evaluated in any order. It is used up by the op that runs next: an op that took no
+// TensorArg has no place rather than a wrong one.
+#pragma once
+
+#include <initializer_list>
+#include <source_location>
+#include <vector>
+
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+class Node;
+
+namespace detail {
+/// Who watches the ops of this thread: bit 0 anomaly detection, bit 1 a WatchOps.
+extern constinit thread_local unsigned watching;
+inline constexpr unsigned kAnomaly = 1, kWatcher = 2;
+/// How many ops made of other ops, or backwards, are running: the place is theirs.
+extern constinit thread_local int composite_depth;
+/// How many ops' forwards are running.
+extern constinit thread_local int forward_depth;
+
+void note_place(const std::source_location& where);
+/// The place that was noted, or null.
+const std::source_location* noted_place();
+void forget_place();
+
+/// While an op's own forward runs, what it calls has no place of its own.
+class InsideOp {
+ public:
+  InsideOp() : active_(watching != 0) { step(active_); }
+  ~InsideOp() { step(-active_); }
+  InsideOp(const InsideOp&) = delete;
+  InsideOp& operator=(const InsideOp&) = delete;
+
+ private:
+  static void step(int by) {
+    if (by == 0) [[likely]]
+      return;
+    composite_depth += by;
+    forward_depth += by;
+  }
+  int active_;
+};
+}  // namespace detail
+
+/// How public ops take their first tensor: knows where it was called from.
+class TensorArg {
+ public:
+  TensorArg(const Tensor& tensor, std::source_location where = std::source_location::current())
+      : tensor_(tensor), where_(where) {}
+  operator const Tensor&() const { return **this; }
+  const Tensor& operator*() const {
+    if (detail::watching) [[unlikely]]
+      detail::note_place(where_);
+    return tensor_;
+  }
+  const Tensor* operator->() const { return &**this; }
+
+ private:
+  const Tensor& tensor_;
+  std::source_location where_;
+};
+
+/// How public ops take a list of tensors: cat({a, b}), cat(list).
+class TensorsArg {
+ public:
+  TensorsArg(const std::vector<Tensor>& tensors, std::source_location where = std::source_location::current())
+      : tensors_(tensors), where_(where) {}
+  TensorsArg(std::initializer_list<Tensor> tensors, std::source_location where = std::source_location::current())
+      : tensors_(tensors), where_(where) {}
+  const std::vector<Tensor>& operator*() const {
+    if (detail::watching) [[unlikely]]
+      detail::note_place(where_);
+    return tensors_;
+  }
+  const std::vector<Tensor>* operator->() const { return &**this; }
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::source_location where_;
+};
+
+/// In an op made of other ops: keeps the place where the user called it, while the parts run.
+///   Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
+class CompositeScope {
+ public:
+  template <class Arg> explicit CompositeScope(const Arg& arg) : active_(detail::watching != 0) {
+    if (active_) [[unlikely]] {
+      (void)*arg;
+      ++detail::composite_depth;
+    }
+  }
+  ~CompositeScope() {
+    if (active_ && --detail::composite_depth == 0) [[unlikely]]
+      detail::forget_place();
+  }
+  CompositeScope(const CompositeScope&) = delete;
+  CompositeScope& operator=(const CompositeScope&) = delete;
+
+ private:
+  bool active_;
+};
+
+/// While a node's backward runs: what it calls counts as called where the node was made.
+class BackwardScope {
+ public:
+  explicit BackwardScope(const Node& node) : active_(detail::watching != 0) {
+    if (active_) [[unlikely]]
+      enter(node);
+  }
+  ~BackwardScope() {
+    if (active_) [[unlikely]]
+      leave();
+  }
+  BackwardScope(const BackwardScope&) = delete;
+  BackwardScope& operator=(const BackwardScope&) = delete;
+
+ private:
+  void enter(const Node& node);
+  void leave();
+
+  bool active_;
+  bool had_place_ = false;
+  std::source_location before_;
+};
+
+}  // namespace ebb

@@ -1,0 +1,134 @@
+#include "ebb/nn/summary.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <ostream>
+#include <typeinfo>
+
+#include "ebb/autograd/watch.h"
+#include "ebb/core/grad_mode.h"
+#include "ebb/core/random.h"
+
+namespace ebb::nn {
+namespace {
+
+// "Linear" from the class ebb::nn::Linear.
+std::string class_name(const Module& module) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> text(
+      abi::__cxa_demangle(typeid(module).name(), nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? text.get() : typeid(module).name();
+  const size_t arguments = name.find('<');
+  const size_t scope = name.rfind("::", arguments);
+  return scope == std::string::npos ? name : name.substr(scope + 2);
+}
+
+int64_t bytes_of(const Tensor& t) { return t.numel() * static_cast<int64_t>(size_of(t.dtype())); }
+
+class Counter : public LayerWatch {
+ public:
+  explicit Counter(const Module& model) {
+    for (const auto& [name, identity] : model.named_modules()) names_[identity] = name;
+    for (const auto& [name, tensor] : model.named_parameters()) {
+      const size_t dot = name.rfind('.');
+      Own& own = own_[dot == std::string::npos ? "" : name.substr(0, dot)];
+      own.parameters += tensor.numel();
+      own.bytes += bytes_of(tensor);
+      summary.parameters += tensor.numel();
+      summary.parameter_bytes += bytes_of(tensor);
+    }
+  }
+
+  void enter(const Module& module, const Tensor& input) override {
+    const auto known = names_.find(module.identity());
+    const std::string name = known == names_.end() ? "?" : known->second;
+    const Own own = known == names_.end() ? Own{} : own_[name];
+    open_.push_back(summary.rows.size());
+    summary.rows.push_back({name, class_name(module), static_cast<int>(open_.size()) - 1, input.shape(), Shape{},
+                            own.parameters, 0, own.bytes});
+  }
+  void leave(const Tensor& output) override {
+    SummaryRow& row = summary.rows[open_.back()];
+    row.output = output.shape();
+    row.bytes += bytes_of(output);
+    summary.output_bytes += bytes_of(output);
+    open_.pop_back();
+  }
+
+  // A product of (.., m, k) and (.., k, n): m n k for each matrix.
+  void count(const OpEvent& e) {
+    if (e.op != "linear" && e.op != "matmul") return;
+    const int64_t products = e.result.numel() * e.inputs[0]->size(-1);
+    summary.rows[open_.back()].multiply_adds += products;
+    summary.multiply_adds += products;
+  }
+
+  Summary summary;
+
+ private:
+  struct Own {
+    int64_t parameters = 0, bytes = 0;
+  };
+  std::map<const void*, std::string> names_;
+  std::map<std::string, Own> own_;  // by the path of the module
+  std::vector<size_t> open_;        // rows of the calls that are running
+};
+
+// 1234567 as 1,234,567.
+std::string grouped(int64_t n) {
+  std::string text = std::to_string(n);
+  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3) text.insert(static_cast<size_t>(at), ",");
+  return text;
+}
+
+}  // namespace
+
+Summary detail::summarize(const Module& model, const std::function<Tensor(const Tensor&)>& forward,
+                          const Shape& input) {
+  const NoGrad guard;
+  TensorOptions options;
+  for (const Tensor& p : model.parameters()) options = {p.dtype(), p.device()};
+  const Generator before = default_generator();
+  Counter counter(model);
+  const WatchOps watch([&](const OpEvent& e) { counter.count(e); });
+  const LayerWatch::Scope scope(counter);
+  const Tensor x = zeros(input, options);
+  counter.enter(model, x);
+  counter.leave(forward(x));
+  default_generator() = before;
+  return counter.summary;
+}
+
+std::string to_text(const Summary& summary) {
+  using Row = std::array<std::string, 6>;
+  std::vector<Row> rows{{"layer", "input", "output", "parameters", "multiply-adds", "bytes"}};
+  for (const SummaryRow& r : summary.rows) {
+    const std::string title = r.name.empty() ? r.type : r.name + " " + r.type;
+    rows.push_back({std::string(static_cast<size_t>(2 * r.depth), ' ') + title, ebb::to_text(r.input),
+                    ebb::to_text(r.output), grouped(r.parameters), grouped(r.multiply_adds), grouped(r.bytes)});
+  }
+  rows.push_back({"total", "", "", grouped(summary.parameters), grouped(summary.multiply_adds),
+                  grouped(summary.parameter_bytes + summary.output_bytes)});
+  size_t widths[6] = {};
+  for (const Row& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) {  // numbers to the right
+      const std::string gap(widths[c] - row[c].size(), ' ');
+      text += (c ? "  " : "") + (c < 3 ? row[c] + gap : gap + row[c]);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::ostream& operator<<(std::ostream& out, const Summary& summary) { return out << to_text(summary); }
+
+}  // namespace ebb::nn

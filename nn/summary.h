@@ -1,0 +1,47 @@
+// summary: a table of a model's layers, with shapes, parameters, multiply-adds and bytes.
+//
+//   std::cout << nn::summary(model, {1, 784});
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "ebb/nn/module.h"
+
+namespace ebb::nn {
+
+/// One call of a layer, or the whole model.
+struct SummaryRow {
+  std::string name;  ///< "hidden.0"; "" for the model itself
+  std::string type;  ///< the class: "Linear"
+  int depth;         ///< in how many other layers it is called
+  Shape input, output;
+  int64_t parameters;     ///< elements of its own parameters, without those of layers in it
+  int64_t multiply_adds;  ///< of its own matmul and linear ops
+  int64_t bytes;          ///< of its own parameters and of its output
+};
+
+struct Summary {
+  std::vector<SummaryRow> rows;  ///< in the order of the calls
+  int64_t parameters = 0;        ///< each counted once, also where a layer is called twice or not at all
+  int64_t multiply_adds = 0;     ///< of one forward
+  int64_t parameter_bytes = 0, output_bytes = 0;
+};
+
+std::string to_text(const Summary& summary);
+std::ostream& operator<<(std::ostream& out, const Summary& summary);
+
+namespace detail {
+Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)>& forward, const Shape& input);
+}
+
+/// Runs the model once on zeros of the given shape (and of its parameters' dtype and device), and counts what happens.
+/// model: a Layer, or a Module with Tensor forward(const Tensor&). Draws no random numbers that others would miss.
+template <class M> Summary summary(const M& model, const Shape& input_shape) {
+  return detail::summarize(
+      model, [&](const Tensor& x) { return const_cast<M&>(model).forward(x); }, input_shape);
+}
+
+}  // namespace ebb::nn

@@ -1,0 +1,109 @@
+// No gradient is lost in silence: each way to lose one is an error that names the op, the shapes and the place.
+#include <source_location>
+
+#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/autograd/pointwise.h"
+#include "ebb/core/grad_mode.h"
+#include "ebb/tests/support/check.h"
+
+namespace ebb {
+namespace {
+
+using test::expect_error;
+
+Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
+std::string here(std::source_location where = std::source_location::current()) {
+  return "lost_gradient_test.cpp:" + std::to_string(where.line());
+}
+
+struct TestRound {  // structural, and without backward
+  static constexpr std::string_view name = "test_round";
+  struct State {};
+  static int shape(const Tensor&) { return 0; }
+  static Tensor forward(State&, int, const Tensor& x) { return x.to(i64).to(x.dtype()); }
+};
+struct TestStep {  // pointwise, and without gradient
+  static constexpr std::string_view name = "test_step";
+  static constexpr bool no_gradient = true;
+  template <class T> EBB_HD T operator()(T x) const { return where(x > 0, T(1), T(0)); }
+};
+Tensor round_down(const TensorArg& x) { return apply<TestRound>(*x); }
+
+TEST(LostGradient, OpsWithoutDerivativeAreNamed) {
+  const auto guard = detect_anomaly();
+  const Tensor x = leaf({1.5, 2});
+  const Tensor a = round_down(x); const std::string at = here();
+  EXPECT_TRUE(a.requires_grad());
+  expect_error([&] { sum(a * x).backward(); }, "backward", {"test_round (2,) f64", at, "no derivative", "detach()"});
+  const Tensor b = pointwise(TestStep{}, x); const std::string there = here();
+  expect_error([&] { sum(b * x).backward(); }, "backward", {"test_step (2,) f64", there, "no derivative"});
+  EXPECT_FALSE(x.grad().defined());
+  test::expect_values(grad(sum(round_down(x).detach() * x), x), {1, 2});
+}
+
+TEST(LostGradient, BackwardInsideNoGrad) {
+  const Tensor x = leaf({1});
+  const Tensor y = x * x;
+  const NoGrad guard;
+  expect_error([&] { y.backward(); }, "backward", {"called inside no_grad", "(1,)"});
+  expect_error([&] { grad(y, x); }, "grad", {"called inside no_grad"});
+  expect_error([&] { (x * x).backward(); }, "backward", {"no_grad"});
+}
+
+TEST(LostGradient, AGraphMadeInsideNoGrad) {
+  const Tensor x = leaf({1});
+  Tensor y;
+  {
+    const NoGrad guard;
+    y = x * x;
+  }
+  expect_error([&] { y.backward(); }, "backward", {"does not require grad", "no_grad", "(1,)"});
+}
+
+TEST(LostGradient, AFreedGraph) {
+  const auto guard = detect_anomaly();
+  const Tensor x = leaf({1, 2});
+  const Tensor y = x * x; const std::string at = here();
+  const Tensor z = sum(y);
+  z.backward();
+  expect_error([&] { sum(y * y).backward(); }, "backward", {"mul (2,) f64", at, "freed by an earlier backward"});
+}
+
+TEST(LostGradient, AChangedTensor) {
+  const auto guard = detect_anomaly();
+  const Tensor x = leaf({1, 2});
+  Tensor w = tensor({3, 4}, f64);
+  const Tensor y = sum(x * w); const std::string at = here();
+  w.zero_();
+  expect_error([&] { y.backward(); }, "backward", {"mul (2,) f64", at, "shape=(2,)", "changed in place", "saved at"});
+}
+
+TEST(LostGradient, PlacesOfMembersAndLists) {
+  const auto guard = detect_anomaly();
+  const Tensor x = leaf({1, 2});
+  const auto place_of = [](const Tensor& t) {
+    const Node::Extras* extras = t.node()->extras_if_any();
+    if (!extras || !extras->has_location) return std::string("nowhere");
+    const std::string file = extras->made_at.file_name();
+    return file.substr(file.rfind('/') + 1) + ":" + std::to_string(extras->made_at.line());
+  };
+  EXPECT_EQ(place_of(cat({x, x})), here());
+  EXPECT_EQ(place_of(stack({x, x})), here());
+  EXPECT_EQ(place_of(x.to(f32)), here());
+  EXPECT_EQ(place_of(x.clone()), here());
+  EXPECT_EQ(place_of(expand(x, {2, 2}).contiguous()), here());
+  EXPECT_EQ(place_of(x[1]), here());
+  EXPECT_EQ(place_of(add(x, exp(x))), here());
+  const std::vector<Tensor> list{x, x};
+  EXPECT_EQ(place_of(cat(list)), here());
+  // An op that says nothing of its place has none, rather than another one's.
+  EXPECT_EQ(place_of(apply<TestRound>(x)), "nowhere");
+}
+
+}  // namespace
+}  // namespace ebb

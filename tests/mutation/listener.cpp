@@ -1,0 +1,47 @@
+// Writes which mutants each test reaches and how long it takes, a line a test: name, seconds, numbers. To the file that
+// EBB_REACHED names. Copied into each test program by scripts/mutate; the parity runner has no tests, and so one line.
+#include "ebb/core/mutant.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+
+#if __has_include("mutation_gtest.h")
+#include <gtest/gtest.h>
+#endif
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void write_line(const char* name, double seconds) {
+  const char* path = std::getenv("EBB_REACHED");
+  if (!path) return;
+  std::FILE* file = std::fopen(path, "a");
+  std::fprintf(file, "%s\t%.6f\t", name, seconds);
+  for (int i = 0; i < ebb::mutation::kMost; ++i) {
+    if (ebb::mutation::reached[i]) std::fprintf(file, "%d ", i);
+  }
+  std::fprintf(file, "\n");
+  std::fclose(file);
+}
+
+#if __has_include("mutation_gtest.h")
+class Listener : public testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo&) override {
+    std::memset(ebb::mutation::reached, 0, sizeof(ebb::mutation::reached));
+    start_ = Clock::now();
+  }
+  void OnTestEnd(const testing::TestInfo& info) override {
+    const std::string name = std::string(info.test_suite_name()) + "." + info.name();
+    write_line(name.c_str(), std::chrono::duration<double>(Clock::now() - start_).count());
+  }
+  Clock::time_point start_;
+};
+const bool added = (testing::UnitTest::GetInstance()->listeners().Append(new Listener), true);
+#else
+const Clock::time_point start = Clock::now();
+const bool added = (std::atexit([] { write_line("all", std::chrono::duration<double>(Clock::now() - start).count()); }), true);
+#endif
+
+}  // namespace
