@@ -12,7 +12,8 @@ Backend& cuda_backend() {
   static Backend& instance = [&]() -> Backend& {
     cuda::enter_arithmetic();
     cuda::enter_activations();
-    cuda::enter_losses();
+    cuda::enter_regression_losses();
+    cuda::enter_label_losses();
     return cuda::backend();
   }();
   return instance;

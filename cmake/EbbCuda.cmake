@@ -26,10 +26,10 @@ if(EBB_WITH_CUDA)
   find_package(CUDAToolkit 12.0 REQUIRED)
   add_library(ebb_cuda OBJECT ${EBB_CUDA_SOURCES})
   ebb_public_options(ebb_cuda)
-  target_compile_features(ebb_cuda PRIVATE cuda_std_20)
+  # Said by hand: CMake 3.25 does not know that nvcc 13 has C++20.
   target_compile_options(
     ebb_cuda
-    PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Werror=all-warnings
+    PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr -Werror=all-warnings
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static CUDA::cublasLt)

@@ -107,9 +107,8 @@ EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, do
 #pragma GCC ivdep
   for (int64_t i = 0; i < rows * n; ++i) e[i] = exp(e[i]);
   for (int64_t r = 0; r < rows; ++r) {
-    T total = T(0);
-    for (int64_t i = 0; i < n; ++i) total += e[r * n + i];
-    sum[r] = static_cast<double>(total);
+    sum[r] = 0;
+    for (int64_t i = 0; i < n; ++i) sum[r] += static_cast<double>(e[r * n + i]);
   }
 #pragma GCC ivdep
   for (int64_t r = 0; r < rows; ++r) log_sum[r] = log(sum[r]);

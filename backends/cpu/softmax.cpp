@@ -47,24 +47,6 @@ template <class T> EBB_MULTIVERSION void softmax_short(bool log_form, const T* x
   }
 }
 
-template <class T>
-EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n, T* out) {
-  T p[kShortBlock];  // e^y, in the log form
-  if (log_form) {
-#pragma GCC ivdep
-    for (int64_t i = 0; i < rows * n; ++i) p[i] = exp(y[i]);
-  }
-  for (int64_t at = 0; at < rows * n; at += n) {
-    T along = T(0);
-    for (int64_t i = 0; i < n; ++i) along += log_form ? g[at + i] : g[at + i] * y[at + i];
-    if (log_form) {
-      for (int64_t i = 0; i < n; ++i) out[at + i] = g[at + i] - p[at + i] * along;
-    } else {
-      for (int64_t i = 0; i < n; ++i) out[at + i] = y[at + i] * (g[at + i] - along);
-    }
-  }
-}
-
 // Columns j .. j + width of one (n, inner) plane.
 template <class T, bool kLog>
 EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner, int64_t width) {
@@ -128,6 +110,24 @@ template <class T> EBB_MULTIVERSION void settle_row(const T* y, int64_t n, T* ou
   while (!(y[sure] > T(0.5))) ++sure;
   out[sure] = T(0);
   out[sure] = static_cast<T>(0 - row_sum(out, n));
+}
+
+template <class T>
+EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n, T* out) {
+  T total[kShortBlock];  // of its row, for each element
+  for (int64_t at = 0; at < rows * n; at += n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(log_form ? g[at + i] : g[at + i] * y[at + i]);
+    for (int64_t i = 0; i < n; ++i) total[at + i] = static_cast<T>(sum);
+  }
+  if (log_form) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < rows * n; ++i) out[i] = log_softmax_gradient(y[i], g[i], total[i]);
+    return;
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < rows * n; ++i) out[i] = y[i] * (g[i] - total[i]);
+  for (int64_t at = 0; at < rows * n; at += n) settle_row(y + at, n, out + at);
 }
 
 template <class T> EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {

@@ -105,6 +105,17 @@ void check_f32_against_f64(const Case& c, const Arrays& arrays) {
   }
 }
 
+// What a GPU computes is what the CPU computes, whose gradients are checked numerically.
+void check_against_cpu(const Case& c, const Arrays& arrays) {
+  const Tensors here = two_orders(c, arrays, f64),
+                there = two_orders({c.row, Device::cpu(), c.dtype, c.layout}, arrays, f64);
+  ASSERT_EQ(here.size(), there.size());
+  for (size_t i = 0; i < here.size(); ++i) {
+    EXPECT_EQ(to_text(here[i].shape()), to_text(there[i].shape()));
+    expect_values(here[i], there[i].to_vector<double>(), 1e-10, 1e-10, "gradient " + std::to_string(i) + " on the GPU");
+  }
+}
+
 void check_empty_gradients(const Case& c, const Arrays& arrays) {
   const Tensors leaves = leaves_of(c, arrays, c.dtype), wanted = wanted_of(leaves);
   const Tensors out = c.row.op(leaves);
@@ -133,6 +144,7 @@ void run_layout(const Case& c) {
     if (c.layout == Layout::Empty) check_empty_gradients(c, tame);
     else if (c.dtype == f32) check_f32_against_f64(c, tame);
     else if (c.device == Device::cpu()) check_derivatives(c, tame);
+    else check_against_cpu(c, tame);
   }
 }
 

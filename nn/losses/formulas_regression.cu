@@ -1,0 +1,15 @@
+// The CUDA kernels of the pointwise losses of regression. What is missing is an error when it is called on the GPU.
+#include "ebb/nn/losses/formulas.h"
+
+#include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/pointwise_kernels.h"
+
+namespace ebb::cuda {
+
+using namespace formulas;
+
+void enter_regression_losses() {
+  enter_formulas<true, L1Loss, MseLoss, SmoothL1Loss, HuberLoss, PoissonNll, PoissonNllLogInput, GaussianNll>();
+}
+
+}  // namespace ebb::cuda
