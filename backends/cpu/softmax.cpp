@@ -61,10 +61,12 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
   }
 }
 
-// g - p total of log_softmax, p = e^y. Where p is near 1 that would cancel: there it is g (1 - p) - p (total - g).
-template <class T> EBB_HD T log_softmax_gradient(T y, T g, T total) {
-  const T minus = expm1(y);
-  return where(y < T(-0.7), g - exp(y) * total, -(g * minus) - (1 + minus) * (total - g));
+constexpr double kLogHalf = -0.6931471805599453;
+
+// g - p total of log_softmax, p = e^y. Where p is near 1 that cancels, and this does not.
+template <class T> EBB_HD T sure_gradient(T y, T g, double total) {
+  const T minus = expm1(y), others = static_cast<T>(total - static_cast<double>(g));
+  return -(g * minus) - (1 + minus) * others;
 }
 
 template <class T> EBB_MULTIVERSION double row_dot(const T* y, const T* g, int64_t n) {
@@ -83,21 +85,25 @@ template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = log_softmax_gradient(y[i], g[i], total);
+    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - exp(y[i]) * total;
   } else {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
   }
 }
 
-// The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
-// have not: their sum with its sign turned is the better value.
-template <class T> EBB_MULTIVERSION void settle_row(const T* y, int64_t n, T* out) {
-  if (!(row_max(y, n) > T(0.5))) return;
-  int64_t sure = 0;
-  while (!(y[sure] > T(0.5))) ++sure;
+// The first element above a bound; n when there is none.
+template <class T> int64_t first_above(T bound, const T* x, int64_t n) {
+  return row_max(x, n) > bound ? std::find_if(x, x + n, [bound](T each) { return each > bound; }) - x : n;
+}
+
+// At a sure element (p above 1/2) the plain formulas cancel. The gradient of a softmax adds up to 0 along a row: there
+// the sum of the others, which have their digits, with its sign turned is the better value.
+template <class T> void settle_row(bool log_form, const T* y, const T* g, double total, int64_t n, T* out) {
+  const int64_t sure = first_above(static_cast<T>(log_form ? kLogHalf : 0.5), y, n);
+  if (sure == n) return;
   out[sure] = T(0);
-  out[sure] = static_cast<T>(0 - row_sum(out, n));
+  out[sure] = log_form ? sure_gradient(y[sure], g[sure], total) : static_cast<T>(0 - row_sum(out, n));
 }
 
 template <class T> EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
@@ -134,7 +140,8 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      if constexpr (kLog) out[k] = log_softmax_gradient(y[k], g[k], total[j]);
+      if constexpr (kLog)
+        out[k] = where(y[k] < T(kLogHalf), g[k] - exp(y[k]) * total[j], sure_gradient(y[k], g[k], sum[j]));
       else out[k] = y[k] * (g[k] - total[j]);
     }
   }
@@ -185,7 +192,7 @@ void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Te
           const int64_t at = i * rows.n;
           const double total = log_form ? row_sum(g + at, rows.n) : row_dot(y + at, g + at, rows.n);
           backward_write(log_form, y + at, g + at, static_cast<T>(total), rows.n, to + at);
-          if (!log_form) settle_row(y + at, rows.n, to + at);
+          settle_row(log_form, y + at, g + at, total, rows.n, to + at);
         }
       });
     } else {
