@@ -95,39 +95,53 @@ template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = log_softmax_gradient(y[i], g[i], total);
+    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - exp(y[i]) * total;
   } else {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
   }
 }
 
-// The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
-// have not: their sum with its sign turned is the better value.
-template <class T> EBB_MULTIVERSION void settle_row(const T* y, int64_t n, T* out) {
-  if (!(row_max(y, n) > T(0.5))) return;
-  int64_t sure = 0;
-  while (!(y[sure] > T(0.5))) ++sure;
+// The first element above a bound; n when there is none.
+template <class T> int64_t first_above(T bound, const T* x, int64_t n) {
+  return row_max(x, n) > bound ? std::find_if(x, x + n, [bound](T each) { return each > bound; }) - x : n;
+}
+
+// At a sure element (p above 1/2) the plain formulas cancel. The gradient of a softmax adds up to 0 along a row: there
+// the sum of the others, which have their digits, with its sign turned is the better value.
+template <class T> void settle_row(bool log_form, const T* y, const T* g, double total, int64_t n, T* out) {
+  const int64_t sure = first_above(static_cast<T>(log_form ? kLogHalf : 0.5), y, n);
+  if (sure == n) return;
   out[sure] = T(0);
-  out[sure] = static_cast<T>(0 - row_sum(out, n));
+  out[sure] = log_form ? sure_log_softmax_gradient(y[sure], g[sure], total) : static_cast<T>(0 - row_sum(out, n));
 }
 
 template <class T>
 EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n, T* out) {
-  T total[kShortBlock];  // of its row, for each element
-  for (int64_t at = 0; at < rows * n; at += n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(log_form ? g[at + i] : g[at + i] * y[at + i]);
-    for (int64_t i = 0; i < n; ++i) total[at + i] = static_cast<T>(sum);
-  }
+  T p[kShortBlock];  // e^y, in the log form
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < rows * n; ++i) out[i] = log_softmax_gradient(y[i], g[i], total[i]);
-    return;
+    for (int64_t i = 0; i < rows * n; ++i) p[i] = exp(y[i]);
   }
-#pragma GCC ivdep
-  for (int64_t i = 0; i < rows * n; ++i) out[i] = y[i] * (g[i] - total[i]);
-  for (int64_t at = 0; at < rows * n; at += n) settle_row(y + at, n, out + at);
+  const T bound = static_cast<T>(log_form ? kLogHalf : 0.5);
+  for (int64_t at = 0; at < rows * n; at += n) {
+    double sum = 0, settled = 0;
+    int64_t sure = -1;
+    for (int64_t i = at; i < at + n; ++i) {
+      sum += static_cast<double>(log_form ? g[i] : g[i] * y[i]);
+      sure = y[i] > bound ? i : sure;
+    }
+    const T total = static_cast<T>(sum);
+    if (log_form) {
+      for (int64_t i = at; i < at + n; ++i) out[i] = g[i] - p[i] * total;
+      if (sure >= 0) out[sure] = sure_log_softmax_gradient(y[sure], g[sure], sum);
+      continue;
+    }
+    for (int64_t i = at; i < at + n; ++i) out[i] = y[i] * (g[i] - total);
+    if (sure < 0) continue;
+    for (int64_t i = at; i < at + n; ++i) settled += i == sure ? 0 : static_cast<double>(out[i]);
+    out[sure] = static_cast<T>(0 - settled);
+  }
 }
 
 template <class T> EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
@@ -164,7 +178,8 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      if constexpr (kLog) out[k] = log_softmax_gradient(y[k], g[k], total[j]);
+      if constexpr (kLog)
+        out[k] = where(y[k] < T(kLogHalf), g[k] - exp(y[k]) * total[j], sure_log_softmax_gradient(y[k], g[k], sum[j]));
       else out[k] = y[k] * (g[k] - total[j]);
     }
   }
@@ -228,7 +243,7 @@ void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Te
           const int64_t at = i * rows.n;
           const double total = log_form ? row_sum(g + at, rows.n) : row_dot(y + at, g + at, rows.n);
           backward_write(log_form, y + at, g + at, static_cast<T>(total), rows.n, to + at);
-          if (!log_form) settle_row(y + at, rows.n, to + at);
+          settle_row(log_form, y + at, g + at, total, rows.n, to + at);
         }
       });
     } else {

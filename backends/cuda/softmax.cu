@@ -46,9 +46,9 @@ __global__ void __launch_bounds__(kThreads) softmax_columns(const T* x, T* y, Ro
 }
 
 template <bool kLog, class T> __device__ T backward_term(T y, T g) { return kLog ? g : g * y; }
-template <bool kLog, class T> __device__ T backward_value(T y, T g, T total) {
-  if constexpr (kLog) return log_softmax_gradient(y, g, total);
-  else return y * (g - total);
+template <bool kLog, class T> __device__ T backward_value(T y, T g, double total) {
+  if constexpr (!kLog) return y * (g - static_cast<T>(total));
+  else return y > T(kLogHalf) ? sure_log_softmax_gradient(y, g, total) : g - exp(y) * static_cast<T>(total);
 }
 
 // The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
     const Row<T, Team> ys(y + i * n, n), gs(g + i * n, n);
     double sum = 0;
     Team::each(n, [&](int64_t c, int k) { sum += static_cast<double>(backward_term<kLog>(ys.at(c, k), gs.at(c, k))); });
-    const T total = static_cast<T>(Team::template join<AddUp>(sum));
+    const double total = Team::template join<AddUp>(sum);
     double settled = 0;
     Team::each(n, [&](int64_t c, int k) {
       const T value = backward_value<kLog>(ys.at(c, k), gs.at(c, k), total);
@@ -83,10 +83,9 @@ __global__ void __launch_bounds__(kThreads) backward_columns(const T* y, const T
     const int64_t base = j / r.inner * r.n * r.inner + j % r.inner, end = base + r.n * r.inner;
     double sum = 0, settled = 0;
     for (int64_t k = base; k < end; k += r.inner) sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
-    const T total = static_cast<T>(sum);
     int64_t sure = -1;
     for (int64_t k = base; k < end; k += r.inner) {
-      out[k] = backward_value<kLog>(y[k], g[k], total);
+      out[k] = backward_value<kLog>(y[k], g[k], sum);
       if (!kLog && y[k] > T(0.5)) sure = k;
       else settled += static_cast<double>(out[k]);
     }

@@ -131,15 +131,16 @@ struct Unreachable {
   }
 };
 
-// -log p of each sample, (N).
+// -log p of each sample, (N). In f64: the lattice is small beside log_probs, and what a path adds to the gradient is
+// e to the difference of large sums.
 Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1);
   const Lattice lattice = make_lattice(labels, blank, log_probs.device());
-  const Tensor edge = full({1, 1}, kMinusInfinity, {.dtype = log_probs.dtype(), .device = log_probs.device()});
+  const Tensor edge = full({1, 1}, kMinusInfinity, {.dtype = DType::F64, .device = log_probs.device()});
   const Tensor lengths = unsqueeze(from_data(labels.input_lengths, {batch}, log_probs.device()), 1);
   Tensor alpha;
   for (int64_t t = 0; t < steps; ++t) {
-    const Tensor emitted = gather(select(log_probs, 0, t), 1, lattice.classes);
+    const Tensor emitted = gather(select(log_probs, 0, t), 1, lattice.classes).to(DType::F64);
     if (t == 0) {
       const Tensor place = arange(static_cast<double>(lattice.width)).to(log_probs.device());
       alpha = where(place < 2.0, emitted, edge);
@@ -150,7 +151,7 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
     alpha = where(lengths > static_cast<double>(t), add(reached, emitted), alpha);
   }
   if (steps == 0) alpha = expand(edge, {batch, lattice.width});
-  Tensor losses = neg(logsumexp(where(lattice.ends, alpha, edge), {1}));
+  const Tensor losses = neg(logsumexp(where(lattice.ends, alpha, edge), {1}));
   // No input: certain to be empty.
   std::vector<double> fixed(static_cast<size_t>(batch), 0);
   std::vector<uint8_t> is_fixed(fixed.size(), 0);
@@ -158,8 +159,8 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
     is_fixed[n] = labels.input_lengths[n] == 0;
     fixed[n] = labels.of[n].empty() ? 0 : -kMinusInfinity;
   }
-  return where(from_data(is_fixed, {batch}, losses.device()),
-               from_data(fixed, {batch}, losses.device()).to(losses.dtype()), losses);
+  return where(from_data(is_fixed, {batch}, losses.device()), from_data(fixed, {batch}, losses.device()), losses)
+      .to(log_probs.dtype());
 }
 
 }  // namespace

@@ -82,11 +82,13 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
          dims == 2 ? Shape{input1->size(0)} : Shape{});
   }
   check_signs(op, target);
-  const Tensor product = sum(mul(input1, input2), {-1});
-  const Tensor norm1 = add(sum(square(input1), {-1}), kEps), norm2 = add(sum(square(input2), {-1}), kEps);
-  const Tensor cosine = div(product, sqrt(mul(norm1, norm2)));
+  // In f64: between vectors that are nearly parallel, all that matters is a difference of nearly equal numbers.
+  const Tensor a = input1->to(DType::F64), b = input2.to(DType::F64);
+  const Tensor product = sum(mul(a, b), {-1});
+  const Tensor norm_a = add(sum(square(a), {-1}), kEps), norm_b = add(sum(square(b), {-1}), kEps);
+  const Tensor cosine = div(product, sqrt(mul(norm_a, norm_b)));
   const Tensor losses = where(target.detach() == 1.0, 1.0 - cosine, clamp_min(add(cosine, -options.margin), 0));
-  return reduce_losses(op, losses, options.reduction);
+  return reduce_losses(op, losses.to(input1->dtype()), options.reduction);
 }
 
 namespace {
@@ -107,7 +109,8 @@ Tensor last_norm(const Tensor& d, double p, bool keepdim) {
   return where(is_zero, zeros_like(power.detach()), root);
 }
 
-void check_same_dims(std::string_view op, const Tensor& a, const Tensor& p, const Tensor& n) {
+template <class Options>
+void check_triplet(std::string_view op, const Tensor& a, const Tensor& p, const Tensor& n, const Options& options) {
   check_floating(op, a);
   check_floating(op, p);
   check_floating(op, n);
@@ -115,16 +118,20 @@ void check_same_dims(std::string_view op, const Tensor& a, const Tensor& p, cons
     fail(op, "anchor ", a.shape(), ", positive ", p.shape(), " and negative ", n.shape(),
          " must have the same number of dims");
   }
+  if (a.dtype() != p.dtype() || a.dtype() != n.dtype()) {
+    fail(op, "anchor is ", a.dtype(), ", positive is ", p.dtype(), " and negative is ", n.dtype(),
+         ": convert them with to()");
+  }
+  check_reduction(op, options.reduction);
+  if (!(options.margin > 0)) fail(op, "expected a margin above 0, got ", options.margin);
 }
 
-Tensor triplet(std::string_view op, const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin,
-               bool swap, Reduction reduction, const DistanceFunction& distance) {
-  check_reduction(op, reduction);
-  if (!(margin > 0)) fail(op, "expected a margin above 0, got ", margin);
+Tensor triplet(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin, bool swap,
+               const DistanceFunction& distance) {
   const Tensor near = distance(anchor, positive);
   Tensor far = distance(anchor, negative);
   if (swap) far = minimum(far, distance(positive, negative));
-  return reduce_losses(op, clamp_min(sub(add(near, margin), far), 0), reduction);
+  return clamp_min(sub(add(near, margin), far), 0);
 }
 
 }  // namespace
@@ -142,20 +149,24 @@ Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, cons
                            TripletMarginLossOptions o) {
   constexpr std::string_view op = "triplet_margin_loss";
   const CompositeScope scope(anchor);
-  check_same_dims(op, anchor, positive, negative);
+  check_triplet(op, anchor, positive, negative, o);
   if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
-  return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
-                 [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
+  // In f64: the loss is a difference of distances, and so is its gradient.
+  const Tensor losses =
+      triplet(anchor->to(DType::F64), positive.to(DType::F64), negative.to(DType::F64), o.margin, o.swap,
+              [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
+  return reduce_losses(op, losses.to(anchor->dtype()), o.reduction);
 }
 
 Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
                                          TripletMarginWithDistanceLossOptions o) {
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
   const CompositeScope scope(anchor);
-  check_same_dims(op, anchor, positive, negative);
+  check_triplet(op, anchor, positive, negative, o);
   const DistanceFunction standard = [](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b); };
-  return triplet(op, anchor, positive, negative, o.margin, o.swap, o.reduction,
-                 o.distance_function ? o.distance_function : standard);
+  const Tensor losses =
+      triplet(anchor, positive, negative, o.margin, o.swap, o.distance_function ? o.distance_function : standard);
+  return reduce_losses(op, losses, o.reduction);
 }
 
 }  // namespace ebb::nn

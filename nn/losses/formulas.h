@@ -105,8 +105,9 @@ struct BceWithLogitsPos {
     return (1 - t) * softplus(x) + p * t * softplus(-x) + nan_at_minus_infinity(x, t, p);
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
-    const T minus = softplus(-x);
-    return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), p * minus - softplus(x), t * minus}};
+    const T plus = softplus(x), minus = softplus(-x);
+    const T by_target = where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p minus - plus cancels
+    return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), by_target, t * minus}};
   }
 };
 
@@ -153,16 +154,22 @@ template <class T> EBB_HD T stirling_slope(const T& t) {
   return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 
+/// log(x + eps), with what x + eps rounds away: near x = 1 that is all there is.
+template <class T> EBB_HD T log_plus(const T& x, double eps) {
+  const T sum = x + T(eps), lost = (x - sum) + T(eps);
+  return log(sum) + where(abs(lost) < sum, lost / sum, T(0));
+}
+
 struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
   double eps;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t) const {
-    const T loss = x - t * log(x + T(eps));
+    const T loss = x - t * log_plus(x, eps);
     return full ? loss + stirling(t) : loss;
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    const T slope = -log(x + T(eps));
+    const T slope = -log_plus(x, eps);
     return Partials<T, 2>{{1 - t / (x + T(eps)), full ? slope + stirling_slope(t) : slope}};
   }
 };

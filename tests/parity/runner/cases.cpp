@@ -20,6 +20,7 @@ Case read_case(const json& entry) {
   c.second = entry.value("second", false);
   c.error = entry.value("error", false);
   c.deviation = entry.value("deviation", "");
+  c.entry = entry;
   if (!c.options.is_object()) throw std::runtime_error("options are no JSON object");
   if (entry.contains("tolerance")) {
     const auto [atol, rtol] = entry["tolerance"].get<std::pair<double, double>>();

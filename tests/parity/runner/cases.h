@@ -30,6 +30,7 @@ struct Case {
   std::string deviation;                  ///< where LOSSES.md departs from torch; empty: nowhere
   std::optional<Tolerance> tolerance;     ///< of order 0 and 1, instead of the default
   std::map<std::string, Tensor> tensors;  ///< by name, without the id
+  nlohmann::json entry;                   ///< the whole of it as it stands in the file
 
   /// Throws Problem when the file has no such tensor.
   const Tensor& tensor(const std::string& name) const;

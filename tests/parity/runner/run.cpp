@@ -178,6 +178,15 @@ void run_value_case(const Case& c, const Op& op, Device device, Outcome& outcome
 
 }  // namespace
 
+Computed compute(const Case& c, Device device) {
+  const Invocation function(c, find_op(c.op).function, device);
+  Computed computed{function.run(), {}};
+  Tensors seeds;
+  for (const Tensor& output : computed.outputs) seeds.push_back(ones_like(output.detach()));
+  computed.gradients = differentiate(computed.outputs, function.leaves(), seeds, false, false);
+  return computed;
+}
+
 Outcome run_case(const Case& c, Device device) {
   Outcome outcome;
   outcome.vacuous = is_vacuous(c);

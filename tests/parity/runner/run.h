@@ -15,6 +15,12 @@ struct Outcome {
   std::string thrown;                 ///< the message of the ebb::Error that an error case got
 };
 
+/// What a case's function gives: its outputs, and the gradients of their sum with respect to grad_of.
+struct Computed {
+  std::vector<Tensor> outputs, gradients;
+};
+Computed compute(const Case& c, Device device);
+
 Outcome run_case(const Case& c, Device device);
 
 }  // namespace ebb::parity

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Makes numerics.safetensors: every loss and its gradients on a grid, of 60 digits, and how far PyTorch's f32 is off.
+
+`ebb-numerics` reads the file, measures Ebb in the same way and fails where Ebb is worse. See docs/numerics.md.
+"""
+
+import json
+import math
+import pathlib
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from mpmath import mp, mpf
+
+import storage
+from highprec import (Number, absolute, exp, hinge, log, log_softmax, log_sum_exp, number, sigmoid, softplus, sqrt,
+                      total)
+
+F32, F64 = torch.float32, torch.float64
+GENERATOR = torch.Generator().manual_seed(1)
+EPS = mpf(torch.tensor(1e-12, dtype=F32).item())  # a float's 1e-12, as torch has it in BCE and CosineEmbedding
+
+
+@dataclass
+class Loss:
+    """`define(sample)` -> Number, the loss of one sample, from {name: Number, list of Numbers, or list of ints}."""
+
+    row: str  # in the table
+    op: str
+    inputs: dict
+    define: callable
+    torch: callable
+    options: dict = field(default_factory=dict)
+    axis: int = 0  # of the samples
+    together: bool = False  # all samples make one loss
+    composed: bool = False  # PyTorch has no such loss: its textbook composition stands in
+    constant: tuple = ()  # floating inputs without a gradient
+
+
+# ---- the grid ----
+
+
+def uniform(count, low=0.0, high=1.0):
+    return (low + (high - low) * torch.rand(count, generator=GENERATOR, dtype=F64)).to(F32)
+
+
+def magnitudes(count, low, high):
+    return 10 ** uniform(count, math.log10(low), math.log10(high)).double()
+
+
+def signs(count):
+    return torch.randint(0, 2, (count,), generator=GENERATOR).to(F32) * 2 - 1
+
+
+def labels(shape, classes):
+    return torch.randint(0, classes, shape, generator=GENERATOR)
+
+
+def scores(count):
+    """Both signs, from 1e-6 to 1e4; and where f32 saturates, underflows, or loses a 1."""
+    edges = [1e-30, 2.0**-25, 2.0**-24, 2.0**-12, 0.5, 1.0, 15.0, 16.625, 17.0, 20.0, 50.0, 87.0, 88.0, 89.0, 104.0, 1e4]
+    fixed = torch.tensor([s * e for e in edges for s in (1.0, -1.0)], dtype=F64)
+    drawn = magnitudes(count - len(fixed), 1e-6, 1e4) * signs(count - len(fixed)).double()
+    return torch.cat([fixed, drawn]).to(F32)
+
+
+def vectors(rows, width, low=1e-3, high=1e4):
+    """Rows of numbers of one size each, from `low` to `high`."""
+    size = magnitudes(rows, low, high).unsqueeze(1)
+    return (torch.randn((rows, width), generator=GENERATOR, dtype=F64) * size).to(F32).clamp(-1e4, 1e4)
+
+
+def shuffled(x):
+    return x[torch.randperm(len(x), generator=GENERATOR)]
+
+
+COUNT, ROWS = 600, 200
+
+
+# ---- the definitions ----
+
+
+def bce(s):
+    """With torch's clamps, and its gradients, which are not those of the clamps (LOSSES.md B 2.7)."""
+    x, t = s["input"].value, s["target"].value
+    logs = mp.log(x), mp.log1p(-x)
+    value = -(t * max(logs[0], mpf(-100)) + (1 - t) * max(logs[1], mpf(-100)))
+    slopes = (x - t) / max(x * (1 - x), EPS), logs[1] - logs[0]
+    return Number(value, {("input", 0): slopes[0], ("target", 0): slopes[1]})
+
+
+def bce_with_logits(s):
+    positive = s["target"] * s["pos_weight"] if "pos_weight" in s else s["target"]
+    return (1 - s["target"]) * softplus(s["input"]) + positive * softplus(-s["input"])
+
+
+def smooth_l1(s, beta):
+    d = s["input"] - s["target"]
+    return d * d / (2 * beta) if abs(d.value) < beta else absolute(d) - mpf(beta) / 2
+
+
+def stirling(t):
+    return t * log(t) - t + log(t * (2 * mp.pi)) / 2 if t > 1 else Number(0)
+
+
+def cross_entropy(s, smoothing=0):
+    logs = log_softmax(s["input"])
+    return -(logs[s["target"][0]] * (1 - mpf(smoothing)) + total(logs) * (mpf(smoothing) / len(logs)))
+
+
+def multi_margin(s, p):
+    x, t = s["input"], s["target"][0]
+    terms = [hinge(1 - x[t] + x[i], 0) for i in range(len(x)) if i != t]
+    return total(z if p == 1 else z * z for z in terms) / len(x)
+
+
+def multilabel_margin(s):
+    x, t = s["input"], s["target"]
+    named = t[: t.index(-1)] if -1 in t else t
+    return total(hinge(1 - x[k] + x[i], 0) for k in named for i in range(len(x)) if i not in named) / len(x)
+
+
+def cosine(s):
+    a, b = s["input1"], s["input2"]
+    norms = [total(x * x for x in v) + EPS for v in (a, b)]
+    c = total(x * y for x, y in zip(a, b)) / sqrt(norms[0] * norms[1])
+    return 1 - c if s["target"].value == 1 else hinge(c)
+
+
+def triplet(s):
+    near, far = (
+        sqrt(total((x - y + mpf("1e-6")) * (x - y + mpf("1e-6")) for x, y in zip(s["anchor"], s[other])))
+        for other in ("positive", "negative")
+    )
+    return hinge(near - far + 1)
+
+
+def sigmoid_focal(s):
+    x, t = s["input"], s["target"]
+    miss = (1 - t) * sigmoid(x) + t * sigmoid(-x)
+    return (t * mpf("0.25") + (1 - t) * mpf("0.75")) * miss * miss * bce_with_logits(s)
+
+
+def focal(s):
+    x, t = s["input"], s["target"][0]
+    lead = log_sum_exp([v for i, v in enumerate(x) if i != t]) - x[t]
+    return sigmoid(lead) * sigmoid(lead) * softplus(lead)
+
+
+def dice(s):
+    """(N, C) flattened, C = 2."""
+    p, t = [sigmoid(x) for x in s["input"]], s["target"]
+    per_class = [1 - (total(a * b for a, b in zip(p[c::2], t[c::2])) * 2 + 1) / (total(p[c::2]) + total(t[c::2]) + 1)
+                 for c in range(2)]
+    return total(per_class) / 2
+
+
+def ctc(s):
+    """Forward variables over the labels with blanks between; no frame is padded, no loss infinite."""
+    classes = 4
+    rows = [log_softmax(s["logits"][i : i + classes]) for i in range(0, len(s["logits"]), classes)]
+    states = [0]
+    for label in s["targets"]:
+        states += [label, 0]
+    alpha = {0: exp(rows[0][0]), 1: exp(rows[0][states[1]])}
+    for row in rows[1:]:
+        before, alpha = alpha, {}
+        for i, c in enumerate(states):
+            skip = i > 1 and c != 0 and c != states[i - 2]
+            reached = [before[j] for j in (i, i - 1, *([i - 2] if skip else [])) if j in before]
+            if reached:
+                alpha[i] = total(reached) * exp(row[c])
+    return -log(total(alpha[i] for i in (len(states) - 1, len(states) - 2) if i in alpha))
+
+
+# ---- compositions of what PyTorch lacks ----
+
+
+def torch_sigmoid_focal(input, target):
+    """torchvision's."""
+    p = torch.sigmoid(input)
+    ce = F.binary_cross_entropy_with_logits(input, target, reduction="none")
+    p_t = p * target + (1 - p) * (1 - target)
+    return (0.25 * target + 0.75 * (1 - target)) * ce * (1 - p_t) ** 2
+
+
+def torch_focal(input, target):
+    ce = F.cross_entropy(input, target, reduction="none")
+    return (1 - torch.exp(-ce)) ** 2 * ce
+
+
+def torch_dice(input, target):
+    p = torch.sigmoid(input)
+    return (1 - (2 * (p * target).sum(0) + 1) / (p.sum(0) + target.sum(0) + 1)).mean()
+
+
+def torch_ctc(logits, targets, input_lengths, target_lengths):
+    return F.ctc_loss(logits.log_softmax(-1), targets, input_lengths, target_lengths, reduction="none")
+
+
+# ---- the table ----
+
+
+def pointwise_losses():
+    x, t = scores(COUNT), shuffled(scores(COUNT))
+    pair = {"input": x, "target": t}
+    yield Loss("l1_loss", "l1_loss", pair, lambda s: absolute(s["input"] - s["target"]), F.l1_loss)
+    yield Loss("mse_loss", "mse_loss", pair, lambda s: (s["input"] - s["target"]) * (s["input"] - s["target"]), F.mse_loss)
+    near = {"input": x, "target": (x + uniform(COUNT, -2, 2)).clamp(-1e4, 1e4)}
+    yield Loss("smooth_l1_loss", "smooth_l1_loss", near, lambda s: smooth_l1(s, 1), F.smooth_l1_loss)
+    yield Loss("huber_loss", "huber_loss", near, lambda s: smooth_l1(s, mpf(0.75)) * mpf(0.75), F.huber_loss, {"delta": 0.75})
+
+    p = torch.cat([magnitudes(250, 1e-30, 1).to(F32), 1 - magnitudes(100, 2e-7, 0.5).to(F32), uniform(250, 0.01, 0.99)])
+    y = torch.cat([labels((COUNT // 2,), 2).to(F32), uniform(COUNT // 2)])
+    unit = {"input": p.clamp(1e-30, 1 - 2.0**-24), "target": shuffled(y)}
+    yield Loss("binary_cross_entropy", "binary_cross_entropy", unit, bce, F.binary_cross_entropy)
+    logits = {"input": x, "target": shuffled(y)}
+    name = "binary_cross_entropy_with_logits"
+    yield Loss(name, name, logits, bce_with_logits, F.binary_cross_entropy_with_logits)
+    yield Loss(f"{name}, pos_weight", name, {**logits, "pos_weight": uniform(COUNT, 0.25, 8)}, bce_with_logits,
+               F.binary_cross_entropy_with_logits, constant=("pos_weight",))
+    yield Loss("sigmoid_focal_loss", "sigmoid_focal_loss", logits, sigmoid_focal, torch_sigmoid_focal, composed=True)
+    yield Loss("soft_margin_loss", "soft_margin_loss", {"input": x, "target": signs(COUNT)},
+               lambda s: softplus(-(s["input"] * s["target"])), F.soft_margin_loss, constant=("target",))
+    yield Loss("hinge_embedding_loss", "hinge_embedding_loss", {"input": x, "target": signs(COUNT)},
+               lambda s: s["input"] if s["target"] > 0 else hinge(1 - s["input"]), F.hinge_embedding_loss,
+               constant=("target",))
+    yield Loss("margin_ranking_loss", "margin_ranking_loss", {"input1": x, "input2": t, "target": signs(COUNT)},
+               lambda s: hinge(mpf(0.5) - s["target"] * (s["input1"] - s["input2"])), F.margin_ranking_loss,
+               {"margin": 0.5})
+
+    logp = {"input": -x.abs(), "target": (magnitudes(COUNT, 1e-8, 1)).to(F32)}
+    yield Loss("kl_div", "kl_div", logp, lambda s: s["target"] * (log(s["target"]) - s["input"]), F.kl_div)
+    yield Loss("kl_div, log_target", "kl_div", {"input": -x.abs(), "target": -t.abs()},
+               lambda s: exp(s["target"]) * (s["target"] - s["input"]), F.kl_div, {"log_target": True})
+    counts = torch.cat([labels((COUNT // 2,), 20).to(F32) + 1, magnitudes(COUNT // 2, 1e-3, 1e4).to(F32)])
+    rates = {"input": x.clamp(max=88.0), "target": shuffled(counts)}
+    yield Loss("poisson_nll_loss", "poisson_nll_loss", rates,
+               lambda s: exp(s["input"]) - s["target"] * s["input"] + stirling(s["target"]), F.poisson_nll_loss,
+               {"full": True})
+    yield Loss("poisson_nll_loss, log_input=False", "poisson_nll_loss", {**rates, "input": x.abs()},
+               lambda s: s["input"] - s["target"] * log(s["input"] + mpf("1e-8")), F.poisson_nll_loss,
+               {"log_input": False})
+    yield Loss("gaussian_nll_loss", "gaussian_nll_loss", {**near, "var": magnitudes(COUNT, 1e-5, 1e4).to(F32)},
+               lambda s: (log(s["var"]) + (s["input"] - s["target"]) * (s["input"] - s["target"]) / s["var"]) / 2,
+               F.gaussian_nll_loss)
+
+
+def row_losses():
+    x, target = vectors(ROWS, 5), labels((ROWS,), 5)
+    classes = {"input": x, "target": target}
+    yield Loss("cross_entropy", "cross_entropy", classes, cross_entropy, F.cross_entropy)
+    yield Loss("cross_entropy, label_smoothing", "cross_entropy", classes, lambda s: cross_entropy(s, mpf(0.125)),
+               F.cross_entropy, {"label_smoothing": 0.125})
+    q = torch.randn((ROWS, 5), generator=GENERATOR).softmax(1)
+    yield Loss("cross_entropy, probabilities", "cross_entropy", {"input": x, "target": q},
+               lambda s: -total(a * b for a, b in zip(s["target"], log_softmax(s["input"]))), F.cross_entropy)
+    yield Loss("nll_loss", "nll_loss", {"input": -x.abs(), "target": target}, lambda s: -s["input"][s["target"][0]],
+               F.nll_loss)
+    yield Loss("focal_loss", "focal_loss", classes, focal, torch_focal, composed=True)
+    for p in (1, 2):
+        yield Loss(f"multi_margin_loss, p={p}", "multi_margin_loss", classes, lambda s, p=p: multi_margin(s, p),
+                   F.multi_margin_loss, {"p": p})
+    named = labels((ROWS, 5), 6) - 1
+    yield Loss("multilabel_margin_loss", "multilabel_margin_loss", {"input": x, "target": named}, multilabel_margin,
+               F.multilabel_margin_loss)
+    y = labels((ROWS, 5), 2).to(F32)
+    yield Loss("multilabel_soft_margin_loss", "multilabel_soft_margin_loss", {"input": x, "target": y},
+               lambda s: total(bce_with_logits({"input": a, "target": b}) for a, b in zip(s["input"], s["target"])) / 5,
+               F.multilabel_soft_margin_loss)
+    pair = {"input1": vectors(ROWS, 4, 0.1), "input2": vectors(ROWS, 4, 0.1), "target": signs(ROWS)}
+    yield Loss("cosine_embedding_loss", "cosine_embedding_loss", pair, cosine, F.cosine_embedding_loss,
+               constant=("target",))
+    three = dict(zip(("anchor", "positive", "negative"), (vectors(ROWS, 4, 0.1) for _ in range(3))))
+    yield Loss("triplet_margin_loss", "triplet_margin_loss", three, triplet, F.triplet_margin_loss)
+    for _ in range(8):
+        yield Loss("dice_loss", "dice_loss", {"input": vectors(12, 2), "target": labels((12, 2), 2).to(F32)}, dice,
+                   torch_dice, together=True, composed=True)
+    frames = torch.stack([vectors(5, 4, 1e-2, 1e3) for _ in range(40)], 1)
+    lengths = {"input_lengths": torch.full((40,), 5), "target_lengths": torch.full((40,), 2)}
+    yield Loss("ctc_loss of log_softmax", "ctc_loss_from_logits",
+               {"logits": frames, "targets": labels((40, 2), 3) + 1, **lengths}, ctc, torch_ctc, axis=1)
+
+
+# ---- measuring ----
+
+
+def numbers(name, tensor, wants_gradient):
+    """A sample of one input: numbers that know their place, or plain integers."""
+    if not tensor.is_floating_point():
+        return tensor.reshape(-1).tolist()
+    found = [Number(v, {(name, i): mpf(1)} if wants_gradient else {}) for i, v in enumerate(tensor.reshape(-1).tolist())]
+    return found if tensor.dim() else found[0]
+
+
+def axis_of(loss, name):
+    return loss.axis if name == "logits" else 0
+
+
+def samples(loss):
+    if loss.together:
+        return [loss.inputs]
+    count = loss.inputs[next(iter(loss.inputs))].shape[loss.axis]
+    return [{n: t.select(axis_of(loss, n), i) for n, t in loss.inputs.items()} for i in range(count)]
+
+
+def exact(loss, names):
+    """{"output": tensor, "grad/...": tensor} in f64, rounded from 60 digits."""
+    results = [loss.define({n: numbers(n, t, n in names) for n, t in s.items()}) for s in samples(loss)]
+    found = {"output": torch.tensor([float(r.value) for r in results], dtype=F64)}
+    if loss.together:
+        found["output"] = found["output"][0]
+    for name in names:
+        shape = loss.inputs[name].shape
+        size = loss.inputs[name].numel() // len(results)
+        rows = torch.tensor([[float(r.partials.get((name, i), 0)) for i in range(size)] for r in results], dtype=F64)
+        axis = axis_of(loss, name)
+        moved = rows.reshape([len(results), *[n for i, n in enumerate(shape) if i != axis]]) if not loss.together else rows
+        found[f"grad/{name}"] = moved.movedim(0, axis).reshape(shape).contiguous()
+    return found
+
+
+def of_torch(loss, names):
+    inputs = {n: t.detach().clone().requires_grad_(n in names) for n, t in loss.inputs.items()}
+    options = dict(loss.options) if loss.composed or loss.op.startswith("ctc") else {**loss.options, "reduction": "none"}
+    positional = {n: t for n, t in inputs.items() if n != "pos_weight"}
+    extra = {n: t for n, t in inputs.items() if n == "pos_weight"}
+    output = loss.torch(*positional.values(), **extra, **options)
+    grads = torch.autograd.grad(output.sum(), [inputs[n] for n in names])
+    return {"output": output.detach(), **{f"grad/{n}": g for n, g in zip(names, grads)}}
+
+
+def misses(expected, got):
+    """(largest error in units in the last place of f32, largest relative error above the denormals)."""
+    error = (got.double() - expected).abs()
+    exponent = torch.frexp(expected.abs()).exponent.clamp(min=-125).double()
+    inside = expected.abs() <= torch.finfo(F32).max
+    ulp = torch.where(inside, error / 2.0 ** (exponent - 24), torch.where(torch.isinf(got), 0.0, math.inf))
+    normal = inside & (expected.abs() >= torch.finfo(F32).tiny)
+    relative = torch.where(normal, error / expected.abs(), torch.zeros_like(error))
+    return [max(x.nan_to_num(math.inf, math.inf).max().item(), 0.0) for x in (ulp, relative)]
+
+
+def main():
+    torch.set_num_threads(1)
+    cases, tensors = [], {}
+    for number_, loss in enumerate([*pointwise_losses(), *row_losses()]):
+        names = [n for n, t in loss.inputs.items() if t.is_floating_point() and n not in loss.constant]
+        expected, theirs = exact(loss, names), of_torch(loss, names)
+        rival = {name: misses(t, theirs[name]) for name, t in expected.items()}
+        case_id = f"{number_:03d}"
+        options = {"reduction": "none", **loss.options} if loss.op != "dice_loss" else {"from_logits": True}
+        weights = [n for n in loss.inputs if n == "pos_weight"]
+        cases.append({"id": case_id, "op": loss.op, "row": loss.row, "options": options,
+                      "inputs": [n for n in loss.inputs if n not in weights], "tensor_options": weights,
+                      "grad_of": names, "second": False, "composed": loss.composed,
+                      "rival": {n: [min(v, 1e38) for v in m] for n, m in rival.items()}})
+        tensors |= {f"{case_id}/{n}": t for n, t in {**loss.inputs, **expected}.items()}
+        print(f"{loss.row}: " + ", ".join(f"{n} {m[0]:.3g} ulp {m[1]:.2g}" for n, m in rival.items()), flush=True)
+    path = pathlib.Path(__file__).parent / "numerics.safetensors"
+    metadata = {"format": "ebb-parity-1", "source": f"PyTorch {torch.__version__}", "cases": json.dumps(cases)}
+    storage.save(path, tensors, metadata)
+    print(f"{path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
