@@ -71,18 +71,21 @@ class TensorArg {
 class TensorsArg {
  public:
   TensorsArg(const std::vector<Tensor>& tensors, std::source_location where = std::source_location::current())
-      : tensors_(tensors), where_(where) {}
+      : list_(tensors), where_(where) {}
   TensorsArg(std::initializer_list<Tensor> tensors, std::source_location where = std::source_location::current())
-      : tensors_(tensors), where_(where) {}
+      : own_(tensors), list_(own_), where_(where) {}
+  TensorsArg(const TensorsArg&) = delete;
+  TensorsArg& operator=(const TensorsArg&) = delete;
   const std::vector<Tensor>& operator*() const {
     if (detail::watching) [[unlikely]]
       detail::note_place(where_);
-    return tensors_;
+    return list_;
   }
   const std::vector<Tensor>* operator->() const { return &**this; }
 
  private:
-  std::vector<Tensor> tensors_;
+  std::vector<Tensor> own_;
+  const std::vector<Tensor>& list_;
   std::source_location where_;
 };
 
