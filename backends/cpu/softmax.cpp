@@ -39,8 +39,10 @@ template <class T> EBB_MULTIVERSION void softmax_short(bool log_form, const T* x
     const T shift = static_cast<T>(log_sum[r]), scale = static_cast<T>(1 / sum[r]);
     const int64_t at = r * n;
     if (log_form) {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) y[at + i] = (x[at + i] - top[r]) - shift;
     } else {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) y[at + i] = e[at + i] * scale;
     }
   }
@@ -57,8 +59,10 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
     T along = T(0);
     for (int64_t i = 0; i < n; ++i) along += log_form ? g[at + i] : g[at + i] * y[at + i];
     if (log_form) {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) out[at + i] = g[at + i] - p[at + i] * along;
     } else {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) out[at + i] = y[at + i] * (g[at + i] - along);
     }
   }
