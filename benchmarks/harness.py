@@ -134,6 +134,15 @@ def markdown(rows):
     return "\n".join(lines + ["| " + " | ".join(cells(row)) + " |" for row in rows])
 
 
+def replace_table(page, table):
+    """Puts the table between the marks of a page, which is made where there is none."""
+    begin, end = "<!-- table: scripts/bench --markdown -->\n", "<!-- end of table -->\n"
+    text = page.read_text() if page.exists() else begin + end
+    if begin not in text or end not in text:
+        sys.exit(f"error: {page} has no place for a table: {begin}{end}")
+    page.write_text(text[:text.index(begin) + len(begin)] + table + "\n" + text[text.index(end):])
+
+
 def processor():
     try:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
@@ -183,7 +192,7 @@ def main():
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     if args.markdown:
-        args.markdown.write_text(markdown(rows) + "\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
+        replace_table(args.markdown, markdown(rows) + "\n\n" + "\n".join(f"- {note}" for note in notes))
 
 
 if __name__ == "__main__":

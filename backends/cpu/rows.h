@@ -102,6 +102,7 @@ EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, do
     T largest = row[0];
     for (int64_t i = 1; i < n; ++i) largest = row[i] > largest ? row[i] : largest;
     top[r] = largest;
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) e[r * n + i] = row[i] - largest;
   }
 #pragma GCC ivdep

@@ -40,8 +40,10 @@ template <class T> EBB_MULTIVERSION void softmax_short(bool log_form, const T* x
     const T shift = static_cast<T>(log_sum[r]), scale = static_cast<T>(1 / sum[r]);
     const int64_t at = r * n;
     if (log_form) {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) y[at + i] = (x[at + i] - top[r]) - shift;
     } else {
+#pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) y[at + i] = e[at + i] * scale;
     }
   }
@@ -133,10 +135,12 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
     }
     const T total = static_cast<T>(sum);
     if (log_form) {
+#pragma GCC ivdep
       for (int64_t i = at; i < at + n; ++i) out[i] = g[i] - p[i] * total;
       if (sure >= 0) out[sure] = sure_log_softmax_gradient(y[sure], g[sure], sum);
       continue;
     }
+#pragma GCC ivdep
     for (int64_t i = at; i < at + n; ++i) out[i] = y[i] * (g[i] - total);
     if (sure < 0) continue;
     for (int64_t i = at; i < at + n; ++i) settled += i == sure ? 0 : static_cast<double>(out[i]);
