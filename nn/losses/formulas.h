@@ -208,8 +208,10 @@ struct SigmoidFocalLoss {
   static constexpr std::string_view name = "sigmoid_focal_loss";
   double alpha, gamma;
   template <class T> EBB_HD T operator()(T x, T t) const {
-    const T ce = (1 - t) * softplus(x) + t * softplus(-x);
-    const T miss = (1 - t) * sigmoid(x) + t * sigmoid(-x);  // 1 - p_t
+    // From the less likely side, so that sums have one sign and the slopes by t, -x and -tanh(x / 2), are exact.
+    const T z = where(x < 0, -x, x), wrong = where(x < 0, t, 1 - t);
+    const T ce = softplus(-z) + wrong * z;
+    const T miss = sigmoid(-z) + wrong * tanh(T(0.5) * z);  // 1 - p_t
     const T loss = focus(miss, gamma) * ce;
     return alpha < 0 ? loss : (T(alpha) * t + T(1 - alpha) * (1 - t)) * loss;
   }

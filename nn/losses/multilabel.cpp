@@ -1,15 +1,69 @@
 #include "ebb/nn/losses/multilabel.h"
 
+#include <algorithm>
+
 #include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
 
 namespace ebb::nn {
+namespace {
+
+// By how much the other classes of a row come within 1 of each of its labels, summed: (N, K). Labels are taken a few at
+// a time, so that memory is N C and not N K C. The slopes are 1, 0 at the bound.
+struct LabelHinges {
+  static constexpr std::string_view name = "label_hinges";
+  static constexpr int64_t kElements = 1 << 20;  // of a block
+  struct State {
+    Saved x;
+    Tensor labels, counts, others;
+  };
+  static int shape(const Tensor&, const Tensor&, const Tensor&, const Tensor&) { return 0; }
+
+  static Tensor forward(State& state, int, const Tensor& x, const Tensor& labels, const Tensor& counts,
+                        const Tensor& others) {
+    state = {Saved(x), labels, counts, others};
+    std::vector<Tensor> sums;
+    for_blocks(state, x, [&](int64_t, int64_t, const Tensor& z, const Tensor& mask) {
+      sums.push_back(sum(where(mask, relu(z), zeros({}, {.dtype = x.dtype(), .device = x.device()})), {2}));
+    });
+    return cat(sums, 1);
+  }
+
+  static std::array<Tensor, 4> backward(const State& state, const Tensor& g) {
+    Tensor by_others;
+    std::vector<Tensor> by_label;
+    const Tensor x = state.x.get().detach();
+    for_blocks(state, x, [&](int64_t begin, int64_t end, const Tensor& z, const Tensor& mask) {
+      const Tensor slopes = logical_and(mask, z > 0.0).to(g.dtype());
+      const Tensor pull = mul(slopes, unsqueeze(slice(g, 1, begin, end), 2));
+      by_others = by_others.defined() ? add(by_others, sum(pull, {1})) : sum(pull, {1});
+      by_label.push_back(neg(sum(pull, {2})));
+    });
+    return {add(by_others, scatter_add(cat(by_label, 1), x.shape(), 1, state.labels)), {}, {}, {}};
+  }
+
+ private:
+  // Calls body(begin, end, 1 - x_k + x_i, whether the pair counts) for blocks of labels k.
+  template <class Body> static void for_blocks(const State& s, const Tensor& x, const Body& body) {
+    const int64_t labels = s.labels.size(1), row = std::max<int64_t>(1, x.numel());
+    const int64_t step = std::max<int64_t>(1, kElements / row);
+    const Tensor scores = gather(x, 1, s.labels);
+    for (int64_t begin = 0; begin < labels; begin += step) {
+      const int64_t end = std::min(begin + step, labels);
+      const Tensor z = add(sub(unsqueeze(x, 1), unsqueeze(slice(scores, 1, begin, end), 2)), 1.0);
+      body(begin, end, z, logical_and(unsqueeze(slice(s.counts, 1, begin, end), 2), unsqueeze(s.others, 1)));
+    }
+  }
+};
+
+}  // namespace
 
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options) {
   constexpr std::string_view op = "binary_cross_entropy";
@@ -67,24 +121,18 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
   // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
-  const Tensor closing = (labels < 0.0).to(x.dtype());
-  const Tensor earlier = (arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device()));
-  const Tensor upto = less_equal(unsqueeze(earlier, 0), unsqueeze(earlier, 1)).to(x.dtype());  // [k][j]: j <= k
-  const Tensor counts = equal(sum(mul(unsqueeze(closing, 1), upto), {2}), zero);               // (N, K)
+  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
+  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
+  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor hits = where(unsqueeze(counts, 2), one_hot(safe, classes, x.dtype()), zero);  // (N, K, C)
-  const Tensor is_label = sum(hits, {1}) > 0.0;                                              // (N, C)
-  const Tensor scores = gather(x, 1, safe);                                                  // (N, K)
-  const Tensor hinge = relu(add(sub(unsqueeze(x, 1), unsqueeze(scores, 2)), 1.0));           // (N, K, C)
-  const Tensor active = logical_and(unsqueeze(counts, 2), logical_not(unsqueeze(is_label, 1)));
-  Tensor terms = where(active, hinge, zero);
+  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
+  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
   if (options.weight.defined()) {
-    terms = mul(terms,
-                unsqueeze(reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}), 2));
+    terms = mul(terms, reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}));
   }
   // A NaN shows, also where its score is compared with no other.
   const Tensor nans = sum(where(equal(x, x), zero, x), {1});
-  Tensor losses = add(div(sum(terms, {1, 2}), static_cast<double>(classes)), nans);
+  Tensor losses = add(div(sum(terms, {1}), static_cast<double>(classes)), nans);
   if (single) losses = reshape(losses, {});
   return reduce_losses(op, losses, options.reduction);
 }

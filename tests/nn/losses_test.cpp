@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "ebb/ebb.h"
 
@@ -93,6 +94,37 @@ TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
     expect_quiet(nn::focal_loss(one, none, {.gamma = gamma}), one);
     expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}), {.gamma = gamma, .reduction = Reduction::Sum}), x);
   }
+}
+
+// Many classes: labels are taken a few at a time. 3 rows of 700 classes need two blocks.
+TEST(Losses, MultiLabelMarginOfManyClasses) {
+  manual_seed(9);
+  const int64_t rows = 3, classes = 700;
+  const Tensor x = randn({rows, classes}, {.dtype = f64}).requires_grad_();
+  std::vector<int64_t> target;
+  for (int64_t i = 0; i < rows * classes; ++i)
+    target.push_back(i % classes % 2 == 0 ? i % classes : (i * 7 + 1) % classes);
+  const std::vector<double> v = x.to_vector<double>();
+  std::vector<double> slopes(v.size(), 0);
+  double total = 0;
+  for (int64_t n = 0; n < rows; ++n) {
+    const int64_t* labels = target.data() + n * classes;
+    const std::set<int64_t> named(labels, labels + classes);
+    for (int64_t k = 0; k < classes; ++k) {
+      for (int64_t i = 0; i < classes; ++i) {
+        const auto own = static_cast<size_t>(n * classes + labels[k]), other = static_cast<size_t>(n * classes + i);
+        const double z = 1 - v[own] + v[other];
+        if (named.contains(i) || z <= 0) continue;
+        total += z / classes;
+        slopes[own] -= 1.0 / classes;
+        slopes[other] += 1.0 / classes;
+      }
+    }
+  }
+  const Tensor loss = nn::multilabel_margin_loss(x, from_data(target, {rows, classes}), {.reduction = Reduction::Sum});
+  EXPECT_NEAR(loss.item(), total, 1e-9 * total);
+  const std::vector<double> gradient = grad(loss, x).to_vector<double>();
+  for (size_t i = 0; i < slopes.size(); ++i) EXPECT_NEAR(gradient[i], slopes[i], 1e-9);
 }
 
 TEST(Losses, ClassWeightsThatRequireGradAreRefused) {

@@ -116,6 +116,11 @@ def _logits(draw, regime, shape, dtype):
     return draw.regime(regime, shape, dtype)
 
 
+def _meets_its_zero(case, exact):
+    """A second order that is 0 because two terms are equal, as at the logit 0: in f32 they differ by roundings."""
+    return any(t.numel() > 0 and not t.any() for t in exact.grads2.values())
+
+
 def _fill_sigmoid_focal(suite):
     factors = {
         "dtype": DTYPES,
@@ -234,7 +239,9 @@ def _fill_dice(suite):
 
 OPS = {
     "adaptive_log_softmax_with_loss": Op(_fill_adaptive, _torch_adaptive, adaptive_reference, saturates="small"),
-    "sigmoid_focal_loss": Op(_fill_sigmoid_focal, missing, sigmoid_focal_reference, "A.12", saturates="to zero"),
+    "sigmoid_focal_loss": Op(
+        _fill_sigmoid_focal, missing, sigmoid_focal_reference, "A.12", saturates="to zero", noisy=_meets_its_zero
+    ),
     "focal_loss": Op(_fill_focal, missing, focal_reference, "A.12", saturates="small"),
     "dice_loss": Op(_fill_dice, missing, dice_reference, "A.12", saturates="to zero"),
 }

@@ -198,7 +198,7 @@ std::vector<OpRow> class_rows() {
   }
 
   OpRow labels{.name = "multilabel_margin_loss",
-               .covers = {"relu"},
+               .covers = {"label_hinges"},
                .op = [](const Tensors& in) -> Tensors {
                  return {nn::multilabel_margin_loss(in[0], in[1], {.reduction = Reduction::None})};
                },
