@@ -21,8 +21,9 @@ nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Sequential& model, bool adam) {
-  if (adam) return std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 1e-3});
-  return std::make_unique<nn::SGD>(model.named_parameters(), nn::SGDOptions{.lr = 0.01, .momentum = 0.9});
+  if (adam) return std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = bench::kLearningRate});
+  return std::make_unique<nn::SGD>(model.named_parameters(),
+                                   nn::SGDOptions{.lr = bench::kLearningRate, .momentum = 0.9});
 }
 
 Tensor make_target(const Work& w) {

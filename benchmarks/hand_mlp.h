@@ -111,10 +111,11 @@ class Mlp {
     float *p = parameters_.data(), *m = first_.data();
     const float* g = gradients_.data();
     const auto n = static_cast<int64_t>(parameters_.size());
+    constexpr auto rate = static_cast<float>(bench::kLearningRate);
 #pragma omp parallel for simd schedule(static) if (n > kParallel)
     for (int64_t k = 0; k < n; ++k) {
       m[k] = 0.9f * m[k] + g[k];
-      p[k] -= 0.01f * m[k];
+      p[k] -= rate * m[k];
     }
   }
 
@@ -124,7 +125,7 @@ class Mlp {
     const auto n = static_cast<int64_t>(parameters_.size());
     ++steps_;
     const auto t = static_cast<double>(steps_);
-    const auto size = static_cast<float>(1e-3 / (1 - std::pow(0.9, t)));
+    const auto size = static_cast<float>(bench::kLearningRate / (1 - std::pow(0.9, t)));
     const auto root = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, t)));
 #pragma omp parallel for simd schedule(static) if (n > kParallel)
     for (int64_t k = 0; k < n; ++k) {

@@ -22,8 +22,10 @@ torch::nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
 }
 
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Sequential& model, bool adam) {
-  if (adam) return std::make_unique<torch::optim::Adam>(model->parameters(), torch::optim::AdamOptions(1e-3));
-  return std::make_unique<torch::optim::SGD>(model->parameters(), torch::optim::SGDOptions(0.01).momentum(0.9));
+  if (adam)
+    return std::make_unique<torch::optim::Adam>(model->parameters(), torch::optim::AdamOptions(bench::kLearningRate));
+  return std::make_unique<torch::optim::SGD>(model->parameters(),
+                                             torch::optim::SGDOptions(bench::kLearningRate).momentum(0.9));
 }
 
 Tensor make_target(const Work& w) {

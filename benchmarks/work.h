@@ -7,6 +7,10 @@
 
 namespace bench {
 
+/// Of SGD and Adam. So small that a net stays what it is however often its step is repeated: one that has converged has
+/// denormal gradients, which are slow, and not on all sides at the same time.
+inline constexpr double kLearningRate = 1e-6;
+
 /// Repetitions of it are timed. Gradients are forgotten, not zeroed, before each backward, and inputs do not change.
 struct Work {
   enum class Kind {

@@ -61,6 +61,14 @@ template <class F> EBB_HD Real<F> exp(Real<F> x) {
   return (1 + (high + (curve - low))) * power_of_two<F>(half) * power_of_two<F>(n - half);
 }
 
+/// The same for x <= 0 alone, as softmax and softplus need it: 2^(n + 64) is a normal number for every n, so only one
+/// factor is computed, and multiplying by 2^-64 rounds once where the result is subnormal.
+template <class F> EBB_HD Real<F> exp_nonpositive(Real<F> x) {
+  x = x < F::exp_min ? F::exp_min : x;
+  const auto [n, high, low, curve] = reduce_exp<F>(x);
+  return (1 + (high + (curve - low))) * power_of_two<F>(n + 64) * Real<F>(0x1p-64);
+}
+
 /// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
 template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   Real<F> clamped = x < F::expm1_min ? F::expm1_min : x;
@@ -165,6 +173,9 @@ template <class F> EBB_HD Real<F> erf(Real<F> x) {
 
 EBB_HD float exp(float x) { return detail::exp<detail::F32>(x); }
 EBB_HD double exp(double x) { return detail::exp<detail::F64>(x); }
+/// exp for x <= 0.
+EBB_HD float exp_nonpositive(float x) { return detail::exp_nonpositive<detail::F32>(x); }
+EBB_HD double exp_nonpositive(double x) { return detail::exp_nonpositive<detail::F64>(x); }
 EBB_HD float log(float x) { return detail::log<detail::F32>(x); }
 EBB_HD double log(double x) { return detail::log<detail::F64>(x); }
 EBB_HD float log1p(float x) { return detail::log1p<detail::F32>(x); }

@@ -55,11 +55,11 @@ template <Number T> EBB_HD T minimum(T a, T b) { return where(a < b, a, where(a 
 
 /// 1 / (1 + e^-x), without overflow.
 template <Real T> EBB_HD T sigmoid(T x) {
-  const T e = exp(-abs(x));
+  const T e = math::exp_nonpositive(-abs(x));
   return where(x < 0, e, T(1)) / (1 + e);
 }
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|): exact to the last bits for every x.
-template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + math::log1p_unit(exp(-abs(x))); }
+template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + math::log1p_unit(math::exp_nonpositive(-abs(x))); }
 
 // ---- duals: the same words with their derivatives ----
 

@@ -51,7 +51,7 @@ template <class T> EBB_HD double block_sum(const T* x, int64_t n) {
   return total;
 }
 
-/// out = e^(x - shift); returns the sum. out may be x itself.
+/// out = e^(x - shift), x <= shift; returns the sum. out may be x itself.
 template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
   double sum = 0;
   for (int64_t at = 0; at < n; at += kRowBlock) {
@@ -59,13 +59,13 @@ template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t 
     const T* from = x + at;
     T* to = out + at;
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) to[i] = exp(from[i] - shift);
+    for (int64_t i = 0; i < width; ++i) to[i] = math::exp_nonpositive(from[i] - shift);
     sum += block_sum(to, width);
   }
   return sum;
 }
 
-/// The sum of e^(x - shift) alone.
+/// The sum of e^(x - shift) alone, x <= shift.
 template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
   T block[kRowBlock];
   double sum = 0;
@@ -73,7 +73,7 @@ template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int6
     const int64_t width = std::min(kRowBlock, n - at);
     const T* from = x + at;
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) block[i] = exp(from[i] - shift);
+    for (int64_t i = 0; i < width; ++i) block[i] = math::exp_nonpositive(from[i] - shift);
     sum += block_sum(block, width);
   }
   return sum;
@@ -106,7 +106,7 @@ EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, do
     for (int64_t i = 0; i < n; ++i) e[r * n + i] = row[i] - largest;
   }
 #pragma GCC ivdep
-  for (int64_t i = 0; i < rows * n; ++i) e[i] = exp(e[i]);
+  for (int64_t i = 0; i < rows * n; ++i) e[i] = math::exp_nonpositive(e[i]);
   for (int64_t r = 0; r < rows; ++r) {
     sum[r] = 0;
     for (int64_t i = 0; i < n; ++i) sum[r] += static_cast<double>(e[r * n + i]);

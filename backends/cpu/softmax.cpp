@@ -65,7 +65,7 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
-      const T e = exp(x[i * inner + j] - top[j]);
+      const T e = math::exp_nonpositive(x[i * inner + j] - top[j]);
       sum[j] += static_cast<double>(e);
       if constexpr (!kLog) y[i * inner + j] = e;
     }
@@ -97,7 +97,7 @@ template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - exp(y[i]) * total;
+    for (int64_t i = 0; i < n; ++i) out[i] = g[i] - math::exp_nonpositive(y[i]) * total;
   } else {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
@@ -123,7 +123,7 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
   T p[kShortBlock];  // e^y, in the log form
   if (log_form) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < rows * n; ++i) p[i] = exp(y[i]);
+    for (int64_t i = 0; i < rows * n; ++i) p[i] = math::exp_nonpositive(y[i]);
   }
   const T bound = static_cast<T>(log_form ? kLogHalf : 0.5);
   for (int64_t at = 0; at < rows * n; at += n) {

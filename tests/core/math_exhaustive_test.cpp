@@ -18,7 +18,7 @@ template <class Op> class MathExhaustiveTest : public testing::Test {};
 struct OpName {
   template <class Op> static std::string GetName(int) { return Op::name; }
 };
-using Ops = testing::Types<Exp, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
+using Ops = testing::Types<Exp, ExpNonpositive, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathExhaustiveTest, Ops, OpName);
 
 /// The worst of the floats whose bits are first, first + 1, ... first + count - 1.

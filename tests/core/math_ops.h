@@ -24,6 +24,15 @@ struct Exp {
   template <class R> static R reference(R x) { return std::exp(x); }
 };
 
+/// Of -|x|, since it has no positive arguments.
+struct ExpNonpositive {
+  static constexpr const char* name = "exp_nonpositive";
+  static constexpr double low = -104, high = 0;
+  static constexpr double critical[] = {0, -0.34657, -0.6931, -708.396, -745.13};
+  template <class T> EBB_HD T operator()(T x) const { return math::exp_nonpositive(-std::fabs(x)); }
+  template <class R> static R reference(R x) { return std::exp(-std::fabs(x)); }
+};
+
 struct Log {
   static constexpr const char* name = "log";
   static constexpr double low = 0, high = 4;

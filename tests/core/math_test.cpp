@@ -17,7 +17,7 @@ template <class Op> class MathTest : public testing::Test {};
 struct OpName {
   template <class Op> static std::string GetName(int) { return Op::name; }
 };
-using Ops = testing::Types<Exp, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
+using Ops = testing::Types<Exp, ExpNonpositive, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathTest, Ops, OpName);
 
 template <class Op, class T> T value_alone(T x) {
@@ -35,6 +35,8 @@ template <class Op, class T> std::vector<Special<T>> specials() {
   const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min(), huge = Limits::max();
   if constexpr (std::same_as<Op, Exp>) {
     return {{0, 1}, {T(-0.), 1}, {tiny, 1}, {-tiny, 1}, {inf, inf}, {-inf, 0}, {huge, inf}, {-huge, 0}};
+  } else if constexpr (std::same_as<Op, ExpNonpositive>) {
+    return {{0, 1}, {T(-0.), 1}, {tiny, 1}, {inf, 0}, {huge, 0}};
   } else if constexpr (std::same_as<Op, Log>) {
     return {{1, 0}, {0, -inf}, {T(-0.), -inf}, {inf, inf}, {-tiny, nan}, {-1, nan}, {-huge, nan}, {-inf, nan}};
   } else if constexpr (std::same_as<Op, Log1p>) {
