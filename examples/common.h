@@ -77,13 +77,17 @@ class Comparison {
              ebb::nn::LossFunction loss) {
     const std::string folder = flags_.out + "/" + name;
     ebb::nn::Adam optimizer(model.named_parameters(), {.lr = flags_.lr});
-    ebb::data::DataLoader loader(dataset, {.batch_size = flags_.batch_size, .shuffle = true, .seed = flags_.seed});
+    ebb::data::DataLoader loader(dataset, {.batch_size = flags_.batch_size,
+                                           .shuffle = true,
+                                           .seed = flags_.seed,
+                                           .device = ebb::Device::parse(flags_.device)});
     ebb::nn::Trainer trainer(model, optimizer, loader, std::move(loss),
                              {.epochs = flags_.epochs,
                               .checkpoint = folder,
                               .checkpoint_every = 1,
                               .resume = flags_.resume && (is_first_ || ebb::checkpoint_exists(folder)),
-                              .quiet = true});
+                              .quiet = true,
+                              .capture = flags_.capture});
     is_first_ = false;
     if (!trainer.run() || trainer.interrupted()) return stopped(folder), false;
     std::printf("trained %s: %lld epochs in %.2f s\n", name.c_str(), static_cast<long long>(trainer.epochs_run()),

@@ -206,7 +206,7 @@ TEST_F(Examples, AComparisonResumesWhereItStopped) {
   for (int wait = 0; wait < 2000 && read_file(path("out")).find("trained mse:") == std::string::npos; ++wait) {
     usleep(5000);
   }
-  usleep(50000);  // into the second model
+  usleep(150000);  // into the second model
   kill(child, SIGINT);
   const Result stopped = finish(child);
   ASSERT_EQ(stopped.status, 130) << stopped.out;
@@ -215,6 +215,7 @@ TEST_F(Examples, AComparisonResumesWhereItStopped) {
   const Result resumed = run("outliers", with("parts", true));
   ASSERT_EQ(resumed.status, 0) << resumed.error;
   EXPECT_NE(resumed.out.find("trained mse: 0 epochs"), std::string::npos) << resumed.out;
+  EXPECT_LT(row(resumed, "trained l1:")[0], 1500) << "began anew\n" << resumed.out;
   const auto table = [](const Result& r) { return r.out.substr(r.out.find("Trained on")); };
   EXPECT_EQ(table(resumed), table(whole));
 }
