@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ebb/autograd/engine.h"
+#include "ebb/core/backend.h"
 #include "ops.h"
 
 namespace ebb::parity {
@@ -154,6 +155,7 @@ void run_error_case(const Case& c, const Op& op, Device device, Outcome& outcome
     const Invocation invocation(c, form, device);
     try {
       invocation.run();
+      backend(device).synchronize();  // what a GPU finds wrong it says here
       outcome.problems.push_back(form == op.module ? "error: the module throws nothing" : "error: nothing is thrown");
     } catch (const Error& error) {
       outcome.thrown = error.what();
