@@ -77,7 +77,7 @@ struct GeluTanh {
   static constexpr std::string_view name = "gelu_tanh";
   template <class T> EBB_HD T operator()(T x) const {
     const T u = T(0.79788456080286536) * (x + T(0.044715) * (x * x * x));  // sqrt(2 / pi)
-    return T(0.5) * x * (1 + tanh(u));
+    return x * sigmoid(2 * u);  // (1 + tanh u) / 2, which would cancel for x < 0
   }
 };
 
