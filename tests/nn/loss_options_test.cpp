@@ -1,7 +1,9 @@
 // Options and edges of losses that no row of the op table has: against loops in plain numbers.
 #include "ebb/autograd/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
+#include "ebb/nn/losses/adaptive_log_softmax.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/regression.h"
@@ -53,10 +55,32 @@ TEST(LossOptions, FocalWithSmoothingAndWeights) {
   expect_error([&] { focal_loss(x, target, {.weight = trained}); }, "focal_loss", {"weight", "requires grad"});
 }
 
+TEST(LossOptions, CrossEntropyOfIgnoredRowsAlone) {
+  Tensor x = random({2, 3}, 7);
+  x.requires_grad_();
+  const Tensor ignored = full({2}, -100, {.dtype = i64});
+  const Tensor plain = grad(cross_entropy(x, ignored), x);
+  expect_values(grad(cross_entropy(x, ignored), x, {.create_graph = true}), plain.to_vector<double>());
+}
+
 TEST(LossOptions, GaussianWithOneVariance) {
   const Tensor x = random({2, 3}, 2), t = random({2, 3}, 3);
   expect_values(gaussian_nll_loss(x, t, 0.7), {gaussian_nll_loss(x, t, full({2, 3}, 0.7, {.dtype = f64})).item()});
   EXPECT_NE(gaussian_nll_loss(x, t, 0.7).item(), gaussian_nll_loss(x, t, 0.8).item());
+}
+
+TEST(LossOptions, GaussianWithAVarianceARow) {
+  const Tensor x = random({2, 3}, 2), t = random({2, 3}, 3), var = tensor({0.7, 1.9}, f64);
+  const Tensor all = tensor({{0.7, 0.7, 0.7}, {1.9, 1.9, 1.9}}, f64);
+  const double want = gaussian_nll_loss(x, t, all).item();
+  expect_values(gaussian_nll_loss(x, t, var), {want}, 1e-15);
+  expect_values(gaussian_nll_loss(x, t, unsqueeze(var, 1)), {want}, 1e-15);
+}
+
+TEST(LossOptions, CutoffsIncrease) {
+  for (const std::vector<int64_t>& cutoffs : {std::vector<int64_t>{5, 3}, {3, 3}, {0, 3}, {3, 10}, {}}) {
+    expect_error([&] { AdaptiveLogSoftmaxWithLoss(4, 10, cutoffs); }, "adaptive_log_softmax_with_loss", {"cutoff"});
+  }
 }
 
 TEST(LossOptions, TripletWithItsOwnDistance) {
