@@ -160,6 +160,18 @@ TEST(Walk, LeavesOwnTheirGradients) {
   expect_values(upstream, {7, 8});
 }
 
+// grad() leaves what retain_grad() keeps alone, as it leaves leaves alone.
+TEST(Walk, GradLeavesKeptGradientsAlone) {
+  const Tensor x = leaf({1, 2});
+  Tensor y = x * 3;
+  y.retain_grad();
+  const Tensor z = sum(y * y);
+  expect_values(grad(z, x, {.retain_graph = true}), {18, 36});
+  EXPECT_FALSE(y.grad().defined());
+  z.backward();
+  expect_values(y.grad(), {6, 12});
+}
+
 TEST(Walk, UnderCreateGraphGradientsAddUpRecorded) {
   Tensor x = leaf({2});
   (x * x * x).backward({}, false, true);

@@ -1,0 +1,133 @@
+// Expr: each word on tensors, on constants and on both, against the same word on plain numbers.
+#include "ebb/autograd/expr.h"
+
+#include <cmath>
+
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/pointwise.h"
+#include "ebb/tests/support/check.h"
+
+namespace ebb {
+namespace {
+
+using test::expect_values;
+
+double value_of(const Expr& e) { return e.is_constant() ? e.constant() : e.tensor().item(); }
+Expr constant(double x) { return Expr(x); }
+Expr element(double x) { return Expr(scalar(x, {.dtype = f64})); }
+
+// Every mix of constant and tensor gives what plain numbers give; constants alone stay constants.
+template <class Word, class Plain> void check_binary(const char* what, Word word, Plain plain) {
+  for (double a : {-1.5, 0.0, 0.5, 2.0}) {
+    for (double b : {-1.5, 0.0, 0.5, 1.0, 2.0}) {
+      const double want = static_cast<double>(plain(a, b));
+      const Expr mixes[] = {word(element(a), element(b)), word(element(a), constant(b)), word(constant(a), element(b)),
+                            word(constant(a), constant(b))};
+      for (const Expr& got : mixes) {
+        EXPECT_TRUE(test::is_near(value_of(got), want, 1e-15, 1e-15))
+            << what << " of " << a << " and " << b << ": " << value_of(got) << ", expected " << want;
+      }
+      EXPECT_TRUE(mixes[3].is_constant()) << what;
+    }
+  }
+}
+template <class Word, class Plain> void check_unary(const char* what, Word word, Plain plain) {
+  for (double x : {-0.5, 0.0, 0.75, 2.0}) {
+    const double want = plain(x);
+    EXPECT_TRUE(test::is_near(value_of(word(element(x))), want, 1e-15, 1e-15)) << what << " of " << x;
+    EXPECT_TRUE(test::is_near(value_of(word(constant(x))), want, 1e-15, 1e-15)) << what << " of constant " << x;
+    EXPECT_TRUE(word(constant(x)).is_constant());
+  }
+}
+#define EBB_BINARY(expression)                                              \
+  check_binary(                                                             \
+      #expression, [](const auto& a, const auto& b) { return expression; }, \
+      [](double a, double b) { return expression; })
+#define EBB_UNARY(expression) \
+  check_unary(                \
+      #expression, [](const auto& x) { return expression; }, [](double x) { return expression; })
+
+TEST(Expr, BinaryWords) {
+  EBB_BINARY(a + b);
+  EBB_BINARY(a - b);
+  EBB_BINARY(a * b);
+  EBB_BINARY(a / b);
+  EBB_BINARY(a < b);
+  EBB_BINARY(a <= b);
+  EBB_BINARY(a > b);
+  EBB_BINARY(a >= b);
+  EBB_BINARY(a == b);
+  EBB_BINARY(a != b);
+  EBB_BINARY(maximum(a, b));
+  EBB_BINARY(minimum(a, b));
+  EBB_BINARY(clamp_min(a, b));
+  EBB_BINARY(clamp_max(a, b));
+  EBB_BINARY(pow(a, b));
+}
+
+TEST(Expr, UnaryWords) {
+  EBB_UNARY(-x);
+  EBB_UNARY(exp(x));
+  EBB_UNARY(log(x));
+  EBB_UNARY(log1p(x));
+  EBB_UNARY(expm1(x));
+  EBB_UNARY(tanh(x));
+  EBB_UNARY(erf(x));
+  EBB_UNARY(sqrt(x));
+  EBB_UNARY(sign(x));
+  EBB_UNARY(abs(x));
+  EBB_UNARY(relu(x));
+  EBB_UNARY(sigmoid(x));
+  EBB_UNARY(softplus(x));
+  EBB_UNARY(clamp_min_through(x, decltype(x + x)(1)));
+  EBB_UNARY(hardtanh(x, decltype(x + x)(-0.25), decltype(x + x)(1)));
+}
+#undef EBB_BINARY
+#undef EBB_UNARY
+
+TEST(Expr, Where) {
+  for (double c : {0.0, 1.0}) {
+    const double want = c != 0 ? 3 : 4;
+    for (const Expr& condition : {constant(c), element(c)}) {
+      EXPECT_EQ(value_of(where(condition, element(3), element(4))), want);
+      EXPECT_EQ(value_of(where(condition, constant(3), element(4))), want);
+      EXPECT_EQ(value_of(where(condition, element(3), constant(4))), want);
+      EXPECT_EQ(value_of(where(condition, constant(3), constant(4))), want);
+    }
+    EXPECT_TRUE(where(element(c), constant(5), constant(5)).is_constant()) << "no matter which";
+  }
+}
+
+// The zeros and ones that dual numbers bring leave no ops behind.
+TEST(Expr, FoldsNeutralElements) {
+  const Tensor x = scalar(3, {.dtype = f64}).requires_grad_();
+  const Expr e(x);
+  for (const Expr& same : {e + Expr(0), Expr(0) + e, e - Expr(0), e * Expr(1), Expr(1) * e}) {
+    EXPECT_EQ(same.tensor().impl(), x.impl());
+  }
+}
+
+// x + y^2: its partial by x is a constant. What goes through it must not be lost at any order.
+struct TestHalfConstant {
+  static constexpr std::string_view name = "test_half_constant";
+  template <class T> EBB_HD T operator()(T x, T y) const { return x * 3 + y * y; }
+};
+TEST(Expr, PartialsThatAreConstants) {
+  const Tensor x = tensor({1, 2}, f64).requires_grad_(), y = tensor({5, 7}, f64).requires_grad_();
+  const Tensor u = tensor({1, 10}, f64).requires_grad_();
+  const auto first = grad(std::vector<Tensor>{pointwise(TestHalfConstant{}, x, y)}, std::vector<Tensor>{x, y},
+                          {.grad_outputs = {u}, .create_graph = true});
+  expect_values(first[0], {3, 30});
+  expect_values(first[1], {10, 140});
+  for (const bool record : {false, true}) {
+    const auto by_u =
+        grad(sum(first[0] * first[0]) + sum(first[1]), {u, y}, {.create_graph = record, .retain_graph = true});
+    expect_values(by_u[0], {2 * 9 * 1 + 10, 2 * 9 * 10 + 14}, 1e-14);
+    expect_values(by_u[1], {2, 20}, 1e-14);
+  }
+}
+
+}  // namespace
+}  // namespace ebb

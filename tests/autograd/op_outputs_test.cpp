@@ -1,0 +1,165 @@
+// Structural ops with several outputs, and what is told of ops while they run.
+#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/gradcheck.h"
+#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/autograd/picture.h"
+#include "ebb/autograd/watch.h"
+#include "ebb/tests/support/check.h"
+
+namespace ebb {
+namespace {
+
+using test::expect_error;
+using test::expect_values;
+using Tensors = std::vector<Tensor>;
+
+Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
+
+// x -> (x^2, whether x is positive as i64, 3 x). kContext: backward takes the context as well.
+template <bool kContext> struct TestThree {
+  static constexpr std::string_view name = kContext ? "test_three_with_context" : "test_three";
+  struct State {
+    Saved x;
+  };
+  static int shape(const Tensor&) { return 0; }
+  static std::array<Tensor, 3> forward(State& state, int, const Tensor& x) {
+    state = {Saved(x)};
+    return {x * x, (x > 0).to(i64), x * 3};
+  }
+  static Tensor sum_of(const State& state, std::span<const Tensor> g) {
+    Tensor total;
+    if (g[0].defined()) total = g[0] * state.x.get() * 2;
+    EXPECT_FALSE(g[1].defined()) << "integers have no gradient";
+    if (g[2].defined()) total = total.defined() ? total + g[2] * 3 : g[2] * 3;
+    return total;
+  }
+  static Tensor backward(const State& state, std::span<const Tensor> g)
+    requires(!kContext)
+  {
+    return sum_of(state, g);
+  }
+  static Tensor backward(const State& state, std::span<const Tensor> g, const BackwardContext& context)
+    requires(kContext)
+  {
+    EXPECT_TRUE(context.needs(0));
+    return sum_of(state, g);
+  }
+};
+
+template <class Op> void check_three() {
+  const Tensor x = leaf({1, -2});
+  const auto out = apply<Op>(x);
+  expect_values(out[0], {1, 4});
+  expect_values(out[1], {1, 0});
+  expect_values(out[2], {3, -6});
+  EXPECT_TRUE(out[0].requires_grad());
+  EXPECT_FALSE(out[1].requires_grad());
+  EXPECT_TRUE(out[2].requires_grad());
+  expect_values(grad(sum(out[0]), x, {.retain_graph = true}), {2, -4});
+  expect_values(grad(sum(out[2]), x, {.retain_graph = true}), {3, 3});
+  sum(out[0] * out[2]).backward();
+  expect_values(x.grad(), {9, 36});
+  const TensorFunction f = [](const Tensors& in) {
+    const auto y = apply<Op>(in[0]);
+    return Tensors{y[0] * y[2], y[1]};
+  };
+  EXPECT_TRUE(gradcheck(f, {x}));
+  EXPECT_TRUE(gradgradcheck(f, {x}));
+}
+TEST(SeveralOutputs, WithAndWithoutContext) {
+  check_three<TestThree<false>>();
+  check_three<TestThree<true>>();
+}
+
+TEST(SeveralOutputs, EachIsTold) {
+  const Tensor x = leaf({1, -2});
+  std::vector<std::pair<int, std::string>> told;
+  {
+    const WatchOps watch([&](const OpEvent& e) {
+      EXPECT_EQ(e.op, "test_three");
+      ASSERT_EQ(e.inputs.size(), 1u);
+      EXPECT_EQ(e.inputs[0]->impl(), x.impl());
+      ASSERT_NE(e.node, nullptr);
+      told.emplace_back(e.output, to_text(e.result.dtype()));
+      (void)(e.result * 2);  // what a watcher calls is not told
+    });
+    apply<TestThree<false>>(x);
+  }
+  EXPECT_EQ(told, (std::vector<std::pair<int, std::string>>{{0, "f64"}, {1, "i64"}, {2, "f64"}}));
+  apply<TestThree<false>>(x);
+  EXPECT_EQ(told.size(), 3u) << "told after the watch ended";
+  const std::string dot = to_dot(sum(apply<TestThree<false>>(x)[0]));
+  EXPECT_NE(dot.find("test_three\\n(2,), "), std::string::npos) << dot;
+  EXPECT_NE(dot.find("saved 16 B"), std::string::npos) << dot;
+}
+
+TEST(Watch, HearsOfGradientsThatAreRecorded) {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4});
+  const Tensor y = sum(a * b);
+  std::vector<std::string> ops;
+  size_t inputs = 0;
+  const WatchOps watch([&](const OpEvent& e) {
+    ops.emplace_back(e.op);
+    if (e.op != "pointwise_gradient") return;
+    inputs = e.inputs.size();
+    EXPECT_TRUE(e.result.requires_grad());
+    expect_values(e.result, e.output == 0 ? std::vector<double>{3, 4} : std::vector<double>{1, 2});
+  });
+  grad(y, {a, b}, {.create_graph = true});
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "pointwise_gradient"), 2) << "one an output";
+  EXPECT_EQ(inputs, 3u) << "a, b and the upstream";
+}
+
+TEST(Watch, AnErrorInItLeavesNothingBehind) {
+  const Tensor a = leaf({1, 2});
+  {
+    const WatchOps watch([](const OpEvent&) { fail("watcher", "stops here"); });
+    expect_error([&] { a* a; }, "watcher", {"stops here"});
+    expect_error([&] { a* a; }, "watcher", {"stops here"});
+  }
+  EXPECT_EQ(detail::watching, 0u);
+  expect_values(a * a, {1, 4});
+}
+
+TEST(Watch, InnerAndOuter) {
+  int outer = 0, inner = 0;
+  const Tensor a = leaf({1});
+  const WatchOps first([&](const OpEvent&) { ++outer; });
+  a* a;
+  {
+    const WatchOps second([&](const OpEvent&) { ++inner; });
+    a* a;
+  }
+  a* a;
+  EXPECT_EQ(outer, 2);
+  EXPECT_EQ(inner, 1);
+}
+
+// How errors name a node, to the letter.
+TEST(Describe, SaysOpShapesAndPlace) {
+  const Tensor x = leaf({1, 2});
+  EXPECT_EQ(describe(*(x * x).node()), "mul (2,) f64: ");
+  EXPECT_EQ(describe(*x.node()), "leaf (2,) f64: ");
+  const auto guard = detect_anomaly();
+  const Tensor y = x * x;
+  const int line = static_cast<int>(std::source_location::current().line()) - 1;
+  const std::string text = describe(*y.node()), want = "op_outputs_test.cpp:" + std::to_string(line) + "): ";
+  EXPECT_EQ(text.find("mul (2,) f64 (made at "), 0u) << text;
+  EXPECT_TRUE(text.ends_with(want)) << text;
+}
+
+TEST(SavedBytes, OfPointwiseNodes) {
+  const Tensor x = leaf({1, 2, 3}), w = leaf({4, 5, 6});
+  EXPECT_EQ((x * w).node()->saved_bytes(), 48);
+  EXPECT_EQ((x + w).node()->saved_bytes(), 0);
+  EXPECT_EQ(exp(x).node()->saved_bytes(), 24) << "its output";
+  const Tensor g = grad(sum(x * w), x, {.create_graph = true});
+  EXPECT_EQ(g.node()->saved_bytes(), 24 + 24 + 24) << "x, w, the upstream";
+}
+
+}  // namespace
+}  // namespace ebb

@@ -1,0 +1,101 @@
+// Options and edges of losses that no row of the op table has: against loops in plain numbers.
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/views.h"
+#include "ebb/core/random.h"
+#include "ebb/nn/losses/adaptive_log_softmax.h"
+#include "ebb/nn/losses/classification.h"
+#include "ebb/nn/losses/distance.h"
+#include "ebb/nn/losses/regression.h"
+#include "ebb/tests/support/check.h"
+
+namespace ebb::nn {
+namespace {
+
+using test::expect_error;
+using test::expect_values;
+
+Tensor random(const Shape& shape, uint64_t seed) {
+  Generator generator{seed, 0};
+  return randn(shape, {.dtype = f64}, &generator);
+}
+
+// -(1 - p_t)^gamma ((1 - e) w_t log p_t + e / C sum_c w_c log p_c)
+std::vector<double> focal(const std::vector<double>& x, const std::vector<int64_t>& t, const std::vector<double>& w,
+                          double gamma, double e) {
+  const size_t classes = w.size();
+  std::vector<double> losses;
+  for (size_t n = 0; n < t.size(); ++n) {
+    double total = 0, all = 0;
+    for (size_t c = 0; c < classes; ++c) total += std::exp(x[n * classes + c]);
+    const auto logp = [&](size_t c) { return x[n * classes + c] - std::log(total); };
+    for (size_t c = 0; c < classes; ++c) all += w[c] * logp(c);
+    const auto own = static_cast<size_t>(t[n]);
+    const double term = (1 - e) * w[own] * logp(own) + e / static_cast<double>(classes) * all;
+    losses.push_back(-std::pow(1 - std::exp(logp(own)), gamma) * term);
+  }
+  return losses;
+}
+
+TEST(LossOptions, FocalWithSmoothingAndWeights) {
+  const Tensor x = random({3, 4}, 1);
+  const std::vector<int64_t> t{0, 3, 1};
+  const Tensor target = from_data(t, {3});
+  const std::vector<double> even(4, 1), weight{0.5, 2, 1, 3};
+  for (const double gamma : {0.0, 1.0, 2.0}) {
+    for (const double e : {0.0, 0.1, 1.0}) {
+      FocalLossOptions options{.gamma = gamma, .label_smoothing = e, .reduction = Reduction::None};
+      expect_values(focal_loss(x, target, options), focal(x.to_vector<double>(), t, even, gamma, e), 1e-12, 1e-14);
+      options.weight = from_data(weight, {4});
+      expect_values(focal_loss(x, target, options), focal(x.to_vector<double>(), t, weight, gamma, e), 1e-12, 1e-14);
+    }
+  }
+  Tensor trained = from_data(weight, {4});
+  trained.requires_grad_();
+  expect_error([&] { focal_loss(x, target, {.weight = trained}); }, "focal_loss", {"weight", "requires grad"});
+}
+
+TEST(LossOptions, CrossEntropyOfIgnoredRowsAlone) {
+  Tensor x = random({2, 3}, 7);
+  x.requires_grad_();
+  const Tensor ignored = full({2}, -100, {.dtype = i64});
+  const Tensor plain = grad(cross_entropy(x, ignored), x);
+  expect_values(grad(cross_entropy(x, ignored), x, {.create_graph = true}), plain.to_vector<double>());
+}
+
+TEST(LossOptions, GaussianWithOneVariance) {
+  const Tensor x = random({2, 3}, 2), t = random({2, 3}, 3);
+  expect_values(gaussian_nll_loss(x, t, 0.7), {gaussian_nll_loss(x, t, full({2, 3}, 0.7, {.dtype = f64})).item()});
+  EXPECT_NE(gaussian_nll_loss(x, t, 0.7).item(), gaussian_nll_loss(x, t, 0.8).item());
+}
+
+TEST(LossOptions, GaussianWithAVarianceARow) {
+  const Tensor x = random({2, 3}, 2), t = random({2, 3}, 3), var = tensor({0.7, 1.9}, f64);
+  const Tensor all = tensor({{0.7, 0.7, 0.7}, {1.9, 1.9, 1.9}}, f64);
+  const double want = gaussian_nll_loss(x, t, all).item();
+  expect_values(gaussian_nll_loss(x, t, var), {want}, 1e-15);
+  expect_values(gaussian_nll_loss(x, t, unsqueeze(var, 1)), {want}, 1e-15);
+}
+
+TEST(LossOptions, CutoffsIncrease) {
+  for (const std::vector<int64_t>& cutoffs : {std::vector<int64_t>{5, 3}, {3, 3}, {0, 3}, {3, 10}, {}}) {
+    expect_error([&] { AdaptiveLogSoftmaxWithLoss(4, 10, cutoffs); }, "adaptive_log_softmax_with_loss", {"cutoff"});
+  }
+}
+
+TEST(LossOptions, TripletWithItsOwnDistance) {
+  const Tensor a = random({4, 3}, 4), p = random({4, 3}, 5), n = random({4, 3}, 6);
+  const Tensor want = triplet_margin_loss(a, p, n, {.margin = 0.3});
+  expect_values(triplet_margin_with_distance_loss(a, p, n, {.margin = 0.3}), {want.item()}, 1e-15);
+  const auto city = [](const Tensor& x, const Tensor& y) { return pairwise_distance(x, y, 1); };
+  expect_values(triplet_margin_with_distance_loss(a, p, n, {.distance_function = city, .margin = 0.3}),
+                {triplet_margin_loss(a, p, n, {.margin = 0.3, .p = 1}).item()}, 1e-15);
+}
+
+TEST(LossOptions, PairwiseDistanceOfNumbers) {
+  const Tensor d = pairwise_distance(scalar(5, {.dtype = f64}), scalar(2, {.dtype = f64}), 2, 0);
+  expect_values(d, {3});
+}
+
+}  // namespace
+}  // namespace ebb::nn
