@@ -41,6 +41,13 @@ SizeClass size_class(size_t bytes) {
 
 constexpr int kClasses = 8 + 4 * 58;
 
+/// The block size of a class: what size_class() gives with its index.
+int64_t bytes_of_class(int index) {
+  if (index < 8) return (index + 1) * 64;
+  const int power = (index - 8) / 4 + 3, quarter = (index - 8) % 4 + 1;
+  return ((int64_t{1} << power) + quarter * (int64_t{1} << (power - 2))) * 64;
+}
+
 struct FreeBlock {
   FreeBlock* next;
 };
@@ -72,7 +79,7 @@ class Central {
     {
       std::lock_guard lock(mutex_);
       peak_ = std::max(peak_, large_live.load(std::memory_order_relaxed));
-      if (cached_ + static_cast<int64_t>(c.bytes) <= std::max(kCentralFloor, peak_)) {
+      if (make_room(c, std::max(kCentralFloor, peak_) - static_cast<int64_t>(c.bytes))) {
         lists_[c.index].push_back(block);
         cached_ += static_cast<int64_t>(c.bytes);
         return;
@@ -96,6 +103,20 @@ class Central {
   }
 
  private:
+  // Frees blocks of other classes until at most `limit` bytes are cached: what is freed now is more likely to be asked
+  // for again than what has been lying here. False when that does not suffice.
+  bool make_room(const SizeClass& c, int64_t limit) {
+    for (int i = kClasses - 1; i >= 0 && cached_ > limit; --i) {
+      if (i == c.index) continue;
+      while (cached_ > limit && !lists_[i].empty()) {
+        std::free(lists_[i].back());
+        lists_[i].pop_back();
+        cached_ -= bytes_of_class(i);
+      }
+    }
+    return cached_ <= limit;
+  }
+
   std::mutex mutex_;
   std::vector<void*> lists_[kClasses];
   int64_t cached_ = 0;

@@ -183,7 +183,8 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
       if constexpr (kLog)
-        out[k] = where(y[k] < T(kLogHalf), g[k] - exp(y[k]) * total[j], sure_log_softmax_gradient(y[k], g[k], sum[j]));
+        out[k] = where(y[k] < T(kLogHalf), g[k] - math::exp_nonpositive(y[k]) * total[j],
+                       sure_log_softmax_gradient(y[k], g[k], sum[j]));
       else out[k] = y[k] * (g[k] - total[j]);
     }
   }

@@ -118,6 +118,17 @@ TEST(Memory, CentralListIsBounded) {
   trim();
 }
 
+TEST(Memory, WhatIsUsedNowDisplacesWhatWasUsedOnce) {
+  if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
+  trim();
+  give_back(take(std::vector<size_t>(4, 16 << 20)));  // the cache is full of blocks that nobody asks for again
+  const auto use = [] { give_back(take({48 << 20})); };
+  use();
+  const int64_t calls = stats().system_calls;
+  for (int i = 0; i < 10; ++i) use();
+  EXPECT_EQ(stats().system_calls, calls);
+}
+
 thread_local Tensor outlives_the_lists;
 
 TEST(Memory, ThreadsMayHoldTensorsUntilTheirEnd) {
