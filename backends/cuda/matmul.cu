@@ -23,7 +23,7 @@ constexpr size_t kWorkspace = size_t{32} << 20;  // what cuBLAS recommends for H
 bool tf32 = false;
 
 void check_blas(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS) fail("cuda", what, ": ", cublasGetStatusString(status));
+  if (status != CUBLAS_STATUS_SUCCESS) fail("cuda", what, ": ", cublasLtGetStatusString(status));
 }
 
 // One matrix of a batch as cuBLAS takes it: `rows` by `columns`, columns `ld` apart.

@@ -67,21 +67,24 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   if (!(target.shape() == (single ? Shape{} : Shape{x.size(0)}))) {
     fail(kOp, "target ", target.shape(), " does not match input ", input.shape());
   }
+  check_same_device(kOp, x, target, "target");
   const Tensor classes = reshape(target.to(DType::I64), {x.size(0)});
   backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), INT64_MIN);
   const Tensor head = log_softmax(head_(x), 1);
-  const Tensor zero = zeros_like(classes);
+  const Tensor zero = zeros_like(classes), none = zeros({}, {.dtype = x.dtype(), .device = x.device()});
   // Each sample's entry in the head: its class, or its cluster's.
   Tensor entry = where(classes < static_cast<double>(shortlist_), classes, zero);
   Tensor within;
   for (size_t i = 0; i < tail_.size(); ++i) {
     const Tensor inside =
         logical_and(classes >= static_cast<double>(cutoffs_[i]), classes < static_cast<double>(cutoffs_[i + 1]));
-    entry =
-        where(inside, full({}, static_cast<double>(shortlist_) + static_cast<double>(i), {.dtype = DType::I64}), entry);
+    entry = where(
+        inside,
+        full({}, static_cast<double>(shortlist_) + static_cast<double>(i), {.dtype = DType::I64, .device = x.device()}),
+        entry);
     const Tensor local = where(inside, add(classes, -static_cast<double>(cutoffs_[i])), zero);
     const Tensor logp = log_softmax(tail_[i](x), 1);
-    const Tensor own = where(inside, squeeze(gather(logp, 1, unsqueeze(local, 1)), 1), zeros({}, {.dtype = x.dtype()}));
+    const Tensor own = where(inside, squeeze(gather(logp, 1, unsqueeze(local, 1)), 1), none);
     within = within.defined() ? add(within, own) : own;
   }
   const Tensor output = add(squeeze(gather(head, 1, unsqueeze(entry, 1)), 1), within);
