@@ -9,6 +9,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/losses/reduction.h"
 
 namespace ebb::nn {
 namespace {
