@@ -54,12 +54,13 @@ void register_row(const OpRow& row, Device device) {
   if (device == Device::cpu()) add_test(place + "bad_input", [&row] { run_bad_inputs(row); });
 }
 
-bool cuda_is_built() {
+// Why the rows cannot run on a GPU; "" when they can.
+std::string no_cuda() {
   try {
     backend(Device::cuda());
-    return true;
-  } catch (const Error&) {
-    return false;
+    return "";
+  } catch (const Error& error) {
+    return error.what();
   }
 }
 
@@ -86,11 +87,11 @@ void every_op_has_a_row(const std::vector<OpRow>& rows) {
 void register_all() {
   static const std::vector<OpRow> rows = all_rows();
   for (const OpRow& row : rows) register_row(row, Device::cpu());
-  if (cuda_is_built()) {
+  const std::string why = no_cuda();
+  if (why.empty()) {
     for (const OpRow& row : rows) register_row(row, Device::cuda());
   } else {
-    add_test("cuda/not_built",
-             [] { GTEST_SKIP() << "no GPU backend in this build: " << rows.size() << " rows not run on it"; });
+    add_test("cuda/no_device", [why] { GTEST_SKIP() << why << ": " << rows.size() << " rows not run on a GPU"; });
   }
   add_test("every_op_has_a_row", [] { every_op_has_a_row(rows); });
 }
