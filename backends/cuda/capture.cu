@@ -28,13 +28,17 @@ struct CapturedOptimizer {
   StepState known;  // what the device holds
 };
 
+struct FreePinned {
+  void operator()(void* bytes) const { cudaFreeHost(bytes); }
+};
+
 // What a capture in progress has met.
 struct Recording {
   std::vector<CapturedOptimizer> optimizers;
-  uint64_t* moved;                                  // on the device
-  Generator at_start;                               // of the thread's generator
-  std::vector<Tensor> storage;                      // keeps the states' memory
-  std::vector<std::unique_ptr<std::byte[]>> bytes;  // of the host, that the step copies to the device
+  uint64_t* moved;                                       // on the device
+  Generator at_start;                                    // of the thread's generator
+  std::vector<Tensor> storage;                           // keeps the states' memory
+  std::vector<std::unique_ptr<void, FreePinned>> bytes;  // of the host, that the step copies to the device
 
   template <class T> T* device_memory() {
     storage.push_back(empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
@@ -67,9 +71,10 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
 
 const void* captured_bytes(const void* bytes, size_t count) {
   if (!recording) return bytes;
-  auto copy = std::make_unique<std::byte[]>(count);
-  std::memcpy(copy.get(), bytes, count);
-  recording->bytes.push_back(std::move(copy));
+  void* copy = nullptr;
+  check(cudaHostAlloc(&copy, count, cudaHostAllocDefault), "cudaHostAlloc");
+  recording->bytes.emplace_back(copy);
+  std::memcpy(copy, bytes, count);
   return recording->bytes.back().get();
 }
 

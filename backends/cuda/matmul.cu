@@ -10,7 +10,7 @@
 #include <unordered_map>
 
 #include "ebb/backends/cuda/cuda_backend.h"
-#include "ebb/backends/cuda/memory.h"
+#include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/cuda.h"
 #include "ebb/core/scalar.h"
@@ -75,6 +75,7 @@ struct Plan {
   cublasLtMatmulDesc_t product = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, out = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
+  bool exists = false;
 };
 
 template <class V> void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t what, const V& value) {
@@ -103,9 +104,11 @@ class Products {
     check(cudaMalloc(&workspace_, kWorkspace), "cudaMalloc");
   }
 
-  void run(const Key& key, const void* first, const void* second, void* out, const void* bias) {
+  // False where cuBLAS has no algorithm with this epilogue; an error where it has none at all.
+  bool run(const Key& key, const void* first, const void* second, void* out, const void* bias) {
     const std::lock_guard lock(mutex_);
     const Plan& plan = plan_for(key);
+    if (!plan.exists) return false;
     if (bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     const double one = 1, zero = 0;
     const float one_f = 1, zero_f = 0;
@@ -114,6 +117,7 @@ class Products {
                               second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, out, plan.out, out,
                               plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream),
                "cublasLtMatmul");
+    return true;
   }
 
  private:
@@ -153,9 +157,11 @@ class Products {
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, plan.product, plan.first, plan.second,
                                                                  plan.out, plan.out, preference, 1, &result, &count);
     cublasLtMatmulPreferenceDestroy(preference);
-    check_blas(status, "cublasLtMatmulAlgoGetHeuristic");
-    if (count == 0)
-      fail("cuda", "cuBLAS knows no algorithm for (", key.m, ", ", key.k, ") by (", key.k, ", ", key.n, ")");
+    plan.exists = status == CUBLAS_STATUS_SUCCESS && count > 0;
+    if (!plan.exists && key.epilogue == CUBLASLT_EPILOGUE_DEFAULT) {
+      fail("cuda", "cuBLAS knows no algorithm for (", key.m, ", ", key.k, ") by (", key.k, ", ", key.n,
+           "): ", cublasLtGetStatusString(status));
+    }
     plan.algorithm = result.algo;
   }
 
@@ -230,17 +236,22 @@ void matmul(const MatmulArgs& args) {
     fit(a, key.second);
     key.alignment = std::min(alignment_of(a.raw()), alignment_of(b.raw()));
     const void* bias = nullptr;
-    if (!wide && epilogue_left) {
-      key.epilogue =
-          args.bias ? args.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_RELU;
+    if (!wide && epilogue_left && (!args.bias || is_aligned(args.bias->raw()))) {
+      key.epilogue = !args.bias  ? CUBLASLT_EPILOGUE_RELU
+                     : args.relu ? CUBLASLT_EPILOGUE_RELU_BIAS
+                                 : CUBLASLT_EPILOGUE_BIAS;
       if (args.bias) bias = args.bias->raw();
-      epilogue_left = false;
     } else if (!wide && sums_left) {
       key.epilogue = CUBLASLT_EPILOGUE_BGRADB;
       bias = args.a_sum->raw();
-      sums_left = false;
     }
-    products().run(key, b.raw(), a.raw(), out.raw(), bias);
+    if (products().run(key, b.raw(), a.raw(), out.raw(), bias)) {
+      if (key.epilogue == CUBLASLT_EPILOGUE_BGRADB) sums_left = false;
+      else if (key.epilogue != CUBLASLT_EPILOGUE_DEFAULT) epilogue_left = false;
+    } else {  // without; what the epilogue would have done, kernels do
+      key.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+      products().run(key, b.raw(), a.raw(), out.raw(), nullptr);
+    }
   } else if (out.numel() > 0) {
     fill(out, 0);
   }

@@ -1,7 +1,9 @@
 #include "cublasLt.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "gemm.h"
 #include "runtime.h"
@@ -273,6 +275,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (requested < 1 || results == nullptr || found == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *found = 0;
   if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS) return status;
+  const char* plain = std::getenv("EBB_EMULATION_EPILOGUES");  // "none": a library that has algorithms without alone
+  if (plain && std::string_view(plain) == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   results[0] = {};
   for (int i = 0; i < 4; ++i) results[0].algo.data[i] = std::min(preference->alignment[i], 16u);
   results[0].wavesCount = 1;
