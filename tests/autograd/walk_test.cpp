@@ -123,6 +123,7 @@ TEST(Walk, UnitSeedIsOneRootAlone) {
   const Tensor twice[] = {loss, loss};
   backward(twice, {}, false, false);
   expect_values(x.grad(), {2, 4});
+  EXPECT_EQ(fused_loss(x).node()->saved_bytes(), 32) << "the input and its gradient, two doubles each";
   const Tensor y = leaf({1, 2});
   (fused_loss(y) * 3).backward();
   expect_values(y.grad(), {3, 6});

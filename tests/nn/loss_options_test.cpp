@@ -83,6 +83,19 @@ TEST(LossOptions, CutoffsIncrease) {
   }
 }
 
+TEST(LossOptions, MeanOverBroadcastWeights) {
+  const Tensor x = random({2, 3}, 8), t = random({2, 3}, 9), w = tensor({0.5, 2, 3}, f64);
+  const Tensor spread = tensor({{0.5, 2, 3}, {0.5, 2, 3}}, f64);
+  expect_values(mse_loss(x, t, {.weight = w}), {mse_loss(x, t, {.weight = spread}).item()}, 1e-14);
+}
+
+TEST(LossOptions, GaussianGradientByInput) {
+  Tensor x = random({2, 3}, 2), t = random({2, 3}, 3);
+  x.requires_grad_();
+  const Tensor want = (x.detach() - t) / (0.7 * 6);
+  expect_values(grad(gaussian_nll_loss(x, t, 0.7), x), want.to_vector<double>(), 1e-13);
+}
+
 TEST(LossOptions, TripletWithItsOwnDistance) {
   const Tensor a = random({4, 3}, 4), p = random({4, 3}, 5), n = random({4, 3}, 6);
   const Tensor want = triplet_margin_loss(a, p, n, {.margin = 0.3});
@@ -95,6 +108,7 @@ TEST(LossOptions, TripletWithItsOwnDistance) {
 TEST(LossOptions, PairwiseDistanceOfNumbers) {
   const Tensor d = pairwise_distance(scalar(5, {.dtype = f64}), scalar(2, {.dtype = f64}), 2, 0);
   expect_values(d, {3});
+  EXPECT_EQ(to_text(d.shape()), "()");
 }
 
 }  // namespace
