@@ -75,12 +75,6 @@ class Node : public GraphNode {
   /// True when an earlier backward has freed what it saved.
   bool is_released() const { return released_; }
 
-  /// Records where the inputs came from. REQUIRES that it is called once.
-  template <class Inputs> void connect(const Inputs& inputs) {
-    reserve_edges(static_cast<uint32_t>(inputs.size()));
-    uint32_t i = 0;
-    for (const Tensor& input : inputs) set_edge(i++, input);
-  }
   void reserve_edges(uint32_t count) {
     edge_count_ = count;
     if (count > kInlineEdges) more_edges_ = std::make_unique<Edge[]>(count);
