@@ -4,8 +4,14 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
+#include <set>
 #include <sstream>
 
+#include "ebb/autograd/engine.h"
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
+#include "ebb/nn/losses/distance.h"
 #include "runner/run.h"
 
 namespace ebb::parity {
@@ -41,9 +47,22 @@ Error error_of(const Tensor& exact, const Tensor& got) {
   return worst;
 }
 
+/// The loss whose option is a function, which the runner's cases have no word for.
+Computed with_distance(const Case& c) {
+  std::vector<Tensor> x;
+  for (const std::string& name : c.inputs) x.push_back(c.tensor(name).detach().requires_grad_());
+  nn::TripletMarginWithDistanceLossOptions options{.reduction = nn::Reduction::None};
+  if (c.options.contains("distance")) {
+    options.distance_function = [](const Tensor& a, const Tensor& b) { return sum(abs(sub(a, b)), {-1}); };
+  }
+  const Tensor losses = nn::triplet_margin_with_distance_loss(x.at(0), x.at(1), x.at(2), options);
+  return {{losses.detach()}, grad(std::vector{sum(losses)}, x)};
+}
+
 struct Row {
   bool composed = false;
   std::vector<std::string> results;  // in the order of the file
+  std::set<std::string> loose;       // the results whose terms cancel in f32, in both
   std::map<std::string, Error> ours, theirs;
 
   void include(const std::string& result, Error our, Error their) {
@@ -59,36 +78,46 @@ class Table {
     const auto [found, is_new] = rows_.try_emplace(c.entry.at("row").get<std::string>());
     if (is_new) order_.push_back(found->first);
     found->second.composed = c.entry.at("composed").get<bool>();
-    const Computed computed = compute(c, Device());
+    found->second.loose = c.entry.at("loose").get<std::set<std::string>>();
+    const bool by_function = c.op == "triplet_margin_with_distance_loss";
+    const Computed computed = by_function ? with_distance(c) : compute(c, Device());
     const auto include = [&](const std::string& result, const Tensor& got) {
       const auto [ulp, relative] = c.entry.at("rival").at(result).get<std::pair<double, double>>();
       found->second.include(result, error_of(c.tensor(result), got), {ulp, relative});
     };
     include("output", computed.outputs.at(0));
+    if (computed.outputs.size() > 1) include("loss", computed.outputs.at(1));
     for (size_t i = 0; i < c.grad_of.size(); ++i) include("grad/" + c.grad_of[i], computed.gradients.at(i));
   }
 
-  /// Prints the table; the number of results in which Ebb is worse.
+  /// Prints the table and a summary; the number of results in which Ebb is worse.
   int print(std::ostream& out) const {
-    int worse = 0;
+    int worse = 0, by_chance = 0;
     out << "| loss | result | ulp: Ebb | PyTorch | relative: Ebb | PyTorch |\n|---|---|---|---|---|---|\n";
     for (const std::string& name : order_) {
       const Row& row = rows_.at(name);
       for (const std::string& result : row.results) {
         const Error our = row.ours.at(result), their = row.theirs.at(result);
-        worse += !row.composed && is_worse(our, their);
+        const bool loose = row.loose.contains(result);
+        const bool is_over = !row.composed && is_worse(our, their, 1.1);
+        const bool is_failure = is_over && (!loose || is_worse(our, their, 10));
+        worse += is_failure;
+        by_chance += is_over && !is_failure;
         const char* mark = our.ulp > their.ulp ? "**" : "";
-        out << "| " << name << (row.composed ? " *" : "") << " | " << result << " | " << mark << text(our.ulp) << mark
-            << " | " << text(their.ulp) << " | " << text(our.relative) << " | " << text(their.relative) << " |\n";
+        out << "| " << name << (row.composed ? " *" : "") << " | " << result << (loose ? " †" : "") << " | " << mark
+            << text(our.ulp) << mark << " | " << text(their.ulp) << " | " << text(our.relative) << " | "
+            << text(their.relative) << " |\n";
       }
     }
+    out << worse << " results are less exact than PyTorch's; of those marked † " << by_chance
+        << " more, within ten times\n";
     return worse;
   }
 
  private:
-  // By more than a tenth, in both measures, and above one ulp. Less is how single roundings happen to fall.
-  static bool is_worse(Error our, Error their) {
-    return our.ulp > 1 && our.ulp > 1.1 * their.ulp && our.relative > 1.1 * their.relative;
+  // By more than a factor, in both measures, and above one ulp. A tenth is how single roundings happen to fall.
+  static bool is_worse(Error our, Error their, double factor) {
+    return our.ulp > 1 && our.ulp > factor * their.ulp && our.relative > factor * their.relative;
   }
 
   static std::string text(double error) {
@@ -105,9 +134,7 @@ class Table {
 int run(const std::string& file) {
   Table table;
   for (const Case& c : load_cases(file)) table.add(c);
-  const int worse = table.print(std::cout);
-  std::cout << worse << " results are less exact than PyTorch's\n";
-  return worse == 0 ? 0 : 1;
+  return table.print(std::cout) == 0 ? 0 : 1;
 }
 
 }  // namespace

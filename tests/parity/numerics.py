@@ -11,20 +11,23 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from mpmath import mp, mpf
+from mpmath import mpf
 
 import storage
-from highprec import (Number, absolute, exp, hinge, log, log_softmax, log_sum_exp, number, sigmoid, softplus, sqrt,
-                      total)
+from highprec import Number, absolute, exp, hinge, log, log_softmax, softplus, total
+from numerics_definitions import (ADAPTIVE, WIDTHS, adaptive, bce, bce_with_logits, cosine, cross_entropy, ctc, dice, focal,
+                                  manhattan, multi_margin, multilabel_margin, sigmoid_focal, smooth_l1, stirling, triplet)
 
 F32, F64 = torch.float32, torch.float64
 GENERATOR = torch.Generator().manual_seed(1)
-EPS = mpf(torch.tensor(1e-12, dtype=F32).item())  # a float's 1e-12, as torch has it in BCE and CosineEmbedding
 
 
 @dataclass
 class Loss:
-    """`define(sample)` -> Number, the loss of one sample, from {name: Number, list of Numbers, or list of ints}."""
+    """`define(sample)` -> Number, the loss of one sample, from {name: Number, list of Numbers, or list of ints}.
+
+    Where all samples make one loss it may return a list of outputs: a vector, and after it a scalar.
+    """
 
     row: str  # in the table
     op: str
@@ -36,6 +39,8 @@ class Loss:
     together: bool = False  # all samples make one loss
     composed: bool = False  # PyTorch has no such loss: its textbook composition stands in
     constant: tuple = ()  # floating inputs without a gradient
+    parameters: tuple = ()  # inputs that are passed by name
+    loose: tuple = ()  # results that cancel in f32 in both: which is nearer is chance, ten times worse is not
 
 
 # ---- the grid ----
@@ -78,102 +83,6 @@ def shuffled(x):
 COUNT, ROWS = 600, 200
 
 
-# ---- the definitions ----
-
-
-def bce(s):
-    """With torch's clamps, and its gradients, which are not those of the clamps (LOSSES.md B 2.7)."""
-    x, t = s["input"].value, s["target"].value
-    logs = mp.log(x), mp.log1p(-x)
-    value = -(t * max(logs[0], mpf(-100)) + (1 - t) * max(logs[1], mpf(-100)))
-    slopes = (x - t) / max(x * (1 - x), EPS), logs[1] - logs[0]
-    return Number(value, {("input", 0): slopes[0], ("target", 0): slopes[1]})
-
-
-def bce_with_logits(s):
-    positive = s["target"] * s["pos_weight"] if "pos_weight" in s else s["target"]
-    return (1 - s["target"]) * softplus(s["input"]) + positive * softplus(-s["input"])
-
-
-def smooth_l1(s, beta):
-    d = s["input"] - s["target"]
-    return d * d / (2 * beta) if abs(d.value) < beta else absolute(d) - mpf(beta) / 2
-
-
-def stirling(t):
-    return t * log(t) - t + log(t * (2 * mp.pi)) / 2 if t > 1 else Number(0)
-
-
-def cross_entropy(s, smoothing=0):
-    logs = log_softmax(s["input"])
-    return -(logs[s["target"][0]] * (1 - mpf(smoothing)) + total(logs) * (mpf(smoothing) / len(logs)))
-
-
-def multi_margin(s, p):
-    x, t = s["input"], s["target"][0]
-    terms = [hinge(1 - x[t] + x[i], 0) for i in range(len(x)) if i != t]
-    return total(z if p == 1 else z * z for z in terms) / len(x)
-
-
-def multilabel_margin(s):
-    x, t = s["input"], s["target"]
-    named = t[: t.index(-1)] if -1 in t else t
-    return total(hinge(1 - x[k] + x[i], 0) for k in named for i in range(len(x)) if i not in named) / len(x)
-
-
-def cosine(s):
-    a, b = s["input1"], s["input2"]
-    norms = [total(x * x for x in v) + EPS for v in (a, b)]
-    c = total(x * y for x, y in zip(a, b)) / sqrt(norms[0] * norms[1])
-    return 1 - c if s["target"].value == 1 else hinge(c)
-
-
-def triplet(s):
-    near, far = (
-        sqrt(total((x - y + mpf("1e-6")) * (x - y + mpf("1e-6")) for x, y in zip(s["anchor"], s[other])))
-        for other in ("positive", "negative")
-    )
-    return hinge(near - far + 1)
-
-
-def sigmoid_focal(s):
-    x, t = s["input"], s["target"]
-    miss = (1 - t) * sigmoid(x) + t * sigmoid(-x)
-    return (t * mpf("0.25") + (1 - t) * mpf("0.75")) * miss * miss * bce_with_logits(s)
-
-
-def focal(s):
-    x, t = s["input"], s["target"][0]
-    lead = log_sum_exp([v for i, v in enumerate(x) if i != t]) - x[t]
-    return sigmoid(lead) * sigmoid(lead) * softplus(lead)
-
-
-def dice(s):
-    """(N, C) flattened, C = 2."""
-    p, t = [sigmoid(x) for x in s["input"]], s["target"]
-    per_class = [1 - (total(a * b for a, b in zip(p[c::2], t[c::2])) * 2 + 1) / (total(p[c::2]) + total(t[c::2]) + 1)
-                 for c in range(2)]
-    return total(per_class) / 2
-
-
-def ctc(s):
-    """Forward variables over the labels with blanks between; no frame is padded, no loss infinite."""
-    classes = 4
-    rows = [log_softmax(s["logits"][i : i + classes]) for i in range(0, len(s["logits"]), classes)]
-    states = [0]
-    for label in s["targets"]:
-        states += [label, 0]
-    alpha = {0: exp(rows[0][0]), 1: exp(rows[0][states[1]])}
-    for row in rows[1:]:
-        before, alpha = alpha, {}
-        for i, c in enumerate(states):
-            skip = i > 1 and c != 0 and c != states[i - 2]
-            reached = [before[j] for j in (i, i - 1, *([i - 2] if skip else [])) if j in before]
-            if reached:
-                alpha[i] = total(reached) * exp(row[c])
-    return -log(total(alpha[i] for i in (len(states) - 1, len(states) - 2) if i in alpha))
-
-
 # ---- compositions of what PyTorch lacks ----
 
 
@@ -190,13 +99,23 @@ def torch_focal(input, target):
     return (1 - torch.exp(-ce)) ** 2 * ce
 
 
-def torch_dice(input, target):
+def torch_dice(input, target, from_logits):
     p = torch.sigmoid(input)
     return (1 - (2 * (p * target).sum(0) + 1) / (p.sum(0) + target.sum(0) + 1)).mean()
 
 
 def torch_ctc(logits, targets, input_lengths, target_lengths):
     return F.ctc_loss(logits.log_softmax(-1), targets, input_lengths, target_lengths, reduction="none")
+
+
+def torch_adaptive(input, target, in_features, n_classes, cutoffs, div_value, **parameters):
+    module = torch.nn.AdaptiveLogSoftmaxWithLoss(in_features, n_classes, cutoffs, div_value)
+    return tuple(torch.func.functional_call(module, parameters, (input, target)))
+
+
+def torch_manhattan(anchor, positive, negative, distance, reduction):
+    return F.triplet_margin_with_distance_loss(anchor, positive, negative, reduction=reduction,
+                                               distance_function=lambda a, b: (a - b).abs().sum(-1))
 
 
 # ---- the table ----
@@ -219,7 +138,7 @@ def pointwise_losses():
     name = "binary_cross_entropy_with_logits"
     yield Loss(name, name, logits, bce_with_logits, F.binary_cross_entropy_with_logits)
     yield Loss(f"{name}, pos_weight", name, {**logits, "pos_weight": uniform(COUNT, 0.25, 8)}, bce_with_logits,
-               F.binary_cross_entropy_with_logits, constant=("pos_weight",))
+               F.binary_cross_entropy_with_logits, constant=("pos_weight",), parameters=("pos_weight",))
     yield Loss("sigmoid_focal_loss", "sigmoid_focal_loss", logits, sigmoid_focal, torch_sigmoid_focal, composed=True)
     yield Loss("soft_margin_loss", "soft_margin_loss", {"input": x, "target": signs(COUNT)},
                lambda s: softplus(-(s["input"] * s["target"])), F.soft_margin_loss, constant=("target",))
@@ -276,11 +195,22 @@ def row_losses():
     yield Loss("triplet_margin_loss", "triplet_margin_loss", three, triplet, F.triplet_margin_loss)
     for _ in range(8):
         yield Loss("dice_loss", "dice_loss", {"input": vectors(12, 2), "target": labels((12, 2), 2).to(F32)}, dice,
-                   torch_dice, together=True, composed=True)
+                   torch_dice, {"from_logits": True}, together=True, composed=True)
     frames = torch.stack([vectors(5, 4, 1e-2, 1e3) for _ in range(40)], 1)
     lengths = {"input_lengths": torch.full((40,), 5), "target_lengths": torch.full((40,), 2)}
     yield Loss("ctc_loss of log_softmax", "ctc_loss_from_logits",
                {"logits": frames, "targets": labels((40, 2), 3) + 1, **lengths}, ctc, torch_ctc, axis=1)
+    name = "triplet_margin_with_distance_loss"
+    yield Loss(name, name, three, triplet, F.triplet_margin_with_distance_loss, loose=("grad/anchor",))
+    yield Loss(f"{name}, L1", name, three, lambda s: triplet(s, manhattan), torch_manhattan,
+               {"distance": "manhattan"})
+    # A power of two, so that the gradient from above, 1 from the output and -1/8 from the loss, is no rounded number.
+    for _ in range(ROWS // 8):
+        target = torch.randperm(10, generator=GENERATOR)[:8]  # some in every cluster
+        drawn = {n: torch.randn(shape, generator=GENERATOR) / 2 for n, shape in WIDTHS.items()}
+        yield Loss("adaptive_log_softmax", "adaptive_log_softmax_with_loss",
+                   {"input": vectors(8, 8), "target": target, **drawn}, adaptive, torch_adaptive, ADAPTIVE,
+                   together=True, parameters=tuple(WIDTHS), loose=tuple(f"grad/{n}" for n in WIDTHS))
 
 
 # ---- measuring ----
@@ -306,10 +236,14 @@ def samples(loss):
 
 
 def exact(loss, names):
-    """{"output": tensor, "grad/...": tensor} in f64, rounded from 60 digits."""
+    """{"output": tensor, "grad/...": tensor} in f64, rounded from 60 digits; "loss" too where there are two outputs."""
     results = [loss.define({n: numbers(n, t, n in names) for n, t in s.items()}) for s in samples(loss)]
-    found = {"output": torch.tensor([float(r.value) for r in results], dtype=F64)}
-    if loss.together:
+    outputs, several = (results[0], True) if isinstance(results[0], list) else (results, False)
+    found = {"output": torch.tensor([float(r.value) for r in outputs], dtype=F64)}
+    if several:
+        found |= {"output": found["output"][:-1].clone(), "loss": found["output"][-1].clone()}
+        results = [total(outputs)]
+    elif loss.together:
         found["output"] = found["output"][0]
     for name in names:
         shape = loss.inputs[name].shape
@@ -323,12 +257,15 @@ def exact(loss, names):
 
 def of_torch(loss, names):
     inputs = {n: t.detach().clone().requires_grad_(n in names) for n, t in loss.inputs.items()}
-    options = dict(loss.options) if loss.composed or loss.op.startswith("ctc") else {**loss.options, "reduction": "none"}
-    positional = {n: t for n, t in inputs.items() if n != "pos_weight"}
-    extra = {n: t for n, t in inputs.items() if n == "pos_weight"}
-    output = loss.torch(*positional.values(), **extra, **options)
-    grads = torch.autograd.grad(output.sum(), [inputs[n] for n in names])
-    return {"output": output.detach(), **{f"grad/{n}": g for n, g in zip(names, grads)}}
+    reduced = loss.composed or loss.op.startswith(("ctc", "adaptive"))
+    options = dict(loss.options) if reduced else {**loss.options, "reduction": "none"}
+    positional = {n: t for n, t in inputs.items() if n not in loss.parameters}
+    extra = {n: t for n, t in inputs.items() if n in loss.parameters}
+    outputs = loss.torch(*positional.values(), **extra, **options)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    grads = torch.autograd.grad(outputs, [inputs[n] for n in names], [torch.ones_like(o) for o in outputs])
+    found = {n: o.detach() for n, o in zip(("output", "loss"), outputs)}
+    return found | {f"grad/{n}": g for n, g in zip(names, grads)}
 
 
 def misses(expected, got):
@@ -350,11 +287,11 @@ def main():
         expected, theirs = exact(loss, names), of_torch(loss, names)
         rival = {name: misses(t, theirs[name]) for name, t in expected.items()}
         case_id = f"{number_:03d}"
-        options = {"reduction": "none", **loss.options} if loss.op != "dice_loss" else {"from_logits": True}
-        weights = [n for n in loss.inputs if n == "pos_weight"]
+        options = {"reduction": "none", **loss.options} if not loss.together else loss.options
+        weights = list(loss.parameters)
         cases.append({"id": case_id, "op": loss.op, "row": loss.row, "options": options,
                       "inputs": [n for n in loss.inputs if n not in weights], "tensor_options": weights,
-                      "grad_of": names, "second": False, "composed": loss.composed,
+                      "grad_of": names, "second": False, "composed": loss.composed, "loose": loss.loose,
                       "rival": {n: [min(v, 1e38) for v in m] for n, m in rival.items()}})
         tensors |= {f"{case_id}/{n}": t for n, t in {**loss.inputs, **expected}.items()}
         print(f"{loss.row}: " + ", ".join(f"{n} {m[0]:.3g} ulp {m[1]:.2g}" for n, m in rival.items()), flush=True)
