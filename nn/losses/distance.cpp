@@ -163,10 +163,11 @@ Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& 
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
   const CompositeScope scope(anchor);
   check_triplet(op, anchor, positive, negative, o);
-  const DistanceFunction standard = [](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b); };
-  const Tensor losses =
-      triplet(anchor, positive, negative, o.margin, o.swap, o.distance_function ? o.distance_function : standard);
-  return reduce_losses(op, losses, o.reduction);
+  if (!o.distance_function) {  // in f64
+    return triplet_margin_loss(anchor, positive, negative,
+                               {.margin = o.margin, .swap = o.swap, .reduction = o.reduction});
+  }
+  return reduce_losses(op, triplet(anchor, positive, negative, o.margin, o.swap, o.distance_function), o.reduction);
 }
 
 }  // namespace ebb::nn

@@ -280,7 +280,7 @@ TEST_F(Examples, WrongInputIsOneLine) {
   expect_one_line(run("imbalanced", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 10 columns, got 65");
   expect_one_line(run("outliers", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 5 columns, got 65");
   expect_one_line(run("digits", {"--device", "tpu"}), "tpu");
-  expect_one_line(run("digits", {"--device", "cuda", "--out", path("o")}), "not built in");
+  expect_one_line(run("digits", {"--device", "cuda:1", "--out", path("o")}), "[backend] ");
 }
 
 TEST_F(Examples, AnotherArchitectureIsNamed) {

@@ -201,7 +201,7 @@ def row_losses():
     yield Loss("ctc_loss of log_softmax", "ctc_loss_from_logits",
                {"logits": frames, "targets": labels((40, 2), 3) + 1, **lengths}, ctc, torch_ctc, axis=1)
     name = "triplet_margin_with_distance_loss"
-    yield Loss(name, name, three, triplet, F.triplet_margin_with_distance_loss, loose=("grad/anchor",))
+    yield Loss(name, name, three, triplet, F.triplet_margin_with_distance_loss)
     yield Loss(f"{name}, L1", name, three, lambda s: triplet(s, manhattan), torch_manhattan,
                {"distance": "manhattan"})
     # A power of two, so that the gradient from above, 1 from the output and -1/8 from the loss, is no rounded number.
