@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <filesystem>
 #include <type_traits>
+#include <vector>
 
 #include "ebb/nn/data/gz_file.h"
 
@@ -11,6 +13,7 @@ namespace ebb::data {
 namespace {
 
 constexpr std::string_view kOp = "read_idx";
+constexpr size_t kMostGrowth = 1032;  // deflate makes no more bytes than this of one (zlib's technical details)
 
 uint32_t big_endian(const unsigned char* b) {
   return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
@@ -29,27 +32,41 @@ size_t element_size(unsigned char code) {
   }
 }
 
-// Elements of type From in big-endian order, as a tensor of type To.
-template <class From, class To> Tensor decode(const std::string& bytes, const Shape& shape) {
+// The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that there were.
+template <class From, class To> Tensor read_elements(GzFile& file, const Shape& shape, size_t& got) {
   Tensor out = empty(shape, {.dtype = dtype_of<To>});
   To* to = out.mutable_data<To>();
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    char element[sizeof(From)];
-    std::memcpy(element, bytes.data() + static_cast<size_t>(i) * sizeof(From), sizeof(From));
-    if constexpr (std::endian::native == std::endian::little) std::reverse(element, element + sizeof(From));
-    to[i] = static_cast<To>(std::bit_cast<From>(element));
+  if constexpr (sizeof(From) == 1 && std::is_same_v<From, To>) {
+    got = file.read(to, static_cast<size_t>(out.numel()));
+    return out;
+  }
+  std::vector<char> chunk;
+  for (int64_t left = out.numel(); left > 0;) {
+    const int64_t n = std::min(left, int64_t{1} << 16);
+    chunk.resize(static_cast<size_t>(n) * sizeof(From));
+    const size_t bytes = file.read(chunk.data(), chunk.size());
+    got += bytes;
+    if (bytes < chunk.size()) break;
+    for (int64_t i = 0; i < n; ++i) {
+      char* element = chunk.data() + static_cast<size_t>(i) * sizeof(From);
+      if constexpr (std::endian::native == std::endian::little) std::reverse(element, element + sizeof(From));
+      From value;
+      std::memcpy(&value, element, sizeof(From));
+      *to++ = static_cast<To>(value);
+    }
+    left -= n;
   }
   return out;
 }
 
-Tensor decode(unsigned char code, const std::string& bytes, const Shape& shape) {
+Tensor read_elements(GzFile& file, unsigned char code, const Shape& shape, size_t& got) {
   switch (code) {
-    case 0x08: return decode<uint8_t, uint8_t>(bytes, shape);
-    case 0x09: return decode<int8_t, int64_t>(bytes, shape);
-    case 0x0B: return decode<int16_t, int64_t>(bytes, shape);
-    case 0x0C: return decode<int32_t, int64_t>(bytes, shape);
-    case 0x0D: return decode<float, float>(bytes, shape);
-    default: return decode<double, double>(bytes, shape);
+    case 0x08: return read_elements<uint8_t, uint8_t>(file, shape, got);
+    case 0x09: return read_elements<int8_t, int64_t>(file, shape, got);
+    case 0x0B: return read_elements<int16_t, int64_t>(file, shape, got);
+    case 0x0C: return read_elements<int32_t, int64_t>(file, shape, got);
+    case 0x0D: return read_elements<float, float>(file, shape, got);
+    default: return read_elements<double, double>(file, shape, got);
   }
 }
 
@@ -89,14 +106,20 @@ Header read_header(GzFile& file, const std::string& path) {
 Tensor read_idx(const std::string& path) {
   GzFile file(kOp, path);
   const Header header = read_header(file, path);
-  std::string bytes;
-  const size_t got = file.append(bytes, header.bytes);
+  size_t got = 0;
+  Tensor elements;
+  if (header.bytes / kMostGrowth <= std::filesystem::file_size(path)) {
+    elements = read_elements(file, header.code, header.shape, got);
+  } else {  // the header promises what cannot be there: count what is, and ask for no memory
+    char chunk[1 << 12];
+    for (size_t n = sizeof chunk; n == sizeof chunk; got += n) n = file.read(chunk, sizeof chunk);
+  }
   if (got < header.bytes) {
     fail(kOp, path, " is truncated: ", header.shape, " takes ", header.bytes, " bytes, the file holds ", got);
   }
   char extra;
   if (file.read(&extra, 1) != 0) fail(kOp, path, " goes on after the last element of ", header.shape);
-  return decode(header.code, bytes, header.shape);
+  return elements;
 }
 
 }  // namespace ebb::data

@@ -11,8 +11,8 @@ namespace ebb::data {
 ///
 /// dtype: unsigned byte -> u8; signed byte, short, int -> i64; float -> f32; double -> f64.
 /// Throws Error naming the file when it is missing, is no IDX file, has an unknown element type, no dimension or more
-/// than kMaxDims, ends early, or goes on after the last element. Memory is asked for as data arrives: a header that
-/// promises more than the file holds costs nothing. Source: http://yann.lecun.com/exdb/mnist/ (the file format at the
+/// than kMaxDims, ends early, or goes on after the last element. A header that promises more than a file of
+/// this size can hold costs no memory. Source: http://yann.lecun.com/exdb/mnist/ (the file format at the
 /// end of the page).
 Tensor read_idx(const std::string& path);
 
