@@ -25,15 +25,13 @@ void check_signs(std::string_view op, const Tensor& target) {
 }  // namespace
 
 Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions options) {
-  const CompositeScope scope(input);
   constexpr std::string_view op = "kl_div";
   check_same_shape(op, input, target);
   const bool batch_mean = options.reduction == Reduction::BatchMean;
-  const Reduction reduction = batch_mean ? Reduction::Sum : options.reduction;
-  Tensor loss = options.log_target
-                    ? pointwise_loss(formulas::KlDivLogTarget{}, {}, reduction, MeanOver::Elements, input, target)
-                    : pointwise_loss(formulas::KlDiv{}, {}, reduction, MeanOver::Elements, input, target);
-  return batch_mean && input->dim() > 0 ? div(loss, static_cast<double>(input->size(0))) : loss;
+  const Reduction reduction = batch_mean ? Reduction::Mean : options.reduction;
+  const MeanOver over = batch_mean ? MeanOver::Batch : MeanOver::Elements;
+  if (options.log_target) return pointwise_loss(formulas::KlDivLogTarget{}, {}, reduction, over, input, target);
+  return pointwise_loss(formulas::KlDiv{}, {}, reduction, over, input, target);
 }
 
 Tensor soft_margin_loss(const TensorArg& input, const Tensor& target, SoftMarginLossOptions options) {

@@ -64,7 +64,8 @@ Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula, std::
   }
   Shape shape = inputs[0]->shape();
   for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
-  const auto count = static_cast<double>(shape.numel());
+  const bool by_batch = mean_over == MeanOver::Batch && reduction == Reduction::Mean;
+  const auto count = static_cast<double>(by_batch ? (shape.dim() > 0 ? shape[0] : 1) : shape.numel());
   if (reduction == Reduction::Mean && mean_over == MeanOver::Weights && weight.defined()) {
     const Tensor total = ebb::detail::pointwise_sum(op, formula, inputs, weight, 1);
     return div(total, mul(sum(weight), count / static_cast<double>(weight.numel())));

@@ -28,8 +28,9 @@ void check_weight(std::string_view op, const Tensor& input, const Tensor& weight
 /// Throws Error for BatchMean: every loss but kl_div.
 void check_reduction(std::string_view op, Reduction reduction);
 
-/// What Mean divides by where there is a weight: the number of elements, or the sum of the (broadcast) weights.
-enum class MeanOver { Elements, Weights };
+/// What Mean divides by: the number of elements; the sum of the (broadcast) weights where there are some; or the size of
+/// the first dim.
+enum class MeanOver { Elements, Weights, Batch };
 
 namespace detail {
 Tensor reduced_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
