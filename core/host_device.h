@@ -9,6 +9,9 @@
 #define EBB_HD [[gnu::always_inline]] inline
 #endif
 
+// EBB_INLINE after the parameters of a lambda: as EBB_HD, of the host.
+#define EBB_INLINE __attribute__((always_inline))
+
 // EBB_UNROLL before a loop of at most 4 turns whose counter must be a constant in each of them.
 #if defined(__CUDACC__)
 #define EBB_UNROLL _Pragma("unroll")

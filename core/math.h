@@ -42,31 +42,35 @@ template <class F> struct ReducedExp {
   Real<F> high, low, curve;
 };
 
-/// Cody and Waite: n ln2_hi is exact, hence x - n ln2_hi is.
-template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x) {
-  const Real<F> shifted = x * F::log2_e + F::rounder;
-  const Real<F> n = shifted - F::rounder;
+/// Cody and Waite: n ln2_hi is exact, hence x - n ln2_hi is. The n returned is larger by `more`.
+template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x, Real<F> more = 0) {
+  const Real<F> rounder = F::rounder + more;
+  const Real<F> shifted = x * F::log2_e + rounder;
+  const Real<F> n = shifted - rounder;
   const Real<F> high = x - n * F::ln2_hi;
   const Real<F> low = n * F::ln2_lo;
   const Real<F> r = high - low;
   return {to_bits<F>(shifted), high, low, r * r * F::exp_tail(r)};
 }
 
-/// 2^n (1 + r), with 2^n applied in two factors, so that results may be subnormal or overflow.
+/// 2^n (1 + q), q = r + curve, with 2^n applied in two factors, so that results may be subnormal or overflow. Of
+/// r = high - low the rounding error may be left out here.
 template <class F> EBB_HD Real<F> exp(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   x = x > F::exp_max ? F::exp_max : x;
   const auto [n, high, low, curve] = reduce_exp<F>(x);
   const Bits<F> half = n >> 1;  // in its low bits, floor(n / 2)
-  return (1 + (high + (curve - low))) * power_of_two<F>(half) * power_of_two<F>(n - half);
+  const Real<F> q = (high - low) + curve, scale = power_of_two<F>(half);
+  return (scale + scale * q) * power_of_two<F>(n - half);
 }
 
 /// The same for x <= 0 alone, as softmax and softplus need it: 2^(n + 64) is a normal number for every n, so only one
 /// factor is computed, and multiplying by 2^-64 rounds once where the result is subnormal.
 template <class F> EBB_HD Real<F> exp_nonpositive(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
-  const auto [n, high, low, curve] = reduce_exp<F>(x);
-  return (1 + (high + (curve - low))) * power_of_two<F>(n + 64) * Real<F>(0x1p-64);
+  const auto [n, high, low, curve] = reduce_exp<F>(x, 64);
+  const Real<F> q = (high - low) + curve, scale = power_of_two<F>(n);
+  return (scale + scale * q) * Real<F>(0x1p-64);
 }
 
 /// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
@@ -85,26 +89,23 @@ template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
-/// exponent ln(2) + log(1 + f) + extra for |f| <= 1/3 and a tiny extra, as in fdlibm: with s = f / (2 + f),
-/// log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))). The sum of exponent ln2_hi, which is exact, and f keeps its error.
+/// exponent ln(2) + log(1 + f) + extra for f in [-1/4, 1/2] and a tiny extra. The sum of exponent ln2_hi, which is
+/// exact, and f keeps its error; what is then small, f - log(1 + f), is the type's own.
 template <class F> EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
-  const Real<F> s = f / (2 + f);
-  const Real<F> half_square = Real<F>(0.5) * f * f;
-  const Real<F> curve = half_square - s * (half_square + F::log_tail(s * s));
   const Real<F> whole = exponent * F::ln2_hi;
   const Real<F> sum = whole + f;
   const Real<F> error = (whole - sum) + f;
-  return sum + ((error + (exponent * F::ln2_lo + extra)) - curve);
+  return sum + ((error + (exponent * F::ln2_lo + extra)) - F::log_curve(f));
 }
 
-/// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [2/3, 4/3).
+/// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [3/4, 3/2).
 template <class F> struct Split { Real<F> exponent, mantissa; };
 
 /// The exponent becomes floating by being put into the low bits of 2^mantissa.
 template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
-  const Bits<F> shifted = to_bits<F>(x) + (F::one - F::two_thirds);
+  const Bits<F> shifted = to_bits<F>(x) + (F::one - F::three_quarters);
   const Real<F> biased = from_bits<F>((shifted >> F::mantissa) | to_bits<F>(F::two_mantissa));
-  return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::two_thirds)};
+  return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::three_quarters)};
 }
 
 template <class F> EBB_HD Real<F> log(Real<F> x) {
@@ -129,15 +130,11 @@ template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
-/// The same for 0 <= x <= 1 alone, as softplus needs it: u is in [1, 2], so there is no exponent to split off, and the
-/// reciprocal that c needs little of is a short series in f.
+/// The same for 0 <= x <= 1 alone, as softplus needs it: 1 + x is 1 + f or 2 (1 + f) with an f that is exact.
 template <class F> EBB_HD Real<F> log1p_unit(Real<F> x) {
-  const Real<F> u = 1 + x;
-  const Real<F> c = x - (u - 1);
-  const bool unscaled = x < Real<F>(1) / 3;
-  const Real<F> f = unscaled ? x : Real<F>(0.5) * u - 1;
-  const Real<F> extra = Real<F>(0.5) * c * (1 - f * (1 - f * (1 - f)));
-  return log_of_reduced<F>(unscaled ? Real<F>(0) : Real<F>(1), f, unscaled ? Real<F>(0) : extra);
+  const bool upper = x >= Real<F>(0.5);
+  const Real<F> f = upper ? Real<F>(0.5) * x - Real<F>(0.5) : x;
+  return log_of_reduced<F>(upper ? Real<F>(1) : Real<F>(0), f, Real<F>(0));
 }
 
 /// An odd polynomial near 0; elsewhere 1 - q, q = 2 / (e^2x + 1); e^2x + 1 and 1 - q keep their rounding errors.

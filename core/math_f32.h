@@ -13,7 +13,7 @@ struct F32 {
   using Real = float;
   using Bits = uint32_t;
   static constexpr int mantissa = 23;
-  static constexpr Bits one = 0x3f800000, two_thirds = 0x3f2aaaab, sign = 0x80000000, fraction = 0x007fffff;
+  static constexpr Bits one = 0x3f800000, three_quarters = 0x3f400000, sign = 0x80000000, fraction = 0x007fffff;
   static constexpr Real inf = std::numeric_limits<Real>::infinity(), nan = std::numeric_limits<Real>::quiet_NaN();
   static constexpr Real min_normal = 0x1p-126f;
   static constexpr Real bias = 127;
@@ -32,8 +32,16 @@ struct F32 {
   EBB_HD static Real exp_tail(Real r) {
     return 0.5f + r * polynomial(r, 0.16666666f, 0.041666478f, 0.008333567f, 0.0013933742f, 0.00019743646f);
   }
-  // 2 atanh(s)/s - 2 over z = s^2 <= 0.04. Sollya fpminimax of 2 atanh(s)/s, relative, error 2^-28.
-  EBB_HD static Real log_tail(Real z) { return z * polynomial(z, 0.6666695f, 0.3995767f, 0.30364108f); }
+  // f - log(1 + f) for f in [-1/4, 1/2], without a division. Sollya fpminimax of log(1 + f)/f, relative, error 2^-27;
+  // Horner's rule, since the even and the odd powers cancel.
+  EBB_HD static Real log_curve(Real f) {
+    const Real tail =
+        -0.3333345f +
+        f * (0.25000098f +
+             f * (-0.19990806f +
+                  f * (0.16647165f + f * (-0.1447882f + f * (0.13162985f + f * (-0.104645304f + f * 0.04507361f))))));
+    return f * f * (0.5f + f * tail);
+  }
   // tanh(x)/x - 1 over z = x^2 <= 0.625^2. Sollya fpminimax of tanh(x)/x, relative, error 2^-32.
   EBB_HD static Real tanh_tail(Real z) {
     return z * polynomial(z, -0.3333333f, 0.13333222f, -0.053948447f, 0.021708589f, -0.008194533f, 0.0021570174f);

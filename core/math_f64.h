@@ -13,7 +13,7 @@ struct F64 {
   using Real = double;
   using Bits = uint64_t;
   static constexpr int mantissa = 52;
-  static constexpr Bits one = 0x3ff0000000000000, two_thirds = 0x3fe5555555555555, sign = 0x8000000000000000,
+  static constexpr Bits one = 0x3ff0000000000000, three_quarters = 0x3fe8000000000000, sign = 0x8000000000000000,
                         fraction = 0x000fffffffffffff;
   static constexpr Real inf = std::numeric_limits<Real>::infinity(), nan = std::numeric_limits<Real>::quiet_NaN();
   static constexpr Real min_normal = 0x1p-1022;
@@ -40,6 +40,12 @@ struct F64 {
   EBB_HD static Real log_tail(Real z) {
     return z * polynomial(z, 0.666666666666666, 0.4000000000005668, 0.2857142855582561, 0.22222224297030505,
                           0.18181665827274326, 0.15391113976604825, 0.13173558303931027, 0.13843359389035215);
+  }
+  // f - log(1 + f) for f in [-1/4, 1/2], as in fdlibm: with s = f / (2 + f), f^2/2 - s (f^2/2 + R(s^2)). The division
+  // costs less than the polynomial of degree 20 that would be needed without.
+  EBB_HD static Real log_curve(Real f) {
+    const Real s = f / (2 + f), half_square = 0.5 * f * f;
+    return half_square - s * (half_square + log_tail(s * s));
   }
   // tanh(x)/x - 1 over z = x^2 <= 0.625^2. Sollya fpminimax of tanh(x)/x, relative, error 2^-61.
   EBB_HD static Real tanh_tail(Real z) {

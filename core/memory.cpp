@@ -6,6 +6,10 @@
 #include <mutex>
 #include <vector>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 #include "ebb/core/error.h"
 
 namespace ebb::memory {
@@ -18,6 +22,7 @@ constexpr bool kCached = true;
 #endif
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{1} << 21;         // what processors and systems mostly have
 constexpr size_t kSmall = size_t{1} << 16;            // up to here a thread keeps blocks of its own
 constexpr int kThreadBlocks = 64;                     // a class, a thread
 constexpr int64_t kCentralFloor = int64_t{64} << 20;  // the central list may always keep this much
@@ -55,10 +60,18 @@ struct FreeBlock {
 std::atomic<int64_t> system_calls{0};
 std::atomic<int64_t> large_live{0};
 
+// Large blocks ask for huge pages: loops over them run up to a third faster, since few pages are looked up and
+// prefetching does not end every 4 KB. What is left beyond the last whole one keeps small pages, so that little is
+// taken and not used.
 void* system_allocate(size_t bytes) {
   system_calls.fetch_add(1, std::memory_order_relaxed);
-  void* block = std::aligned_alloc(kAlignment, bytes);
+  const bool large = bytes >= 2 * kHugePage;
+  const size_t alignment = large ? kHugePage : kAlignment;
+  void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (!block) fail("memory", "out of memory: the system has no ", bytes, " bytes");
+#ifdef MADV_HUGEPAGE
+  if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
   return block;
 }
 

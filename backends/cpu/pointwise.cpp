@@ -9,6 +9,7 @@
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
+#include "ebb/backends/cpu/rows.h"
 #include "ebb/backends/cpu/strided.h"
 #include "ebb/backends/cpu/temporary.h"
 
@@ -73,7 +74,7 @@ template <class T> class Runner {
       for (size_t k = 0; k < call_.out.size(); ++k) out[k] = output_block(k, at, blocks[kMaxSweepInputs + k]);
       kernel_(call_.formula, n, in, out);
       for (size_t k = 0; k < call_.out.size(); ++k) convert_output(k, at, n, blocks[kMaxSweepInputs + k]);
-      if (sum) total += sum_block(static_cast<const T*>(out[0]), n);
+      if (sum) total += row_sum(static_cast<const T*>(out[0]), n);
     }
     if (sum) *sum = total;
   }
@@ -115,18 +116,6 @@ template <class T> class Runner {
       To* to = reinterpret_cast<To*>(call_.out[k]->raw()) + at;
       for (int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(block[i]);
     });
-  }
-
-  static double sum_block(const T* x, int64_t n) {
-    double lanes[8] = {};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      for (int j = 0; j < 8; ++j) lanes[j] += static_cast<double>(x[i + j]);
-    }
-    for (; i < n; ++i) lanes[i % 8] += static_cast<double>(x[i]);
-    double total = 0;
-    for (double lane : lanes) total += lane;
-    return total;
   }
 
   const PointwiseCall& call_;

@@ -9,13 +9,13 @@
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
+#include "ebb/backends/cpu/rows.h"
 #include "ebb/backends/cpu/temporary.h"
 #include "ebb/core/scalar.h"
 
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kLanes = 16;
 constexpr int64_t kBlock = 256;        // columns whose accumulators lie in L1
 constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
 
@@ -42,15 +42,16 @@ struct MinStep {
 template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
   A lanes[kLanes];
   for (A& lane : lanes) lane = Step::template first<A>();
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] = Step::step(lanes[j], x[i + j]);
+  int64_t at = 0;
+  for (; at + kLanes <= n; at += kLanes) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < kLanes; ++j) lanes[j] = Step::step(lanes[j], x[at + j]);
   }
-  for (; i < n; ++i) lanes[i % kLanes] = Step::step(lanes[i % kLanes], x[i]);
-  A total = lanes[0];
-  for (int64_t j = 1; j < kLanes; ++j) total = Step::step(total, lanes[j]);
-  return total;
+  for (int64_t j = 0; j < n - at; ++j) lanes[j] = Step::step(lanes[j], x[at + j]);
+  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (int64_t j = 0; j < width; ++j) lanes[j] = Step::step(lanes[j], lanes[j + width]);
+  }
+  return lanes[0];
 }
 
 // A long row in pieces, put together in order.
@@ -100,6 +101,9 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
 
 // log(sum(e^x)) of strided elements, shifted by the maximum.
 template <class T> T log_sum_exp(const T* x, int64_t n, int64_t stride) {
+  if (const T top = stride == 1 ? row_max(x, n) : T(HUGE_VAL); std::isfinite(top)) {
+    return top + static_cast<T>(log(row_exp_sum(x, top, n)));
+  }
   T top = -std::numeric_limits<T>::infinity();
   for (int64_t i = 0; i < n; ++i) top = maximum(top, x[i * stride]);
   if (top == -std::numeric_limits<T>::infinity() || top == std::numeric_limits<T>::infinity()) return top;

@@ -10,8 +10,6 @@
 
 namespace ebb::cpu {
 
-inline constexpr int64_t kRowBlock = 256;
-
 /// Rows that a thread takes at once, by the work of a row of n elements.
 inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(n, 1)); }
 
@@ -36,56 +34,61 @@ template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
   return top;
 }
 
-/// In f64: beside the 1 of a row's largest score, the others' e^(x - max) keep their digits.
-template <class T> EBB_HD double block_sum(const T* x, int64_t n) {
-  constexpr int64_t kLanes = 64 / sizeof(T);
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(x[i + j]);
+/// Sums are in f64: beside the 1 of a row's largest score, the others' e^(x - max) keep their digits. Element i goes
+/// into lane i % kLanes: a loop over lanes is what the compiler keeps in registers, and what it overlaps with the
+/// exponentials.
+inline constexpr int64_t kLanes = 32;
+
+template <class A> EBB_HD A sum_of_lanes(A (&lanes)[kLanes]) {
+  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
   }
-  double total = lanes[0];
-  for (int64_t j = 1; j < kLanes; ++j) total += lanes[j];
-  for (; i < n; ++i) total += static_cast<double>(x[i]);
-  return total;
+  return lanes[0];
+}
+
+/// each(at, width, lanes) for the pieces of a row of n elements, all but the last kLanes wide; returns the lanes' sum.
+template <class Each> EBB_HD double sum_in_lanes(int64_t n, const Each& each) {
+  double lanes[kLanes] = {};
+  int64_t at = 0;
+  for (; at + kLanes <= n; at += kLanes) each(at, kLanes, lanes);
+  each(at, n - at, lanes);
+  return sum_of_lanes(lanes);
 }
 
 /// out = e^(x - shift), x <= shift; returns the sum. out may be x itself.
 template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
-  double sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
-    const T* from = x + at;
-    T* to = out + at;
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) to[i] = math::exp_nonpositive(from[i] - shift);
-    sum += block_sum(to, width);
-  }
-  return sum;
+    for (int64_t i = 0; i < width; ++i) {
+      const T e = math::exp_nonpositive(x[at + i] - shift);
+      out[at + i] = e;
+      lanes[i] += static_cast<double>(e);
+    }
+  });
 }
 
 /// The sum of e^(x - shift) alone, x <= shift.
 template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
-  T block[kRowBlock];
-  double sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
-    const T* from = x + at;
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) block[i] = math::exp_nonpositive(from[i] - shift);
-    sum += block_sum(block, width);
-  }
-  return sum;
+    for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(math::exp_nonpositive(x[at + i] - shift));
+  });
 }
 
 /// The sum of x.
 template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
-  double sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    sum += block_sum(x + at, std::min(kRowBlock, n - at));
-  }
-  return sum;
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(x[at + i]);
+  });
+}
+
+/// The sum of x y.
+template <class T> EBB_MULTIVERSION double row_dot(const T* x, const T* y, int64_t n) {
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(x[at + i] * y[at + i]);
+  });
 }
 
 /// Rows of at most so many elements are taken by the block: calls are few, and exponentials fill their vectors.

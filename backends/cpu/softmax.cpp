@@ -81,18 +81,6 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
   }
 }
 
-template <class T> EBB_MULTIVERSION double row_dot(const T* y, const T* g, int64_t n) {
-  T block[kRowBlock];
-  double total = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) block[i] = g[at + i] * y[at + i];
-    total += block_sum(block, width);
-  }
-  return total;
-}
-
 template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
   if (log_form) {

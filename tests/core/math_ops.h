@@ -36,7 +36,7 @@ struct ExpNonpositive {
 struct Log {
   static constexpr const char* name = "log";
   static constexpr double low = 0, high = 4;
-  static constexpr double critical[] = {1, 2. / 3, 4. / 3, 0.5, 2, 8. / 3};
+  static constexpr double critical[] = {1, 0.75, 1.5, 0.375, 3, 2};
   template <class T> EBB_HD T operator()(T x) const { return math::log(x); }
   template <class R> static R reference(R x) { return std::log(x); }
 };
@@ -44,7 +44,7 @@ struct Log {
 struct Log1p {
   static constexpr const char* name = "log1p";
   static constexpr double low = -1, high = 3;
-  static constexpr double critical[] = {0, -1, -1. / 3, 1. / 3, 1, 5. / 3};
+  static constexpr double critical[] = {0, -1, -0.25, 0.5, 1, 2};
   template <class T> EBB_HD T operator()(T x) const { return math::log1p(x); }
   template <class R> static R reference(R x) { return std::log1p(x); }
 };
@@ -53,7 +53,7 @@ struct Log1p {
 struct Log1pUnit {
   static constexpr const char* name = "log1p_unit";
   static constexpr double low = -1, high = 1;
-  static constexpr double critical[] = {0, 1. / 3, 1};
+  static constexpr double critical[] = {0, 0.5, 1};
   template <class T> EBB_HD static T in_range(T x) { return std::fabs(x) > 1 ? T(1) : std::fabs(x); }
   template <class T> EBB_HD T operator()(T x) const { return math::log1p_unit(in_range(x)); }
   template <class R> static R reference(R x) { return std::log1p(in_range(x)); }
