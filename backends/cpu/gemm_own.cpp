@@ -11,6 +11,7 @@
 #endif
 
 #include "ebb/backends/cpu/gemm_kernels.h"
+#include "ebb/backends/cpu/parallel.h"
 
 namespace ebb::cpu {
 namespace {
@@ -81,18 +82,15 @@ void on_grid(const Gemm<T>& g, int threads, int64_t tile_rows, int64_t tile_cols
     const int64_t cost = rows * cols + rows + cols;
     if (cost < least) grid_rows = r, grid_cols = c, least = cost;
   }
-  const int parts = static_cast<int>(grid_rows * grid_cols);
+  const int64_t parts = grid_rows * grid_cols;
   if (parts <= 1) return kernel(g);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(parts) schedule(static, 1)
-#endif
-  for (int t = 0; t < parts; ++t) {
+  parallel_for(parts, 1, [&](int64_t t, int64_t) {
     const int64_t r = t / grid_cols, c = t % grid_cols;
     const int64_t i = row_tiles * r / grid_rows * tile_rows, j = col_tiles * c / grid_cols * tile_cols;
     const int64_t i_end = std::min(g.m, row_tiles * (r + 1) / grid_rows * tile_rows);
     const int64_t j_end = std::min(g.n, col_tiles * (c + 1) / grid_cols * tile_cols);
     kernel(part(g, i, i_end - i, j, j_end - j));
-  }
+  });
 }
 
 /// n = 1 with the columns of A contiguous: the transposed product, block by block into a buffer.

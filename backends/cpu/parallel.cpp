@@ -1,6 +1,7 @@
 #include "ebb/backends/cpu/parallel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 
 #ifdef _OPENMP
@@ -8,6 +9,11 @@
 #endif
 
 namespace ebb::cpu {
+namespace {
+std::atomic<int64_t> regions{0};
+}
+
+int64_t parallel_regions() { return regions.load(std::memory_order_relaxed); }
 
 #ifdef _OPENMP
 int num_threads() { return omp_get_max_threads(); }
@@ -21,6 +27,7 @@ void parallel_chunks(int64_t n, int64_t grain, void (*body)(void*, int64_t, int6
   const int64_t chunks = (n + grain - 1) / grain;
 #ifdef _OPENMP
   if (chunks > 1 && num_threads() > 1 && !omp_in_parallel()) {
+    regions.fetch_add(1, std::memory_order_relaxed);
     std::exception_ptr failure;
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < chunks; ++c) {

@@ -10,6 +10,9 @@ namespace ebb::cpu {
 int num_threads();
 void set_num_threads(int n);
 
+/// Times that work was shared out to threads, since the start of the process: tests see by it that small work is not.
+int64_t parallel_regions();
+
 /// Runs body(context, begin, end) over chunks of [0, n) that start at multiples of `grain`. One chunk, or one thread,
 /// or a call from inside a parallel region: runs here, in order, without touching the pool.
 void parallel_chunks(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end), void* context);

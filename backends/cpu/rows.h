@@ -11,7 +11,7 @@
 namespace ebb::cpu {
 
 /// Rows that a thread takes at once, by the work of a row of n elements.
-inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(n, 1)); }
+inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 16 * 1024 / std::max<int64_t>(n, 1)); }
 
 /// The largest element that is not NaN; -inf of nothing. (A NaN shows in the sum of exponentials.)
 template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
@@ -77,6 +77,11 @@ template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int6
 
 /// The sum of x.
 template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
+  if (n < 8) {  // of a few elements, the lanes would be most of the work
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
+    return sum;
+  }
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(x[at + i]);
