@@ -72,20 +72,27 @@ struct BceLoss {
   }
 };
 
-/// -t log s(x) - (1 - t) log(1 - s(x)) on logits: both terms exact for every x.
+/// -t log s(x) - (1 - t) log(1 - s(x)) on logits, from the less likely side: with z = |x|, the share that lies there and
+/// s(-z), which are exact for every x.
 struct MultiLabelSoftMargin {
   static constexpr std::string_view name = "multilabel_soft_margin_loss";
-  template <class T> EBB_HD T operator()(T x, T t) const { return (1 - t) * softplus(x) + t * softplus(-x); }
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    const T z = where(x < 0, -x, x);
+    return where(x < 0, t, 1 - t) * z + softplus(-z);
+  }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    return Partials<T, 2>{{(1 - t) * sigmoid(x) - t * sigmoid(-x), -x}};
+    const T z = where(x < 0, -x, x), miss = sigmoid(-z);
+    return Partials<T, 2>{{where(x < 0, miss - t, (1 - t) - miss), -x}};
   }
 };
 
 /// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
 /// With a weight p on the positive term: unless t > 1 and (p - 1) t > -1.
-template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t, const T& p = T(1)) {
-  const T nothing = clamp_max(x, T(0)) * T(0);
-  return where(t > 1, where((p - 1) * t > -1, T(0), nothing), nothing);
+template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t) {
+  return where(t > 1, T(0), clamp_max(x, T(0)) * T(0));
+}
+template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t, const T& p) {
+  return where((p - 1) * t > -1, nan_at_minus_infinity(x, t), clamp_max(x, T(0)) * T(0));
 }
 
 struct BceWithLogits {
@@ -93,9 +100,7 @@ struct BceWithLogits {
   template <class T> EBB_HD T operator()(T x, T t) const {
     return MultiLabelSoftMargin{}(x, t) + nan_at_minus_infinity(x, t);
   }
-  template <class T> EBB_HD auto gradient(T x, T t) const {
-    return Partials<T, 2>{{(1 - t) * sigmoid(x) - t * sigmoid(-x), -x}};
-  }
+  template <class T> EBB_HD auto gradient(T x, T t) const { return MultiLabelSoftMargin{}.gradient(x, t); }
 };
 
 /// The same with a weight p on the positive term.

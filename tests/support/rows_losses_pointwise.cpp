@@ -156,6 +156,7 @@ std::vector<OpRow> binary_rows() {
       [](double x, double t) { return (1 - t) * softplus_of(x) + t * softplus_of(-x); },
       {.extremes = {300, -300, 40, -40, 1e4, -1e4}}, probability);
   logits.third_order = true;
+  logits.zero_third = {1};  // linear in t, and the slope by it is -x
   logits.points = {{{800, 1}, 0, {0, -800}}, {{-800, 0}, 0, {0, 800}}, {{800, 0}, 800, {1, -800}}};
   logits.bad = {{"shape", [] { nn::binary_cross_entropy_with_logits(zeros({2, 1}), zeros({2})); }, "target (2,)"}};
   add_pair(rows, logits, [](const Tensors& in, Reduction r) {
