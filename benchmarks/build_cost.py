@@ -1,10 +1,11 @@
 """What Ebb costs a user beside the time of its steps: scripts/bench --build.
 
 Builds the library anew in a temporary folder, without a compiler cache, and prints: the time of that, the time and memory
-to compile a program that includes <ebb/ebb.h>, the size of the shared library, and the time of a process that makes one
-training step.
+to compile a program that includes <ebb/ebb.h>, the size of the shared library, the time of a process that makes one
+training step, and the peak of memory of an epoch of Fashion-MNIST beside PyTorch's, in Python and in C++.
 """
 
+import argparse
 import os
 import pathlib
 import re
@@ -28,6 +29,14 @@ def run(*command, env=None):
     return time.monotonic() - start
 
 
+def peak_megabytes(*command):
+    """The most memory that the command held; None where it cannot be run."""
+    probe = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
+             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
+    done = subprocess.run([sys.executable, "-c", probe, *map(str, command)], capture_output=True, text=True)
+    return None if done.returncode else int(done.stdout)
+
+
 def report(what, value, target):
     print(f"{what:<58} {value:>12}   target {target}", flush=True)
 
@@ -45,7 +54,28 @@ def build_library(folder, cores, *options):
     return seconds, library
 
 
+def report_memory(programs, examples, python, data):
+    """An epoch of the example and the same in PyTorch, from Python; an epoch of the bench's pictures, both from C++."""
+    with tempfile.TemporaryDirectory() as out:
+        example = peak_megabytes(examples / "fashion_mnist", "--epochs", 1, "--data", data, "--out", out)
+    peaks = [("examples/fashion_mnist, an epoch", example,
+              peak_megabytes(python, ROOT / "benchmarks" / "fashion_mnist_torch.py", data)),
+             ("row fashion_mnist_epoch", peak_megabytes(programs / "ebb-bench", "once", "fashion_mnist_epoch"),
+              peak_megabytes(programs / "torch-bench", "once", "fashion_mnist_epoch")
+              if (programs / "torch-bench").exists() else None)]
+    for (name, ebb, torch), side in zip(peaks, ("Python", "C++")):
+        report(f"peak memory: {name}", f"{ebb} MB" if ebb else "SKIPPED", "half of PyTorch's")
+        report(f"  the same with PyTorch, {side}", f"{torch} MB" if torch else "SKIPPED",
+               f"- (Ebb: {ebb / torch:.2f} of it)" if ebb and torch else "- (no PyTorch)")
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", required=True, type=pathlib.Path)
+    parser.add_argument("--examples", required=True, type=pathlib.Path)
+    parser.add_argument("--python", default="python3")
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+    args = parser.parse_args()
     cores = os.cpu_count() or 1
     compiler = os.environ.get("CXX", "c++")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
@@ -63,18 +93,15 @@ def main():
         for level in ("-O0", "-O2"):
             times = [run(compiler, *include, level, "-c", PROGRAM, "-o", folder / "program.o") for _ in range(5)]
             report(f"program with <ebb/ebb.h>, {level}", f"{statistics.median(times):.2f} s", "1.5 s")
-        # Peak memory of the largest child: measured in a process of its own.
-        probe = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
-                 "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
-        peak = subprocess.check_output([sys.executable, "-c", probe, compiler, *include, "-O2", "-c", str(PROGRAM), "-o",
-                                        str(folder / "program.o")], text=True)
-        report("memory of the compiler for it", f"{peak.strip()} MB", "-")
+        peak = peak_megabytes(compiler, *include, "-O2", "-c", PROGRAM, "-o", folder / "program.o")
+        report("memory of the compiler for it", f"{peak} MB", "-")
 
         program = folder / "first_step"
         run(compiler, folder / "program.o", f"-L{library.parent}", "-lebb", f"-Wl,-rpath,{library.parent}", "-o", program)
         times = [run(program) for _ in range(20)]
         report("process with one training step (784-128-10, 128 rows)", f"{statistics.median(times) * 1e3:.0f} ms",
                "50 ms")
+    report_memory(args.programs, args.examples, args.python, args.data)
 
 
 if __name__ == "__main__":

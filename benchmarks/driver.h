@@ -8,6 +8,7 @@
 //   memory      -> peak resident memory of the process, KB
 //
 //   PROGRAM count NAME N: prepares, warms up, and runs N repetitions in counted_repetitions(), for callgrind.
+//   PROGRAM once NAME: prepares and runs one repetition, for the peak of memory.
 #pragma once
 
 #include <time.h>
@@ -61,7 +62,8 @@ class Driver {
   }
 
   int run(int argc, char** argv) {
-    if (argc == 4 && std::string(argv[1]) == "count") return count(argv[2], std::atoll(argv[3]));
+    if (argc == 4 && std::string(argv[1]) == "count") return count(argv[2], 20, std::atoll(argv[3]));
+    if (argc == 3 && std::string(argv[1]) == "once") return count(argv[2], 0, 1);
     for (std::string line; std::getline(std::cin, line);) {
       std::cout << answer(line) << std::endl;
     }
@@ -113,12 +115,12 @@ class Driver {
     return true;
   }
 
-  int count(const std::string& name, int64_t n) {
+  int count(const std::string& name, int warm, int64_t n) {
     for (const Work& w : work_) {
       if (w.name == name) repetition_ = prepare_(w);
     }
     if (!repetition_) return std::cerr << "no row " << name << '\n', 1;
-    for (int i = 0; i < 20; ++i) repetition_();
+    for (int i = 0; i < warm; ++i) repetition_();
     counted_repetitions(repetition_, n);
     return 0;
   }

@@ -62,8 +62,8 @@ Repetition make_step(const Work& w) {
 
 /// Batches by index_select from whole tensors, which is faster than torch::data::DataLoader with its sample by sample.
 Repetition make_epoch(const Work& w) {
-  const Tensor pictures =
-      (torch::arange(w.samples * w.widths.front(), torch::kInt64) * 7).to(torch::kUInt8).view({w.samples, -1});
+  const Tensor pictures = torch::empty({w.samples, w.widths.front()}, torch::kUInt8);
+  for (int64_t i = 0; i < pictures.numel(); ++i) pictures.mutable_data_ptr<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
   const Tensor classes = torch::arange(w.samples, torch::kInt64) % w.columns;
   const auto training = std::make_shared<Training>(w);
   return [=] {
