@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/hooks.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
@@ -131,8 +132,7 @@ class Walk {
     if (!captures_.empty()) capture(node);
     if (node.is_leaf()) {
       if (captures_.empty()) gather(static_cast<LeafNode&>(node));
-      node.output(0).pending = Tensor();
-      return;
+      return clear_pending(node);
     }
     if (!captures_.empty() && !leads_on(node)) return clear_pending(node);
     if (node.released_) {
@@ -166,6 +166,11 @@ class Walk {
     for (int i = 0; i < node.output_count(); ++i) {
       gradients[static_cast<size_t>(i)] = std::move(node.output(i).pending);
     }
+    const Node::Extras* extras = node.extras_if_any();
+    if (extras && !extras->prehooks.empty()) [[unlikely]] {
+      detail::run_prehooks(node, gradients);
+      root_ = nullptr;  // they may make the seed another than 1
+    }
     BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, 0};
     if (!captures_.empty()) {
       for (size_t i = 0; i < edges.size() && i < 64; ++i) {
@@ -182,7 +187,9 @@ class Walk {
     }
     running_node = outer;
     if (anomaly_detection()) [[unlikely]]
-      check_gradients(node, results);
+      check_gradients(node, results, gradients);
+    if (extras && !extras->node_hooks.empty()) [[unlikely]]
+      detail::run_node_hooks(node, results, gradients);
     for (size_t i = 0; i < edges.size(); ++i) {
       if (edges[i].node() && results[i].defined()) add_gradient(edges[i].node(), edges[i].index, std::move(results[i]));
     }
@@ -190,16 +197,9 @@ class Walk {
 
   void run_hooks(Node& node) {
     Node::Extras& extras = node.extras();
-    if (!extras.hooks.empty() && &node == root_) root_ = nullptr;  // a hook may make the seed another than 1
-    for (const auto& [output, hook] : extras.hooks) {
-      Tensor& gradient = node.output(output).pending;
-      if (!gradient.defined()) continue;
-      Tensor replaced = hook(gradient);
-      if (!replaced.defined()) continue;
-      if (!(replaced.shape() == gradient.shape()) || replaced.dtype() != gradient.dtype()) {
-        fail("backward", describe(node), "a hook replaced the gradient ", gradient, " by ", replaced);
-      }
-      gradient = replaced;
+    if (!extras.hooks.empty()) {
+      detail::run_tensor_hooks(node);
+      root_ = nullptr;  // they may make the seed another than 1
     }
     for (auto& [output, kept] : extras.kept) {
       const Tensor& gradient = node.output(output).pending;
@@ -210,8 +210,6 @@ class Walk {
 
   // True when running the node brings a gradient to something that was asked for.
   bool leads_on(const Node& node) const {
-    const auto is_captured = [&](const Tensor& t) { return t.node() == &node; };
-    if (ends_at_captures_ && std::any_of(captures_.begin(), captures_.end(), is_captured)) return false;
     const auto edges = node.edges();
     return std::any_of(edges.begin(), edges.end(), [&](const Edge& e) { return e.node() && is_wanted(e.node()); });
   }

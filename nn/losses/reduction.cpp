@@ -62,7 +62,7 @@ Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula, std::
     const Tensor losses = ebb::detail::call_pointwise(op, formula, inputs);
     return weight.defined() ? mul(losses, weight) : losses;
   }
-  Shape shape = inputs[0]->shape();
+  Shape shape;
   for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
   const auto count = static_cast<double>(shape.numel());
   if (reduction == Reduction::Mean && mean_over == MeanOver::Weights && weight.defined()) {

@@ -111,5 +111,13 @@ TEST(LossOptions, PairwiseDistanceOfNumbers) {
   EXPECT_EQ(to_text(d.shape()), "()");
 }
 
+// Class indices are checked by the loss that got them, not by an op inside it.
+TEST(LossOptions, ClassesOutOfRangeAreTheLosss) {
+  const Tensor x = random({2, 3}, 7), wrong = tensor({0, 3}, i64);
+  expect_error([&] { nll_loss(x, wrong); }, "nll_loss", {"3"});
+  expect_error([&] { focal_loss(x, wrong); }, "focal_loss", {"3"});
+  expect_error([&] { multi_margin_loss(x, wrong); }, "multi_margin_loss", {"3"});
+}
+
 }  // namespace
 }  // namespace ebb::nn
