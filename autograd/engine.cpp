@@ -62,7 +62,9 @@ class Walk {
       const Ref<Node> node = Ref<Node>::adopt(heap_.back());
       heap_.pop_back();
       node->queued_ = false;
-      process(*node);
+      if (node->extras_if_any()) [[unlikely]]
+        process<true>(*node);
+      else process<false>(*node);
     }
   }
 
@@ -127,8 +129,9 @@ class Walk {
     }
   }
 
-  void process(Node& node) {
-    if (node.extras_if_any()) run_hooks(node);
+  // kHooks: there may be some. What is compiled without them costs nodes that have none nothing.
+  template <bool kHooks> void process(Node& node) {
+    if constexpr (kHooks) run_hooks(node);
     if (!captures_.empty()) capture(node);
     if (node.is_leaf()) {
       if (captures_.empty()) gather(static_cast<LeafNode&>(node));
@@ -139,7 +142,7 @@ class Walk {
       fail("backward", describe(node),
            "the graph was freed by an earlier backward: pass retain_graph = true to that one to walk it twice");
     }
-    run_node(node);
+    run_node<kHooks>(node);
     if (!retain_graph_) {
       node.release_saved();
       node.released_ = true;
@@ -150,7 +153,7 @@ class Walk {
     for (int i = 0; i < node.output_count(); ++i) node.output(i).pending = Tensor();
   }
 
-  void run_node(Node& node) {
+  template <bool kHooks> void run_node(Node& node) {
     const auto edges = node.edges();
     Tensor inline_gradients[1], inline_results[4];
     std::vector<Tensor> many_gradients, many_results;
@@ -166,10 +169,9 @@ class Walk {
     for (int i = 0; i < node.output_count(); ++i) {
       gradients[static_cast<size_t>(i)] = std::move(node.output(i).pending);
     }
-    const Node::Extras* extras = node.extras_if_any();
-    if (extras && !extras->prehooks.empty()) [[unlikely]] {
+    if constexpr (kHooks) {
+      if (!node.extras().prehooks.empty()) root_ = nullptr;  // they may make the seed another than 1
       detail::run_prehooks(node, gradients);
-      root_ = nullptr;  // they may make the seed another than 1
     }
     BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, 0};
     if (!captures_.empty()) {
@@ -188,8 +190,7 @@ class Walk {
     running_node = outer;
     if (anomaly_detection()) [[unlikely]]
       check_gradients(node, results, gradients);
-    if (extras && !extras->node_hooks.empty()) [[unlikely]]
-      detail::run_node_hooks(node, results, gradients);
+    if constexpr (kHooks) detail::run_node_hooks(node, results, gradients);
     for (size_t i = 0; i < edges.size(); ++i) {
       if (edges[i].node() && results[i].defined()) add_gradient(edges[i].node(), edges[i].index, std::move(results[i]));
     }

@@ -83,11 +83,12 @@ void detail::run_prehooks(const Node& node, std::span<Tensor> gradients) {
 }
 
 void detail::run_node_hooks(const Node& node, std::span<Tensor> results, std::span<const Tensor> gradients) {
+  const auto list = node.extras_if_any()->node_hooks;
+  if (list.empty()) return;
   for (size_t i = 0; i < results.size(); ++i) {  // backward may leave them in the shape of a broadcast
     const Node::Output* like = source_of(node, i);
     if (like && results[i].defined()) results[i] = sum_to(results[i], like->shape);
   }
-  const auto list = node.extras_if_any()->node_hooks;
   for (const auto& entry : list) {
     const NodeHook hook = *entry;
     if (!hook) continue;

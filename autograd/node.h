@@ -91,8 +91,9 @@ class Node : public GraphNode {
 
   /// Notes what output `index` looks like.
   void note_output(const Tensor& tensor, int index) {
-    output(index).shape = tensor.shape();
-    output(index).dtype = tensor.dtype();
+    Output& out = output(index);
+    out.shape = tensor.shape();
+    out.dtype = tensor.dtype();
   }
   /// Makes `tensor` output `index` of this node. REQUIRES that nobody else holds the tensor's body yet.
   void attach(const Tensor& tensor, int index = 0) {

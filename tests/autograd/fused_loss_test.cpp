@@ -117,7 +117,25 @@ TEST(FusedLoss, MixedSecondOrderOfPowAtZero) {
     const Tensor by_x = grad(pow(a, y), a, {.create_graph = true});
     expect_values(by_x, {0});
     expect_values(grad(by_x, y), {1 / x}, 1e-15);
+    expect_values(grad(grad(pow(a, y), y, {.create_graph = true}), a), {1 / x}, 1e-15);
   }
+}
+
+struct TestIgnoresOne {
+  static constexpr std::string_view name = "test_ignores_one";
+  template <class T> EBB_HD T operator()(T a, T) const { return exp(a); }
+};
+// An input that a formula does not use has the gradient 0.
+TEST(FusedLoss, OfAnInputThatIsIgnored) {
+  const Tensor a = leaf({1, 2}), b = leaf({3, 4});
+  const Tensors in{a, b};
+  const Tensor y = sum(pointwise(TestIgnoresOne{}, a, b));
+  const Tensors g = grad(std::span(&y, 1), in, {.create_graph = true});
+  expect_values(g[1], {0, 0});
+  const Tensor s = sum(g[0] + g[1]);
+  const Tensors h = grad(std::span(&s, 1), in);
+  expect_values(h[0], {std::exp(1), std::exp(2)}, 1e-15);
+  expect_values(h[1], {0, 0});
 }
 
 // The mean is over the elements of the broadcast.
