@@ -96,6 +96,9 @@ void detail::run_node_hooks(const Node& node, std::span<Tensor> results, std::sp
   }
 }
 
+Node::Extras::Extras() = default;
+Node::Extras::~Extras() = default;
+
 HookHandle Node::register_prehook(NodePreHook hook) { return enter(*this, extras().prehooks, std::move(hook)); }
 
 HookHandle Node::register_hook(NodeHook hook) { return enter(*this, extras().node_hooks, std::move(hook)); }

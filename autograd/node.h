@@ -131,6 +131,9 @@ class Node : public GraphNode {
     std::vector<std::pair<int, Tensor>> kept;  ///< retain_grad(): output, gradient
     std::source_location made_at;
     bool has_location = false;
+
+    Extras();
+    ~Extras();  // not inline: nodes that have none are freed the faster
   };
   Extras& extras() {
     if (!extras_) extras_ = std::make_unique<Extras>();
