@@ -23,6 +23,10 @@ Range range_of(const Tensor& tensor) {
   return range;
 }
 
+std::string range_text(const Tensor& tensor, const Range& range) {
+  return to_text(tensor.shape()) + " in [" + to_text(range.low) + ", " + to_text(range.high) + "]";
+}
+
 std::string place_text() {
   const std::source_location* place = detail::noted_place();
   return place ? std::string(" at ") + place->file_name() + ":" + std::to_string(place->line()) : std::string();
@@ -36,17 +40,20 @@ void detail::check_result(std::string_view op, const Tensor& result, std::span<c
   for (const Tensor* input : inputs) {
     const Range range = range_of(*input);
     if (!range.finite) return;  // it came in; the op that made it has been named, or it is the user's data
-    text += (text.empty() ? "" : ", ") + to_text(input->shape()) + " in [" + to_text(range.low) + ", " +
-            to_text(range.high) + "]";
+    text += (text.empty() ? "" : ", ") + range_text(*input, range);
   }
   fail(op, "made the first NaN or infinity", place_text(), " from inputs ", text);
 }
 
-void check_gradients(const Node& node, std::span<const Tensor> gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (!gradients[i].defined() || range_of(gradients[i]).finite) continue;
-    fail("backward", describe(node), "the gradient of input ", i, ", ", gradients[i].shape(),
-         ", has a NaN or infinity");
+void check_gradients(const Node& node, std::span<const Tensor> results, std::span<const Tensor> gradients) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].defined() || range_of(results[i]).finite) continue;
+    std::string text;
+    for (const Tensor& g : gradients) {
+      if (g.defined()) text += (text.empty() ? "" : ", ") + range_text(g, range_of(g));
+    }
+    fail("backward", describe(node), "the gradient of input ", i, ", ", results[i].shape(),
+         ", has a NaN or infinity, made from gradients ", text);
   }
 }
 

@@ -15,7 +15,7 @@ inline bool anomaly_detection() { return (detail::watching & detail::kAnomaly) !
 
 /// While it lives, every op checks its result and every backward its gradients: the first that is not finite although
 /// its inputs are throws an Error that names the op, the ranges of its inputs and the place in the user's code. Errors
-/// of backward name the place, too. Costs a pass over each tensor.
+/// of backward name the ranges of the gradients that came in, and the place, too. Costs a pass over each tensor.
 class DetectAnomaly {
  public:
   explicit DetectAnomaly(bool on = true) : before_(detail::watching) {
@@ -31,8 +31,9 @@ class DetectAnomaly {
 /// { auto guard = ebb::detect_anomaly(); ... }
 [[nodiscard]] inline DetectAnomaly detect_anomaly() { return DetectAnomaly(); }
 
-/// After a node's backward ran. Throws Error when a gradient is not finite.
-void check_gradients(const Node& node, std::span<const Tensor> gradients);
+/// After a node's backward made the gradients of its inputs from those of its outputs. Throws Error when one is not
+/// finite.
+void check_gradients(const Node& node, std::span<const Tensor> results, std::span<const Tensor> gradients);
 
 namespace detail {
 /// Throws Error when the result is not finite although all inputs are.

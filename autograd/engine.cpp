@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/hooks.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
@@ -61,7 +62,9 @@ class Walk {
       const Ref<Node> node = Ref<Node>::adopt(heap_.back());
       heap_.pop_back();
       node->queued_ = false;
-      process(*node);
+      if (node->extras_if_any()) [[unlikely]]
+        process<true>(*node);
+      else process<false>(*node);
     }
   }
 
@@ -126,20 +129,20 @@ class Walk {
     }
   }
 
-  void process(Node& node) {
-    if (node.extras_if_any()) run_hooks(node);
+  // kHooks: there may be some. What is compiled without them costs nodes that have none nothing.
+  template <bool kHooks> void process(Node& node) {
+    if constexpr (kHooks) run_hooks(node);
     if (!captures_.empty()) capture(node);
     if (node.is_leaf()) {
       if (captures_.empty()) gather(static_cast<LeafNode&>(node));
-      node.output(0).pending = Tensor();
-      return;
+      return clear_pending(node);
     }
     if (!captures_.empty() && !leads_on(node)) return clear_pending(node);
     if (node.released_) {
       fail("backward", describe(node),
            "the graph was freed by an earlier backward: pass retain_graph = true to that one to walk it twice");
     }
-    run_node(node);
+    run_node<kHooks>(node);
     if (!retain_graph_) {
       node.release_saved();
       node.released_ = true;
@@ -150,7 +153,7 @@ class Walk {
     for (int i = 0; i < node.output_count(); ++i) node.output(i).pending = Tensor();
   }
 
-  void run_node(Node& node) {
+  template <bool kHooks> void run_node(Node& node) {
     const auto edges = node.edges();
     Tensor inline_gradients[1], inline_results[4];
     std::vector<Tensor> many_gradients, many_results;
@@ -165,6 +168,10 @@ class Walk {
     }
     for (int i = 0; i < node.output_count(); ++i) {
       gradients[static_cast<size_t>(i)] = std::move(node.output(i).pending);
+    }
+    if constexpr (kHooks) {
+      if (!node.extras().prehooks.empty()) root_ = nullptr;  // they may make the seed another than 1
+      detail::run_prehooks(node, gradients);
     }
     BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, 0};
     if (!captures_.empty()) {
@@ -182,7 +189,8 @@ class Walk {
     }
     running_node = outer;
     if (anomaly_detection()) [[unlikely]]
-      check_gradients(node, results);
+      check_gradients(node, results, gradients);
+    if constexpr (kHooks) detail::run_node_hooks(node, results, gradients);
     for (size_t i = 0; i < edges.size(); ++i) {
       if (edges[i].node() && results[i].defined()) add_gradient(edges[i].node(), edges[i].index, std::move(results[i]));
     }
@@ -190,16 +198,9 @@ class Walk {
 
   void run_hooks(Node& node) {
     Node::Extras& extras = node.extras();
-    if (!extras.hooks.empty() && &node == root_) root_ = nullptr;  // a hook may make the seed another than 1
-    for (const auto& [output, hook] : extras.hooks) {
-      Tensor& gradient = node.output(output).pending;
-      if (!gradient.defined()) continue;
-      Tensor replaced = hook(gradient);
-      if (!replaced.defined()) continue;
-      if (!(replaced.shape() == gradient.shape()) || replaced.dtype() != gradient.dtype()) {
-        fail("backward", describe(node), "a hook replaced the gradient ", gradient, " by ", replaced);
-      }
-      gradient = replaced;
+    if (!extras.hooks.empty()) {
+      detail::run_tensor_hooks(node);
+      root_ = nullptr;  // they may make the seed another than 1
     }
     for (auto& [output, kept] : extras.kept) {
       const Tensor& gradient = node.output(output).pending;
@@ -210,8 +211,6 @@ class Walk {
 
   // True when running the node brings a gradient to something that was asked for.
   bool leads_on(const Node& node) const {
-    const auto is_captured = [&](const Tensor& t) { return t.node() == &node; };
-    if (ends_at_captures_ && std::any_of(captures_.begin(), captures_.end(), is_captured)) return false;
     const auto edges = node.edges();
     return std::any_of(edges.begin(), edges.end(), [&](const Edge& e) { return e.node() && is_wanted(e.node()); });
   }

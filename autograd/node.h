@@ -43,6 +43,8 @@ struct BackwardContext {
 };
 
 using Hook = std::function<Tensor(const Tensor&)>;
+using NodePreHook = std::function<std::vector<Tensor>(std::span<const Tensor> outputs)>;
+using NodeHook = std::function<std::vector<Tensor>(std::span<const Tensor> inputs, std::span<const Tensor> outputs)>;
 
 class Node : public GraphNode {
  public:
@@ -87,23 +89,32 @@ class Node : public GraphNode {
     depth_ = std::max(depth_, static_cast<Node*>(edge.target.get())->depth_ + 1);
   }
 
+  /// Notes what output `index` looks like.
+  void note_output(const Tensor& tensor, int index) {
+    Output& out = output(index);
+    out.shape = tensor.shape();
+    out.dtype = tensor.dtype();
+  }
   /// Makes `tensor` output `index` of this node. REQUIRES that nobody else holds the tensor's body yet.
   void attach(const Tensor& tensor, int index = 0) {
-    TensorImpl& impl = *tensor.impl();
-    Output& out = output(index);
-    out.shape = impl.shape;
-    out.dtype = impl.dtype;
-    out.device = impl.storage->device();
-    impl.node = Ref<GraphNode>::share(this);
-    impl.output_index = static_cast<uint32_t>(index);
+    note_output(tensor, index);
+    tensor.impl()->node = Ref<GraphNode>::share(this);
+    tensor.impl()->output_index = static_cast<uint32_t>(index);
   }
+
+  // ---- hooks: functions of the user's that walks call with gradients; an undefined gradient is zero ----
+  /// Called before backward with the gradients of the outputs. The defined ones of the list that it returns replace
+  /// them; an empty list leaves all. Under create_graph what it computes is recorded. Errors when they do not fit, and
+  /// on the node of a leaf, which has no backward.
+  HookHandle register_prehook(NodePreHook hook);
+  /// Called after backward with the gradients of the inputs, which it may replace likewise, and of the outputs.
+  HookHandle register_hook(NodeHook hook);
 
   /// One output: what its gradient must look like, and the gradient that has come together so far in a walk.
   struct Output {
     Tensor pending;
     Shape shape;
     DType dtype = DType::F32;
-    Device device;
   };
   Output& output(int i) { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
   const Output& output(int i) const { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
@@ -112,12 +123,17 @@ class Node : public GraphNode {
   struct Extras {
     struct OutputHook {
       int output;
-      Hook hook;
+      std::shared_ptr<Hook> hook;
     };
-    std::vector<OutputHook> hooks;
+    std::vector<OutputHook> hooks;  ///< of tensors; one that was removed is empty
+    std::vector<std::shared_ptr<NodePreHook>> prehooks;
+    std::vector<std::shared_ptr<NodeHook>> node_hooks;
     std::vector<std::pair<int, Tensor>> kept;  ///< retain_grad(): output, gradient
     std::source_location made_at;
     bool has_location = false;
+
+    Extras();
+    ~Extras();  // not inline: nodes that have none are freed the faster
   };
   Extras& extras() {
     if (!extras_) extras_ = std::make_unique<Extras>();

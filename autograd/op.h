@@ -108,7 +108,9 @@ template <class Op, class... Args> auto apply(const Args&... args) {
     (detail::visit_inputs(connect, args), ...);
     if constexpr (several) {
       for (int k = 0; k < outputs; ++k) {
-        if (is_floating(result[static_cast<size_t>(k)].dtype())) node->attach(result[static_cast<size_t>(k)], k);
+        const Tensor& output = result[static_cast<size_t>(k)];
+        if (is_floating(output.dtype())) node->attach(output, k);
+        else node->note_output(output, k);
       }
     } else if (is_floating(result.dtype())) {  // integers have no gradient
       node->attach(result);

@@ -178,19 +178,16 @@ class PointwiseGradientNode final : public Node {
     Tensor along;
     for (size_t k = 0; k < n; ++k) {
       if (!c[k].defined()) continue;
-      const Expr term = Expr(c[k]) * partials[k];
-      if (context.needs(static_cast<int>(n)) && !(term.is_constant() && term.constant() == 0)) {
-        const Tensor t =
-            term.is_constant() ? full({}, term.constant(), {.dtype = g.dtype(), .device = g.device()}) : term.tensor();
-        along = along.defined() ? add(along, t) : t;
+      if (context.needs(static_cast<int>(n))) {
+        const Tensor term = (Expr(c[k]) * partials[k]).tensor();
+        along = along.defined() ? add(along, term) : term;
       }
       if (!partials[k].is_constant() && partials[k].tensor().requires_grad()) {
         outputs.push_back(partials[k].tensor());
-        upstreams.push_back(sum_to(mul(c[k], g), partials[k].tensor().shape()));
+        upstreams.push_back(mul(c[k], g));
       }
     }
     results[n] = along;
-    if (outputs.empty() || inputs.empty()) return;
     const std::vector<Tensor> found = detail::inner_grad(outputs, upstreams, inputs);
     for (size_t k = 0, i = 0; k < n; ++k) {
       if (!x[k].requires_grad()) continue;
@@ -289,9 +286,7 @@ class PointwiseSumNode final : public Node {
       if (context.unit_seed && !context.retain_graph) results[static_cast<size_t>(k)] = std::move(ready);
       else results[static_cast<size_t>(k)] = mul(ready, gradients[0]);
     }
-    if (weight_edge() >= 0 && context.needs(weight_edge())) {
-      results[static_cast<size_t>(weight_edge())] = weight_gradient(x, gradients[0]);
-    }
+    if (weight.defined() && context.needs(op_.arity)) results.back() = weight_gradient(x, gradients[0]);
   }
 
   void release_saved() override {
@@ -314,8 +309,6 @@ class PointwiseSumNode final : public Node {
   Tensor gradients_[kMaxArity];
 
  private:
-  int weight_edge() const { return weight_.defined() ? op_.arity : -1; }
-
   Tensor weight_gradient(const Tensor* x, const Tensor& g) const {
     const Tensor* in[kMaxArity];
     for (int k = 0; k < op_.arity; ++k) in[k] = &x[k];
@@ -335,9 +328,7 @@ class PointwiseSumNode final : public Node {
     uint32_t wanted = 0;
     for (int k = 0; k < op_.arity; ++k) wanted |= context.needs(k) ? 1u << k : 0;
     if (wanted) pointwise_gradient(op_, formula_, {x, static_cast<size_t>(op_.arity)}, upstream, wanted, results);
-    if (weight_edge() >= 0 && context.needs(weight_edge())) {
-      results[static_cast<size_t>(weight_edge())] = weight_gradient(x, g);
-    }
+    if (weight.defined() && context.needs(op_.arity)) results.back() = weight_gradient(x, g);
   }
 
   const FormulaOp& op_;

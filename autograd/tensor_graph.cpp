@@ -192,9 +192,7 @@ void Tensor::set_data(const Tensor& other) {
   impl_->shape = from.shape;
   impl_->strides = from.strides;
   if (!requires_grad()) return;
-  Node::Output& leaf = node()->output(0);
-  leaf.dtype = from.dtype;
-  leaf.device = device();
+  node()->output(0).dtype = from.dtype;
   set_grad({});
 }
 
@@ -203,12 +201,6 @@ Tensor& Tensor::retain_grad() {
   if (!requires_grad()) fail("retain_grad", *this, " does not require grad");
   if (!is_leaf()) node()->extras().kept.emplace_back(static_cast<int>(impl_->output_index), Tensor());
   return *this;
-}
-
-void Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) {
-  check_defined("register_hook", *this);
-  if (!requires_grad()) fail("register_hook", *this, " does not require grad");
-  node()->extras().hooks.push_back({static_cast<int>(impl_->output_index), std::move(hook)});
 }
 
 Tensor Tensor::detach() const {

@@ -110,7 +110,7 @@ template Tensor from_data(std::span<const int64_t>, const Shape&, Device);
 template Tensor from_data(std::span<const uint8_t>, const Shape&, Device);
 template Tensor from_data(std::span<const bool>, const Shape&, Device);
 
-Tensor tensor(std::initializer_list<double> values, DType dtype) {
+Tensor detail::row(std::initializer_list<double> values, DType dtype) {
   return from_doubles(values, {static_cast<int64_t>(values.size())}, dtype);
 }
 

@@ -18,6 +18,7 @@
 #include "ebb/core/dtype.h"
 #include "ebb/core/error.h"
 #include "ebb/core/graph_node.h"
+#include "ebb/core/hook_handle.h"
 #include "ebb/core/ref.h"
 #include "ebb/core/shape.h"
 #include "ebb/core/storage.h"
@@ -130,7 +131,9 @@ class Tensor {
   /// Keeps the gradient of a tensor that is not a leaf.
   Tensor& retain_grad();
   /// Calls hook with the gradient of this tensor whenever one arrives; a defined return value replaces it.
-  void register_hook(std::function<Tensor(const Tensor&)> hook);
+  HookHandle register_hook(std::function<Tensor(const Tensor&)> hook);
+  /// The node of the graph that made it, which has hooks of its own (autograd/node.h); null unless requires_grad().
+  Node* node() const;
   /// Computes the gradients of all leaves that this tensor depends on and adds them to their grad().
   /// gradient: the upstream, of this tensor's shape; may be left out for one element (1).
   /// REQUIRES a graph: throws Error when none was recorded, or when it was freed by an earlier backward.
@@ -147,8 +150,9 @@ class Tensor {
   // ---- for ops and backends ----
   TensorImpl* impl() const { return impl_.get(); }
   Ref<TensorImpl> impl_ref() const { return impl_; }
+  /// The first element, on whatever device it lies; strides() tells where the others are. For kernels: writing there
+  /// does not count as a change, so write only into tensors that nobody else has seen.
   std::byte* raw() const { return impl_->data; }
-  Node* node() const;
   uint32_t version() const { return impl_->storage->version(); }
   /// True when no other handle and no other view sees the elements: then they may be overwritten or handed on.
   bool is_unique() const { return impl_->count.unique() && impl_->storage->unique(); }
@@ -198,8 +202,14 @@ template <class T> Tensor from_data(std::span<const T> values, const Shape& shap
 template <class T> Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
   return from_data(std::span<const T>(values), shape, device);
 }
+namespace detail {
+Tensor row(std::initializer_list<double> values, DType dtype);
+}
 /// tensor({1, 2, 3}): one dimension; f32 from doubles and floats unless dtype says otherwise.
-Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32);
+/// A template, so that the other one is meant by tensor({{0}, {1}}), whose rows could be read as numbers.
+template <class = void> Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32) {
+  return detail::row(values, dtype);
+}
 /// tensor({{1, 2}, {3, 4}}): two dimensions. Throws Error on ragged rows.
 Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, DType dtype = DType::F32);
 /// A 0-d tensor.

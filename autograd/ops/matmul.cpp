@@ -92,7 +92,7 @@ struct Linear {
     const bool recorded = context.create_graph;
     const bool wants_bias = state.has_bias && context.needs(2);
     Tensor bias;
-    if (wants_bias && (recorded || !context.needs(1))) bias = sum(g, {0});
+    if (wants_bias && (recorded || !context.needs(1))) bias = g;  // summed where it arrives
     else if (wants_bias) bias = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
     return {context.needs(0) ? product(g, false, state.weight.get(), recorded) : Tensor(),
             context.needs(1) ? product(g, true, state.x.get(), recorded, recorded || !wants_bias ? nullptr : &bias)

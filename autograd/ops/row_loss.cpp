@@ -88,7 +88,6 @@ struct CrossEntropy {
     const Tensor hits = mul(transpose(one_hot(safe, classes, x.dtype()), 1, 2), weight);  // (N, C, inner)
     Tensor a = add(mul(hits, 1 - smoothing), mul(weight, smoothing / static_cast<double>(classes)));
     const Tensor zero = zeros({}, like);
-    a = where(ignored, zero, a);
     if (o.form == Form::Mean) a = div(a, sum(where(ignored, zero, hits)));
     a = where(ignored, zero, a);
     const Tensor clean = where(ignored, zero, x);

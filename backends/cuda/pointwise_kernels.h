@@ -208,3 +208,5 @@ template <bool WithValue, class... F> bool enter_formulas() {
 #define EBB_CUDA_NAME(line) EBB_CUDA_NAME_(line)
 /// At namespace scope of a file that nvcc compiles: enters the kernels of formula F before main().
 #define EBB_CUDA_FORMULA(F) static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<false, F>();
+/// The same of a formula that nn::pointwise_loss sums: its op by element, and its sum with the gradient.
+#define EBB_CUDA_LOSS(F) static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<true, F>();

@@ -15,10 +15,12 @@
 namespace ebb::nn {
 namespace {
 
+int class_dim(const Tensor& input) { return input.dim() == 1 ? 0 : 1; }
+
 // The shape of a target of class indices.
 Shape index_shape(const Tensor& input) {
   Shape shape = input.shape();
-  shape.erase(input.dim() == 1 ? 0 : 1);
+  shape.erase(class_dim(input));
   return shape;
 }
 
@@ -34,8 +36,6 @@ void check_class_indices(std::string_view op, const Tensor& input, const Tensor&
     fail(op, "target ", target.shape(), " does not match input ", input.shape(), ": expected ", index_shape(input));
   }
 }
-
-int class_dim(const Tensor& input) { return input.dim() == 1 ? 0 : 1; }
 
 void check_class_weight(std::string_view op, const Tensor& input, const Tensor& weight) {
   if (!weight.defined()) return;

@@ -150,7 +150,7 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
     const Tensor reached = logsumexp(stack({alpha, shifted(alpha, 1, edge), skip}), {0});
     alpha = where(lengths > static_cast<double>(t), add(reached, emitted), alpha);
   }
-  if (steps == 0) alpha = expand(edge, {batch, lattice.width});
+  if (steps == 0) alpha = edge;
   const Tensor losses = neg(logsumexp(where(lattice.ends, alpha, edge), {1}));
   // No input: certain to be empty.
   std::vector<double> fixed(static_cast<size_t>(batch), 0);

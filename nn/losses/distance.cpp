@@ -138,9 +138,7 @@ Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p, double e
   const CompositeScope scope(a);
   check_floating("pairwise_distance", a);
   if (!(p >= 1)) fail("pairwise_distance", "expected p of at least 1, got ", p);
-  Tensor d = add(sub(a, b), eps);
-  if (d.dim() == 0) d = reshape(d, {1});
-  return last_norm(d, p, keepdim);
+  return last_norm(add(sub(a, b), eps), p, keepdim);
 }
 
 Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,

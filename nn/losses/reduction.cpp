@@ -62,7 +62,7 @@ Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula, std::
     const Tensor losses = ebb::detail::call_pointwise(op, formula, inputs);
     return weight.defined() ? mul(losses, weight) : losses;
   }
-  Shape shape = inputs[0]->shape();
+  Shape shape;
   for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
   const bool by_batch = mean_over == MeanOver::Batch && reduction == Reduction::Mean;
   const auto count = static_cast<double>(by_batch ? (shape.dim() > 0 ? shape[0] : 1) : shape.numel());

@@ -58,8 +58,8 @@ Tensor fitted_variance(const Tensor& input, const Tensor& var) {
     fail(op, "input is ", input.dtype(), " and var is ", var.dtype(), ": convert one with to()");
   Tensor fitted = var;
   if (!(var.shape() == input.shape()) && input.dim() > 0) {
-    Shape without_last = input.shape(), last_one = input.shape();
-    without_last.erase(input.dim() - 1);
+    const Shape without_last(std::span(input.shape().begin(), input.shape().end() - 1));
+    Shape last_one = input.shape();
     last_one[input.dim() - 1] = 1;
     if (var.shape() == without_last) fitted = unsqueeze(var, -1);
     else if (!(var.shape() == last_one)) {

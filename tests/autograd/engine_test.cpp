@@ -131,8 +131,15 @@ TEST(Engine, SeedIsNobodysToChange) {
     Tensor changed = other.grad();
     changed.fill_(9);
   }
-  y.backward();
+  y.backward({}, true);
   expect_values(x.grad(), {1});
+  for (int changes = 1; changes <= 3; ++changes) {  // and given back
+    {
+      Tensor seed = grad(y, y, {.retain_graph = true});
+      for (int i = 0; i < changes; ++i) seed.mul_(5);
+    }
+    expect_values(grad(y, x, {.retain_graph = true}), {1});
+  }
 }
 
 TEST(Engine, GradLeavesTheLeavesAlone) {

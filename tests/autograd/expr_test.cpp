@@ -129,5 +129,17 @@ TEST(Expr, PartialsThatAreConstants) {
   }
 }
 
+// At a tie the gradient passes to x, also where the bound is a tensor; and NaN stays.
+TEST(Expr, ClampsAtTheirBounds) {
+  const Tensor x = tensor({2}, f64).requires_grad_(), bound = tensor({2}, f64).requires_grad_();
+  for (const auto word : {+[](const Expr&a, const Expr&b) { return clamp_min(a, b); },
+                          +[](const Expr&a, const Expr&b) { return clamp_max(a, b); }}) {
+    const std::vector<Tensor> g = grad(word(Expr(x), Expr(bound)).tensor(), {x, bound}, {.allow_unused = true});
+    expect_values(g[0], {1});
+    expect_values(g[1], {0});
+  }
+  EXPECT_TRUE(std::isnan(value_of(hardtanh(constant(NAN), constant(-1), constant(1)))));
+}
+
 }  // namespace
 }  // namespace ebb

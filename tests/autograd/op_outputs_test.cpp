@@ -37,14 +37,9 @@ template <bool kContext> struct TestThree {
     if (g[2].defined()) total = total.defined() ? total + g[2] * 3 : g[2] * 3;
     return total;
   }
-  static Tensor backward(const State& state, std::span<const Tensor> g)
-    requires(!kContext)
-  {
-    return sum_of(state, g);
-  }
-  static Tensor backward(const State& state, std::span<const Tensor> g, const BackwardContext& context)
-    requires(kContext)
-  {
+  static Tensor backward(const State& state, std::span<const Tensor> g) requires(!kContext) { return sum_of(state, g); }
+  static Tensor backward(const State& state, std::span<const Tensor> g,
+                         const BackwardContext& context) requires(kContext) {
     EXPECT_TRUE(context.needs(0));
     return sum_of(state, g);
   }
@@ -93,8 +88,56 @@ TEST(SeveralOutputs, EachIsTold) {
   apply<TestThree<false>>(x);
   EXPECT_EQ(told.size(), 3u) << "told after the watch ended";
   const std::string dot = to_dot(sum(apply<TestThree<false>>(x)[0]));
-  EXPECT_NE(dot.find("test_three\\n(2,), "), std::string::npos) << dot;
+  EXPECT_NE(dot.find("test_three\\n(2,), (2,), (2,) f64, i64, f64"), std::string::npos) << dot;
   EXPECT_NE(dot.find("saved 16 B"), std::string::npos) << dot;
+}
+
+// (e^x, e^2x): saves its second output, whose gradient of second order leads through it.
+struct TestTwoExps {
+  static constexpr std::string_view name = "test_two_exps";
+  struct State {
+    Saved second;
+  };
+  static int shape(const Tensor&) { return 0; }
+  static std::array<Tensor, 2> forward(State& state, int, const Tensor& x) {
+    const Tensor y = exp(x), z = exp(x * 2);
+    state.second = Saved::output(z, 1);
+    return {y, z};
+  }
+  static Tensor backward(const State& state, std::span<const Tensor> g) {
+    const Tensor z = state.second.get();
+    Tensor total;
+    if (g[0].defined()) total = g[0] * sqrt(z);
+    if (g[1].defined()) total = total.defined() ? total + g[1] * z * 2 : g[1] * z * 2;
+    return total;
+  }
+};
+
+// The first element, and whether the others are positive.
+struct TestHalves {
+  static constexpr std::string_view name = "test_halves";
+  struct State {};
+  static int shape(const Tensor&) { return 0; }
+  static std::array<Tensor, 2> forward(State&, int, const Tensor& x) {
+    return {slice(x, 0, 0, 1).clone(), (slice(x, 0, 1, 3) > 0).to(i64)};
+  }
+  static Tensor backward(const State&, std::span<const Tensor> g) { return cat({g[0], zeros({2}, {.dtype = f64})}); }
+};
+
+TEST(SeveralOutputs, SaveOneOfThem) {
+  const TensorFunction f = [](const Tensors& in) {
+    const auto y = apply<TestTwoExps>(in[0]);
+    return Tensors{y[0], y[1]};
+  };
+  const Tensor x = leaf({0.5, -1});
+  EXPECT_TRUE(gradcheck(f, {x}));
+  EXPECT_TRUE(gradgradcheck(f, {x}));
+  const auto y = apply<TestTwoExps>(x);
+  EXPECT_EQ(describe(*y[0].node()), "test_two_exps (2,) f64, (2,) f64: ");
+  // Each output may have a shape of its own.
+  const auto halves = apply<TestHalves>(leaf({5, 6, 7}));
+  EXPECT_EQ(describe(*halves[0].node()), "test_halves (1,) f64, (2,) i64: ");
+  EXPECT_FALSE(halves[1].requires_grad());
 }
 
 TEST(Watch, HearsOfGradientsThatAreRecorded) {

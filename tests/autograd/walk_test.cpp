@@ -70,6 +70,17 @@ TEST(Walk, AsksOnlyForWhatIsWanted) {
   }
 }
 
+// More inputs than the context has bits for: those above are wanted, and do not spoil the ones below.
+TEST(Walk, AsksForTheFirstOfMany) {
+  Asked asked;
+  Tensors in;
+  for (size_t i = 0; i < 70; ++i) in.push_back(leaf({1, 2}));
+  const Tensor y = sum(apply<TestWeighted>(in, &asked));
+  expect_values(grad(y, in[0]), {1, 1});
+  EXPECT_TRUE(asked.needs[0]);
+  EXPECT_FALSE(asked.needs[1]);
+}
+
 TEST(Walk, AsksForNothingThatLeadsNowhere) {
   Asked near, far;
   const Tensor a = leaf({1}), b = leaf({2}), c = leaf({3});

@@ -49,6 +49,9 @@ TEST(Creation, Arange) {
 TEST(Creation, FromValues) {
   expect_values(tensor({{1, 2}, {3, 4}}), {1, 2, 3, 4});
   EXPECT_EQ(to_text(tensor({{1, 2, 3}, {3, 4, 5}}).shape()), "(2, 3)");
+  EXPECT_EQ(to_text(tensor({{0}, {1}}).shape()), "(2, 1)");
+  EXPECT_EQ(to_text(tensor({{7}}, i64).shape()), "(1, 1)");
+  EXPECT_EQ(to_text(tensor({0, 1.5}).shape()), "(2,)");
   EXPECT_EQ(tensor({1, 2}, i64).dtype(), i64);
   expect_error([] { tensor({{1, 2}, {3}}); }, "tensor", {"ragged rows: 2 values in the first, 1 later"});
   expect_values(from_data(std::vector<float>{1, 2, 3, 4}, {2, 2}), {1, 2, 3, 4});

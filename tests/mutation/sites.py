@@ -22,10 +22,17 @@ class Mutant:
 
     def __init__(self, operator, start, end, new):
         self.operator, self.start, self.end, self.new = operator, start, end, new
-        self.path = self.line = self.number = self.span = self.old = None
+        self.path = self.line = self.number = self.span = self.old = self.key = None
 
     def __str__(self):
-        return f"{self.path}:{self.line}: {self.operator}: {self.old!r} -> {self.new!r}"
+        return self.key
+
+    def name(self, text):
+        """Its key: file, operator, and the statement with the edit marked. It stays what it is when lines move; the
+        same edits of equal statements of a file share one."""
+        before, after = flat(text[self.span.start:self.start]), flat(text[self.end:self.span.end])
+        edit = f"[[{flat(self.old)} => {flat(self.new)}]]"
+        self.key = " ".join(f"{self.path}: {self.operator}: {before} {edit} {after}".split())
 
 
 class Span:
@@ -221,7 +228,8 @@ def find(path, text, only=None):
             if any(a <= m.start < b for a, b in bodies if a > span.start and b < span.end):
                 continue  # of a lambda inside: its own statement has it
             m.path, m.line, m.span = path, text.count("\n", 0, m.start) + 1, span
-            m.old = " ".join(text[m.start:m.end].split())
+            m.old = text[m.start:m.end]
+            m.name(text)
             span.mutants.append(m)
             found.append(m)
 
@@ -264,7 +272,8 @@ def find(path, text, only=None):
                 k += 1
         else:
             whole = Span("expression", tokens[core].start, tokens[last].end)
-            drop = [] if tokens[core].text.startswith("check_") else [
+            does_nothing = tokens[core].text == "(" and tokens[core + 1].text == "void"
+            drop = [] if does_nothing or tokens[core].text.startswith("check_") else [
                 Mutant("term", tokens[core].start, tokens[last].end, ";")]
             take(whole, core, last, drop)
     return found

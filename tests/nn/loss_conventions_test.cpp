@@ -24,6 +24,20 @@ TEST(LossConventions, LogitsOfMinusInfinity) {
   }
 }
 
+// With a weight p on the positive term the infinity has a sign while (p - 1) t > -1.
+TEST(LossConventions, LogitsOfMinusInfinityWeighted) {
+  const Tensor x = full({1}, -kInf, {.dtype = f64}), t = full({1}, 2, {.dtype = f64});
+  for (const auto& [p, want] : {std::pair{0.25, kNaN}, {0.5, kNaN}, {0.75, kInf}, {2.0, kInf}}) {
+    expect_values(binary_cross_entropy_with_logits(x, t, {.pos_weight = tensor({p}, f64)}), {want});
+  }
+}
+
+// log(x + eps) where x is 1: eps is all there is, in f32 too. It is the gradient by the target.
+TEST(LossConventions, PoissonKeepsItsEps) {
+  Tensor t = ones({1}).requires_grad_();
+  expect_values(grad(poisson_nll_loss(ones({1}), t, {.log_input = false, .eps = 1e-8}), t), {-1e-8}, 1e-6);
+}
+
 TEST(LossConventions, NaNStays) {
   const Tensor zero = zeros({1}, {.dtype = f64}), one = ones({1}, {.dtype = f64}),
                nan = full({1}, kNaN, {.dtype = f64});

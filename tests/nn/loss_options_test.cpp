@@ -77,6 +77,12 @@ TEST(LossOptions, GaussianWithAVarianceARow) {
   expect_values(gaussian_nll_loss(x, t, unsqueeze(var, 1)), {want}, 1e-15);
 }
 
+TEST(LossOptions, GaussianOfNumbers) {
+  const Tensor x = scalar(1, {.dtype = f64}), t = scalar(3, {.dtype = f64});
+  expect_values(gaussian_nll_loss(x, t, scalar(2, {.dtype = f64})), {0.5 * (std::log(2) + 2)}, 1e-15);
+  expect_error([&] { gaussian_nll_loss(x, t, tensor({2}, f64)); }, "gaussian_nll_loss", {"var (1,)", "input ()"});
+}
+
 TEST(LossOptions, CutoffsIncrease) {
   for (const std::vector<int64_t>& cutoffs : {std::vector<int64_t>{5, 3}, {3, 3}, {0, 3}, {3, 10}, {}}) {
     expect_error([&] { AdaptiveLogSoftmaxWithLoss(4, 10, cutoffs); }, "adaptive_log_softmax_with_loss", {"cutoff"});
@@ -106,9 +112,21 @@ TEST(LossOptions, TripletWithItsOwnDistance) {
 }
 
 TEST(LossOptions, PairwiseDistanceOfNumbers) {
-  const Tensor d = pairwise_distance(scalar(5, {.dtype = f64}), scalar(2, {.dtype = f64}), 2, 0);
-  expect_values(d, {3});
-  EXPECT_EQ(to_text(d.shape()), "()");
+  for (const double p : {1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()}) {
+    for (const bool keepdim : {false, true}) {
+      const Tensor d = pairwise_distance(scalar(5, {.dtype = f64}), scalar(2, {.dtype = f64}), p, 0, keepdim);
+      expect_values(d, {3}, 1e-15);
+      EXPECT_EQ(to_text(d.shape()), "()");
+    }
+  }
+}
+
+// Class indices are checked by the loss that got them, not by an op inside it.
+TEST(LossOptions, ClassesOutOfRangeAreTheLosss) {
+  const Tensor x = random({2, 3}, 7), wrong = tensor({0, 3}, i64);
+  expect_error([&] { nll_loss(x, wrong); }, "nll_loss", {"3"});
+  expect_error([&] { focal_loss(x, wrong); }, "focal_loss", {"3"});
+  expect_error([&] { multi_margin_loss(x, wrong); }, "multi_margin_loss", {"3"});
 }
 
 }  // namespace
