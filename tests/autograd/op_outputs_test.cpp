@@ -140,6 +140,25 @@ TEST(SeveralOutputs, SaveOneOfThem) {
   EXPECT_FALSE(halves[1].requires_grad());
 }
 
+struct TestStops {
+  static constexpr std::string_view name = "test_stops";
+  struct State {};
+  static int shape(const Tensor&) { return 0; }
+  static Tensor forward(State&, int, const Tensor& x) { return x.clone(); }
+  static Tensor backward(const State&, const Tensor&) { fail(name, "on purpose"); }
+};
+
+// A walk that ends in an error leaves nothing behind, in any of the outputs.
+TEST(SeveralOutputs, AreClearedAfterAnError) {
+  const Tensor x = leaf({0.5, -1});
+  const auto y = apply<TestTwoExps>(x);
+  const Tensor deeper = sum(y[1] * 1 * 1 * 1);  // its gradient has arrived when the other one's backward throws
+  const Tensor all = deeper + sum(apply<TestStops>(y[0]));
+  expect_error([&] { all.backward({}, true); }, "test_stops", {"on purpose"});
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(y[0].node()->output(i).pending.defined());
+  expect_values(grad(deeper, x), {2 * std::exp(1), 2 * std::exp(-2)}, 1e-15);
+}
+
 TEST(Watch, HearsOfGradientsThatAreRecorded) {
   const Tensor a = leaf({1, 2}), b = leaf({3, 4});
   const Tensor y = sum(a * b);
