@@ -22,6 +22,15 @@ template <class F> consteval int formula_arity() {
   return 0;
 }
 
+/// The type that formula F computes in, value and derivatives, when its elements are of type T. A formula says `wide`
+/// when it subtracts what may be nearly equal: then f32 is computed in f64, and rounded once.
+template <class F, class T> struct Compute { using Type = T; };
+template <class F>
+requires requires { F::wide; }
+struct Compute<F, float> {
+  using Type = double;
+};
+
 /// value = f(x...), partials = df/dx_k by dual numbers: the derivative of the formula's text.
 /// Only the first `Wanted` partials are computed.
 template <int Wanted, class F, class T, size_t... I>

@@ -56,6 +56,7 @@ struct HuberLoss {
 /// On probabilities. torch clamps each log at -100 and gives gradients of its own, of orders 1 and 2.
 struct BceLoss {
   static constexpr std::string_view name = "binary_cross_entropy";
+  static constexpr bool wide = true;
   static constexpr double kEps = static_cast<double>(1e-12f);
   template <class T> EBB_HD T operator()(T x, T t) const {
     return -(t * clamp_min(log(x), T(-100)) + (1 - t) * clamp_min(log1p(-x), T(-100)));
@@ -76,6 +77,7 @@ struct BceLoss {
 /// s(-z), which are exact for every x.
 struct MultiLabelSoftMargin {
   static constexpr std::string_view name = "multilabel_soft_margin_loss";
+  static constexpr bool wide = true;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T z = where(x < 0, -x, x);
     return where(x < 0, t, 1 - t) * z + softplus(-z);
@@ -125,6 +127,7 @@ struct KlDiv {
 
 struct KlDivLogTarget {
   static constexpr std::string_view name = "kl_div_log_target";
+  static constexpr bool wide = true;
   template <class T> EBB_HD T operator()(T x, T t) const { return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x)); }
   template <class T> EBB_HD auto gradient(T x, T t) const {
     const T p = exp(t);
@@ -159,28 +162,24 @@ template <class T> EBB_HD T stirling_slope(const T& t) {
   return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 
-/// log(x + eps), with what x + eps rounds away: near x = 1 that is all there is.
-template <class T> EBB_HD T log_plus(const T& x, double eps) {
-  const T sum = x + T(eps), lost = (x - sum) + T(eps);
-  return log(sum) + where(abs(lost) < sum, lost / sum, T(0));
-}
-
 struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
+  static constexpr bool wide = true;
   double eps;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t) const {
-    const T loss = x - t * log_plus(x, eps);
+    const T loss = x - t * log(x + T(eps));
     return full ? loss + stirling(t) : loss;
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    const T slope = -log_plus(x, eps);
+    const T slope = -log(x + T(eps));
     return Partials<T, 2>{{1 - t / (x + T(eps)), full ? slope + stirling_slope(t) : slope}};
   }
 };
 
 struct PoissonNllLogInput {
   static constexpr std::string_view name = "poisson_nll_loss_log_input";
+  static constexpr bool wide = true;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T loss = exp(x) - t * x;
@@ -193,6 +192,7 @@ struct PoissonNllLogInput {
 
 struct GaussianNll {
   static constexpr std::string_view name = "gaussian_nll_loss";
+  static constexpr bool wide = true;
   double eps;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t, T var) const {

@@ -106,7 +106,8 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
     fail(op, "target must be i64 or u8, got ", target.dtype());
   const bool single = input->dim() < 2;
-  const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
+  // In f64, so that sums of margins are rounded once.
+  const Tensor x = (single ? reshape(input, {1, input->numel()}) : *input).to(DType::F64);
   const int64_t batch = x.size(0), classes = x.size(1);
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");
   if (options.weight.defined()) {
@@ -114,7 +115,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
       fail(op, "weight ", options.weight.shape(), " does not match the ", classes, " classes of input ",
            input->shape());
     }
-    check_weight(op, x, options.weight);
+    check_weight(op, input, options.weight);
   }
   const Tensor labels = reshape(target, {batch, classes}).to(DType::I64);
   backend(x.device()).check_indices(op, labels, classes, -1);
@@ -128,13 +129,14 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
   Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
   if (options.weight.defined()) {
-    terms = mul(terms, reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}));
+    const Tensor each = gather(options.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
+    terms = mul(terms, reshape(each, {batch, classes}));
   }
   // A NaN shows, also where its score is compared with no other.
   const Tensor nans = sum(where(equal(x, x), zero, x), {1});
   Tensor losses = add(div(sum(terms, {1}), static_cast<double>(classes)), nans);
   if (single) losses = reshape(losses, {});
-  return reduce_losses(op, losses, options.reduction);
+  return reduce_losses(op, losses.to(input->dtype()), options.reduction);
 }
 
 Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
@@ -174,10 +176,11 @@ Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions o
   for (int i = 0; i < input->dim(); ++i) {
     if (i != 1) dims.push_back(i);
   }
-  const Tensor p = options.logits ? sigmoid(input) : *input;
-  const Tensor overlap = add(mul(sum(mul(p, target), dims), 2.0), options.smooth);
-  const Tensor total = add(add(sum(p, dims), sum(target, dims)), options.smooth);
-  return mean(1.0 - div(overlap, total));
+  // In f64: the target's gradient is a difference of shares that may be nearly equal.
+  const Tensor x = input->to(DType::F64), t = target.to(DType::F64), p = options.logits ? sigmoid(x) : x;
+  const Tensor overlap = add(mul(sum(mul(p, t), dims), 2.0), options.smooth);
+  const Tensor total = add(add(sum(p, dims), sum(t, dims)), options.smooth);
+  return mean(1.0 - div(overlap, total)).to(input->dtype());
 }
 
 }  // namespace ebb::nn
