@@ -11,6 +11,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
+#include "ebb/nn/losses/margin_rows.h"
 
 namespace ebb::nn {
 namespace {
@@ -120,6 +121,19 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
   return reduce_losses(op, losses, o.reduction);
 }
 
+// The losses of multi_margin_loss, (N).
+Tensor composed_multi_margin(const Tensor& input, const Tensor& target, const MarginRows& o) {
+  const Tensor x = input.to(DType::F64), index = unsqueeze(target.to(DType::I64), 1);
+  const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
+  const Tensor hinge = o.p == 1 ? z : square(z);
+  const Tensor own = one_hot(squeeze(index, 1), x.size(1), DType::Bool);
+  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
+  const Tensor losses = div(sum(terms, {1}), static_cast<double>(x.size(1)));
+  if (!o.weight.defined()) return losses.to(input.dtype());
+  return mul(losses, gather(o.weight.to(DType::F64), 0, squeeze(index, 1))).to(input.dtype());
+}
+
 }  // namespace
 
 Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyLossOptions o) {
@@ -219,14 +233,7 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   check_class_weight(op, x, o.weight);
   const Tensor flat = reshape(target, {x.size(0)});
   backend(x.device()).check_indices(op, flat, classes, INT64_MIN);
-  const Tensor index = unsqueeze(flat.to(DType::I64), 1);
-  const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
-  const Tensor hinge = o.p == 1 ? z : square(z);
-  const Tensor own = one_hot(squeeze(index, 1), classes, DType::Bool);
-  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
-  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
-  Tensor losses = div(sum(terms, {1}), static_cast<double>(classes));
-  if (o.weight.defined()) losses = mul(losses, reshape(gather(o.weight, 0, squeeze(index, 1)), losses.shape()));
+  Tensor losses = margin_rows(x, flat, {composed_multi_margin, o.margin, o.p, o.weight});
   if (single) losses = reshape(losses, target.shape());
   return reduce_losses(op, losses, o.reduction);
 }

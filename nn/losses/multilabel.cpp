@@ -11,6 +11,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
+#include "ebb/nn/losses/margin_rows.h"
 
 namespace ebb::nn {
 namespace {
@@ -63,6 +64,28 @@ struct LabelHinges {
   }
 };
 
+// The losses of multilabel_margin_loss, (N), in f64, so that sums of margins are rounded once.
+Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, const MarginRows& o) {
+  const Tensor x = input.to(DType::F64);
+  const int64_t batch = x.size(0), classes = x.size(1);
+  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
+  const Tensor zero = zeros({}, like);
+  // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
+  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
+  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
+  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
+  const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
+  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
+  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
+  if (o.weight.defined()) {
+    const Tensor each = gather(o.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
+    terms = mul(terms, reshape(each, {batch, classes}));
+  }
+  // A NaN shows, also where its score is compared with no other.
+  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
+  return add(div(sum(terms, {1}), static_cast<double>(classes)), nans).to(input.dtype());
+}
+
 }  // namespace
 
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options) {
@@ -106,8 +129,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
     fail(op, "target must be i64 or u8, got ", target.dtype());
   const bool single = input->dim() < 2;
-  // In f64, so that sums of margins are rounded once.
-  const Tensor x = (single ? reshape(input, {1, input->numel()}) : *input).to(DType::F64);
+  const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   const int64_t batch = x.size(0), classes = x.size(1);
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");
   if (options.weight.defined()) {
@@ -119,24 +141,9 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   }
   const Tensor labels = reshape(target, {batch, classes}).to(DType::I64);
   backend(x.device()).check_indices(op, labels, classes, -1);
-  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
-  const Tensor zero = zeros({}, like);
-  // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
-  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
-  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
-  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
-  const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
-  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
-  if (options.weight.defined()) {
-    const Tensor each = gather(options.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
-    terms = mul(terms, reshape(each, {batch, classes}));
-  }
-  // A NaN shows, also where its score is compared with no other.
-  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
-  Tensor losses = add(div(sum(terms, {1}), static_cast<double>(classes)), nans);
+  Tensor losses = margin_rows(x, labels, {composed_multilabel_margin, 1, 1, options.weight});
   if (single) losses = reshape(losses, {});
-  return reduce_losses(op, losses.to(input->dtype()), options.reduction);
+  return reduce_losses(op, losses, options.reduction);
 }
 
 Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
