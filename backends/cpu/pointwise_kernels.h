@@ -27,7 +27,7 @@ struct BlockKernels {
 
 template <class F, class T, size_t... I>
 EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>, const T* const* in) {
-  using C = typename Compute<F, T>::Type;
+  using C = Compute<F, T>;
   const T* x[] = {in[I]...};
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<C>(x[I][i])...));
@@ -37,7 +37,7 @@ EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_seque
 template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
 EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                     std::index_sequence<I...> inputs, std::index_sequence<K...>) {
-  using C = typename Compute<F, T>::Type;
+  using C = Compute<F, T, (Wanted > 1)>;
   const T* x[] = {in[I]...};
   const T* upstream = in[sizeof...(I)];
   T* d[] = {out[K + Value]...};
@@ -58,7 +58,7 @@ template <class F, class T, size_t... I>
 EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                         std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
-  using C = typename Compute<F, T>::Type;
+  using C = Compute<F, T, true>;
   const T* x[] = {in[I]...};
   const T* upstream = in[N];
   const T* c[] = {in[N + 1 + I]...};

@@ -123,7 +123,8 @@ template <class T> constexpr int pack_of(Sweep s) { return s == Sweep::SecondOrd
 template <class F, class T, int N, Sweep S>
 __global__ void __launch_bounds__(kThreads)
     pointwise_kernel(F f, const __grid_constant__ PointwiseArguments<sweep_inputs(S, N), sweep_outputs(S, N)> a) {
-  using C = typename Compute<F, T>::Type;
+  constexpr bool all = S == Sweep::SecondOrder || (S != Sweep::Value && wanted_partials(S, N) > 1);
+  using C = Compute<F, T, all>;
   constexpr int V = pack_of<T>(S), inputs = sweep_inputs(S, N), outputs = sweep_outputs(S, N);
   double sum = 0;
   for (int64_t at = first_item() * V; at < a.space.numel; at += item_step() * V) {

@@ -186,28 +186,16 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   refuse_gradient(op, o.weight);
   check_smoothing(op, o.label_smoothing);
   if (!(o.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", o.gamma);
-  const int dim = class_dim(input);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
-  const int64_t classes = input->shape()[dim];
-  Shape column;
-  for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? classes : 1);
-  const TensorOptions like{.dtype = input->dtype(), .device = input->device()};
-  const Tensor x = where(unsqueeze(s.ignored, dim), zeros({}, like), *input);
-  const Tensor index = unsqueeze(s.classes, dim);
-  const Tensor own = equal(index, reshape(arange(static_cast<double>(classes)).to(input->device()), column));
-  // How far the other classes lead: log((1 - p_t) / p_t). Their largest score comes off first, so that the shares of
-  // the others keep their digits. A finite number stands for the class itself, for it may be the only one.
-  const Tensor others = where(own, full({}, std::numeric_limits<float>::lowest(), like), x);
-  const Tensor top = max(others.detach(), {dim}, true);
-  const Tensor lead = squeeze(add(logsumexp(sub(others, top), {dim}, true), sub(top, gather(x, dim, index))), dim);
-  // The term of cross-entropy, class weights included: -(1 - e) w_t logp_t - e / C sum_c w_c logp_c.
-  Tensor term = mul(mul(logsigmoid(neg(lead)), s.weight), o.label_smoothing - 1);
-  if (o.label_smoothing > 0) {
-    Tensor all = log_softmax(x, dim);
-    if (o.weight.defined()) all = mul(all, reshape(o.weight, column));
-    term = sub(term, mul(sum(all, {dim}), o.label_smoothing / static_cast<double>(classes)));
-  }
-  const Tensor losses = pointwise(formulas::FocalLoss{o.gamma}, lead, term);
+  const Tensor own = cross_entropy(input, target, {.ignore_index = o.ignore_index, .reduction = Reduction::None});
+  const bool plain = !o.weight.defined() && o.label_smoothing == 0;
+  const Tensor term = plain ? own
+                            : cross_entropy(input, target,
+                                            {.weight = o.weight,
+                                             .ignore_index = o.ignore_index,
+                                             .reduction = Reduction::None,
+                                             .label_smoothing = o.label_smoothing});
+  const Tensor losses = pointwise(formulas::FocalLoss{o.gamma}, own, term);
   return reduce_selected(s, losses, ones_like(losses.detach()), o.reduction);
 }
 

@@ -169,8 +169,13 @@ Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target, SigmoidF
   check_same_shape(op, input, target);
   if (!(options.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", options.gamma);
   if (options.alpha > 1) fail(op, "expected an alpha of at most 1, got ", options.alpha);
-  return pointwise_loss(formulas::SigmoidFocalLoss{options.alpha, options.gamma}, {}, options.reduction,
-                        MeanOver::Elements, input, target);
+  const auto loss = [&]<bool kSquare>() {
+    const bool weighted = options.alpha >= 0;
+    const formulas::SigmoidFocalLoss<kSquare> formula{weighted ? options.alpha : 1, weighted ? 1 - options.alpha : 1,
+                                                      options.gamma};
+    return pointwise_loss(formula, {}, options.reduction, MeanOver::Elements, input, target);
+  };
+  return options.gamma == 2 ? loss.operator()<true>() : loss.operator()<false>();
 }
 
 Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions options) {

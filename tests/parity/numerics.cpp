@@ -50,11 +50,8 @@ Error error_of(const Tensor& exact, const Tensor& got) {
 Computed with_distance(const Case& c) {
   std::vector<Tensor> x;
   for (const std::string& name : c.inputs) x.push_back(c.tensor(name).detach().requires_grad_());
-  nn::TripletMarginWithDistanceLossOptions options{.reduction = nn::Reduction::None};
-  if (c.options.contains("distance")) {
-    options.distance_function = [](const Tensor& a, const Tensor& b) { return sum(abs(sub(a, b)), {-1}); };
-  }
-  const Tensor losses = nn::triplet_margin_with_distance_loss(x.at(0), x.at(1), x.at(2), options);
+  const Tensor losses =
+      nn::triplet_margin_with_distance_loss(x.at(0), x.at(1), x.at(2), {.reduction = nn::Reduction::None});
   return {{losses.detach()}, grad(std::vector{sum(losses)}, x)};
 }
 

@@ -17,7 +17,7 @@ from mpmath import mpf
 import storage
 from highprec import Number, absolute, exp, hinge, log, log_softmax, softplus, total
 from numerics_definitions import (ADAPTIVE, WIDTHS, adaptive, bce, bce_with_logits, cosine, cross_entropy, ctc, dice, focal,
-                                  manhattan, multi_margin, multilabel_margin, sigmoid_focal, smooth_l1, stirling, triplet)
+                                  multi_margin, multilabel_margin, sigmoid_focal, smooth_l1, stirling, triplet)
 
 F32, F64 = torch.float32, torch.float64
 GENERATOR = torch.Generator().manual_seed(1)
@@ -113,11 +113,6 @@ def torch_adaptive(input, target, in_features, n_classes, cutoffs, div_value, **
     return tuple(torch.func.functional_call(module, parameters, (input, target)))
 
 
-def torch_manhattan(anchor, positive, negative, distance, reduction):
-    return F.triplet_margin_with_distance_loss(anchor, positive, negative, reduction=reduction,
-                                               distance_function=lambda a, b: (a - b).abs().sum(-1))
-
-
 # ---- the table ----
 
 
@@ -202,8 +197,6 @@ def row_losses():
                {"logits": frames, "targets": labels((40, 2), 3) + 1, **lengths}, ctc, torch_ctc, axis=1)
     name = "triplet_margin_with_distance_loss"
     yield Loss(name, name, three, triplet, F.triplet_margin_with_distance_loss)
-    yield Loss(f"{name}, L1", name, three, lambda s: triplet(s, manhattan), torch_manhattan,
-               {"distance": "manhattan"})
     # A power of two, so that the gradient from above, 1 from the output and -1/8 from the loss, is no rounded number.
     for _ in range(ROWS // 8):
         target = torch.randperm(10, generator=GENERATOR)[:8]  # some in every cluster
