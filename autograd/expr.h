@@ -42,6 +42,7 @@ Expr where(const Expr& condition, const Expr& a, const Expr& b);
 
 Expr exp(const Expr& x);
 Expr log(const Expr& x);
+inline Expr log_minus(const Expr& x, const Expr& y) { return log(x) - y; }
 Expr log1p(const Expr& x);
 Expr expm1(const Expr& x);
 Expr tanh(const Expr& x);

@@ -11,6 +11,8 @@
 //   gradient(x...)       returns Partials{d0, d1 ...} where its derivative is not that of its text, or is cheaper
 //   second(x..., c...)   returns Partials of sum_k c_k grad_k by each x, and as the last one that sum itself, likewise
 //   OutputGradient       a formula of (y, g): the gradient from the output (one input); then the output is saved
+//   wide                 it may cancel: f32 tensors are computed in f64 and rounded once; costs speed
+//   wide_rest            the same where the gradient of another input than the first is asked for
 //   linear               true when all partials are constants: then nothing is saved
 //   masks                a mask of inputs that may have any dtype and get no gradient (conditions)
 //   no_gradient, boolean the result has no gradient; it is a bool tensor (comparisons)

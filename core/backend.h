@@ -47,6 +47,20 @@ struct CrossEntropyArgs {
   Tensor* gradient = nullptr;        ///< of the input's shape: d(total)/d(input), or null
 };
 
+/// How far the other classes of a row come up to its labels, each within `margin`; all contiguous, sums in f64:
+/// loss_n = 1 / C sum over labels k, and classes i that are none, of w_k max(0, margin - x_k + x_i)^p; NaN where a
+/// score is. A label named twice counts twice.
+struct MarginArgs {
+  const Tensor* input;             ///< (N, C)
+  const Tensor* target;            ///< (N): one label; or (N, C): labels up to the first -1; i64 or u8
+  const Tensor* weight = nullptr;  ///< (C), or null
+  double margin = 1;
+  int p = 1;                         ///< 1 or 2
+  const Tensor* upstream = nullptr;  ///< (N): the gradient of each loss, where `gradient` is wanted
+  Tensor* losses = nullptr;          ///< (N), or null
+  Tensor* gradient = nullptr;        ///< of the input's shape, or null
+};
+
 /// Which update an optimizer step makes, with torch's formulas (nn/optim.h documents them).
 struct OptimizerStep {
   enum class Kind : uint8_t { SGD, Adam, AdamW } kind = Kind::SGD;
@@ -97,6 +111,7 @@ class Backend {
   /// From the output y: softmax: y (g - sum g y); log: g - exp(y) sum g.
   virtual void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) = 0;
   virtual void cross_entropy(const CrossEntropyArgs& args) = 0;
+  virtual void margin(const MarginArgs& args) = 0;
 
   // indexing; index is i64 and has been range-checked where the device allows it at the call
   /// out[..., i, ...] = in[..., index[..., i, ...], ...] along dim, torch.gather.

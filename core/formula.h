@@ -22,6 +22,14 @@ template <class F> consteval int formula_arity() {
   return 0;
 }
 
+/// The type that formula F computes in, value and derivatives, when its elements are of type T. A formula says `wide`
+/// when it subtracts what may be nearly equal: then f32 is computed in f64, and rounded once. It says `wide_rest` when
+/// that is so of the derivatives by all inputs but the first: then it is done where those are wanted (kAll).
+template <class F> inline constexpr bool is_wide = requires { F::wide; };
+template <class F> inline constexpr bool is_rest_wide = requires { F::wide_rest; };
+template <class F, class T, bool kAll = false>
+using Compute = std::conditional_t<std::is_same_v<T, float> && (is_wide<F> || (kAll && is_rest_wide<F>)), double, T>;
+
 /// value = f(x...), partials = df/dx_k by dual numbers: the derivative of the formula's text.
 /// Only the first `Wanted` partials are computed.
 template <int Wanted, class F, class T, size_t... I>

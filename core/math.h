@@ -91,11 +91,11 @@ template <class F> EBB_HD Real<F> expm1(Real<F> x) {
 
 /// exponent ln(2) + log(1 + f) + extra for f in [-1/4, 1/2] and a tiny extra. The sum of exponent ln2_hi, which is
 /// exact, and f keeps its error; what is then small, f - log(1 + f), is the type's own.
-template <class F> EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra) {
+template <class F> EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra, Real<F> minus = 0) {
   const Real<F> whole = exponent * F::ln2_hi;
   const Real<F> sum = whole + f;
   const Real<F> error = (whole - sum) + f;
-  return sum + ((error + (exponent * F::ln2_lo + extra)) - F::log_curve(f));
+  return (sum - minus) + ((error + (exponent * F::ln2_lo + extra)) - F::log_curve(f));
 }
 
 /// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [3/4, 3/2).
@@ -108,15 +108,18 @@ template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
   return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::three_quarters)};
 }
 
-template <class F> EBB_HD Real<F> log(Real<F> x) {
+/// log(x) - y: where they are nearly equal, with digits that a rounded logarithm has not.
+template <class F> EBB_HD Real<F> log_minus(Real<F> x, Real<F> y) {
   const bool subnormal = x < F::min_normal;
   const Real<F> normal = subnormal ? x * (2 * F::two_mantissa) : x;
   const Real<F> bias = subnormal ? F::bias + (F::mantissa + 1) : F::bias;
   const auto [exponent, mantissa] = split<F>(normal, bias);
-  Real<F> result = log_of_reduced<F>(exponent, mantissa - 1, Real<F>(0));
-  result = x > 0 ? result : x == 0 ? -F::inf : F::nan;
-  return x < F::inf ? result : x;  // inf and NaN are their own logarithms
+  Real<F> result = log_of_reduced<F>(exponent, mantissa - 1, Real<F>(0), y);
+  result = x > 0 ? result : (x == 0 ? -F::inf : F::nan) - y;
+  return x < F::inf ? result : x - y;  // inf and NaN are their own logarithms
 }
+
+template <class F> EBB_HD Real<F> log(Real<F> x) { return log_minus<F>(x, Real<F>(0)); }
 
 /// log(u + c) = log(u) + c / u, u = 1 + x rounded and c its rounding error; where u needs no scaling, f = x is exact.
 template <class F> EBB_HD Real<F> log1p(Real<F> x) {
@@ -175,6 +178,9 @@ EBB_HD float exp_nonpositive(float x) { return detail::exp_nonpositive<detail::F
 EBB_HD double exp_nonpositive(double x) { return detail::exp_nonpositive<detail::F64>(x); }
 EBB_HD float log(float x) { return detail::log<detail::F32>(x); }
 EBB_HD double log(double x) { return detail::log<detail::F64>(x); }
+/// log(x) - y.
+EBB_HD float log_minus(float x, float y) { return detail::log_minus<detail::F32>(x, y); }
+EBB_HD double log_minus(double x, double y) { return detail::log_minus<detail::F64>(x, y); }
 EBB_HD float log1p(float x) { return detail::log1p<detail::F32>(x); }
 EBB_HD double log1p(double x) { return detail::log1p<detail::F64>(x); }
 /// log1p for x in [0, 1].

@@ -27,6 +27,8 @@ template <Number T> EBB_HD T where(bool condition, T a, T b) { return condition 
 
 template <Real T> EBB_HD T exp(T x) { return math::exp(x); }
 template <Real T> EBB_HD T log(T x) { return math::log(x); }
+/// log(x) - y; where they are nearly equal, with the digits that the rounding of the logarithm takes away.
+template <Real T> EBB_HD T log_minus(T x, T y) { return math::log_minus(x, y); }
 template <Real T> EBB_HD T log1p(T x) { return math::log1p(x); }
 template <Real T> EBB_HD T expm1(T x) { return math::expm1(x); }
 template <Real T> EBB_HD T tanh(T x) { return math::tanh(x); }
@@ -78,6 +80,9 @@ template <class T, int N> EBB_HD Dual<T, N> exp(const Dual<T, N>& x) {
   return chain(x, e, e);
 }
 template <class T, int N> EBB_HD Dual<T, N> log(const Dual<T, N>& x) { return chain(x, log(x.v), 1 / x.v); }
+template <class T, int N> EBB_HD Dual<T, N> log_minus(const Dual<T, N>& x, const Dual<T, N>& y) {
+  return chain(x, y, log_minus(x.v, y.v), 1 / x.v, T(-1));
+}
 template <class T, int N> EBB_HD Dual<T, N> log1p(const Dual<T, N>& x) { return chain(x, log1p(x.v), 1 / (1 + x.v)); }
 template <class T, int N> EBB_HD Dual<T, N> expm1(const Dual<T, N>& x) { return chain(x, expm1(x.v), exp(x.v)); }
 template <class T, int N> EBB_HD Dual<T, N> sqrt(const Dual<T, N>& x) {

@@ -5,14 +5,9 @@
 
 namespace ebb {
 
-/// An element of log_softmax above this has more than half of the row: there the plain gradients cancel.
-inline constexpr double kLogHalf = -0.6931471805599453;
-
-/// g - p total, the gradient of log_softmax from its output y, p = e^y, and the sum of the upstream g; exact where p is
-/// near 1: g (1 - p) - p (total - g).
-template <class T> EBB_HD T sure_log_softmax_gradient(T y, T g, double total) {
-  const T minus = expm1(y), others = static_cast<T>(total - static_cast<double>(g));
-  return -(g * minus) - (1 + minus) * others;
-}
+/// Whether an element of softmax, or of log_softmax, has more than half of its row. There the plain gradient cancels,
+/// and has lost its digits where p is near 1, for y is 0 or 1. The gradients of a row add up to 0: that of the sure
+/// element is the sum of the others', which have theirs, with its sign turned.
+template <bool kLog, class T> EBB_HD bool is_sure(T y) { return y > T(kLog ? -0.6931471805599453 : 0.5); }
 
 }  // namespace ebb

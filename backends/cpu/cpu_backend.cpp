@@ -32,6 +32,7 @@ class CpuBackend final : public Backend {
     cpu::softmax_backward(log, out, y, g, rows);
   }
   void cross_entropy(const CrossEntropyArgs& args) override { cpu::cross_entropy(args); }
+  void margin(const MarginArgs& args) override { cpu::margin(args); }
   void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) override {
     cpu::gather(out, in, dim, index);
   }

@@ -15,6 +15,7 @@ void matmul(const MatmulArgs& args);
 void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
 void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
 void cross_entropy(const CrossEntropyArgs& args);
+void margin(const MarginArgs& args);
 void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index);
 void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src);
 void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored);

@@ -14,6 +14,8 @@
 namespace ebb::cpu {
 namespace {
 
+constexpr double kNearlyOne = 1 + 1e-6;
+
 // gradient = factor (A softmax - a), where gradient holds e^(x - max) on entry.
 template <class T>
 EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, const T* weight, int64_t n) {
@@ -145,8 +147,12 @@ template <class T> class CrossEntropy {
     }
     const double smoothing = args_.label_smoothing, hit = (1 - smoothing) * weight_of(t);
     const double share = smoothing / static_cast<double>(classes_);
-    double loss = -hit * (static_cast<double>(x[t] - row.top) - row.log_sum);
-    if (smoothing > 0) loss -= share * (weighted_sum(x, row.top, weight_, classes_) - weight_sum_ * row.log_sum);
+    double log_sum = row.log_sum;
+    if (row.sum < kNearlyOne && x[t] == row.top) {  // 1 + the others has lost digits of the others
+      log_sum = std::log1p(row_exp_sum(x, row.top, t) + row_exp_sum(x + t + 1, row.top, classes_ - t - 1));
+    }
+    double loss = -hit * (static_cast<double>(x[t] - row.top) - log_sum);
+    if (smoothing > 0) loss -= share * (weighted_sum(x, row.top, weight_, classes_) - weight_sum_ * log_sum);
     if (losses_) losses_[i] = static_cast<T>(loss);
     if (!gradient) return loss;
     const bool sure = 2 * static_cast<double>(gradient[t]) > row.sum;

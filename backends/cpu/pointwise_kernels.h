@@ -27,27 +27,29 @@ struct BlockKernels {
 
 template <class F, class T, size_t... I>
 EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>, const T* const* in) {
+  using C = Compute<F, T>;
   const T* x[] = {in[I]...};
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) out[i] = f(x[I][i]...);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<C>(x[I][i])...));
 }
 
 // g d_k for the first `Wanted` partials; with Value also w f. See Sweep for the meaning of in and out.
 template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
 EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                     std::index_sequence<I...> inputs, std::index_sequence<K...>) {
+  using C = Compute<F, T, (Wanted > 1)>;
   const T* x[] = {in[I]...};
   const T* upstream = in[sizeof...(I)];
   T* d[] = {out[K + Value]...};
   T* value_out = out[0];
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
-    const T at[] = {x[I][i]...};
-    T value, partials[Wanted];
+    const C at[] = {static_cast<C>(x[I][i])...};
+    C value, partials[Wanted];
     differentiate<Wanted>(f, at, value, partials, inputs);
-    const T g = upstream[i];
-    if constexpr (Value) value_out[i] = g * value;
-    ((d[K][i] = g * partials[K]), ...);
+    const C g = static_cast<C>(upstream[i]);
+    if constexpr (Value) value_out[i] = static_cast<T>(g * value);
+    ((d[K][i] = static_cast<T>(g * partials[K])), ...);
   }
 }
 
@@ -56,6 +58,7 @@ template <class F, class T, size_t... I>
 EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                         std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
+  using C = Compute<F, T, true>;
   const T* x[] = {in[I]...};
   const T* upstream = in[N];
   const T* c[] = {in[N + 1 + I]...};
@@ -63,11 +66,11 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
   T* dg = out[N];
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
-    const T at[] = {x[I][i]...}, along[] = {c[I][i]...};
-    T by_x[N], by_g;
-    differentiate_twice(f, at, along, upstream[i], by_x, by_g, inputs);
-    ((dx[I][i] = by_x[I]), ...);
-    dg[i] = by_g;
+    const C at[] = {static_cast<C>(x[I][i])...}, directions[] = {static_cast<C>(c[I][i])...};
+    C by_x[N], by_g;
+    differentiate_twice(f, at, directions, static_cast<C>(upstream[i]), by_x, by_g, inputs);
+    ((dx[I][i] = static_cast<T>(by_x[I])), ...);
+    dg[i] = static_cast<T>(by_g);
   }
 }
 

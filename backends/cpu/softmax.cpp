@@ -92,18 +92,13 @@ EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T to
   }
 }
 
-// The first element above a bound; n when there is none.
-template <class T> int64_t first_above(T bound, const T* x, int64_t n) {
-  return row_max(x, n) > bound ? std::find_if(x, x + n, [bound](T each) { return each > bound; }) - x : n;
-}
+template <class T> bool sure(bool log_form, T y) { return log_form ? is_sure<true>(y) : is_sure<false>(y); }
 
-// At a sure element (p above 1/2) the plain formulas cancel. The gradient of a softmax adds up to 0 along a row: there
-// the sum of the others, which have their digits, with its sign turned is the better value.
-template <class T> void settle_row(bool log_form, const T* y, const T* g, double total, int64_t n, T* out) {
-  const int64_t sure = first_above(static_cast<T>(log_form ? kLogHalf : 0.5), y, n);
-  if (sure == n) return;
-  out[sure] = T(0);
-  out[sure] = log_form ? sure_log_softmax_gradient(y[sure], g[sure], total) : static_cast<T>(0 - row_sum(out, n));
+template <class T> void settle_row(bool log_form, const T* y, int64_t n, T* out) {
+  if (!sure(log_form, row_max(y, n))) return;
+  const int64_t at = std::find_if(y, y + n, [log_form](T each) { return sure(log_form, each); }) - y;
+  out[at] = T(0);
+  out[at] = static_cast<T>(0 - row_sum(out, n));
 }
 
 template <class T>
@@ -113,43 +108,42 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
 #pragma GCC ivdep
     for (int64_t i = 0; i < rows * n; ++i) p[i] = math::exp_nonpositive(y[i]);
   }
-  const T bound = static_cast<T>(log_form ? kLogHalf : 0.5);
   for (int64_t at = 0; at < rows * n; at += n) {
-    double sum = 0, settled = 0;
-    int64_t sure = -1;
+    double sum = 0, others = 0;
+    int64_t settled = -1;
     for (int64_t i = at; i < at + n; ++i) {
       sum += static_cast<double>(log_form ? g[i] : g[i] * y[i]);
-      sure = y[i] > bound ? i : sure;
+      settled = sure(log_form, y[i]) ? i : settled;
     }
     const T total = static_cast<T>(sum);
     if (log_form) {
 #pragma GCC ivdep
       for (int64_t i = at; i < at + n; ++i) out[i] = g[i] - p[i] * total;
-      if (sure >= 0) out[sure] = sure_log_softmax_gradient(y[sure], g[sure], sum);
-      continue;
-    }
+    } else {
 #pragma GCC ivdep
-    for (int64_t i = at; i < at + n; ++i) out[i] = y[i] * (g[i] - total);
-    if (sure < 0) continue;
-    for (int64_t i = at; i < at + n; ++i) settled += i == sure ? 0 : static_cast<double>(out[i]);
-    out[sure] = static_cast<T>(0 - settled);
+      for (int64_t i = at; i < at + n; ++i) out[i] = y[i] * (g[i] - total);
+    }
+    if (settled < 0) continue;
+    for (int64_t i = at; i < at + n; ++i) others += i == settled ? 0 : static_cast<double>(out[i]);
+    out[settled] = static_cast<T>(0 - others);
   }
 }
 
-template <class T> EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
+template <class T, bool kLog>
+EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
   double others[kColumns] = {};
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      others[j] += static_cast<double>(where(y[k] > T(0.5), T(0), out[k]));
+      others[j] += static_cast<double>(where(is_sure<kLog>(y[k]), T(0), out[k]));
     }
   }
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      out[k] = where(y[k] > T(0.5), static_cast<T>(0 - others[j]), out[k]);
+      out[k] = where(is_sure<kLog>(y[k]), static_cast<T>(0 - others[j]), out[k]);
     }
   }
 }
@@ -170,13 +164,11 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
 #pragma GCC ivdep
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
-      if constexpr (kLog)
-        out[k] = where(y[k] < T(kLogHalf), g[k] - math::exp_nonpositive(y[k]) * total[j],
-                       sure_log_softmax_gradient(y[k], g[k], sum[j]));
+      if constexpr (kLog) out[k] = g[k] - math::exp_nonpositive(y[k]) * total[j];
       else out[k] = y[k] * (g[k] - total[j]);
     }
   }
-  if constexpr (!kLog) settle_columns(y, n, inner, width, out);
+  settle_columns<T, kLog>(y, n, inner, width, out);
 }
 
 // Calls block(offset, rows) for every block of short rows, in parallel.
@@ -236,7 +228,7 @@ void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Te
           const int64_t at = i * rows.n;
           const double total = log_form ? row_sum(g + at, rows.n) : row_dot(y + at, g + at, rows.n);
           backward_write(log_form, y + at, g + at, static_cast<T>(total), rows.n, to + at);
-          settle_row(log_form, y + at, g + at, total, rows.n, to + at);
+          settle_row(log_form, y + at, rows.n, to + at);
         }
       });
     } else {

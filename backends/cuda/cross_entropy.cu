@@ -12,6 +12,7 @@ namespace ebb::cuda {
 namespace {
 
 constexpr int64_t kFewTargets = 8192;
+constexpr double kNearlyOne = 1 + 1e-6;  // a sum below has lost digits of all but the top
 
 template <class T> struct Problem {
   const T* input;
@@ -133,9 +134,15 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entro
     sum = Team::template join<AddUp>(sum);
     const Factors f = factors_of(p, s, i, t);
     if (p.losses || p.total) {
+      double others = sum - 1;  // of e^(x - top), without the 1 of the top
+      if (sum < kNearlyOne && p.input[i * n + t] == top) {
+        others = 0;
+        Team::each(n, [&](int64_t c, int k) { others += c == t ? 0 : static_cast<double>(exp(row.at(c, k) - top)); });
+        others = Team::template join<AddUp>(others);
+      }
       if (p.smoothing > 0) weighted = Team::template join<AddUp>(weighted);
       if (Team::rank() == 0) {
-        const double log_sum = log(sum);
+        const double log_sum = log1p(others);
         double loss = -f.hit * (static_cast<double>(p.input[i * n + t] - top) - log_sum);
         if (p.smoothing > 0) loss -= f.share * (weighted - s.weight_sum * log_sum);
         total += loss;
@@ -181,7 +188,14 @@ template <class T> __global__ void __launch_bounds__(kThreads) cross_entropy_col
         if (p.smoothing > 0) weighted += static_cast<double>((p.weight ? p.weight[c] : T(1)) * shifted);
       }
       f = factors_of(p, s, i, t);
-      const double log_sum = log(sum);
+      double others = sum - 1;
+      if (sum < kNearlyOne && x[t * p.inner] == top) {
+        others = 0;
+        for (int64_t c = 0; c < p.classes; ++c) {
+          others += c == t ? 0 : static_cast<double>(exp(x[c * p.inner] - top));
+        }
+      }
+      const double log_sum = log1p(others);
       loss = -f.hit * (static_cast<double>(x[t * p.inner] - top) - log_sum);
       if (p.smoothing > 0) loss -= f.share * (weighted - s.weight_sum * log_sum);
     }

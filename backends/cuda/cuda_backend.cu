@@ -43,6 +43,7 @@ class CudaBackend final : public Backend {
     cuda::softmax_backward(log, out, y, g, rows);
   }
   void cross_entropy(const CrossEntropyArgs& args) override { cuda::cross_entropy(args); }
+  void margin(const MarginArgs& args) override { cuda::margin(args); }
   void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) override {
     cuda::gather(out, in, dim, index);
   }

@@ -59,8 +59,9 @@ constexpr int sweep_outputs(Sweep s, int arity) {
   return s == Sweep::Value ? 1 : s == Sweep::SecondOrder ? arity + 1 : wanted_partials(s, arity) + has_value(s);
 }
 
-template <Sweep S, class F, class T, size_t... I>
-__device__ __forceinline__ void sweep_element(const F& f, const T* in, T* out, std::index_sequence<I...> inputs) {
+// C is what the formula computes in.
+template <Sweep S, class F, class C, size_t... I>
+__device__ __forceinline__ void sweep_element(const F& f, const C* in, C* out, std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
   if constexpr (S == Sweep::Value) {
     out[0] = f(in[I]...);
@@ -68,7 +69,7 @@ __device__ __forceinline__ void sweep_element(const F& f, const T* in, T* out, s
     differentiate_twice(f, in, in + N + 1, in[N], out, out[N], inputs);
   } else {
     constexpr int wanted = wanted_partials(S, N), first = has_value(S);
-    T value, partials[wanted];
+    C value, partials[wanted];
     differentiate<wanted>(f, in, value, partials, inputs);
     if constexpr (has_value(S)) out[0] = in[N] * value;
 #pragma unroll
@@ -122,6 +123,8 @@ template <class T> constexpr int pack_of(Sweep s) { return s == Sweep::SecondOrd
 template <class F, class T, int N, Sweep S>
 __global__ void __launch_bounds__(kThreads)
     pointwise_kernel(F f, const __grid_constant__ PointwiseArguments<sweep_inputs(S, N), sweep_outputs(S, N)> a) {
+  constexpr bool all = S == Sweep::SecondOrder || (S != Sweep::Value && wanted_partials(S, N) > 1);
+  using C = Compute<F, T, all>;
   constexpr int V = pack_of<T>(S), inputs = sweep_inputs(S, N), outputs = sweep_outputs(S, N);
   double sum = 0;
   for (int64_t at = first_item() * V; at < a.space.numel; at += item_step() * V) {
@@ -131,12 +134,12 @@ __global__ void __launch_bounds__(kThreads)
     for (int k = 0; k < inputs; ++k) x[k] = load_pack<T, V>(a.space, a.in[k], at, count);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
-      T in[inputs], out[outputs];
+      C in[inputs], out[outputs];
 #pragma unroll
-      for (int k = 0; k < inputs; ++k) in[k] = x[k].v[v];
+      for (int k = 0; k < inputs; ++k) in[k] = static_cast<C>(x[k].v[v]);
       sweep_element<S>(f, in, out, std::make_index_sequence<N>{});
 #pragma unroll
-      for (int k = 0; k < outputs; ++k) y[k].v[v] = out[k];
+      for (int k = 0; k < outputs; ++k) y[k].v[v] = static_cast<T>(out[k]);
     }
     if (a.total) {
       T part = T(0);

@@ -47,12 +47,10 @@ __global__ void __launch_bounds__(kThreads) softmax_columns(const T* x, T* y, Ro
 
 template <bool kLog, class T> __device__ T backward_term(T y, T g) { return kLog ? g : g * y; }
 template <bool kLog, class T> __device__ T backward_value(T y, T g, double total) {
-  if constexpr (!kLog) return y * (g - static_cast<T>(total));
-  else return y > T(kLogHalf) ? sure_log_softmax_gradient(y, g, total) : g - exp(y) * static_cast<T>(total);
+  return kLog ? g - exp(y) * static_cast<T>(total) : y * (g - static_cast<T>(total));
 }
 
-// The gradient of a softmax adds up to 0 along a row. Where y is near 1, g - total has lost its digits, but the others
-// have not: their sum with its sign turned is the better value (`settled`).
+// settled: the sum of the gradients that are not the sure element's (core/softmax.h).
 template <class Team, class T, bool kLog>
 __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
     backward_rows(const T* y, const T* g, T* out, int64_t rows, int64_t n) {
@@ -64,16 +62,14 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
     double settled = 0;
     Team::each(n, [&](int64_t c, int k) {
       const T value = backward_value<kLog>(ys.at(c, k), gs.at(c, k), total);
-      if (!kLog && ys.at(c, k) > T(0.5)) return;
+      if (is_sure<kLog>(ys.at(c, k))) return;
       out[i * n + c] = value;
       settled += static_cast<double>(value);
     });
-    if constexpr (!kLog) {
-      settled = Team::template join<AddUp>(settled);
-      Team::each(n, [&](int64_t c, int k) {
-        if (ys.at(c, k) > T(0.5)) out[i * n + c] = static_cast<T>(0 - settled);
-      });
-    }
+    settled = Team::template join<AddUp>(settled);
+    Team::each(n, [&](int64_t c, int k) {
+      if (is_sure<kLog>(ys.at(c, k))) out[i * n + c] = static_cast<T>(0 - settled);
+    });
   }
 }
 
@@ -86,7 +82,7 @@ __global__ void __launch_bounds__(kThreads) backward_columns(const T* y, const T
     int64_t sure = -1;
     for (int64_t k = base; k < end; k += r.inner) {
       out[k] = backward_value<kLog>(y[k], g[k], sum);
-      if (!kLog && y[k] > T(0.5)) sure = k;
+      if (is_sure<kLog>(y[k])) sure = k;
       else settled += static_cast<double>(out[k]);
     }
     if (sure >= 0) out[sure] = static_cast<T>(0 - settled);

@@ -29,6 +29,14 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
   return cutoffs;
 }
 
+// In f64: gradients of weights are sums over rows and classes whose terms cancel.
+Tensor wide_linear(const Linear& layer, const Tensor& x) {
+  return linear(x, layer.weight.to(DType::F64), layer.bias.defined() ? layer.bias.to(DType::F64) : Tensor());
+}
+
+// Of each row the element of its class.
+Tensor picked(const Tensor& rows, const Tensor& classes) { return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1); }
+
 }  // namespace
 
 AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes,
@@ -47,9 +55,9 @@ AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int6
       fail(kOp, "div_value ", options.div_value, " leaves cluster ", i, " no width: ", in_features, " features / ",
            options.div_value, "^", i + 1, " is below 1");
     }
-    tail_.push_back(Sequential(Linear(in_features, width, {.bias = false, .dtype = dtype}),
-                               Linear(width, cutoffs_[i + 1] - cutoffs_[i], {.bias = false, .dtype = dtype})));
-    tails.push_back(tail_.back());
+    tail_.push_back({Linear(in_features, width, {.bias = false, .dtype = dtype}),
+                     Linear(width, cutoffs_[i + 1] - cutoffs_[i], {.bias = false, .dtype = dtype})});
+    tails.push_back(Sequential(tail_.back().in, tail_.back().out));
   }
   add_module("tail", tails);
 }
@@ -71,35 +79,49 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   check_same_device(kOp, x, target, "target");
   const Tensor classes = reshape(target.to(DType::I64), {x.size(0)});
   backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), INT64_MIN);
-  const Tensor head = log_softmax(head_(x), 1);
-  const Tensor zero = zeros_like(classes), none = zeros({}, {.dtype = x.dtype(), .device = x.device()});
-  // Each sample's entry in the head: its class, or its cluster's.
-  Tensor entry = where(classes < static_cast<double>(shortlist_), classes, zero);
+  // Only the rows of a cluster pass through its layers, so the host has to know them.
+  const std::vector<int64_t> host = classes.to_vector<int64_t>();
+  std::vector<int64_t> entry = host;  // in the head: of the class, or of its cluster
+  const Tensor wide = widened(x);
   Tensor within;
   for (size_t i = 0; i < tail_.size(); ++i) {
-    const Tensor inside =
-        logical_and(classes >= static_cast<double>(cutoffs_[i]), classes < static_cast<double>(cutoffs_[i + 1]));
-    entry = where(
-        inside,
-        full({}, static_cast<double>(shortlist_) + static_cast<double>(i), {.dtype = DType::I64, .device = x.device()}),
-        entry);
-    const Tensor local = where(inside, add(classes, -static_cast<double>(cutoffs_[i])), zero);
-    const Tensor logp = log_softmax(tail_[i](x), 1);
-    const Tensor own = where(inside, squeeze(gather(logp, 1, unsqueeze(local, 1)), 1), none);
-    within = within.defined() ? add(within, own) : own;
+    std::vector<int64_t> rows, local;
+    for (size_t n = 0; n < host.size(); ++n) {
+      if (host[n] < cutoffs_[i] || host[n] >= cutoffs_[i + 1]) continue;
+      rows.push_back(static_cast<int64_t>(n));
+      local.push_back(host[n] - cutoffs_[i]);
+      entry[n] = shortlist_ + static_cast<int64_t>(i);
+    }
+    const Shape count{static_cast<int64_t>(rows.size())};
+    const Tensor at = from_data(rows, count, x.device()), own = from_data(local, count, x.device());
+    const Tensor each =
+        scatter_add(picked(cluster_log_softmax(i, index_select(wide, 0, at)), own), classes.shape(), 0, at);
+    within = within.defined() ? add(within, each) : each;
   }
-  const Tensor output = add(squeeze(gather(head, 1, unsqueeze(entry, 1)), 1), within);
-  return {single ? reshape(output, {}) : output, neg(mean(output))};
+  const Tensor head = log_softmax(wide_linear(head_, wide), 1);
+  const Tensor output = add(picked(head, from_data(entry, classes.shape(), x.device())), within);
+  return {(single ? reshape(output, {}) : output).to(x.dtype()), neg(mean(output)).to(x.dtype())};
+}
+
+Tensor AdaptiveLogSoftmaxWithLoss::widened(const Tensor& input) const {
+  if (input.dtype() != head_.weight.dtype()) {
+    fail(kOp, "input is ", input.dtype(), " and the weights are ", head_.weight.dtype(), ": convert one with to()");
+  }
+  return input.to(DType::F64);
+}
+
+Tensor AdaptiveLogSoftmaxWithLoss::cluster_log_softmax(size_t i, const Tensor& x) const {
+  return log_softmax(wide_linear(tail_[i].out, wide_linear(tail_[i].in, x)), 1);
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::log_prob(const Tensor& input) const {
-  const Tensor head = log_softmax(head_(input), 1);
+  const Tensor x = widened(input), head = log_softmax(wide_linear(head_, x), 1);
   std::vector<Tensor> parts{slice(head, 1, 0, shortlist_)};
   for (size_t i = 0; i < tail_.size(); ++i) {
     const auto entry = shortlist_ + static_cast<int64_t>(i);
-    parts.push_back(add(log_softmax(tail_[i](input), 1), slice(head, 1, entry, entry + 1)));
+    parts.push_back(add(cluster_log_softmax(i, x), slice(head, 1, entry, entry + 1)));
   }
-  return cat(parts, 1);
+  return cat(parts, 1).to(input.dtype());
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::predict(const Tensor& input) const {

@@ -32,10 +32,16 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
   Tensor predict(const Tensor& input) const;
 
  private:
+  Tensor widened(const Tensor& input) const;
+  Tensor cluster_log_softmax(size_t i, const Tensor& x) const;
+
   int64_t in_features_, shortlist_;
   std::vector<int64_t> cutoffs_;  // n_classes is the last
   Linear head_;
-  std::vector<Sequential> tail_;
+  struct Cluster {
+    Linear in, out;
+  };
+  std::vector<Cluster> tail_;
 };
 
 }  // namespace ebb::nn

@@ -11,6 +11,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
+#include "ebb/nn/losses/margin_rows.h"
 
 namespace ebb::nn {
 namespace {
@@ -120,6 +121,19 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
   return reduce_losses(op, losses, o.reduction);
 }
 
+// The losses of multi_margin_loss, (N).
+Tensor composed_multi_margin(const Tensor& input, const Tensor& target, const MarginRows& o) {
+  const Tensor x = input.to(DType::F64), index = unsqueeze(target.to(DType::I64), 1);
+  const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
+  const Tensor hinge = o.p == 1 ? z : square(z);
+  const Tensor own = one_hot(squeeze(index, 1), x.size(1), DType::Bool);
+  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
+  const Tensor losses = div(sum(terms, {1}), static_cast<double>(x.size(1)));
+  if (!o.weight.defined()) return losses.to(input.dtype());
+  return mul(losses, gather(o.weight.to(DType::F64), 0, squeeze(index, 1))).to(input.dtype());
+}
+
 }  // namespace
 
 Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyLossOptions o) {
@@ -172,28 +186,16 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   refuse_gradient(op, o.weight);
   check_smoothing(op, o.label_smoothing);
   if (!(o.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", o.gamma);
-  const int dim = class_dim(input);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
-  const int64_t classes = input->shape()[dim];
-  Shape column;
-  for (int i = 0; i < input->dim(); ++i) column.push_back(i == dim ? classes : 1);
-  const TensorOptions like{.dtype = input->dtype(), .device = input->device()};
-  const Tensor x = where(unsqueeze(s.ignored, dim), zeros({}, like), *input);
-  const Tensor index = unsqueeze(s.classes, dim);
-  const Tensor own = equal(index, reshape(arange(static_cast<double>(classes)).to(input->device()), column));
-  // How far the other classes lead: log((1 - p_t) / p_t). Their largest score comes off first, so that the shares of
-  // the others keep their digits. A finite number stands for the class itself, for it may be the only one.
-  const Tensor others = where(own, full({}, std::numeric_limits<float>::lowest(), like), x);
-  const Tensor top = max(others.detach(), {dim}, true);
-  const Tensor lead = squeeze(add(logsumexp(sub(others, top), {dim}, true), sub(top, gather(x, dim, index))), dim);
-  // The term of cross-entropy, class weights included: -(1 - e) w_t logp_t - e / C sum_c w_c logp_c.
-  Tensor term = mul(mul(logsigmoid(neg(lead)), s.weight), o.label_smoothing - 1);
-  if (o.label_smoothing > 0) {
-    Tensor all = log_softmax(x, dim);
-    if (o.weight.defined()) all = mul(all, reshape(o.weight, column));
-    term = sub(term, mul(sum(all, {dim}), o.label_smoothing / static_cast<double>(classes)));
-  }
-  const Tensor losses = pointwise(formulas::FocalLoss{o.gamma}, lead, term);
+  const Tensor own = cross_entropy(input, target, {.ignore_index = o.ignore_index, .reduction = Reduction::None});
+  const bool plain = !o.weight.defined() && o.label_smoothing == 0;
+  const Tensor term = plain ? own
+                            : cross_entropy(input, target,
+                                            {.weight = o.weight,
+                                             .ignore_index = o.ignore_index,
+                                             .reduction = Reduction::None,
+                                             .label_smoothing = o.label_smoothing});
+  const Tensor losses = pointwise(formulas::FocalLoss{o.gamma}, own, term);
   return reduce_selected(s, losses, ones_like(losses.detach()), o.reduction);
 }
 
@@ -219,14 +221,7 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   check_class_weight(op, x, o.weight);
   const Tensor flat = reshape(target, {x.size(0)});
   backend(x.device()).check_indices(op, flat, classes, INT64_MIN);
-  const Tensor index = unsqueeze(flat.to(DType::I64), 1);
-  const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
-  const Tensor hinge = o.p == 1 ? z : square(z);
-  const Tensor own = one_hot(squeeze(index, 1), classes, DType::Bool);
-  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
-  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
-  Tensor losses = div(sum(terms, {1}), static_cast<double>(classes));
-  if (o.weight.defined()) losses = mul(losses, reshape(gather(o.weight, 0, squeeze(index, 1)), losses.shape()));
+  Tensor losses = margin_rows(x, flat, {composed_multi_margin, o.margin, o.p, o.weight});
   if (single) losses = reshape(losses, target.shape());
   return reduce_losses(op, losses, o.reduction);
 }

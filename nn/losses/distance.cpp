@@ -126,10 +126,11 @@ void check_triplet(std::string_view op, const Tensor& a, const Tensor& p, const 
 
 Tensor triplet(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin, bool swap,
                const DistanceFunction& distance) {
-  const Tensor near = distance(anchor, positive);
-  Tensor far = distance(anchor, negative);
-  if (swap) far = minimum(far, distance(positive, negative));
-  return clamp_min(sub(add(near, margin), far), 0);
+  const auto wide = [&distance](const Tensor& a, const Tensor& b) { return distance(a, b).to(DType::F64); };
+  const Tensor near = wide(anchor, positive);
+  Tensor far = wide(anchor, negative);
+  if (swap) far = minimum(far, wide(positive, negative));
+  return clamp_min(sub(add(near, margin), far), 0).to(anchor.dtype());
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ struct HuberLoss {
 /// On probabilities. torch clamps each log at -100 and gives gradients of its own, of orders 1 and 2.
 struct BceLoss {
   static constexpr std::string_view name = "binary_cross_entropy";
+  static constexpr bool wide = true;
   static constexpr double kEps = static_cast<double>(1e-12f);
   template <class T> EBB_HD T operator()(T x, T t) const {
     return -(t * clamp_min(log(x), T(-100)) + (1 - t) * clamp_min(log1p(-x), T(-100)));
@@ -76,6 +77,7 @@ struct BceLoss {
 /// s(-z), which are exact for every x.
 struct MultiLabelSoftMargin {
   static constexpr std::string_view name = "multilabel_soft_margin_loss";
+  static constexpr bool wide = true;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T z = where(x < 0, -x, x);
     return where(x < 0, t, 1 - t) * z + softplus(-z);
@@ -118,13 +120,15 @@ struct BceWithLogitsPos {
 
 struct KlDiv {
   static constexpr std::string_view name = "kl_div";
+  static constexpr bool wide_rest = true;
   /// 0 log 0 = 0. Written as a sum inside of the log: from a choice around it g++ makes a branch, and no vectors.
-  template <class T> EBB_HD T operator()(T x, T t) const { return t * log(t + where(t == 0, T(1), T(0))) - t * x; }
-  template <class T> EBB_HD auto gradient(T x, T t) const { return Partials<T, 2>{{-t, log(t) + 1 - x}}; }
+  template <class T> EBB_HD T operator()(T x, T t) const { return t * log_minus(t + where(t == 0, T(1), T(0)), x); }
+  template <class T> EBB_HD auto gradient(T x, T t) const { return Partials<T, 2>{{-t, log_minus(t, x) + 1}}; }
 };
 
 struct KlDivLogTarget {
   static constexpr std::string_view name = "kl_div_log_target";
+  static constexpr bool wide = true;
   template <class T> EBB_HD T operator()(T x, T t) const { return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x)); }
   template <class T> EBB_HD auto gradient(T x, T t) const {
     const T p = exp(t);
@@ -159,40 +163,40 @@ template <class T> EBB_HD T stirling_slope(const T& t) {
   return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 
-/// log(x + eps), with what x + eps rounds away: near x = 1 that is all there is.
-template <class T> EBB_HD T log_plus(const T& x, double eps) {
-  const T sum = x + T(eps), lost = (x - sum) + T(eps);
-  return log(sum) + where(abs(lost) < sum, lost / sum, T(0));
-}
-
-struct PoissonNll {
+/// kFull: with Stirling's term. Chosen outside of the loop, which a test inside keeps from vectors.
+template <bool kFull> struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
+  static constexpr bool wide = true;
   double eps;
-  bool full;
   template <class T> EBB_HD T operator()(T x, T t) const {
-    const T loss = x - t * log_plus(x, eps);
-    return full ? loss + stirling(t) : loss;
+    const T loss = x - t * log(x + T(eps));
+    if constexpr (kFull) return loss + stirling(t);
+    else return loss;
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    const T slope = -log_plus(x, eps);
-    return Partials<T, 2>{{1 - t / (x + T(eps)), full ? slope + stirling_slope(t) : slope}};
+    const T by_input = 1 - t / (x + T(eps)), by_target = -log(x + T(eps));
+    if constexpr (kFull) return Partials<T, 2>{{by_input, by_target + stirling_slope(t)}};
+    else return Partials<T, 2>{{by_input, by_target}};
   }
 };
 
-struct PoissonNllLogInput {
+template <bool kFull> struct PoissonNllLogInput {
   static constexpr std::string_view name = "poisson_nll_loss_log_input";
-  bool full;
+  static constexpr bool wide = true;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T loss = exp(x) - t * x;
-    return full ? loss + stirling(t) : loss;
+    if constexpr (kFull) return loss + stirling(t);
+    else return loss;
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    return Partials<T, 2>{{exp(x) - t, full ? stirling_slope(t) - x : -x}};
+    if constexpr (kFull) return Partials<T, 2>{{exp(x) - t, stirling_slope(t) - x}};
+    else return Partials<T, 2>{{exp(x) - t, -x}};
   }
 };
 
 struct GaussianNll {
   static constexpr std::string_view name = "gaussian_nll_loss";
+  static constexpr bool wide = true;
   double eps;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t, T var) const {
@@ -202,32 +206,31 @@ struct GaussianNll {
 };
 
 /// q^gamma for a chance q of missing. Where q underflows, so does what it multiplies: 0, where pow's slopes may be NaN.
-template <class T> EBB_HD T focus(const T& q, double gamma) {
-  if (gamma == 2) return q * q;
+/// kSquare: gamma is 2, which is known outside of the loop.
+template <bool kSquare, class T> EBB_HD T focus(const T& q, double gamma) {
+  if (kSquare || gamma == 2) return q * q;
   if (gamma == 0) return T(1);
   return where(q == 0, T(0), pow(where(q == 0, T(1), q), T(gamma)));
 }
 
 /// alpha_t (1 - p_t)^gamma times binary cross-entropy on logits.
-struct SigmoidFocalLoss {
+template <bool kSquare> struct SigmoidFocalLoss {
   static constexpr std::string_view name = "sigmoid_focal_loss";
-  double alpha, gamma;
+  double positive, negative, gamma;  // alpha and 1 - alpha, or 1 and 1
   template <class T> EBB_HD T operator()(T x, T t) const {
     // From the less likely side, so that sums have one sign and the slopes by t, -x and -tanh(x / 2), are exact.
     const T z = where(x < 0, -x, x), wrong = where(x < 0, t, 1 - t);
     const T ce = softplus(-z) + wrong * z;
     const T miss = sigmoid(-z) + wrong * tanh(T(0.5) * z);  // 1 - p_t
-    const T loss = focus(miss, gamma) * ce;
-    return alpha < 0 ? loss : (T(alpha) * t + T(1 - alpha) * (1 - t)) * loss;
+    return (T(positive) * t + T(negative) * (1 - t)) * (focus<kSquare>(miss, gamma) * ce);
   }
 };
 
-/// (1 - p_t)^gamma times a term, from the margin m by which the other classes lead: p_t = s(-m). In m nothing cancels,
-/// neither where p_t is near 0 nor where it is near 1.
+/// (1 - p_t)^gamma times a term, from the cross-entropy c = -log p_t, in which 1 - p_t keeps its digits.
 struct FocalLoss {
   static constexpr std::string_view name = "focal_loss";
   double gamma;
-  template <class T> EBB_HD T operator()(T m, T term) const { return focus(sigmoid(m), gamma) * term; }
+  template <class T> EBB_HD T operator()(T c, T term) const { return focus<false>(-expm1(-c), gamma) * term; }
 };
 
 }  // namespace ebb::formulas

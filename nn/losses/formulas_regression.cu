@@ -9,7 +9,8 @@ namespace ebb::cuda {
 using namespace formulas;
 
 void enter_regression_losses() {
-  enter_formulas<true, L1Loss, MseLoss, SmoothL1Loss, HuberLoss, PoissonNll, PoissonNllLogInput, GaussianNll>();
+  enter_formulas<true, L1Loss, MseLoss, SmoothL1Loss, HuberLoss, PoissonNll<false>, PoissonNll<true>,
+                 PoissonNllLogInput<false>, PoissonNllLogInput<true>, GaussianNll>();
 }
 
 }  // namespace ebb::cuda

@@ -11,6 +11,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 #include "ebb/nn/losses/formulas.h"
+#include "ebb/nn/losses/margin_rows.h"
 
 namespace ebb::nn {
 namespace {
@@ -63,6 +64,28 @@ struct LabelHinges {
   }
 };
 
+// The losses of multilabel_margin_loss, (N), in f64, so that sums of margins are rounded once.
+Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, const MarginRows& o) {
+  const Tensor x = input.to(DType::F64);
+  const int64_t batch = x.size(0), classes = x.size(1);
+  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
+  const Tensor zero = zeros({}, like);
+  // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
+  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
+  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
+  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
+  const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
+  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
+  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
+  if (o.weight.defined()) {
+    const Tensor each = gather(o.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
+    terms = mul(terms, reshape(each, {batch, classes}));
+  }
+  // A NaN shows, also where its score is compared with no other.
+  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
+  return add(div(sum(terms, {1}), static_cast<double>(classes)), nans).to(input.dtype());
+}
+
 }  // namespace
 
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options) {
@@ -114,25 +137,11 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
       fail(op, "weight ", options.weight.shape(), " does not match the ", classes, " classes of input ",
            input->shape());
     }
-    check_weight(op, x, options.weight);
+    check_weight(op, input, options.weight);
   }
   const Tensor labels = reshape(target, {batch, classes}).to(DType::I64);
   backend(x.device()).check_indices(op, labels, classes, -1);
-  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
-  const Tensor zero = zeros({}, like);
-  // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
-  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
-  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
-  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
-  const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
-  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
-  if (options.weight.defined()) {
-    terms = mul(terms, reshape(gather(options.weight, 0, reshape(safe, {batch * classes})), {batch, classes}));
-  }
-  // A NaN shows, also where its score is compared with no other.
-  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
-  Tensor losses = add(div(sum(terms, {1}), static_cast<double>(classes)), nans);
+  Tensor losses = margin_rows(x, labels, {composed_multilabel_margin, 1, 1, options.weight});
   if (single) losses = reshape(losses, {});
   return reduce_losses(op, losses, options.reduction);
 }
@@ -160,8 +169,13 @@ Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target, SigmoidF
   check_same_shape(op, input, target);
   if (!(options.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", options.gamma);
   if (options.alpha > 1) fail(op, "expected an alpha of at most 1, got ", options.alpha);
-  return pointwise_loss(formulas::SigmoidFocalLoss{options.alpha, options.gamma}, {}, options.reduction,
-                        MeanOver::Elements, input, target);
+  const auto loss = [&]<bool kSquare>() {
+    const bool weighted = options.alpha >= 0;
+    const formulas::SigmoidFocalLoss<kSquare> formula{weighted ? options.alpha : 1, weighted ? 1 - options.alpha : 1,
+                                                      options.gamma};
+    return pointwise_loss(formula, {}, options.reduction, MeanOver::Elements, input, target);
+  };
+  return options.gamma == 2 ? loss.operator()<true>() : loss.operator()<false>();
 }
 
 Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions options) {
@@ -174,10 +188,11 @@ Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions o
   for (int i = 0; i < input->dim(); ++i) {
     if (i != 1) dims.push_back(i);
   }
-  const Tensor p = options.logits ? sigmoid(input) : *input;
-  const Tensor overlap = add(mul(sum(mul(p, target), dims), 2.0), options.smooth);
-  const Tensor total = add(add(sum(p, dims), sum(target, dims)), options.smooth);
-  return mean(1.0 - div(overlap, total));
+  // In f64: the target's gradient is a difference of shares that may be nearly equal.
+  const Tensor x = input->to(DType::F64), t = target.to(DType::F64), p = options.logits ? sigmoid(x) : x;
+  const Tensor overlap = add(mul(sum(mul(p, t), dims), 2.0), options.smooth);
+  const Tensor total = add(add(sum(p, dims), sum(t, dims)), options.smooth);
+  return mean(1.0 - div(overlap, total)).to(input->dtype());
 }
 
 }  // namespace ebb::nn

@@ -40,12 +40,13 @@ Tensor huber_loss(const TensorArg& input, const Tensor& target, HuberLossOptions
 
 Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target, PoissonNLLLossOptions options) {
   check_same_shape("poisson_nll_loss", input, target);
+  const auto loss = [&](const auto& formula) {
+    return pointwise_loss(formula, {}, options.reduction, MeanOver::Elements, input, target);
+  };
   if (options.log_input) {
-    return pointwise_loss(formulas::PoissonNllLogInput{options.full}, {}, options.reduction, MeanOver::Elements, input,
-                          target);
+    return options.full ? loss(formulas::PoissonNllLogInput<true>{}) : loss(formulas::PoissonNllLogInput<false>{});
   }
-  return pointwise_loss(formulas::PoissonNll{options.eps, options.full}, {}, options.reduction, MeanOver::Elements,
-                        input, target);
+  return options.full ? loss(formulas::PoissonNll<true>{options.eps}) : loss(formulas::PoissonNll<false>{options.eps});
 }
 
 namespace {

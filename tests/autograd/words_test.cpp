@@ -1,4 +1,6 @@
 // The words of formulas where no formula of ours uses them so: bounds that vary, ties, integers on either side.
+#include <cmath>
+
 #include "ebb/autograd/engine.h"
 #include "ebb/autograd/gradcheck.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -43,6 +45,19 @@ struct TestComparisons {
                 count(a != b, 32) + count(a < 2, 64) + count(a <= 2, 128) + count(a > 2, 256) + count(a >= 2, 512) +
                 count(a == 2, 1024) + count(a != 2, 2048));
   }
+};
+// In f32 the 1 of the product takes 2^-24 away.
+struct TestNarrow {
+  static constexpr std::string_view name = "test_narrow";
+  template <class T> EBB_HD T operator()(T x, T t) const { return x * x - t; }
+};
+struct TestWide : TestNarrow {
+  static constexpr std::string_view name = "test_wide";
+  static constexpr bool wide = true;
+};
+struct TestLogMinus {
+  static constexpr std::string_view name = "test_log_minus";
+  template <class T> EBB_HD T operator()(T x, T y) const { return log_minus(x, y); }
 };
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
@@ -94,6 +109,25 @@ TEST(Words, ComparisonsOfValuesAndOfDualNumbers) {
   const Tensor y = pointwise(TestComparisons{}, a, b);
   expect_values(y, {kinds[0], 2 * kinds[1], 2 * kinds[2], 3 * kinds[3]});
   expect_values(grad(sum(y), a), kinds);
+}
+
+TEST(Words, WideFormulasRoundOnce) {
+  const Tensor x = tensor({1 + 0x1p-12}, f32).requires_grad_(), t = tensor({1.0}, f32);
+  EXPECT_EQ(pointwise(TestNarrow{}, x, t).item<double>(), 0x1p-11);
+  const Tensor y = pointwise(TestWide{}, x, t);
+  EXPECT_EQ(y.item<double>(), 0x1p-11 + 0x1p-24);
+  EXPECT_EQ(grad(sum(y), x).item<double>(), 2 + 0x1p-11);
+  EXPECT_EQ(fused(TestWide{}, {&x, &t}).item<double>(), 0x1p-11 + 0x1p-24);
+}
+
+TEST(Words, LogMinusKeepsDigitsWhereItCancels) {
+  const Tensor x = tensor({0.3, 1e-30, 7.0, 0.0}, f32), y = tensor({-1.2039728, -69.07755, 1.9459101, -1.0}, f32);
+  const std::vector<double> got = pointwise(TestLogMinus{}, x, y).to_vector<double>();
+  const std::vector<double> a = x.to_vector<double>(), b = y.to_vector<double>();
+  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(got[i], std::log(a[i]) - b[i], 0x1p-27 * std::fabs(b[i]));
+  EXPECT_EQ(got[3], -HUGE_VAL);
+  EXPECT_TRUE(gradcheck([](const Tensors& in) -> Tensors { return {pointwise(TestLogMinus{}, in[0], in[1])}; },
+                        Tensors{leaf({0.5, 3}), leaf({1, -2})}));
 }
 
 }  // namespace

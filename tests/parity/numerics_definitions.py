@@ -59,12 +59,8 @@ def euclidean(a, b):
     return sqrt(total((x - y + mpf("1e-6")) * (x - y + mpf("1e-6")) for x, y in zip(a, b)))
 
 
-def manhattan(a, b):
-    return total(absolute(x - y) for x, y in zip(a, b))
-
-
-def triplet(s, distance=euclidean):
-    near, far = (distance(s["anchor"], s[other]) for other in ("positive", "negative"))
+def triplet(s):
+    near, far = (euclidean(s["anchor"], s[other]) for other in ("positive", "negative"))
     return hinge(near - far + 1)
 
 

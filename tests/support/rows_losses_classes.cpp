@@ -169,7 +169,7 @@ std::vector<OpRow> class_rows() {
   const Input single_target = indices({4}, {2, 0, 1, 1});
   for (int p : {1, 2}) {
     OpRow margin{.name = "multi_margin_loss_p" + std::to_string(p),
-                 .covers = {"relu"},
+                 .covers = {"relu", "margin_hinges"},
                  .op = [p](const Tensors& in) -> Tensors {
                    return {nn::multi_margin_loss(in[0], in[1], {.p = p, .margin = 6, .weight = class_weight(in[0])})};
                  },
@@ -198,7 +198,7 @@ std::vector<OpRow> class_rows() {
   }
 
   OpRow labels{.name = "multilabel_margin_loss",
-               .covers = {"label_hinges"},
+               .covers = {"label_hinges", "margin_hinges"},
                .op = [](const Tensors& in) -> Tensors {
                  return {nn::multilabel_margin_loss(in[0], in[1], {.reduction = Reduction::None})};
                },
