@@ -3,6 +3,7 @@
 #include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/faults.h"
 #include "ebb/backends/cuda/memory.h"
+#include "ebb/backends/cuda/products.h"
 #include "ebb/backends/cuda/runtime.h"
 
 namespace ebb::cuda {
@@ -10,7 +11,10 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend() { fault_note(); }  // what is made once is made outside of captures
+  CudaBackend() {  // what is made once is made outside of captures
+    fault_note();
+    prepare_products();
+  }
 
   void* allocate(size_t bytes) override { return cuda::allocate(bytes); }
   void deallocate(void* data, size_t bytes) noexcept override { cuda::deallocate(data, bytes); }

@@ -1,8 +1,11 @@
 // gather, scatter_add, and checks of indices and values.
 //
 // gather: a thread an index. scatter_add: a thread or a warp takes all indices along dim at one place of the other
-// dims, in order, so that the order of additions, and so the result, is always the same, without atomics. An index out
-// of range, which check_indices has noted, gives NaN, or is left out of the sum. Traffic: index, source, result once.
+// dims, in order, so that the order of additions, and so the result, is always the same, without atomics. Where places
+// are few and indices many, several warps share a place by ranges of the result. An index out of range, which
+// check_indices has noted, gives NaN, or is left out of the sum. Traffic: source and result once; the index once, or
+// once a warp that shares a place, mostly from the cache.
+#include <algorithm>
 #include <limits>
 
 #include "ebb/backends/cuda/block.h"
@@ -47,32 +50,47 @@ __global__ void __launch_bounds__(kThreads) scatter_thread_kernel(Walk w, T* out
   }
 }
 
-// The same by a warp: 32 indices are read at once; the first lane of those with the same index adds for all of them.
+// The same by warps, each of which looks at all indices of a place and takes those in its part of the range: 32 at
+// once; the first lane of those with the same index adds for all of them, in order.
 template <class T>
-__global__ void __launch_bounds__(kThreads) scatter_warp_kernel(Walk w, T* out, const T* src, const int64_t* index) {
+__global__ void __launch_bounds__(kThreads)
+    scatter_warp_kernel(Walk w, int64_t parts, int64_t length, T* out, const T* src, const int64_t* index) {
+  constexpr int kAhead = 4;  // reads that are under way at once: most find nothing
   const int lane = static_cast<int>(threadIdx.x) % kWarp, teams = static_cast<int>(blockDim.x) / kWarp;
-  for (int64_t j = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp; j < w.space.numel;
-       j += static_cast<int64_t>(gridDim.x) * teams) {
+  for (int64_t team = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
+       team < w.space.numel * parts; team += static_cast<int64_t>(gridDim.x) * teams) {
+    const int64_t j = team / parts, low = team % parts * length, high = low + length < w.limit ? low + length : w.limit;
     T* to = out + offset_of(w.space, w.x, j);
     const int64_t* at = index + offset_of(w.space, w.index, j);
     const T* from = src + offset_of(w.space, w.other, j);
-    for (int64_t first = 0; first < w.count; first += kWarp) {
-      const int64_t k = first + lane;
-      int64_t i = k < w.count ? at[k * w.index_step] : -1;
-      if (i >= w.limit) i = -1;
-      const T value = i >= 0 ? from[k * w.other_step] : T(0);
-      T sum = i >= 0 ? to[i * w.x_step] : T(0);
-      bool leads = i >= 0;
-      for (int lane_of = 0; lane_of < kWarp; ++lane_of) {
-        const int64_t other = __shfl_sync(kAllLanes, i, lane_of);
-        const T addend = __shfl_sync(kAllLanes, value, lane_of);
-        if (other != i) continue;
-        if (lane_of < lane) leads = false;
-        sum += addend;
+    for (int64_t first = 0; first < w.count; first += kAhead * kWarp) {
+      int64_t mine[kAhead];
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const int64_t k = first + a * kWarp + lane;
+        mine[a] = k < w.count ? at[k * w.index_step] : -1;
       }
-      __syncwarp(kAllLanes);
-      if (leads) to[i * w.x_step] = sum;
-      __syncwarp(kAllLanes);
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const int64_t i = mine[a];
+        const bool takes = i >= low && i < high;
+        const unsigned taken = __ballot_sync(kAllLanes, takes);
+        if (taken == 0) continue;  // the same for all lanes
+        const T value = takes ? from[(first + a * kWarp + lane) * w.other_step] : T(0);
+        T sum = takes ? to[i * w.x_step] : T(0);
+        bool leads = takes;
+        for (unsigned left = taken; left != 0; left &= left - 1) {
+          const int lane_of = __ffs(static_cast<int>(left)) - 1;
+          const int64_t other = __shfl_sync(kAllLanes, i, lane_of);
+          const T addend = __shfl_sync(kAllLanes, value, lane_of);
+          if (other != i) continue;
+          if (lane_of < lane) leads = false;
+          sum += addend;
+        }
+        __syncwarp(kAllLanes);
+        if (leads) to[i * w.x_step] = sum;
+        __syncwarp(kAllLanes);
+      }
     }
   }
 }
@@ -144,11 +162,20 @@ void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) {
   Strides steps[3];
   w.space = make_space(shape, strides, 3, steps);
   w.index = steps[0], w.other = steps[1], w.x = steps[2];
-  const bool by_warp = w.count >= kWarp;
   dispatch_floating(src.dtype(), [&]<class T>(T) {
-    launch(by_warp ? scatter_warp_kernel<T> : scatter_thread_kernel<T>,
-           grid_for(w.space.numel, by_warp ? kThreads / kWarp : kThreads), kThreads, w, reinterpret_cast<T*>(out.raw()),
-           reinterpret_cast<const T*>(src.raw()), reinterpret_cast<const int64_t*>(index.raw()));
+    T* to = reinterpret_cast<T*>(out.raw());
+    const T* from = reinterpret_cast<const T*>(src.raw());
+    const int64_t* at = reinterpret_cast<const int64_t*>(index.raw());
+    if (w.count < kWarp) {
+      launch(scatter_thread_kernel<T>, grid_for(w.space.numel), kThreads, w, to, from, at);
+      return;
+    }
+    // A part is worth a warp that reads all indices again when these are many and the device has warps to spare.
+    const int64_t spare = int64_t{context().multiprocessors} * 32 / w.space.numel;
+    const int64_t parts = std::clamp<int64_t>(std::min(spare, w.count / 1024), 1, std::max<int64_t>(w.limit, 1));
+    const int64_t length = (w.limit + parts - 1) / parts;
+    launch(scatter_warp_kernel<T>, grid_for(w.space.numel * parts, kThreads / kWarp), kThreads, w, parts, length, to,
+           from, at);
   });
 }
 

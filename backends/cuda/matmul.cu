@@ -5,12 +5,16 @@
 // first operand. A matrix whose rows or columns are contiguous is taken as it lies; others are copied first.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
+#include "ebb/backends/cuda/products.h"
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/cuda.h"
 #include "ebb/core/scalar.h"
@@ -102,12 +106,17 @@ class Products {
   Products() {
     check_blas(cublasLtCreate(&handle_), "cublasLtCreate");
     check(cudaMalloc(&workspace_, kWorkspace), "cudaMalloc");
+    for (const bool tf32 : {false, true}) relu_keeps_nan_[tf32] = try_relu(tf32);
   }
+
+  // Whether the ReLU epilogue keeps NaN, as ours does. NVIDIA documents it as max(x, 0) and says nothing of NaN, so it
+  // is tried once; where it does not, a kernel of our own follows the product.
+  bool relu_keeps_nan(bool tf32) const { return relu_keeps_nan_[tf32]; }
 
   // False where cuBLAS has no algorithm with this epilogue; an error where it has none at all.
   bool run(const Key& key, const void* first, const void* second, void* out, const void* bias) {
     const std::lock_guard lock(mutex_);
-    const Plan& plan = plan_for(key);
+    const Plan& plan = plan_for(key, bias);
     if (!plan.exists) return false;
     if (bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     const double one = 1, zero = 0;
@@ -121,7 +130,31 @@ class Products {
   }
 
  private:
-  const Plan& plan_for(const Key& key) {
+  // A product of NaNs through the epilogues; waits for the device.
+  bool try_relu(bool tf32) {
+    constexpr int64_t n = 128;
+    std::vector<float> host(n * n, std::numeric_limits<float>::quiet_NaN());
+    const size_t bytes = host.size() * sizeof(float);
+    float *x = nullptr, *y = nullptr;
+    check(cudaMalloc(&x, bytes), "cudaMalloc");
+    check(cudaMalloc(&y, bytes), "cudaMalloc");
+    const cudaStream_t stream = context().stream;
+    check(cudaMemcpyAsync(x, host.data(), bytes, cudaMemcpyHostToDevice, stream), "copy");
+    const Layout square{n, n, n, 0, false};
+    bool keeps = true;
+    for (const cublasLtEpilogue_t epilogue : {CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS}) {
+      const Key key{square, square, n, n, n, 1, 256, epilogue, DType::F32, tf32};
+      if (!run(key, x, x, y, x)) continue;  // that there is none, products find themselves
+      check(cudaMemcpyAsync(host.data(), y, bytes, cudaMemcpyDeviceToHost, stream), "copy");
+      check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+      keeps = keeps && std::all_of(host.begin(), host.end(), [](float v) { return v != v; });
+    }
+    cudaFree(x);
+    cudaFree(y);
+    return keeps;
+  }
+
+  const Plan& plan_for(const Key& key, const void* bias) {
     const auto found = plans_.find(key);
     if (found != plans_.end()) return found->second;
     const bool wide = key.dtype == DType::F64;
@@ -134,6 +167,7 @@ class Products {
     set(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, key.first.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, key.second.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, key.epilogue);
+    if (bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // its alignment counts in the choice
     plan.first = make_layout(type, key.first, key.batch);
     plan.second = make_layout(type, key.second, key.batch);
     plan.out = make_layout(type, {key.n, key.m, key.n, key.m * key.n, false}, key.batch);
@@ -167,6 +201,7 @@ class Products {
 
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;
+  bool relu_keeps_nan_[2] = {};
   std::mutex mutex_;
   std::unordered_map<Key, Plan, KeyHash> plans_;
 };
@@ -214,6 +249,7 @@ void sum_rows(Tensor& out, const Tensor& a) {
 
 }  // namespace
 
+void prepare_products() { products(); }
 void set_allow_tf32(bool allow) { tf32 = allow; }
 bool allow_tf32() { return tf32; }
 
@@ -221,7 +257,7 @@ void matmul(const MatmulArgs& args) {
   Tensor& out = *args.out;
   const int64_t batch = args.a->shape()[0], m = args.a->shape()[1], k = args.a->shape()[2], n = args.b->shape()[2];
   const bool wide = out.dtype() == DType::F64;
-  bool epilogue_left = args.bias || args.relu, sums_left = args.a_sum != nullptr;
+  bool bias_left = args.bias != nullptr, relu_left = args.relu, sums_left = args.a_sum != nullptr;
   if (out.numel() > 0 && k > 0) {
     Key key{.m = m, .n = n, .k = k, .batch = batch, .dtype = out.dtype(), .tf32 = tf32 && !wide};
     Tensor a = *args.a, b = *args.b;
@@ -236,18 +272,20 @@ void matmul(const MatmulArgs& args) {
     fit(a, key.second);
     key.alignment = std::min(alignment_of(a.raw()), alignment_of(b.raw()));
     const void* bias = nullptr;
-    if (!wide && epilogue_left && (!args.bias || is_aligned(args.bias->raw()))) {
-      key.epilogue = !args.bias  ? CUBLASLT_EPILOGUE_RELU
-                     : args.relu ? CUBLASLT_EPILOGUE_RELU_BIAS
-                                 : CUBLASLT_EPILOGUE_BIAS;
+    if (!wide && (!args.bias || is_aligned(args.bias->raw()))) {
+      const bool relu = args.relu && products().relu_keeps_nan(key.tf32);
       if (args.bias) bias = args.bias->raw();
-    } else if (!wide && sums_left) {
-      key.epilogue = CUBLASLT_EPILOGUE_BGRADB;
-      bias = args.a_sum->raw();
+      if (relu) key.epilogue = args.bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+      else if (args.bias) key.epilogue = CUBLASLT_EPILOGUE_BIAS;
+      if (sums_left) {
+        key.epilogue = CUBLASLT_EPILOGUE_BGRADB;
+        bias = args.a_sum->raw();
+      }
     }
     if (products().run(key, b.raw(), a.raw(), out.raw(), bias)) {
       if (key.epilogue == CUBLASLT_EPILOGUE_BGRADB) sums_left = false;
-      else if (key.epilogue != CUBLASLT_EPILOGUE_DEFAULT) epilogue_left = false;
+      if (key.epilogue & CUBLASLT_EPILOGUE_BIAS) bias_left = false;
+      if (key.epilogue & CUBLASLT_EPILOGUE_RELU) relu_left = false;
     } else {  // without; what the epilogue would have done, kernels do
       key.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
       products().run(key, b.raw(), a.raw(), out.raw(), nullptr);
@@ -255,10 +293,10 @@ void matmul(const MatmulArgs& args) {
   } else if (out.numel() > 0) {
     fill(out, 0);
   }
-  if (epilogue_left && out.numel() > 0) {
+  if ((bias_left || relu_left) && out.numel() > 0) {
     dispatch_floating(out.dtype(), [&]<class T>(T) {
       launch(bias_kernel<T>, grid_for(out.numel()), kThreads, reinterpret_cast<T*>(out.raw()), out.numel(), n,
-             args.bias ? reinterpret_cast<const T*>(args.bias->raw()) : nullptr, args.relu);
+             bias_left ? reinterpret_cast<const T*>(args.bias->raw()) : nullptr, relu_left);
     });
   }
   if (sums_left) sum_rows(*args.a_sum, *args.a);

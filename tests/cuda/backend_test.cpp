@@ -145,17 +145,40 @@ TEST_F(CudaBackend, CrossEntropyOfEveryWidth) {
   }
 }
 
+// Small and large, for cuBLAS has many kernels: what one does with a NaN in a ReLU, another need not do.
+TEST_F(CudaBackend, ANaNSurvivesAFusedRelu) {
+  Generator g{6, 0};
+  for (const bool tf32 : {false, true}) {
+    cuda::set_allow_tf32(tf32);
+    for (const int64_t n : {3, 16, 64, 200}) {
+      for (const bool biased : {false, true}) {
+        Tensor x = randn({n, n}, {}, &g), weight = randn({n, n}, {}, &g);
+        x.mutable_data<float>()[0] = std::nanf("");
+        const Tensor bias = biased ? randn({n}, {}, &g).to(kCuda) : Tensor();
+        const Tensor y = linear(x.to(kCuda), weight.to(kCuda), bias, Activation::Relu);
+        const std::vector<float> values = y.to_vector<float>();
+        for (int64_t i = 0; i < n * n; ++i) {
+          EXPECT_EQ(std::isnan(values[static_cast<size_t>(i)]), i < n) << n << " wide, element " << i;
+        }
+      }
+    }
+  }
+  cuda::set_allow_tf32(false);
+}
+
 TEST_F(CudaBackend, ScatterAddIsThatOfTheCpuToTheBit) {
   Generator g{4, 0};
-  for (const Shape& shape : {Shape{500}, Shape{40, 6}, Shape{6, 200}, Shape{3, 70, 2}}) {
+  for (const Shape& shape : {Shape{500}, Shape{40, 6}, Shape{6, 200}, Shape{3, 70, 2}, Shape{5000}, Shape{2, 3100}}) {
     for (int64_t d = 0; d < shape.dim(); ++d) {
-      const Tensor x = randn(shape, {}, &g);
-      const Tensor index = (rand(shape, {}, &g) * 4.0).to(i64);
-      Shape narrow = shape;
-      narrow[static_cast<int>(d)] = 4;
-      const Tensor want = scatter_add(x, narrow, d, index);
-      const Tensor got = scatter_add(x.to(kCuda), narrow, d, index.to(kCuda));
-      EXPECT_EQ(got.to_vector<float>(), want.to_vector<float>());
+      for (int64_t places : {1, 4, 45}) {
+        const Tensor x = randn(shape, {}, &g);
+        const Tensor index = (rand(shape, {}, &g) * static_cast<double>(places)).to(i64);
+        Shape narrow = shape;
+        narrow[static_cast<int>(d)] = places;
+        const Tensor want = scatter_add(x, narrow, d, index);
+        const Tensor got = scatter_add(x.to(kCuda), narrow, d, index.to(kCuda));
+        EXPECT_EQ(got.to_vector<float>(), want.to_vector<float>()) << to_text(shape) << " to " << places;
+      }
     }
   }
 }

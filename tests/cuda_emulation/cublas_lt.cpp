@@ -1,6 +1,7 @@
 #include "cublasLt.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -43,6 +44,13 @@ using ebb::emulation::multiply;
 using ebb::emulation::Operand;
 using Desc = cublasLtMatmulDescOpaque_t;
 using Layout = cublasLtMatrixLayoutOpaque_t;
+
+// Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, in "max" ReLU turns NaN
+// into 0.
+std::string_view epilogues_of_this_run() {
+  const char* value = std::getenv("EBB_EMULATION_EPILOGUES");
+  return value ? value : "";
+}
 
 // The epilogues are sums of these.
 constexpr unsigned kRelu = 2, kBias = 4, kReluGradient = 8, kBiasGradient = 16, kAux = 128;
@@ -125,6 +133,7 @@ template <typename T> struct Product {
     const auto k = static_cast<std::int64_t>(op_a.transposed ? la.rows : la.cols);
     const T x = alpha_on_device ? *alpha_on_device : alpha, y = beta_on_device ? *beta_on_device : beta;
     const unsigned epilogue = desc.epilogue;
+    const bool drops_nan = epilogues_of_this_run() == "max";
     const T* const from = of(c, lc);
     T* const to = static_cast<T*>(d) + batch * ld.stride;
     T* const bias = static_cast<T*>(desc.bias) + (desc.bias ? batch * desc.bias_stride : 0);
@@ -135,7 +144,7 @@ template <typename T> struct Product {
       if (epilogue & kBias) value += bias[i];
       if (epilogue & kRelu) {
         if (epilogue & kAux) set_bit(desc.aux, mask, value > 0);
-        value = value < 0 ? 0 : value;
+        value = drops_nan ? std::fmax(value, 0.0) : value < 0 ? 0 : value;
       }
       if (epilogue & kReluGradient) value = bit(desc.aux, mask) ? value : 0;
       if (epilogue & kBiasGradient) bias_gradient[i] += value;
@@ -275,8 +284,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (requested < 1 || results == nullptr || found == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *found = 0;
   if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS) return status;
-  const char* plain = std::getenv("EBB_EMULATION_EPILOGUES");  // "none": a library that has algorithms without alone
-  if (plain && std::string_view(plain) == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+  if (epilogues_of_this_run() == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   results[0] = {};

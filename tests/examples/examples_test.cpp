@@ -269,7 +269,7 @@ TEST_F(Examples, KilledAtAnyMomentItResumes) {
 
 TEST_F(Examples, WrongInputIsOneLine) {
   expect_one_line(run("digits", {"--epoch-count", "3"}), "--epoch-count");
-  expect_one_line(run("xor", {"--bogus"}), "takes no flags");
+  expect_one_line(run("xor", {"--bogus"}), "takes no flags but");
   expect_one_line(run("digits", {"--epochs", "many"}), "many");
   expect_one_line(run("digits", {"--epochs", "0", "--out", path("o")}), "[Trainer]");
   expect_one_line(run("digits", {"--data", path("nowhere.csv")}), "nowhere.csv");
