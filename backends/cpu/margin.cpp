@@ -15,49 +15,39 @@ namespace {
 // The sum of relu(x - own + margin)^p over the classes that are open: 1, or 0 for labels.
 template <class T, int P>
 EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double margin, int64_t n) {
-  double block[kRowBlock], sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) {
       const double z = relu((static_cast<double>(x[at + i]) - own) + margin);
-      block[i] = where(open[at + i] > 0, P == 1 ? z : z * z, 0.0);
+      lanes[i] += where(open[at + i] > 0, P == 1 ? z : z * z, 0.0);
     }
-    sum += block_sum(block, width);
-  }
-  return sum;
+  });
 }
 
 // Adds weight times the slopes of the same to `slopes`, and returns their sum.
 template <class T, int P>
 EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, double margin, double weight, int64_t n,
                                      double* slopes) {
-  double block[kRowBlock], sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) {
       const double z = (static_cast<double>(x[at + i]) - own) + margin;
-      const double slope = P == 1 ? where(z > 0, weight, 0.0) : 2 * weight * relu(z);
-      block[i] = where(open[at + i] > 0, slope, 0.0);
-      slopes[at + i] += block[i];
+      const double each = P == 1 ? where(z > 0, weight, 0.0) : 2 * weight * relu(z);
+      const double slope = where(open[at + i] > 0, each, 0.0);
+      slopes[at + i] += slope;
+      lanes[i] += slope;
     }
-    sum += block_sum(block, width);
-  }
-  return sum;
+  });
 }
 
 // Adds up what is NaN, and 0 for what is not.
 template <class T> EBB_MULTIVERSION double nans(const T* x, int64_t n) {
-  T block[kRowBlock];
-  double sum = 0;
-  for (int64_t at = 0; at < n; at += kRowBlock) {
-    const int64_t width = std::min(kRowBlock, n - at);
+  return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) block[i] = where(x[at + i] == x[at + i], T(0), x[at + i]);
-    sum += block_sum(block, width);
-  }
-  return sum;
+    for (int64_t i = 0; i < width; ++i) {
+      lanes[i] += static_cast<double>(where(x[at + i] == x[at + i], T(0), x[at + i]));
+    }
+  });
 }
 
 template <class T> EBB_MULTIVERSION void write_scaled(const double* slopes, double factor, int64_t n, T* out) {
