@@ -12,23 +12,6 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kRowBlock = 256;
-
-// In f64, in as many lanes as a vector holds.
-template <class T> EBB_HD double block_sum(const T* x, int64_t n) {
-  constexpr int64_t kLanes = 64 / sizeof(T);
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(x[i + j]);
-  }
-  double total = lanes[0];
-  for (int64_t j = 1; j < kLanes; ++j) total += lanes[j];
-  for (; i < n; ++i) total += static_cast<double>(x[i]);
-  return total;
-}
-
 // The sum of relu(x - own + margin)^p over the classes that are open: 1, or 0 for labels.
 template <class T, int P>
 EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double margin, int64_t n) {
@@ -49,8 +32,8 @@ EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, doub
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) {
       const double z = (static_cast<double>(x[at + i]) - own) + margin;
-      const double all = P == 1 ? where(z > 0, weight, 0.0) : 2 * weight * relu(z);
-      const double slope = where(open[at + i] > 0, all, 0.0);
+      const double each = P == 1 ? where(z > 0, weight, 0.0) : 2 * weight * relu(z);
+      const double slope = where(open[at + i] > 0, each, 0.0);
       slopes[at + i] += slope;
       lanes[i] += slope;
     }
