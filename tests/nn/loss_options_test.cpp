@@ -1,11 +1,13 @@
 // Options and edges of losses that no row of the op table has: against loops in plain numbers.
 #include "ebb/autograd/engine.h"
+#include "ebb/autograd/gradcheck.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/losses/adaptive_log_softmax.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
+#include "ebb/nn/losses/multilabel.h"
 #include "ebb/nn/losses/regression.h"
 #include "ebb/tests/support/check.h"
 
@@ -127,6 +129,27 @@ TEST(LossOptions, ClassesOutOfRangeAreTheLosss) {
   expect_error([&] { nll_loss(x, wrong); }, "nll_loss", {"3"});
   expect_error([&] { focal_loss(x, wrong); }, "focal_loss", {"3"});
   expect_error([&] { multi_margin_loss(x, wrong); }, "multi_margin_loss", {"3"});
+}
+
+// A column of a matrix as class weights, and weights that are trained.
+TEST(LossOptions, WeightsOfMargins) {
+  const Tensor x = random({3, 4}, 11), table = square(random({4, 3}, 12));
+  const Tensor column = select(table, 1, 1), dense = from_data(column.to_vector<double>(), {4});
+  const Tensor classes = tensor({2, 0, 3}, i64), labels = tensor({{1, 3, -1, 0}, {2, -1, 2, 2}, {0, 1, 2, 3}}, i64);
+  const auto multi = [&](const Tensor& in, const Tensor& w) { return multi_margin_loss(in, classes, {.weight = w}); };
+  const auto multilabel = [&](const Tensor& in, const Tensor& w) {
+    return multilabel_margin_loss(in, labels, {.weight = w});
+  };
+  EXPECT_FALSE(column.is_contiguous());
+  expect_values(multi(x, column), {multi(x, dense).item()}, 0);
+  expect_values(multilabel(x, column), {multilabel(x, dense).item()}, 0);
+
+  Tensor trained = dense.clone().requires_grad_(), input = x.clone().requires_grad_();
+  const auto both = [&](const std::vector<Tensor>& in) { return multilabel(in[0], in[1]); };
+  EXPECT_TRUE(gradcheck(both, {input, trained}));
+  EXPECT_TRUE(gradgradcheck(both, {input, trained}));
+  expect_values(multilabel(input, trained), {multilabel(x, dense).item()}, 1e-14);
+  expect_error([&] { multi(x, trained); }, "multi_margin_loss", {"weight", "requires grad"});
 }
 
 }  // namespace
