@@ -28,8 +28,8 @@ std::string range_text(const Tensor& tensor, const Range& range) {
 }
 
 std::string place_text() {
-  const std::source_location* place = detail::noted_place();
-  return place ? std::string(" at ") + place->file_name() + ":" + std::to_string(place->line()) : std::string();
+  const std::source_location& at = detail::place;
+  return at.line() ? std::string(" at ") + at.file_name() + ":" + std::to_string(at.line()) : std::string();
 }
 
 }  // namespace

@@ -181,7 +181,7 @@ class Walk {
     }
     Node* outer = std::exchange(running_node, &node);
     try {
-      const BackwardScope place(node);
+      const BackwardScope place(node.made_at());
       node.backward(context, gradients, results);
     } catch (...) {
       running_node = outer;

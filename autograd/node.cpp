@@ -31,9 +31,8 @@ std::string describe(const Node& node) {
   for (int i = 0; i < node.output_count(); ++i) {
     text += (i ? ", " : " ") + to_text(node.output(i).shape) + " " + to_text(node.output(i).dtype);
   }
-  if (const Node::Extras* extras = node.extras_if_any(); extras && extras->has_location) {
-    text +=
-        " (made at " + std::string(extras->made_at.file_name()) + ":" + std::to_string(extras->made_at.line()) + ")";
+  if (const std::source_location& at = node.made_at(); at.line() != 0) {
+    text += " (made at " + std::string(at.file_name()) + ":" + std::to_string(at.line()) + ")";
   }
   return text + ": ";
 }

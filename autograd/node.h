@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ebb/autograd/place.h"
 #include "ebb/core/memory.h"
 #include "ebb/core/tensor.h"
 
@@ -74,6 +75,8 @@ class Node : public GraphNode {
   /// 1 + the depth of the deepest input: consumers are always deeper than what they consume.
   uint32_t depth() const { return depth_; }
   int output_count() const { return static_cast<int>(output_count_); }
+  /// The line that called the op; its line() is 0 when that is not known.
+  const std::source_location& made_at() const { return made_at_; }
   /// True when an earlier backward has freed what it saved.
   bool is_released() const { return released_; }
 
@@ -119,7 +122,7 @@ class Node : public GraphNode {
   Output& output(int i) { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
   const Output& output(int i) const { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
 
-  /// Rare things, made on demand: hooks, kept gradients, where the node was made.
+  /// Rare things, made on demand: hooks, kept gradients.
   struct Extras {
     struct OutputHook {
       int output;
@@ -129,8 +132,6 @@ class Node : public GraphNode {
     std::vector<std::shared_ptr<NodePreHook>> prehooks;
     std::vector<std::shared_ptr<NodeHook>> node_hooks;
     std::vector<std::pair<int, Tensor>> kept;  ///< retain_grad(): output, gradient
-    std::source_location made_at;
-    bool has_location = false;
 
     Extras();
     ~Extras();  // not inline: nodes that have none are freed the faster
@@ -152,6 +153,7 @@ class Node : public GraphNode {
   bool released_ = false;  // a walk has used and freed it
   bool needed_ = false;    // leads to an input that grad() was asked for; valid while mark_ is the walk's
   uint64_t mark_ = 0;      // the walk that looked at it last
+  std::source_location made_at_ = detail::place;
   Edge edges_[kInlineEdges];
   Output output_;
   std::unique_ptr<Edge[]> more_edges_;
@@ -173,7 +175,7 @@ class LeafNode final : public Node {
   Tensor grad;
 };
 
-/// "mul (2, 3) f32 (made at file.cpp:12): ", how errors name a node; the place is known under detect_anomaly().
+/// "mul (2, 3) f32 (made at file.cpp:12): ", how errors name a node.
 std::string describe(const Node& node);
 /// What the backward of an op without derivative throws.
 [[noreturn]] void fail_without_derivative(const Node& node);

@@ -129,6 +129,7 @@ template <class Op, class... Args> auto apply(const Args&... args) {
     }
     note_results(Op::name, node.get(), results, list);
   }
+  detail::forget_place();
   return result;
 }
 

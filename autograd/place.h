@@ -1,4 +1,4 @@
-// Where in the user's code an op was called: kept only while somebody asks (autograd/watch.h).
+// Where in the user's code an op was called. A node keeps it, for the errors that name the node.
 //
 // A public op takes its first tensor as a TensorArg (or its list of tensors as a TensorsArg), whose constructor knows
 // the caller's line by a default argument. The place is noted when the op reads its argument, so that arguments which
@@ -14,8 +14,6 @@
 
 namespace ebb {
 
-class Node;
-
 namespace detail {
 /// Who watches the ops of this thread: bit 0 anomaly detection, bit 1 a WatchOps.
 extern constinit thread_local unsigned watching;
@@ -25,27 +23,30 @@ extern constinit thread_local int composite_depth;
 /// How many ops' forwards are running.
 extern constinit thread_local int forward_depth;
 
-void note_place(const std::source_location& where);
-/// The place that was noted, or null.
-const std::source_location* noted_place();
-void forget_place();
+/// The place that was noted; its line is 0 when there is none.
+extern constinit thread_local std::source_location place;
+
+inline void note_place(const std::source_location& where) {
+  if (composite_depth == 0) place = where;
+}
+/// After an op ran: the place was its.
+inline void forget_place() {
+  if (composite_depth == 0) place = {};
+}
 
 /// While an op's own forward runs, what it calls has no place of its own.
 class InsideOp {
  public:
-  InsideOp() : active_(watching != 0) { step(active_); }
-  ~InsideOp() { step(-active_); }
+  InsideOp() { step(1); }
+  ~InsideOp() { step(-1); }
   InsideOp(const InsideOp&) = delete;
   InsideOp& operator=(const InsideOp&) = delete;
 
  private:
   static void step(int by) {
-    if (by == 0) [[likely]]
-      return;
     composite_depth += by;
     forward_depth += by;
   }
-  int active_;
 };
 }  // namespace detail
 
@@ -56,8 +57,7 @@ class TensorArg {
       : tensor_(tensor), where_(where) {}
   operator const Tensor&() const { return **this; }
   const Tensor& operator*() const {
-    if (detail::watching) [[unlikely]]
-      detail::note_place(where_);
+    detail::note_place(where_);
     return tensor_;
   }
   const Tensor* operator->() const { return &**this; }
@@ -77,8 +77,7 @@ class TensorsArg {
   TensorsArg(const TensorsArg&) = delete;
   TensorsArg& operator=(const TensorsArg&) = delete;
   const std::vector<Tensor>& operator*() const {
-    if (detail::watching) [[unlikely]]
-      detail::note_place(where_);
+    detail::note_place(where_);
     return list_;
   }
   const std::vector<Tensor>* operator->() const { return &**this; }
@@ -93,43 +92,33 @@ class TensorsArg {
 ///   Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
 class CompositeScope {
  public:
-  template <class Arg> explicit CompositeScope(const Arg& arg) : active_(detail::watching != 0) {
-    if (active_) [[unlikely]] {
-      (void)*arg;
-      ++detail::composite_depth;
-    }
+  template <class Arg> explicit CompositeScope(const Arg& arg) {
+    (void)*arg;
+    ++detail::composite_depth;
   }
   ~CompositeScope() {
-    if (active_ && --detail::composite_depth == 0) [[unlikely]]
-      detail::forget_place();
+    --detail::composite_depth;
+    detail::forget_place();
   }
   CompositeScope(const CompositeScope&) = delete;
   CompositeScope& operator=(const CompositeScope&) = delete;
-
- private:
-  bool active_;
 };
 
 /// While a node's backward runs: what it calls counts as called where the node was made.
 class BackwardScope {
  public:
-  explicit BackwardScope(const Node& node) : active_(detail::watching != 0) {
-    if (active_) [[unlikely]]
-      enter(node);
+  explicit BackwardScope(const std::source_location& made_at) : before_(detail::place) {
+    detail::place = made_at;
+    ++detail::composite_depth;
   }
   ~BackwardScope() {
-    if (active_) [[unlikely]]
-      leave();
+    --detail::composite_depth;
+    detail::place = before_;
   }
   BackwardScope(const BackwardScope&) = delete;
   BackwardScope& operator=(const BackwardScope&) = delete;
 
  private:
-  void enter(const Node& node);
-  void leave();
-
-  bool active_;
-  bool had_place_ = false;
   std::source_location before_;
 };
 

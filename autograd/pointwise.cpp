@@ -261,6 +261,7 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
     const Tensor* results[] = {&out};
     note_results(op.name, made, results, inputs);
   }
+  detail::forget_place();
   return out;
 }
 
@@ -385,6 +386,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
     const Tensor* results[] = {&total};
     note_results(op.name, made, results, inputs);
   }
+  detail::forget_place();
   return total;
 }
 

@@ -37,8 +37,7 @@ class WatchOps {
   unsigned before_;
 };
 
-/// After an op ran: stores where it was called in its node, tells who watches, and under anomaly detection checks the
-/// results. REQUIRES detail::watching.
+/// After an op ran: tells who watches, and under anomaly detection checks the results. REQUIRES detail::watching.
 void note_results(std::string_view op, Node* node, std::span<const Tensor* const> results,
                   std::span<const Tensor* const> inputs);
 

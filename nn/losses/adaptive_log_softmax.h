@@ -23,7 +23,8 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
   };
   AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes, std::vector<int64_t> cutoffs,
                              AdaptiveLogSoftmaxOptions options = {}, DType dtype = DType::F32);
-  /// input (N, in) and target (N), or (in) and ().
+  /// input (N, in) and target (N), or (in) and (). Reads target on the host, to send only a cluster's own rows through
+  /// its layers: a GPU is waited for, and a step with this loss cannot be captured.
   Output forward(const Tensor& input, const Tensor& target) const;
   Output operator()(const Tensor& input, const Tensor& target) const { return forward(input, target); }
   /// (N, n_classes) log-probabilities of every class.

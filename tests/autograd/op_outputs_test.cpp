@@ -1,5 +1,4 @@
 // Structural ops with several outputs, and what is told of ops while they run.
-#include "ebb/autograd/anomaly.h"
 #include "ebb/autograd/engine.h"
 #include "ebb/autograd/gradcheck.h"
 #include "ebb/autograd/op.h"
@@ -204,9 +203,7 @@ TEST(Watch, InnerAndOuter) {
 // How errors name a node, to the letter.
 TEST(Describe, SaysOpShapesAndPlace) {
   const Tensor x = leaf({1, 2});
-  EXPECT_EQ(describe(*(x * x).node()), "mul (2,) f64: ");
   EXPECT_EQ(describe(*x.node()), "leaf (2,) f64: ");
-  const auto guard = detect_anomaly();
   const Tensor y = x * x;
   const int line = static_cast<int>(std::source_location::current().line()) - 1;
   const std::string text = describe(*y.node()), want = "op_outputs_test.cpp:" + std::to_string(line) + "): ";
