@@ -13,6 +13,16 @@
 namespace ebb {
 namespace {
 
+// True when a tensor of shape `from` can have been broadcast to `to`.
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from == to) return true;
+  bool fits = from.dim() <= to.dim();
+  for (int i = 1; fits && i <= from.dim(); ++i) {
+    fits = from[from.dim() - i] == to[to.dim() - i] || from[from.dim() - i] == 1;
+  }
+  return fits;
+}
+
 constinit thread_local Node* running_node = nullptr;
 
 uint64_t next_walk_id() {
@@ -107,11 +117,15 @@ class Walk {
 
   bool is_wanted(Node* node) const { return captures_.empty() || (node->mark_ == id_ && node->needed_); }
 
-  void add_gradient(Node* node, uint32_t index, Tensor gradient) {
+  // maker: whose backward made it, as the gradient of its input; null for a seed.
+  void add_gradient(Node* node, uint32_t index, Tensor gradient, const Node* maker = nullptr, size_t input = 0) {
     if (!is_wanted(node)) return;
     Node::Output& out = node->output(static_cast<int>(index));
-    if (gradient.dtype() != out.dtype) {
-      fail("backward", describe(*node), "got a gradient of ", gradient.dtype(), " for an output of ", out.dtype);
+    if (gradient.dtype() != out.dtype || !broadcasts_to(out.shape, gradient.shape())) [[unlikely]] {
+      const std::string of =
+          maker ? describe(*maker) + "backward gave for input " + std::to_string(input) : describe(*node) + "got";
+      fail("backward", of, " a gradient of ", gradient.shape(), " ", gradient.dtype(), ", expected ", out.shape, " ",
+           out.dtype);
     }
     if (!(gradient.shape() == out.shape)) gradient = sum_to(gradient, out.shape);
     if (!out.pending.defined()) {
@@ -192,7 +206,9 @@ class Walk {
       check_gradients(node, results, gradients);
     if constexpr (kHooks) detail::run_node_hooks(node, results, gradients);
     for (size_t i = 0; i < edges.size(); ++i) {
-      if (edges[i].node() && results[i].defined()) add_gradient(edges[i].node(), edges[i].index, std::move(results[i]));
+      if (edges[i].node() && results[i].defined()) {
+        add_gradient(edges[i].node(), edges[i].index, std::move(results[i]), &node, i);
+      }
     }
   }
 

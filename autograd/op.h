@@ -44,6 +44,13 @@ template <class Visit, class Arg> void visit_inputs(Visit& visit, const Arg& arg
   }
 }
 
+// What forward returned, as a tensor of its own: an input that is passed on must not become an output of the op.
+inline void own_result(std::string_view op, Tensor& result) {
+  if (!result.defined()) [[unlikely]]
+    fail(op, "forward returned an undefined tensor");
+  if (!result.impl()->count.unique()) result = make_view(result, result.shape(), result.strides());
+}
+
 }  // namespace detail
 
 template <class Op> class OpNode final : public Node {
@@ -97,6 +104,11 @@ template <class Op, class... Args> auto apply(const Args&... args) {
     return Op::forward(state, plan, args...);
   }();
   constexpr bool several = detail::is_tensor_array<decltype(result)>;
+  if constexpr (several) {
+    for (Tensor& output : result) detail::own_result(Op::name, output);
+  } else {
+    detail::own_result(Op::name, result);
+  }
   Ref<OpNode<Op>> node;
   if (wanted && grad_enabled()) {
     int outputs = 1;

@@ -42,28 +42,36 @@ void check_same_device(std::string_view op, const Tensor& input, const Tensor& o
   }
 }
 
-void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name) {
-  if (!weight.defined()) return;
+namespace {
+// shape: of the losses that the weight is of.
+void check_weight_of(std::string_view op, const Tensor& input, const Shape& shape, const Tensor& weight,
+                     const char* name) {
   check_same_device(op, input, weight, name);
   if (weight.dtype() != input.dtype()) {
     fail(op, name, " is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");
   }
-  bool fits = weight.dim() <= input.dim();
+  bool fits = weight.dim() <= shape.dim();
   for (int i = 1; fits && i <= weight.dim(); ++i) {
-    fits = weight.size(-i) == 1 || weight.size(-i) == input.size(-i);
+    fits = weight.size(-i) == 1 || weight.size(-i) == shape[shape.dim() - i];
   }
-  if (!fits) fail(op, name, " ", weight.shape(), " does not broadcast to input ", input.shape());
+  if (!fits) fail(op, name, " ", weight.shape(), " does not broadcast to input ", shape);
+}
+}  // namespace
+
+void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name) {
+  if (weight.defined()) check_weight_of(op, input, input.shape(), weight, name);
 }
 
 Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
                                  const Tensor& weight, Reduction reduction, MeanOver mean_over) {
   check_reduction(op.name, reduction);
+  Shape shape;
+  for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
+  if (weight.defined()) check_weight_of(op.name, *inputs[0], shape, weight, "weight");
   if (reduction == Reduction::None) {
     const Tensor losses = ebb::detail::call_pointwise(op, formula, inputs);
     return weight.defined() ? mul(losses, weight) : losses;
   }
-  Shape shape;
-  for (const Tensor* t : inputs) shape = broadcast_shapes(op.name, shape, t->shape());
   const bool by_batch = mean_over == MeanOver::Batch && reduction == Reduction::Mean;
   const auto count = static_cast<double>(by_batch ? (shape.dim() > 0 ? shape[0] : 1) : shape.numel());
   if (reduction == Reduction::Mean && mean_over == MeanOver::Weights && weight.defined()) {

@@ -7,7 +7,9 @@
 #include "ebb/nn/losses/adaptive_log_softmax.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
+#include "ebb/nn/losses/formulas.h"
 #include "ebb/nn/losses/multilabel.h"
+#include "ebb/nn/losses/reduction.h"
 #include "ebb/nn/losses/regression.h"
 #include "ebb/tests/support/check.h"
 
@@ -150,6 +152,19 @@ TEST(LossOptions, WeightsOfMargins) {
     EXPECT_TRUE(gradcheck(both, {input, trained}));
     EXPECT_TRUE(gradgradcheck(both, {input, trained}));
     expect_values(loss(input, trained), {loss(x, dense).item()}, 1e-14);
+  }
+}
+
+// A loss of one's own that forgot to check its weight.
+TEST(LossOptions, PointwiseLossChecksItsWeight) {
+  const Tensor x = random({4}, 13), t = random({4}, 14);
+  for (const Reduction reduction : {Reduction::None, Reduction::Mean, Reduction::Sum}) {
+    const auto loss = [&](const Tensor& weight) {
+      return pointwise_loss(formulas::MseLoss{}, weight, reduction, MeanOver::Elements, x, t);
+    };
+    expect_error([&] { loss(ones({3}, {.dtype = f64})); }, "mse_loss", {"weight (3,)", "input (4,)"});
+    expect_error([&] { loss(ones({2, 4}, {.dtype = f64})); }, "mse_loss", {"weight (2, 4)", "input (4,)"});
+    expect_error([&] { loss(ones({4})); }, "mse_loss", {"weight is f32 and input is f64"});
   }
 }
 
