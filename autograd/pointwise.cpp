@@ -386,7 +386,6 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
     const Tensor* results[] = {&total};
     note_results(op.name, made, results, inputs);
   }
-  detail::forget_place();
   return total;
 }
 

@@ -98,6 +98,8 @@ TEST(LostGradient, PlacesOfMembersAndLists) {
   EXPECT_EQ(place_of(cat(list)), here());
   // An op that says nothing of its place has none, rather than another one's.
   EXPECT_EQ(place_of(apply<TestRound>(x)), "nowhere");
+  EXPECT_EQ(place_of(x * x), here());
+  EXPECT_EQ(place_of(apply<TestRound>(x)), "nowhere");
 }
 
 }  // namespace

@@ -44,6 +44,22 @@ TEST(OpContract, AnInputThatIsPassedOnStaysWhatItIs) {
   EXPECT_FALSE(apply<TestPassOn>(x, 1.0).requires_grad());
 }
 
+struct TestBoth {  // its input itself, and a new tensor
+  static constexpr std::string_view name = "test_both";
+  struct State {};
+  static int shape(const Tensor&) { return 0; }
+  static std::array<Tensor, 2> forward(State&, int, const Tensor& x) { return {x, x.clone()}; }
+  static Tensor backward(const State&, std::span<const Tensor> g) { return g[0].defined() ? g[0] : g[1] * 2.0; }
+};
+
+TEST(OpContract, AnInputAmongSeveralOutputsStaysWhatItIs) {
+  const Tensor x = leaf();
+  const auto [first, second] = apply<TestBoth>(x);
+  EXPECT_TRUE(x.is_leaf());
+  expect_values(grad(sum(first), x, {.retain_graph = true}), {1, 1, 1}, 0);
+  expect_values(grad(sum(second), x), {2, 2, 2}, 0);
+}
+
 struct TestNothing {
   static constexpr std::string_view name = "test_nothing";
   struct State {};
@@ -78,6 +94,8 @@ TEST(OpContract, AGradientFitsItsInput) {
                {"test_gradient_of (3,) f64", "gave for input 0 a gradient of (2,) f64, expected (3,) f64"});
   expect_error([&] { backward(ones({3, 2}, {.dtype = f64})); }, "backward", {"test_gradient_of", "(3, 2) f64"});
   expect_error([&] { backward(ones({3})); }, "backward", {"test_gradient_of", "(3,) f32, expected (3,) f64"});
+  const Tensor y = leaf() * 2.0;
+  expect_error([&] { y.backward(ones({3})); }, "backward", {"f32", "f64"});
   // In the shape that the input was broadcast to, it is summed.
   expect_values(backward(ones({2, 3}, {.dtype = f64})), {2, 2, 2}, 0);
 }
