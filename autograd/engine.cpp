@@ -13,16 +13,6 @@
 namespace ebb {
 namespace {
 
-// True when a tensor of shape `from` can have been broadcast to `to`.
-bool broadcasts_to(const Shape& from, const Shape& to) {
-  if (from == to) return true;
-  bool fits = from.dim() <= to.dim();
-  for (int i = 1; fits && i <= from.dim(); ++i) {
-    fits = from[from.dim() - i] == to[to.dim() - i] || from[from.dim() - i] == 1;
-  }
-  return fits;
-}
-
 constinit thread_local Node* running_node = nullptr;
 
 uint64_t next_walk_id() {
@@ -121,13 +111,14 @@ class Walk {
   void add_gradient(Node* node, uint32_t index, Tensor gradient, const Node* maker = nullptr, size_t input = 0) {
     if (!is_wanted(node)) return;
     Node::Output& out = node->output(static_cast<int>(index));
-    if (gradient.dtype() != out.dtype || !broadcasts_to(out.shape, gradient.shape())) [[unlikely]] {
+    const bool same = gradient.shape() == out.shape;
+    if (gradient.dtype() != out.dtype || !(same || broadcasts_to(out.shape, gradient.shape()))) [[unlikely]] {
       const std::string of =
           maker ? describe(*maker) + "backward gave for input " + std::to_string(input) : describe(*node) + "got";
       fail("backward", of, " a gradient of ", gradient.shape(), " ", gradient.dtype(), ", expected ", out.shape, " ",
            out.dtype);
     }
-    if (!(gradient.shape() == out.shape)) gradient = sum_to(gradient, out.shape);
+    if (!same) gradient = sum_to(gradient, out.shape);
     if (!out.pending.defined()) {
       out.pending = std::move(gradient);
     } else if (!create_graph_ && out.pending.is_unique() && out.pending.is_contiguous()) {

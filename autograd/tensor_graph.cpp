@@ -81,7 +81,7 @@ void check_source(std::string_view op, const Tensor& target, const Tensor& sourc
   if (source.requires_grad() && grad_enabled()) {
     fail(op, "in-place ops are not recorded, and the source ", source, " requires grad: use no_grad or detach()");
   }
-  if (!(broadcast_shapes(op, target.shape(), source.shape()) == target.shape())) {
+  if (!broadcasts_to(source.shape(), target.shape())) {
     fail(op, "source ", source.shape(), " does not broadcast to ", target.shape());
   }
 }

@@ -40,6 +40,13 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
   return out;
 }
 
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  const int lead = to.dim() - from.dim();
+  bool fits = lead >= 0;
+  for (int i = 0; fits && i < from.dim(); ++i) fits = from[i] == to[lead + i] || from[i] == 1;
+  return fits;
+}
+
 Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target) {
   Shape out = target;
   const int lead = target.dim() - shape.dim();

@@ -84,6 +84,9 @@ Shape contiguous_strides(const Shape& shape);
 /// The shape that a and b broadcast to, by NumPy's rule. Throws Error naming op.
 Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b);
 
+/// True when a tensor of shape `from` can be read as one of shape `to` by broadcasting alone.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
 /// Strides that read a tensor of `shape` and `strides` as if it had the shape `target`: 0 on every broadcast axis.
 /// REQUIRES that shape broadcasts to target.
 Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target);

@@ -182,13 +182,12 @@ Tensor sum_to(const TensorArg& x, const Shape& shape) {
   const CompositeScope scope(x);
   check_defined("sum_to", x);
   if (x->shape() == shape) return *x;
+  if (!broadcasts_to(shape, x->shape())) fail("sum_to", "shape ", shape, " does not broadcast to ", x->shape());
   const int lead = x->dim() - shape.dim();
   Shape dims;
   for (int i = 0; i < x->dim(); ++i) {
-    if (i < lead || (shape[i - lead] == 1 && x->shape()[i] != 1)) dims.push_back(i);
-    else if (shape[i - lead] != x->shape()[i]) fail("sum_to", "shape ", shape, " does not broadcast to ", x->shape());
+    if (i < lead || shape[i - lead] != x->shape()[i]) dims.push_back(i);
   }
-  if (lead < 0) fail("sum_to", "shape ", shape, " does not broadcast to ", x->shape());
   return reshape(dims.empty() ? *x : sum(x, dims, true), shape);
 }
 

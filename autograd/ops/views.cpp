@@ -171,11 +171,9 @@ struct Expand {
     const int lead = shape.dim() - x.dim();
     for (int i = 0; i < shape.dim(); ++i) {
       if (shape[i] == -1 && i >= lead && lead >= 0) shape[i] = x.shape()[i - lead];
-      const bool fits =
-          lead >= 0 && shape[i] >= 0 && (i < lead || x.shape()[i - lead] == 1 || x.shape()[i - lead] == shape[i]);
-      if (!fits) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
+      if (shape[i] < 0) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
     }
-    if (lead < 0) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
+    if (!broadcasts_to(x.shape(), shape)) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
     return shape;
   }
   static Tensor forward(State&, const Shape& shape, const Tensor& x, const Shape&) {

@@ -6,6 +6,7 @@
 // of its own else. An index out of range, which check_indices has noted, gives NaN and touches nothing.
 // Traffic: the input read once (wide rows: again, mostly from the cache), the gradient written once.
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/rows.h"
 
 namespace ebb::cuda {
@@ -215,8 +216,6 @@ template <class T> __global__ void __launch_bounds__(kThreads) cross_entropy_col
   }
   finish(p, s, total);
 }
-
-template <class T> T* data_of(const Tensor* tensor) { return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr; }
 
 template <class T> void run(const CrossEntropyArgs& args) {
   Problem<T> p{.input = data_of<T>(args.input),

@@ -5,6 +5,7 @@
 // gives NaN and touches nothing. Traffic: the input read once, the gradient written once; with it a byte a class.
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/operands.h"
 
 namespace ebb::cuda {
 namespace {
@@ -78,8 +79,6 @@ template <class T> __global__ void __launch_bounds__(kRowThreads) margin_kernel(
     }
   }
 }
-
-template <class T> T* data_of(const Tensor* tensor) { return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr; }
 
 template <class T> void run(const MarginArgs& args) {
   Problem<T> p{.input = data_of<T>(args.input),

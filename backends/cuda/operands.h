@@ -4,8 +4,12 @@
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/dtype.h"
 #include "ebb/core/shape.h"
+#include "ebb/core/tensor.h"
 
 namespace ebb::cuda {
+
+/// The elements of a tensor that may be left out: null then.
+template <class T> T* data_of(const Tensor* tensor) { return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr; }
 
 /// The elements that a kernel visits, in row-major order.
 struct Space {

@@ -50,11 +50,8 @@ void check_weight_of(std::string_view op, const Tensor& input, const Shape& shap
   if (weight.dtype() != input.dtype()) {
     fail(op, name, " is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");
   }
-  bool fits = weight.dim() <= shape.dim();
-  for (int i = 1; fits && i <= weight.dim(); ++i) {
-    fits = weight.size(-i) == 1 || weight.size(-i) == shape[shape.dim() - i];
-  }
-  if (!fits) fail(op, name, " ", weight.shape(), " does not broadcast to input ", shape);
+  if (!broadcasts_to(weight.shape(), shape))
+    fail(op, name, " ", weight.shape(), " does not broadcast to input ", shape);
 }
 }  // namespace
 

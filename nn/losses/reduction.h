@@ -21,9 +21,10 @@ Tensor reduce_losses(std::string_view op, const Tensor& losses, Reduction reduct
 
 /// Throws Error unless target has input's shape, dtype and device.
 void check_same_shape(std::string_view op, const Tensor& input, const Tensor& target);
-/// Throws Error unless weight is undefined, or has input's dtype and broadcasts to its shape without enlarging it.
 /// Throws Error unless `other` lies where the input lies.
 void check_same_device(std::string_view op, const Tensor& input, const Tensor& other, const char* name);
+/// Throws Error unless weight is undefined, or has input's dtype and device and broadcasts to its shape without
+/// enlarging it. pointwise_loss checks its weight so itself, against the losses.
 void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name = "weight");
 /// Throws Error for BatchMean: every loss but kl_div.
 void check_reduction(std::string_view op, Reduction reduction);

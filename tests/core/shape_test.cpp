@@ -55,6 +55,14 @@ TEST(Shape, BroadcastsByNumPysRule) {
     EXPECT_EQ(to_text(broadcast_shapes("op", row.a, row.b)), to_text(row.out));
     EXPECT_EQ(to_text(broadcast_shapes("op", row.b, row.a)), to_text(row.out));
   }
+  EXPECT_TRUE(broadcasts_to({3}, {2, 3}));
+  EXPECT_TRUE(broadcasts_to({2, 1}, {2, 3}));
+  EXPECT_TRUE(broadcasts_to({}, {4}));
+  EXPECT_TRUE(broadcasts_to({1}, {0}));
+  EXPECT_FALSE(broadcasts_to({2, 3}, {3})) << "more dims";
+  EXPECT_FALSE(broadcasts_to({3}, {1})) << "the other way";
+  EXPECT_FALSE(broadcasts_to({2}, {2, 3}));
+  EXPECT_FALSE(broadcasts_to({0}, {2}));
   expect_error([] { broadcast_shapes("op", {2, 3}, {2}); }, "op", {"(2, 3) and (2,) do not broadcast: 3 against 2"});
   expect_error([] { broadcast_shapes("op", {0}, {2}); }, "op", {"0 against 2"});
 }
