@@ -119,6 +119,7 @@ class Walk {
            out.dtype);
     }
     if (!same) gradient = sum_to(gradient, out.shape);
+    out.masked = false;  // one that is not masked makes a sum that is not
     if (!out.pending.defined()) {
       out.pending = std::move(gradient);
     } else if (!create_graph_ && out.pending.is_unique() && out.pending.is_contiguous()) {
@@ -178,8 +179,10 @@ class Walk {
       if (!node.extras().prehooks.empty()) root_ = nullptr;  // they may make the seed another than 1
       detail::run_prehooks(node, gradients);
     }
-    BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, 0};
+    BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, &node};
+    context.unseen = !kHooks && !create_graph_;
     if (!captures_.empty()) {
+      context.unseen = false;
       for (size_t i = 0; i < edges.size() && i < 64; ++i) {
         if (edges[i].node() && !is_wanted(edges[i].node())) context.unwanted |= uint64_t{1} << i;
       }
@@ -196,9 +199,11 @@ class Walk {
     if (anomaly_detection()) [[unlikely]]
       check_gradients(node, results, gradients);
     if constexpr (kHooks) detail::run_node_hooks(node, results, gradients);
-    for (size_t i = 0; i < edges.size(); ++i) {
+    uint64_t masked = context.masked_results;
+    for (size_t i = 0; i < edges.size(); ++i, masked >>= 1) {
       if (edges[i].node() && results[i].defined()) {
         add_gradient(edges[i].node(), edges[i].index, std::move(results[i]), &node, i);
+        if (masked & 1) edges[i].node()->output(static_cast<int>(edges[i].index)).masked = true;
       }
     }
   }

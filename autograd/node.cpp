@@ -26,6 +26,19 @@ Tensor Saved::get() const {
   return linked;
 }
 
+Tensor BackwardContext::relu_mask(int i) const {
+  const Node* maker = unseen ? edges[static_cast<size_t>(i)].node() : nullptr;
+  return maker && !maker->extras_if_any() ? maker->relu_mask() : Tensor();
+}
+
+void BackwardContext::mark_masked(int i) const {
+  const Edge& edge = edges[static_cast<size_t>(i)];
+  const Node::Output& so_far = edge.node()->output(static_cast<int>(edge.index));
+  if (so_far.masked || !so_far.pending.defined()) masked_results |= uint64_t{1} << i;
+}
+
+bool BackwardContext::is_masked() const { return node->output(0).masked; }
+
 std::string describe(const Node& node) {
   std::string text(node.name());
   for (int i = 0; i < node.output_count(); ++i) {

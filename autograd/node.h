@@ -29,18 +29,28 @@ struct Edge {
   Node* node() const;
 };
 
-/// How the walk that calls backward goes on, and which inputs want a gradient.
+/// How the walk that calls backward goes on, which inputs want a gradient, and what is known of gradients on the way.
 struct BackwardContext {
   bool create_graph = false;
   bool retain_graph = false;
   bool unit_seed = false;  ///< the upstream is known to be 1 without looking: this node is the root of backward()
   std::span<const Edge> edges;
-  uint64_t unwanted = 0;  ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
+  const Node* node = nullptr;  ///< whose backward it is
+  uint64_t unwanted = 0;       ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
+  bool unseen = false;  ///< nobody looks at the gradients between this node and those of its inputs that have no hooks
+  mutable uint64_t masked_results =
+      0;  ///< bit i: input i's gradient stays masked with the one that mark_masked told of
 
   /// True when input i wants a gradient. Computing others is allowed, and wasted.
   bool needs(int i) const {
     return static_cast<bool>(edges[static_cast<size_t>(i)].target) && !(i < 64 && (unwanted >> i & 1));
   }
+  /// Where input i came out of a ReLU that its op ended with, and only that op will see the gradient made for it: the
+  /// mask by which a product may set that gradient to 0 in passing, and then says so. Else undefined. REQUIRES i < 64.
+  Tensor relu_mask(int i) const;
+  void mark_masked(int i) const;
+  /// True when the gradient that came is 0 already where the op's ReLU gave 0: all that adds up to it was marked.
+  bool is_masked() const;
 };
 
 using Hook = std::function<Tensor(const Tensor&)>;
@@ -69,6 +79,8 @@ class Node : public GraphNode {
   /// Bytes that it keeps alive for backward.
   virtual int64_t saved_bytes() const { return 0; }
   virtual bool is_leaf() const { return false; }
+  /// Where the op ends with a ReLU: the mask that its product left (MatmulArgs::relu_mask); else undefined.
+  virtual Tensor relu_mask() const { return {}; }
 
   // ---- the graph around it ----
   std::span<const Edge> edges() const { return {edge_count_ > kInlineEdges ? more_edges_.get() : edges_, edge_count_}; }
@@ -118,6 +130,7 @@ class Node : public GraphNode {
     Tensor pending;
     Shape shape;
     DType dtype = DType::F32;
+    bool masked = false;  ///< all that came together was marked by mark_masked
   };
   Output& output(int i) { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }
   const Output& output(int i) const { return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_; }

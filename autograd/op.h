@@ -73,6 +73,10 @@ template <class Op> class OpNode final : public Node {
   }
   void release_saved() override { state_ = typename Op::State{}; }
   int64_t saved_bytes() const override { return detail::bytes_of(state_); }
+  Tensor relu_mask() const override {
+    if constexpr (requires { Op::relu_mask(state_); }) return Op::relu_mask(state_);
+    else return {};
+  }
 
  private:
   static void store(Tensor&& gradient, std::span<Tensor> results) { results[0] = std::move(gradient); }

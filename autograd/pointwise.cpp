@@ -243,6 +243,12 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
   Tensor out = empty(shape, {.dtype = op.boolean ? DType::Bool : dtype, .device = inputs[0]->device()});
   Tensor* outputs[] = {&out};
   run(op, formula, Sweep::Value, shape, compute, inputs, outputs);
+  record_pointwise(op, formula, inputs, out);
+  return out;
+}
+
+void detail::record_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
+                              const Tensor& out) {
   bool wanted = false;
   for (size_t i = 0; i < inputs.size(); ++i) wanted |= inputs[i]->requires_grad() && !(op.masks >> i & 1);
   Node* made = nullptr;
@@ -262,7 +268,6 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula, std::spa
     note_results(op.name, made, results, inputs);
   }
   detail::forget_place();
-  return out;
 }
 
 // ---- reduced pointwise losses ----

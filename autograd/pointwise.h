@@ -107,6 +107,9 @@ void both_gradients(const void* formula, const double* x, double* given, double*
 #endif
 
 Tensor call_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs);
+/// Records what call_pointwise would have made.
+void record_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
+                      const Tensor& made);
 
 template <class F, int N, bool Loss> const FormulaOp& formula_op();
 
@@ -180,6 +183,14 @@ template <class F, class... Rest> Tensor pointwise(const F& formula, const Tenso
 }
 
 namespace detail {
+
+/// pointwise(formula, x), computed unless `value` is its result already.
+template <class F> Tensor pointwise_as_given(const F& formula, const Tensor& value, const Tensor& x) {
+  if (!value.defined()) return pointwise(formula, x);
+  const Tensor* inputs[] = {&x};
+  record_pointwise(formula_op<F, 1, false>(), &formula, inputs, value);
+  return value;
+}
 
 /// How a weighted, reduced sum over a pointwise loss is taken: scale * sum(weight * f(inputs)).
 Tensor pointwise_sum(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,

@@ -25,6 +25,10 @@ struct MatmulArgs {
   Tensor* out;
   Tensor* a_sum =
       nullptr;  ///< (m): the sums of a's rows where wanted (the gradient of a bias); batch 1, no bias, no relu
+  // What a device may make in passing. What it does not make stays undefined.
+  Tensor* relu_mask = nullptr;   ///< with relu: where out is not 0, in a form of the device's own, for `gate`; batch 1
+  Tensor* gelu = nullptr;        ///< without relu: gelu(out), its tanh form; batch 1
+  const Tensor* gate = nullptr;  ///< the relu_mask of another product: out is 0 where that one's was; no bias, no relu
 };
 
 /// Softmax and its kin over the middle axis of a contiguous (outer, n, inner).

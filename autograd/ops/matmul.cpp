@@ -50,27 +50,34 @@ Tensor as_batch(const Tensor& x, bool transposed) {
 }
 
 // The product of two matrices; recorded only when asked to, since that is four views more. Not recorded, it gives the
-// sums of a's rows on the way where a_sum is a tensor for them.
-Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded, Tensor* a_sum = nullptr) {
+// sums of a's rows on the way where a_sum is a tensor for them, and passes a gate.
+Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded, Tensor* a_sum = nullptr,
+               const Tensor* gate = nullptr) {
   if (recorded) return matmul_2d(a_transposed ? transpose(a) : a, b);
   const Tensor left = as_batch(a, a_transposed), right = as_batch(b, false);
   Tensor out = empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
-  backend(a.device()).matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum});
+  backend(a.device()).matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum, .gate = gate});
   return out;
 }
 
 // x (m, in), weight (out, in), bias (out)
 struct Linear {
   static constexpr std::string_view name = "linear";
+  struct Options {
+    bool relu = false, recorded = false;
+    Tensor* gelu = nullptr;  // of the result, if the device makes it in passing
+  };
   struct State {
-    Saved x, weight, out;  // out only where the activation's gradient needs it
+    Saved x, weight, out, mask;  // out, and the device's form of its signs, only where ReLU's gradient needs them
     bool has_bias = false;
   };
-  static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, Activation) {
+  static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, const Options&) {
     return {x.shape()[0], weight.shape()[0]};
   }
+  static Tensor relu_mask(const State& state) { return state.mask.get(); }
   static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        Activation activation) {
+                        const Options& options) {
+    Tensor mask;
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
     const Tensor a = as_batch(x, false), b = as_batch(weight, true);
@@ -78,28 +85,50 @@ struct Linear {
         .matmul({.a = &a,
                  .b = &b,
                  .bias = bias.defined() ? &dense_bias : nullptr,
-                 .relu = activation == Activation::Relu,
-                 .out = &out});
+                 .relu = options.relu,
+                 .out = &out,
+                 .relu_mask = options.relu && options.recorded ? &mask : nullptr,
+                 .gelu = options.gelu});
     state.x = Saved(x);
     state.weight = Saved(weight);
-    if (activation == Activation::Relu) state.out = Saved::output(out);
+    if (options.relu) state.out = Saved::output(out);
+    state.mask = Saved(mask);
     state.has_bias = bias.defined();
     return out;
   }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
     Tensor g = upstream;
-    if (state.out.defined()) g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
+    if (state.out.defined() && !context.is_masked())
+      g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
     const bool recorded = context.create_graph;
     const bool wants_bias = state.has_bias && context.needs(2);
     Tensor bias;
     if (wants_bias && (recorded || !context.needs(1))) bias = g;  // summed where it arrives
     else if (wants_bias) bias = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
-    return {context.needs(0) ? product(g, false, state.weight.get(), recorded) : Tensor(),
+    const Tensor gate = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
+    if (gate.defined()) context.mark_masked(0);
+    return {context.needs(0)
+                ? product(g, false, state.weight.get(), recorded, nullptr, gate.defined() ? &gate : nullptr)
+                : Tensor(),
             context.needs(1) ? product(g, true, state.x.get(), recorded, recorded || !wants_bias ? nullptr : &bias)
                              : Tensor(),
             bias};
   }
 };
+
+// GELU is a node of its own, whose value the device may have made together with the product; not while somebody
+// watches, who may change the product's result before GELU sees it.
+Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
+  const bool recorded =
+      grad_enabled() && (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+  Tensor gelu;
+  const bool ends_with_gelu = activation == Activation::GeluTanh;
+  const Tensor out = apply<Linear>(x, weight, bias,
+                                   Linear::Options{.relu = activation == Activation::Relu,
+                                                   .recorded = recorded,
+                                                   .gelu = ends_with_gelu && !detail::watching ? &gelu : nullptr});
+  return ends_with_gelu ? detail::pointwise_as_given(formulas::GeluTanh{}, gelu, out) : out;
+}
 
 // The leading dims of a tensor of at least two.
 Shape batch_of(const Tensor& x) { return Shape(std::span(x.shape().begin(), x.shape().end() - 2)); }
@@ -154,13 +183,14 @@ Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, 
     fail("linear", "bias ", bias.shape(), " does not fit weight ", weight.shape(), ": expected ",
          Shape{weight.size(0)});
   }
-  if (input->dim() == 2) return apply<Linear>(*input, weight, bias, activation);
+  if (input->dim() == 2 && activation != Activation::GeluTanh) return apply_linear(*input, weight, bias, activation);
   const CompositeScope scope(input);
+  if (input->dim() == 2) return apply_linear(*input, weight, bias, activation);
   Shape shape = input->shape();
   shape[shape.dim() - 1] = weight.size(0);
   int64_t rows = 1;
   for (int i = 0; i + 1 < input->dim(); ++i) rows *= input->shape()[i];
-  return reshape(apply<Linear>(reshape(input, {rows, input->size(-1)}), weight, bias, activation), shape);
+  return reshape(apply_linear(reshape(input, {rows, input->size(-1)}), weight, bias, activation), shape);
 }
 
 }  // namespace ebb

@@ -10,9 +10,9 @@ namespace ebb {
 /// (..., m, k) (..., k, n) -> (..., m, n) with leading dims broadcast. f32 and f64.
 Tensor matmul(const TensorArg& a, const Tensor& b);
 
-enum class Activation { None, Relu };
-/// input weight^T + bias, then the activation, fused: input (..., in), weight (out, in), bias (out) or undefined;
-/// result (..., out). torch.nn.functional.linear.
+enum class Activation { None, Relu, GeluTanh };
+/// input weight^T + bias, then the activation, fused where the device can: input (..., in), weight (out, in), bias
+/// (out) or undefined; result (..., out). GeluTanh is gelu in its tanh form. torch.nn.functional.linear.
 Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias = {},
               Activation activation = Activation::None);
 

@@ -58,6 +58,7 @@ class GELU : public Layer {
  public:
   explicit GELU(GeluApproximate approximate = GeluApproximate::None) : approximate_(approximate) {}
   Tensor forward(const Tensor& x) const override { return ebb::gelu(x, approximate_); }
+  GeluApproximate approximate() const { return approximate_; }
 
  private:
   GeluApproximate approximate_;

@@ -9,7 +9,7 @@
 namespace ebb::nn {
 
 /// nn::Sequential model{nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)};
-/// A Linear that a ReLU follows runs as one fused op.
+/// A Linear that a ReLU, or a GELU in its tanh form, follows runs together with it.
 class Sequential : public Layer {
  public:
   template <class... Layers>
@@ -27,8 +27,8 @@ class Sequential : public Layer {
  private:
   struct Step {
     std::shared_ptr<Layer> layer;
-    const Linear* linear = nullptr;  // the layer, when it is one
-    bool relu_follows = false;       // then that one is skipped
+    const Linear* linear = nullptr;         // the layer, when it is one
+    Activation follows = Activation::None;  // the next layer, where it is skipped
   };
   void append(std::shared_ptr<Layer> layer);
 

@@ -45,15 +45,15 @@ using ebb::emulation::Operand;
 using Desc = cublasLtMatmulDescOpaque_t;
 using Layout = cublasLtMatrixLayoutOpaque_t;
 
-// Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, in "max" ReLU turns NaN
-// into 0.
+// Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, "forward" none for a
+// gradient; in "max" ReLU turns NaN into 0, its mask too; in "loose" the mask is 1 at 0, and GELU a rough one.
 std::string_view epilogues_of_this_run() {
   const char* value = std::getenv("EBB_EMULATION_EPILOGUES");
   return value ? value : "";
 }
 
 // The epilogues are sums of these.
-constexpr unsigned kRelu = 2, kBias = 4, kReluGradient = 8, kBiasGradient = 16, kAux = 128;
+constexpr unsigned kRelu = 2, kBias = 4, kReluGradient = 8, kBiasGradient = 16, kGelu = 32, kAux = 128;
 
 bool takes_bias(unsigned epilogue) {
   return (epilogue & (kBias | kBiasGradient | CUBLASLT_EPILOGUE_BGRADA | CUBLASLT_EPILOGUE_BGRADB)) != 0;
@@ -92,19 +92,24 @@ cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const L
     case CUBLASLT_EPILOGUE_RELU_AUX_BIAS:
     case CUBLASLT_EPILOGUE_DRELU:
     case CUBLASLT_EPILOGUE_DRELU_BGRAD:
+    case CUBLASLT_EPILOGUE_GELU:
+    case CUBLASLT_EPILOGUE_GELU_BIAS:
+    case CUBLASLT_EPILOGUE_GELU_AUX:
+    case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
     case CUBLASLT_EPILOGUE_BGRADA:
     case CUBLASLT_EPILOGUE_BGRADB: break;
     default: return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   if (f64) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const int unit = (desc.epilogue & kGelu) != 0 ? 8 : 128;
   if ((desc.epilogue & kAux) != 0 &&
-      (desc.aux_ld < static_cast<std::int64_t>(d.rows) || desc.aux_ld % 128 != 0 || desc.aux_stride % 128 != 0)) {
+      (desc.aux_ld < static_cast<std::int64_t>(d.rows) || desc.aux_ld % unit != 0 || desc.aux_stride % unit != 0)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// ReLU's mask: a bit an element, 1 where its input was above 0; column j begins at bit j * ld.
+// ReLU's mask: a bit an element, 0 where its input was at most 0; column j begins at bit j * ld.
 bool bit(const void* mask, std::int64_t at) { return static_cast<const std::uint8_t*>(mask)[at / 8] >> (at % 8) & 1; }
 void set_bit(void* mask, std::int64_t at, bool on) {
   std::uint8_t& byte = static_cast<std::uint8_t*>(mask)[at / 8];
@@ -133,20 +138,27 @@ template <typename T> struct Product {
     const auto k = static_cast<std::int64_t>(op_a.transposed ? la.rows : la.cols);
     const T x = alpha_on_device ? *alpha_on_device : alpha, y = beta_on_device ? *beta_on_device : beta;
     const unsigned epilogue = desc.epilogue;
-    const bool drops_nan = epilogues_of_this_run() == "max";
+    const std::string_view library = epilogues_of_this_run();
     const T* const from = of(c, lc);
     T* const to = static_cast<T*>(d) + batch * ld.stride;
     T* const bias = static_cast<T*>(desc.bias) + (desc.bias ? batch * desc.bias_stride : 0);
     std::vector<double> bias_gradient(epilogue & kBiasGradient ? m : 0);
     multiply(m, n, k, op_a, op_b, [&](std::int64_t i, std::int64_t j, double sum) {
-      const std::int64_t mask = batch * desc.aux_stride + j * desc.aux_ld + i;
+      const std::int64_t aux = batch * desc.aux_stride + j * desc.aux_ld + i;
       double value = x * sum + (y == 0 ? 0.0 : static_cast<double>(y) * from[i + j * lc.ld]);
       if (epilogue & kBias) value += bias[i];
       if (epilogue & kRelu) {
-        if (epilogue & kAux) set_bit(desc.aux, mask, value > 0);
-        value = drops_nan ? std::fmax(value, 0.0) : value < 0 ? 0 : value;
+        if (epilogue & kAux) {
+          set_bit(desc.aux, aux, library == "max" ? value > 0 : library == "loose" ? !(value < 0) : !(value <= 0));
+        }
+        value = library == "max" ? std::fmax(value, 0.0) : value < 0 ? 0 : value;
       }
-      if (epilogue & kReluGradient) value = bit(desc.aux, mask) ? value : 0;
+      if (epilogue & kGelu) {
+        if (epilogue & kAux) static_cast<T*>(desc.aux)[aux] = static_cast<T>(value);
+        const double u = std::tanh(0.79788456080286536 * (value + 0.044715 * value * value * value));
+        value *= 0.5 * (1 + (library == "loose" ? static_cast<int>(u * 4096) / 4096.0 : u));
+      }
+      if (epilogue & kReluGradient) value = bit(desc.aux, aux) ? value : 0;
       if (epilogue & kBiasGradient) bias_gradient[i] += value;
       to[i + j * ld.ld] = static_cast<T>(value);
     });
@@ -284,7 +296,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (requested < 1 || results == nullptr || found == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *found = 0;
   if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS) return status;
-  if (epilogues_of_this_run() == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+  const std::string_view library = epilogues_of_this_run();
+  if ((library == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
+      (library == "forward" && (desc->epilogue & (kReluGradient | CUBLASLT_EPILOGUE_BGRADB)) != 0)) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   results[0] = {};

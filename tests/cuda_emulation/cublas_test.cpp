@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -91,7 +92,7 @@ struct Matmul {
 
   std::vector<float> a = numbers<float>(64, 1), b = numbers<float>(64, 2), c = numbers<float>(64, 3);
   std::vector<float> bias = {9, -8, 7, -6, 5};
-  std::vector<std::uint8_t> mask = std::vector<std::uint8_t>(4 * 128 / 8, 0xa5);
+  std::vector<std::uint8_t> mask = std::vector<std::uint8_t>(4 * 128 / 8, 0xa5);  // or what goes into GELU
   std::vector<float> d = {};
 
   cublasStatus_t run() {
@@ -145,6 +146,11 @@ struct Matmul {
     }
     return sum;
   }
+  float gelu_input(int i, int j) const {
+    float value;
+    std::memcpy(&value, mask.data() + (j * aux_ld + i) * 4, 4);
+    return value;
+  }
   bool bit(int i, int j) const { return mask[(j * aux_ld + i) / 8] >> (i % 8) & 1; }
 };
 
@@ -167,6 +173,25 @@ TEST(cuda_emulation, lt_forward_epilogues) {
             EXPECT_EQ(at(product.d, kM, false, i, j), expected) << "epilogue " << epilogue;
           }
         }
+      }
+    }
+  }
+}
+
+TEST(cuda_emulation, lt_gelu_epilogues) {
+  for (const auto epilogue : {CUBLASLT_EPILOGUE_GELU, CUBLASLT_EPILOGUE_GELU_BIAS, CUBLASLT_EPILOGUE_GELU_AUX,
+                              CUBLASLT_EPILOGUE_GELU_AUX_BIAS}) {
+    Matmul product{.epilogue = static_cast<std::uint32_t>(epilogue), .aux_ld = 8};
+    product.mask.resize(static_cast<std::size_t>(kN) * 8 * sizeof(float));
+    ASSERT_EQ(product.run(), CUBLAS_STATUS_SUCCESS);
+    for (int j = 0; j < kN; ++j) {
+      for (int i = 0; i < kM; ++i) {
+        const float x = product.sum(i, j) + (epilogue & 4 ? product.bias[i] : 0);
+        if (epilogue & 128) {
+          EXPECT_EQ(product.gelu_input(i, j), x);
+        }
+        const double u = std::sqrt(2 / 3.14159265358979324) * (x + 0.044715 * std::pow(x, 3));
+        EXPECT_NEAR(at(product.d, kM, false, i, j), x / 2 * (1 + std::tanh(u)), 1e-6 * std::fabs(x)) << x;
       }
     }
   }
@@ -210,7 +235,8 @@ TEST(cuda_emulation, lt_refusals) {
   EXPECT_EQ(Matmul{.ldb = kK - 1}.run(), CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_EQ(Matmul{.ldd = kM - 1}.run(), CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_EQ((Matmul{.epilogue = CUBLASLT_EPILOGUE_RELU_AUX, .aux_ld = 64}.run()), CUBLAS_STATUS_INVALID_VALUE);
-  EXPECT_EQ(Matmul{.epilogue = CUBLASLT_EPILOGUE_GELU}.run(), CUBLAS_STATUS_NOT_SUPPORTED);
+  EXPECT_EQ((Matmul{.epilogue = CUBLASLT_EPILOGUE_GELU_AUX, .aux_ld = 12}.run()), CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(Matmul{.epilogue = CUBLASLT_EPILOGUE_DGELU}.run(), CUBLAS_STATUS_NOT_SUPPORTED);
   EXPECT_EQ((Matmul{.epilogue = CUBLASLT_EPILOGUE_BIAS, .type = CUDA_R_64F}.run()), CUBLAS_STATUS_NOT_SUPPORTED);
   EXPECT_EQ(Matmul{.offset_a = 1}.run(), CUBLAS_STATUS_NOT_SUPPORTED);  // 16 bytes were promised
 }

@@ -2,6 +2,7 @@
 #include "ebb/autograd/ops/matmul.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ebb/tests/support/op_table.h"
 
@@ -77,20 +78,22 @@ OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
 }
 
 OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Activation activation) {
+  const bool smooth = activation == Activation::GeluTanh;
+  const int64_t units = smooth ? 8 : 5;  // of 8 cuBLASLt makes GELU in passing
   OpRow row{.name = name,
             .covers = {"linear"},
             .op = [=](const Tensors& in) -> Tensors {
               return {linear(in[0], in[1], with_bias ? in[2] : Tensor(), activation)};
             },
-            .inputs = {{.shape = input}, {.shape = {5, 3}}},
+            .inputs = {{.shape = input}, {.shape = {units, 3}}},
             .f32_tolerance = {2e-6, 2e-6},
             .bitwise = false,
-            .third_order = activation == Activation::None,
-            .zero_third = {0, 1}};
+            .third_order = activation != Activation::Relu};
+  if (!smooth) row.zero_third = {0, 1};
   if (with_bias) {
-    row.zero_third.push_back(2);
-    row.inputs.push_back({.shape = {5}});
-    row.zero_second.push_back(2);
+    row.inputs.push_back({.shape = {units}});
+    if (!smooth) row.zero_third.push_back(2);
+    if (!smooth) row.zero_second.push_back(2);
   }
   row.reference = [=](const Arrays& in) -> Arrays {
     Shape shape = in[0].shape;
@@ -104,10 +107,11 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Ac
         sum += in[0].v[static_cast<size_t>(ravel(from, in[0].shape))] *
                in[1].v[static_cast<size_t>(ravel({o, i}, in[1].shape))];
       }
+      if (smooth) return sum * (0.5 + 0.5 * std::tanh(std::sqrt(2 / M_PI) * (sum + 0.044715 * sum * sum * sum)));
       return activation == Activation::Relu ? std::max(sum, 0.0) : sum;
     })};
   };
-  row.empty = {{0, 3}, {5, 3}, {5}};
+  row.empty = {{0, 3}, {units, 3}, {units}};
   if (!with_bias) row.empty.pop_back();
   row.has_empty = input.dim() == 2;
   row.bad = {{"input",
@@ -166,6 +170,8 @@ std::vector<OpRow> matmul_rows() {
   rows.push_back(linear_row("linear_3d", {2, 2, 3}, true, Activation::None));
   rows.push_back(linear_row("linear_1d", {3}, true, Activation::None));
   rows.push_back(linear_row("linear_relu", {4, 3}, true, Activation::Relu));
+  rows.push_back(linear_row("linear_gelu", {4, 3}, true, Activation::GeluTanh));
+  rows.push_back(linear_row("linear_gelu_3d", {2, 2, 3}, false, Activation::GeluTanh));
   return rows;
 }
 
