@@ -52,21 +52,23 @@ const EpilogueHabits& Products::habits(bool tf32) {
 
 bool Products::run(const ProductKey& key, const ProductData& data) {
   const std::lock_guard lock(mutex_);
-  const Plan& plan = plan_for(key, data);
+  Plan& plan = plan_for(key, data);
   if (!plan.exists) return false;
   set_pointers(plan.product, data);
   const double one = 1, zero = 0;
   const float one_f = 1, zero_f = 0;
   const bool wide = key.dtype == DType::F64;
-  check_blas(
+  const cublasStatus_t status =
       cublasLtMatmul(handle_, plan.product, wide ? static_cast<const void*>(&one) : &one_f, data.first, plan.first,
                      data.second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, data.out, plan.out,
-                     data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream),
-      "cublasLtMatmul");
-  return true;
+                     data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream);
+  // An algorithm that its heuristics chose and that it refuses all the same is one that there is not.
+  plan.exists = status == CUBLAS_STATUS_SUCCESS;
+  if (key.epilogue == CUBLASLT_EPILOGUE_DEFAULT) check_blas(status, "cublasLtMatmul");
+  return plan.exists;
 }
 
-const Products::Plan& Products::plan_for(const ProductKey& key, const ProductData& data) {
+Products::Plan& Products::plan_for(const ProductKey& key, const ProductData& data) {
   const auto found = plans_.find(key);
   if (found != plans_.end()) return found->second;
   const bool wide = key.dtype == DType::F64;

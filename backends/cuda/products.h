@@ -98,7 +98,7 @@ class Products {
     cublasLtMatmulAlgo_t algorithm{};
     bool exists = false;
   };
-  const Plan& plan_for(const ProductKey& key, const ProductData& data);
+  Plan& plan_for(const ProductKey& key, const ProductData& data);
   void choose(const ProductKey& key, Plan& plan);
 
   cublasLtHandle_t handle_ = nullptr;

@@ -46,7 +46,8 @@ using Desc = cublasLtMatmulDescOpaque_t;
 using Layout = cublasLtMatrixLayoutOpaque_t;
 
 // Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, "forward" none for a
-// gradient; in "max" ReLU turns NaN into 0, its mask too; in "loose" the mask is 1 at 0, and GELU a rough one.
+// gradient, "refuses" chooses some and does not run them; in "max" ReLU turns NaN into 0, its mask too; in "loose" the
+// mask is 1 at 0, and GELU a rough one.
 std::string_view epilogues_of_this_run() {
   const char* value = std::getenv("EBB_EMULATION_EPILOGUES");
   return value ? value : "";
@@ -320,6 +321,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     const std::uint64_t alignment = algorithm != nullptr ? algorithm->data[i] : 1;
     if (matrices[i] == nullptr || alignment == 0) return CUBLAS_STATUS_INVALID_VALUE;
     if (reinterpret_cast<std::uintptr_t>(matrices[i]) % alignment != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
+  if (desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogues_of_this_run() == "refuses") {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   if (alpha == nullptr || beta == nullptr || (C == D && c->ld != d->ld)) return CUBLAS_STATUS_INVALID_VALUE;
   if (takes_bias(desc->epilogue) && desc->bias == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
