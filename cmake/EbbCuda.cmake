@@ -32,6 +32,9 @@ if(EBB_WITH_CUDA)
     PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr -Werror=all-warnings
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static CUDA::cublasLt)
-  list(APPEND EBB_PRIVATE_LIBRARIES CUDA::cudart_static CUDA::cublasLt)
+  # cuBLASLt is loaded when a program first uses the GPU; this is where it is looked for last.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
+                              PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
+  target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static)
+  list(APPEND EBB_PRIVATE_LIBRARIES CUDA::cudart_static ${CMAKE_DL_LIBS})
 endif()

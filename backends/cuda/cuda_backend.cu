@@ -2,6 +2,7 @@
 
 #include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/faults.h"
+#include "ebb/backends/cuda/library.h"
 #include "ebb/backends/cuda/memory.h"
 #include "ebb/backends/cuda/products.h"
 #include "ebb/backends/cuda/runtime.h"
@@ -13,6 +14,7 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend() {  // what is made once is made outside of captures
     fault_note();
+    load_cublas_lt();
     prepare_products();
   }
 

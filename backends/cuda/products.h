@@ -2,13 +2,12 @@
 // And what its epilogues do where NVIDIA's documents leave it open. For .cu files alone.
 #pragma once
 
-#include <cublasLt.h>
-
 #include <array>
 #include <cstdint>
 #include <mutex>
 #include <unordered_map>
 
+#include "ebb/backends/cuda/cublas_lt.h"
 #include "ebb/core/dtype.h"
 
 namespace ebb::cuda {

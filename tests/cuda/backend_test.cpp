@@ -1,8 +1,11 @@
 // The device as a whole: memory, waiting, what kernels find wrong, formulas.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
+#include "ebb/backends/cuda/library.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
 
@@ -200,6 +203,18 @@ TEST_F(CudaBackend, ProductsOfEveryLayout) {
       }
     }
   }
+}
+
+TEST(CudaLibrary, IsTakenFromAFolderAndMissedByName) {
+  Dl_info some{};
+  ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::terminate), &some), 0);
+  std::string folder = std::filesystem::temp_directory_path() / "ebb-library-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::filesystem::create_symlink(std::filesystem::canonical(some.dli_fname), folder + "/libofnobody.so.7");
+  EXPECT_NE(cuda::open_library("libofnobody.so.7", folder), nullptr);
+  expect_error([&] { cuda::open_library("libofnobody.so.8", folder); }, "cuda",
+               {"expected libofnobody.so.8 where the loader looks or in " + folder, "No such file"});
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
