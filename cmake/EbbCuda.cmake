@@ -29,7 +29,7 @@ if(EBB_WITH_CUDA)
   # Said by hand: CMake 3.25 does not know that nvcc 13 has C++20.
   target_compile_options(
     ebb_cuda
-    PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr -Werror=all-warnings
+    PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr $<$<BOOL:${EBB_WERROR}>:-Werror=all-warnings>
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
   # cuBLASLt is loaded when a program first uses the GPU; this is where it is looked for last.

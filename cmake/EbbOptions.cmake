@@ -20,9 +20,9 @@ function(ebb_public_options target)
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
 
-# Our own code: warnings are errors, sanitizers where asked for.
+# Our own code: warnings are errors unless EBB_WERROR is off, sanitizers where asked for.
 function(ebb_own_options target)
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror>)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;$<$<BOOL:${EBB_WERROR}>:-Werror>>)
   # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651).
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(EBB_SANITIZE)

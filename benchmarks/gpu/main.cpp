@@ -1,6 +1,6 @@
 // ebb-gpu-bench: times ceilings, training steps and losses on the GPU, one JSON line a row.
 //
-//   ebb-gpu-bench [--filter TEXT] [--quick] [--device cuda|cpu]
+//   ebb-gpu-bench [--group ceiling|training|loss] [--filter TEXT] [--quick] [--device cuda|cpu]
 //
 // --quick tries the program out on small shapes; its figures say nothing.
 #include <cstdio>
@@ -21,12 +21,17 @@ Options read_options(int argc, char** argv) {
     };
     if (flag == "--quick") {
       options.quick = true;
+    } else if (flag == "--group") {
+      options.group = value();
+      if (options.group != "ceiling" && options.group != "training" && options.group != "loss") {
+        fail("ebb-gpu-bench", "expected --group ceiling, training or loss, got ", options.group);
+      }
     } else if (flag == "--filter") {
       options.filter = value();
     } else if (flag == "--device") {
       options.device = Device::parse(value());
     } else {
-      fail("ebb-gpu-bench", "expected --filter TEXT, --quick or --device DEVICE, got ", flag);
+      fail("ebb-gpu-bench", "expected --group GROUP, --filter TEXT, --quick or --device DEVICE, got ", flag);
     }
   }
   return options;
@@ -35,9 +40,10 @@ Options read_options(int argc, char** argv) {
 void run(const Options& options) {
   const Bench bench(options);
   if (bench.on_gpu() && !cuda::is_available()) fail("ebb-gpu-bench", "this machine has no GPU that works");
-  run_ceilings(bench);
-  run_training(bench);
-  run_losses(bench);
+  const auto wanted = [&](const char* group) { return options.group.empty() || options.group == group; };
+  if (wanted("ceiling")) run_ceilings(bench);
+  if (wanted("training")) run_training(bench);
+  if (wanted("loss")) run_losses(bench);
 }
 
 }  // namespace

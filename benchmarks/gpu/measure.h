@@ -11,6 +11,7 @@ namespace ebb::gpu_bench {
 struct Options {
   Device device = Device::cuda();
   bool quick = false;  ///< small shapes and few repeats: to try the program out; no figure of such a run counts
+  std::string group;   ///< ceiling, training (with its products) or loss; empty: all
   std::string filter;  ///< only rows whose name contains it
 };
 

@@ -2,6 +2,8 @@
 # The report of scripts/gpu-check, from what its stages left in $results. To be sourced.
 # shellcheck disable=SC2154  # the script that sources it sets root, results and build
 
+report_stages=(build tests bench cpu memcheck racecheck synccheck)
+
 # counts_table FILE...: lines of counts as rows of a table.
 counts_table() {
   printf '| tests | in all | passed | failed | skipped | not run |\n| --- | ---: | ---: | ---: | ---: | ---: |\n'
@@ -22,11 +24,38 @@ report_tests() {
     printf 'Not run.\n'
     return
   fi
-  printf 'ebb_cuda_tests and all rows named */cuda/* ran on the device, the others on the CPU. Result: %s.\n\n' \
+  printf 'On the device: all of ebb_cuda_tests, all rows named */cuda/*, short trainings of every example, eager and '
+  printf 'captured, against the same on the CPU (ebb_gpu_examples_tests), and a kernel of a user'\''s. Result: %s.\n\n' \
     "$(value_of "$results/tests/stage" result)"
-  counts_table "$results"/tests/counts "$results"/tests/counts_others
-  printf '\nParity files on the device: %s\n' "$(cat "$results/tests/parity")"
+  counts_table "$results"/tests/counts
+  printf '\nParity files on the device: %s\n' "$(cat "$results/tests/parity" 2>/dev/null)"
   not_passed tests
+}
+
+report_cpu() {
+  printf '\n## Tests of the CPU on this machine\n\n'
+  if [ ! -e "$results/cpu/stage" ]; then
+    printf 'Not run.\n'
+    return
+  fi
+  printf 'All others, without oneDNN. Result: %s.\n\n' "$(value_of "$results/cpu/stage" result)"
+  counts_table "$results"/cpu/counts
+  not_passed cpu
+}
+
+# findings TOOL: the heads of what it wrote about errors, the most frequent ones first.
+findings() {
+  local lines
+  lines=$(awk '
+    /^=========     at / && head != "" { sub(/^=+ +/, ""); sub(/\+0x.*/, ""); print head " " $0; head = ""; next }
+    head != "" { print head; head = "" }
+    /^========= [A-Z]/ && !/SUMMARY|COMPUTE-SANITIZER|^========= (Host|Saved|Target|LEAK)/ {
+      head = substr($0, 11)
+      sub(/^Error: /, "", head)
+    }
+    END { if (head != "") print head }
+  ' "$results/$1"/*.log | sort | uniq -c | sort -rn | awk '{ n = $1; $1 = ""; print "- " n " times:" $0 }')
+  [ -z "$lines" ] || printf '\nFound:\n\n%s\n' "$(printf '%s\n' "$lines" | sed -n '1,20p')"
 }
 
 report_sanitizer() {
@@ -45,6 +74,7 @@ report_sanitizer() {
       END { print errors + 0 " findings in " NR - cut " processes that ended, " cut + 0 " did not end.\n" }' \
       "$results/$tool/findings"
     counts_table "$results/$tool/counts"
+    findings "$tool"
     not_passed "$tool"
   done
 }
@@ -61,12 +91,18 @@ report_bench() {
   else
     printf 'PyTorch was not measured: %s.\n\n' "$(tail -n 1 "$results/bench/torch.log")"
   fi
-  awk -f "$root/benchmarks/gpu/tables.awk" "$results/bench/ebb.jsonl" "$results/bench/torch.jsonl"
+  if [ -s "$results/bench/broken_off" ]; then
+    printf 'Broken off:\n\n'
+    sed 's/^/- /' "$results/bench/broken_off"
+    printf '\n'
+  fi
+  awk -f "$root/benchmarks/gpu/tables.awk" "$results/bench/ebb.jsonl" "$results/bench/torch.jsonl" 2>&1
 }
 
-stage_report() {
-  local stage file card day first='' text key
-  for stage in build tests memcheck racecheck synccheck bench; do
+# report_is_possible: true when the results are of one card and one commit; says what is wrong otherwise.
+report_is_possible() {
+  local stage file first=''
+  for stage in "${report_stages[@]}"; do
     file=$results/$stage/stage
     [ -e "$file" ] || continue
     first=${first:-$file}
@@ -75,35 +111,54 @@ stage_report() {
       error "the results are of different cards or commits ($stage and an earlier stage): run the old ones again"
       return 1
     fi
-    day=$(value_of "$file" date)
   done
   if [ -z "$first" ] || [ "$(value_of "$first" card)" = none ]; then
     error 'there is nothing to report: no stage has run on a machine with a GPU'
     return 1
   fi
-  card=$(value_of "$first" card)
-  text=$root/docs/gpu/${day%% *}-$(printf '%s' "$card" | tr '[:upper:]' '[:lower:]' | tr -cs 'a-z0-9\n' '-').md
-  {
-    printf '# %s, %s\n\n' "$card" "${day%% *}"
-    printf 'Written by scripts/gpu-check from the results of its stages.\n\n| | |\n| --- | --- |\n'
-    for key in commit card memory capability driver cuda compiler cores; do
-      printf '| %s | %s |\n' "$key" "$(value_of "$first" $key)"
-    done
-    printf '\n| stage | result | seconds | ended (UTC) |\n| --- | --- | ---: | --- |\n'
-    for stage in build tests memcheck racecheck synccheck bench; do
-      file=$results/$stage/stage
-      if [ -e "$file" ]; then
-        printf '| %s | %s | %s | %s |\n' "$stage" "$(value_of "$file" result)" "$(value_of "$file" seconds)" \
-          "$(value_of "$file" date)"
-      else
-        printf '| %s | not run | | |\n' "$stage"
-      fi
-    done
-    report_tests
-    report_sanitizer
-    report_bench
-  } >"$build/report.md" || return 1
+}
+
+# newest KEY: its value in the results of the stage that ended last.
+newest() {
+  local stage file
+  for stage in "${report_stages[@]}"; do
+    file=$results/$stage/stage
+    [ ! -e "$file" ] || printf '%s\t%s\n' "$(value_of "$file" date)" "$(value_of "$file" "$1")"
+  done | sort | tail -n 1 | cut -f 2
+}
+
+write_report() {
+  local stage file key day
+  day=$(newest date)
+  printf '# %s, %s\n\n' "$(newest card)" "${day%% *}"
+  printf 'Written by scripts/gpu-check from the results of its stages.\n\n| | |\n| --- | --- |\n'
+  for key in commit card memory capability driver cuda compiler cores; do
+    printf '| %s | %s |\n' "$key" "$(newest "$key")"
+  done
+  [ ! -e "$results/build/warnings" ] || printf '| warnings of the compilers | %s |\n' "$(cat "$results/build/warnings")"
+  printf '\n| stage | result | seconds | ended (UTC) |\n| --- | --- | ---: | --- |\n'
+  for stage in "${report_stages[@]}"; do
+    file=$results/$stage/stage
+    if [ -e "$file" ]; then
+      printf '| %s | %s | %s | %s |\n' "$stage" "$(value_of "$file" result)" "$(value_of "$file" seconds)" \
+        "$(value_of "$file" date)"
+    else
+      printf '| %s | not run | | |\n' "$stage"
+    fi
+  done
+  report_tests
+  report_bench
+  report_sanitizer
+  report_cpu
+}
+
+stage_report() {
+  local day text
+  report_is_possible || return 1
+  day=$(newest date)
+  text=$root/docs/gpu/${day%% *}-$(newest card | tr '[:upper:]' '[:lower:]' | tr -cs 'a-z0-9\n' '-').md
+  write_report >"$build/report.md" || return 1
   mv "$build/report.md" "$text"
   say "written: ${text#"$root"/}"
-  [ -z "${OUT:-}" ] || cp "$text" "$OUT"
+  hand_out
 }

@@ -22,6 +22,31 @@ function number(x) {
 }
 function ratio(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.2f", a / b) }
 function percent(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.1f %%", 100 * a / b) }
+# note_spread(x, row): keeps spreads in order, the largest first.
+function note_spread(x, row,    i) {
+  for (i = ++spreads; i > 1 && spread[i - 1] < x; --i) spread[i] = spread[i - 1]
+  spread[i] = x
+  if (i == 1) widest = row
+}
+# judge(aim, value, row): keeps the worst value of an aim, by its sign: less is worse for 1, more for -1.
+function judge(aim, value, row,    sign) {
+  if (value == "" || value == "-") return
+  ++judged[aim]
+  sign = aim ~ /floor/ ? -1 : 1
+  if (!(aim in worst) || sign * value < sign * worst[aim]) {
+    worst[aim] = value
+    worst_row[aim] = row
+  }
+}
+function quotient(a, b) { return a == "" || b == "" || b == 0 ? "" : a / b }
+function aim_line(aim, text, limit, form,    met) {
+  if (!(aim in worst)) {
+    print "| " text " | not measured | | |"
+    return
+  }
+  met = aim ~ /floor/ ? worst[aim] <= limit : worst[aim] >= limit
+  print "| " text " | " sprintf(form, worst[aim]) " | " worst_row[aim] " | " (met ? "yes" : "no") " |"
+}
 function rate(amount, t, unit) { return t == "" || amount == 0 ? "" : amount / t / unit }  # amount / us in 1e9 or 1e12
 
 /"quick":true/ {
@@ -33,6 +58,7 @@ function rate(amount, t, unit) { return t == "" || amount == 0 ? "" : amount / t
   group = field($0, "group")
   row = group SUBSEP field($0, "name") SUBSEP field($0, "variant")
   time[field($0, "source"), field($0, "mode"), row] = field($0, "us")
+  note_spread((field($0, "us_p90") - field($0, "us_p10")) / field($0, "us"), field($0, "source") " " field($0, "name"))
   if (!(row in seen)) {
     seen[row] = 1
     order[++rows] = row
@@ -47,6 +73,8 @@ END {
     print "No figures were measured."
     exit
   }
+  print "From the 10th to the 90th percentile a row's times spread over " percent(spread[int((spreads + 1) / 2)], 1) \
+        " of its median in the middle row, over " percent(spread[1], 1) " in the worst (" widest ").\n"
   print "### Ceilings of this card\n"
   print "| measured | Ebb | PyTorch | unit |\n| --- | ---: | ---: | --- |"
   for (i = 1; i <= rows; ++i) {
@@ -80,6 +108,10 @@ END {
     print "| " part[2] " | " part[3] " | " number(e) " | " number(c) " | " number(te) " | " number(tc) " | " \
           ratio(te, e) " | " ratio(te, c) " | " ratio(tc, c) " | " number(speed) " | " \
           percent(speed, peak[variant[2]]) " |"
+    if (part[2] ~ /^mlp_(2_16_16_2|64_32_10|784_128_10)_/) {
+      judge("eager", quotient(te, c), part[2] ", " part[3])
+      judge("graph", quotient(tc, c), part[2] ", " part[3])
+    }
   }
 
   print "\n### Training steps against their matrix products alone, microseconds\n"
@@ -96,6 +128,10 @@ END {
     adam = us("ebb", "captured", "training" SUBSEP part[2] SUBSEP "adam " part[3])
     print "| " part[2] " | " part[3] " | " number(a) " | " number(b) " | " number(sgd) " | " ratio(sgd, floor) " | " \
           number(adam) " | " ratio(adam, floor) " |"
+    if (part[2] ~ /^mlp_4096/) {
+      judge("floor sgd", quotient(sgd, floor), part[2] ", sgd " part[3])
+      judge("floor adam", quotient(adam, floor), part[2] ", adam " part[3])
+    }
   }
 
   print "\n### Losses, forward and backward\n"
@@ -112,5 +148,15 @@ END {
     ours = rate(bytes[order[i]], c, 1e3); theirs = rate(bytes[order[i]], tc, 1e3)
     print "| " part[2] " | " number(e) " | " number(c) " | " number(te) " | " number(tc) " | " number(ours) " | " \
           number(theirs) " | " percent(ours, bandwidth) " | " percent(theirs, bandwidth) " |"
+    if (bytes[order[i]] >= 8e6) judge("losses", quotient(ours, bandwidth), part[2])
   }
+
+  print "\n### Aims\n"
+  print "Captured steps. Losses of less than 8 MB stay in the cache and are left out.\n"
+  print "| aim | worst | of | met |\n| --- | ---: | --- | --- |"
+  aim_line("eager", "small MLP steps at least 10 times as fast as PyTorch eager", 10, "%.1f times")
+  aim_line("graph", "small MLP steps no slower than PyTorch captured", 1, "%.2f times")
+  aim_line("floor sgd", "4096-wide MLP with SGD within 5 % of its matrix products alone", 1.05, "%.2f times")
+  aim_line("floor adam", "4096-wide MLP with Adam within 5 % of its matrix products alone", 1.05, "%.2f times")
+  aim_line("losses", "losses at 85 % of the bandwidth of a copy", 0.85, "%.2f of it")
 }

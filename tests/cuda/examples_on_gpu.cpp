@@ -1,5 +1,5 @@
-// Every example with --device cuda and with --capture, on the emulated GPU, against the same on the CPU: a short
-// training each, compared by the parameters in its checkpoints.
+// Every example with --device cuda and with --capture, on the GPU or the emulated one, against the same on the CPU: a
+// short training each, compared by the parameters in its checkpoints.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -19,13 +19,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
+#ifdef EBB_EMULATED_PROGRAMS
+constexpr double kTolerance = 1e-4;
+#else  // cuBLAS adds up in an order of its own, and Adam's first steps go by the signs of gradients however small
+constexpr double kTolerance = 1e-3;
+#endif
+
 class ExamplesOnGpu : public testing::Test {
  protected:
   void SetUp() override {
+#ifndef EBB_EMULATED_PROGRAMS
+    if (!cuda::is_available()) GTEST_SKIP() << "this machine has no GPU that works";
+#endif
     std::string pattern = fs::temp_directory_path() / "ebb-gpu-examples-XXXXXX";
     folder_ = mkdtemp(pattern.data());
   }
-  void TearDown() override { fs::remove_all(folder_); }
+  void TearDown() override {
+    if (!folder_.empty()) fs::remove_all(folder_);
+  }
 
   std::string path(const std::string& name) const { return folder_ / name; }
 
@@ -73,7 +84,7 @@ class ExamplesOnGpu : public testing::Test {
         error += (got[i] - values[i]) * (got[i] - values[i]);
         norm += values[i] * values[i];
       }
-      EXPECT_LT(std::sqrt(error), 1e-4 * std::sqrt(norm) + 1e-7) << name;  // NaN is not less
+      EXPECT_LT(std::sqrt(error), kTolerance * std::sqrt(norm) + 1e-7) << name;  // NaN is not less
     }
   }
 
@@ -115,7 +126,7 @@ TEST_F(ExamplesOnGpu, xor_net) {
   };
   ASSERT_EQ(read(run("xor", ""), cpu), 4);
   ASSERT_EQ(read(run("xor", "--device cuda"), gpu), 4);
-  for (int i = 0; i < 4; ++i) EXPECT_NEAR(gpu[i], cpu[i], 1e-3) << "row " << i;
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(gpu[i], cpu[i], 10 * kTolerance) << "row " << i;
 }
 
 // The picture at its end takes the emulation a minute: once.

@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# What the stages of scripts/gpu-check share: what the machine is, running and counting tests, handing results out. To be
+# sourced after lib.sh.
+# shellcheck disable=SC2154  # scripts/gpu-check sets results, build, commit, stage_results and stage_seconds
+
+# pack DIR: GoogleTest, nlohmann-json, CLI11, zlib and libpng, for CMAKE_PREFIX_PATH. Nothing in it names a place.
+pack() {
+  local to=$1 work package file
+  install_packages build examples tests
+  mkdir -p "$to/include" "$to/lib" "$to/share/cmake"
+  to=$(cd "$to" && pwd)
+  work=$(mktemp -d)
+  quietly '' cmake -S /usr/src/googletest -B "$work" -DCMAKE_BUILD_TYPE=Release -DBUILD_GMOCK=OFF \
+    -DCMAKE_INSTALL_PREFIX="$to" -DCMAKE_INSTALL_LIBDIR=lib
+  quietly 'building GoogleTest' cmake --build "$work" --parallel "$cores"
+  quietly '' cmake --install "$work"
+  rm -rf "$work"
+  for package in nlohmann-json3-dev libcli11-dev zlib1g-dev libpng-dev; do
+    while IFS= read -r file; do
+      [ -f "$file" ] || continue
+      case $file in
+        */zconf.h) install -D -m 644 "$file" "$to/include/zconf.h" ;;
+        /usr/include/*) install -D -m 644 "$file" "$to/include/${file#/usr/include/}" ;;
+        */libz.a | */libpng16.a) install -D -m 644 "$file" "$to/lib/${file##*/}" ;;
+        /usr/share/cmake/*) install -D -m 644 "$file" "$to/share/cmake/${file#/usr/share/cmake/}" ;;
+      esac
+    done < <(dpkg -L "$package")
+  done
+  du -sh "$to"
+}
+
+say() {
+  printf '%s\n' "$*" >&2
+}
+
+# The commit that the programs were built from.
+current_commit() {
+  local id
+  if [ -n "$commit" ]; then
+    printf '%s\n' "$commit"
+  elif id=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null); then
+    [ -z "$(git -C "$root" status --porcelain -- . ':!docs/gpu' 2>/dev/null)" ] || id="$id with changes"
+    printf '%s\n' "$id"
+  else
+    printf 'not known (no Git checkout)\n'
+  fi
+}
+
+# key=value lines: the card and its software, as the tools of this machine say.
+machine() {
+  local query=name,driver_version,compute_cap,memory.total name driver capability memory
+  IFS=, read -r name driver capability memory < <(
+    nvidia-smi -i 0 "--query-gpu=$query" --format=csv,noheader 2>/dev/null
+  ) || true
+  printf 'card=%s\ndriver=%s\n' "${name:-none}" "${driver# }"
+  printf 'capability=%s\nmemory=%s\n' "${capability# }" "${memory# }"
+  printf 'cuda=%s\n' "$(nvcc --version 2>/dev/null | sed -n 's/.*release .*, V//p')"
+  printf 'compiler=%s\ncores=%s\n' "$("${CXX:-c++}" --version | head -n 1)" "$cores"
+}
+
+value_of() {
+  sed -n "s/^$2=//p" "$1" 2>/dev/null
+}
+
+require_build() {
+  if [ ! -e "$build/built" ]; then
+    error "build first: scripts/gpu-check build"
+    exit 1
+  fi
+}
+
+# part N OF: so much of the time that a stage may take.
+part() {
+  printf '%s\n' "$((stage_seconds * $1 / $2))"
+}
+
+# count_listed PROGRAM FILTER: how many tests of it match.
+count_listed() {
+  "$1" --gtest_list_tests --gtest_filter="$2" | grep -c '^  ' || true
+}
+
+# run_sharded LOGS SECONDS SHARDS PROGRAM FILTER [WRAPPER...]: a GoogleTest program in several processes at once, with
+# logs in LOGS.N.log. One process a test would spend its time on making CUDA contexts.
+run_sharded() {
+  local logs=$1 seconds=$2 shards=$3 program=$4 filter=$5 i
+  shift 5
+  for ((i = 0; i < shards; ++i)); do
+    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i OMP_WAIT_POLICY=passive \
+      timeout -k 5 "$seconds" "$@" "$program" --gtest_filter="$filter" >"$logs.$i.log" 2>&1 </dev/null &
+  done
+  wait
+}
+
+# shards_for TESTS: in how many processes to run them.
+shards_for() {
+  local most=$((cores < 8 ? cores : 8)) shards=$(($1 / 4 + 1))
+  printf '%s\n' "$((shards < most ? shards : most))"
+}
+
+# count_results LABEL TOTAL LOG...: "LABEL TOTAL PASSED FAILED SKIPPED NOT_RUN"; a test that began and did not end has
+# failed. Names of tests that did not pass go to the stage's file not_passed.
+count_results() {
+  local label=$1 total=$2
+  shift 2
+  cat "$@" | awk -v label="$label" -v total="$total" -v names="$stage_results/not_passed" '
+    function note(name, how) { print name " (" how ")" >> names }
+    /^\[ RUN      \] / { if (open != "") { ++failed; note(open, "did not end") } ++run; open = $4 }
+    /^\[       OK \] .*ms\)$/ { ++passed; open = "" }
+    /^\[  FAILED  \] .*ms\)$/ { ++failed; note($4, "failed"); open = "" }
+    /^\[  SKIPPED \] .*ms\)$/ { ++skipped; note($4, "skipped"); open = "" }
+    END {
+      if (open != "") { ++failed; note(open, "did not end") }
+      print label, total, passed + 0, failed + 0, skipped + 0, total - run
+    }'
+}
+
+# all_passed FILE: every line of counts says that as many passed as there are, and there are some.
+all_passed() {
+  [ -s "$1" ] && awk '$2 != $3 || $2 == 0 { bad = 1 } END { exit bad }' "$1"
+}
+
+# hand_out: what there is so far, to the folder OUT, which may take few files and no large ones: the report, and one
+# archive of all results, of each file its last MiB.
+hand_out() {
+  local copy file
+  [ -n "${OUT:-}" ] || return 0
+  mkdir -p "$OUT"
+  copy=$(mktemp -d)
+  cp -r "$results" "$copy/results"
+  while IFS= read -r file; do
+    tail -c 1048576 "$file" >"$copy/end"
+    mv "$copy/end" "$file"
+  done < <(find "$copy/results" -type f -size +1024k)
+  tar -C "$copy" -czf "$copy/results.tar.gz" results
+  mv "$copy/results.tar.gz" "$OUT/results.tar.gz"
+  rm -rf "$copy"
+  if report_is_possible 2>/dev/null; then write_report >"$OUT/report.md"; fi
+}
