@@ -78,15 +78,17 @@ const void* captured_bytes(const void* bytes, size_t count) {
   return recording->bytes.back().get();
 }
 
-void refuse_in_capture(std::string_view op) {
-  if (recording) fail(op, "a step that is being captured may not wait for the device");
+void refuse_in_capture(std::string_view op, std::string_view what) {
+  if (recording) fail(op, "a step that is being captured may not ", what);
 }
 
 class CapturedStep::Impl {
  public:
   explicit Impl(std::function<void()> step) : step_(std::move(step)) {}
   ~Impl() {
-    if (graph_) cudaGraphExecDestroy(graph_);
+    if (!graph_) return;
+    if (!captured_->bytes.empty()) cudaStreamSynchronize(context().stream);  // replays that still read them
+    cudaGraphExecDestroy(graph_);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -110,7 +112,11 @@ class CapturedStep::Impl {
     r.moved = r.device_memory<uint64_t>();
     r.at_start = default_generator();
     cudaGraph_t graph = nullptr;
-    check(cudaStreamBeginCapture(context().stream, cudaStreamCaptureModeRelaxed), "begin capture");
+    const auto take_back = [&] {  // what the host counted: nothing has run yet
+      for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
+      default_generator() = r.at_start;
+    };
+    begin_capture();
     try {
       const CapturePool::Scope scope(pool_);
       recording = &r;
@@ -123,16 +129,13 @@ class CapturedStep::Impl {
       cudaStreamEndCapture(context().stream, &graph);
       if (graph) cudaGraphDestroy(graph);
       cudaGetLastError();
-      for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
-      default_generator() = r.at_start;
+      take_back();
       throw;
     }
+    take_back();
     check(cudaStreamEndCapture(context().stream, &graph), "end capture");
     const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
     cudaGraphDestroy(graph);
-    // Nothing has run yet: what the host counted is taken back.
-    for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
-    default_generator() = r.at_start;
     check(status, "instantiate graph");
     captured_ = std::move(r);
     known_moved_ = ~uint64_t{0};

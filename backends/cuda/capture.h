@@ -23,7 +23,7 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count);
 /// While this thread captures: a copy of host bytes that lives as long as the captured step, which reads it at every
 /// launch; else the bytes themselves.
 const void* captured_bytes(const void* bytes, size_t count);
-/// Throws Error naming op while this thread captures a step: the op would wait for the device.
-void refuse_in_capture(std::string_view op);
+/// Throws Error naming op while this thread captures a step, which may not do what the op does.
+void refuse_in_capture(std::string_view op, std::string_view what = "wait for the device");
 
 }  // namespace ebb::cuda

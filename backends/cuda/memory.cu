@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <mutex>
+#include <utility>
 
 #include "ebb/backends/cuda/runtime.h"
 
@@ -30,6 +31,7 @@ struct State {
   std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>> captured;  // blocks of pools that are handed out
   std::unordered_map<const void*, UploadBlock> uploads;                      // handed out
   std::unordered_map<size_t, std::vector<UploadBlock>> free_uploads;
+  std::vector<std::pair<size_t, UploadBlock>> late_uploads;  // given back in a capture: not free before it ends
   MemoryStats stats;
 };
 
@@ -54,13 +56,50 @@ void release(FreeLists& lists) {
   lists.clear();
 }
 
+void release(const UploadBlock& block) {
+  if (block.ready) cudaEventDestroy(block.ready);
+  if (block.free) cudaEventDestroy(block.free);
+  cudaFreeHost(block.pinned);
+  cudaFree(block.data);
+}
+
+bool is_capturing() {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(context().stream, &status) == cudaSuccess && status != cudaStreamCaptureStatusNone;
+}
+
+// In a capture the event would be one of the graph's, and the upload that waits for it would join the capture.
+void give_back(State& s, size_t bytes, const UploadBlock& block) {
+  if (is_capturing()) {
+    s.late_uploads.emplace_back(bytes, block);
+    return;
+  }
+  cudaEventRecord(block.free, context().stream);
+  s.free_uploads[bytes].push_back(block);
+  s.stats.cached_bytes += static_cast<int64_t>(bytes);
+}
+
+void give_back_late(State& s) {
+  for (const auto& [bytes, block] : std::exchange(s.late_uploads, {})) give_back(s, bytes, block);
+}
+
+// What no tensor holds goes back to the device. cudaFree waits for the work that may still use it.
+void release_cache(State& s) {
+  give_back_late(s);
+  release(s.free);
+  s.stats.cached_bytes = 0;
+  for (auto& [bytes, blocks] : s.free_uploads) {
+    for (const UploadBlock& block : blocks) release(block);
+  }
+  s.free_uploads.clear();
+}
+
 // From the device; once more after the cache has been given back.
 void* device_allocate(State& s, size_t bytes) {
   void* block = nullptr;
   if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
   cudaGetLastError();  // clears it
-  release(s.free);
-  s.stats.cached_bytes = 0;
+  release_cache(s);
   const cudaError_t status = cudaMalloc(&block, bytes);
   if (status == cudaSuccess) return block;
   cudaGetLastError();
@@ -88,17 +127,23 @@ thread_local std::shared_ptr<CapturePool::Blocks> active_pool;
 thread_local UploadScope* active_upload = nullptr;
 
 UploadBlock take_upload(State& s, size_t bytes) {
-  std::vector<UploadBlock>& kept = s.free_uploads[bytes];
-  if (!kept.empty()) {
+  give_back_late(s);
+  if (std::vector<UploadBlock>& kept = s.free_uploads[bytes]; !kept.empty()) {
     const UploadBlock block = kept.back();
     kept.pop_back();
+    s.stats.cached_bytes -= static_cast<int64_t>(bytes);
     return block;
   }
   UploadBlock block{};
-  block.data = device_allocate(s, bytes);
-  check(cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault), "cudaHostAlloc");
-  check(cudaEventCreateWithFlags(&block.free, cudaEventDisableTiming), "cudaEventCreate");
-  check(cudaEventCreateWithFlags(&block.ready, cudaEventDisableTiming), "cudaEventCreate");
+  try {
+    block.data = device_allocate(s, bytes);
+    check(cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+    check(cudaEventCreateWithFlags(&block.free, cudaEventDisableTiming), "cudaEventCreate");
+    check(cudaEventCreateWithFlags(&block.ready, cudaEventDisableTiming), "cudaEventCreate");
+  } catch (...) {
+    release(block);
+    throw;
+  }
   return block;
 }
 }  // namespace
@@ -136,8 +181,7 @@ void deallocate(void* block, size_t bytes) noexcept {
     return;
   }
   if (const auto found = s.uploads.find(block); found != s.uploads.end()) {
-    cudaEventRecord(found->second.free, context().stream);
-    s.free_uploads[size].push_back(found->second);
+    give_back(s, size, found->second);
     s.uploads.erase(found);
     return;
   }
@@ -157,6 +201,11 @@ cudaEvent_t upload_event(const void* data) {
   const std::lock_guard lock(s.mutex);
   const auto found = s.uploads.find(data);
   return found == s.uploads.end() ? nullptr : found->second.ready;
+}
+
+void begin_capture() {
+  const std::lock_guard lock(state().mutex);
+  check(cudaStreamBeginCapture(context().stream, cudaStreamCaptureModeRelaxed), "begin capture");
 }
 
 CapturePool::CapturePool() : blocks_(std::make_shared<Blocks>()) {}
@@ -180,8 +229,7 @@ void empty_cache() {
   synchronize();
   State& s = state();
   const std::lock_guard lock(s.mutex);
-  release(s.free);
-  s.stats.cached_bytes = 0;
+  release_cache(s);
 }
 
 }  // namespace ebb::cuda

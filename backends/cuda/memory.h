@@ -21,6 +21,8 @@ void* allocate(size_t bytes);
 /// Gives back what allocate(bytes) returned. Any thread may do so.
 void deallocate(void* block, size_t bytes) noexcept;
 
+/// Starts to record the stream instead of running it; no upload of another thread is being given back meanwhile.
+void begin_capture();
 /// The blocks of a captured step. They go back to the device when the pool and all tensors in it are gone.
 class CapturePool {
  public:

@@ -4,12 +4,16 @@
 // else. Whoever uses the copy makes the main stream wait for it (receive).
 #include <cstring>
 
+#include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/memory.h"
 #include "ebb/backends/cuda/runtime.h"
 
 namespace ebb::cuda {
 namespace {
+
+// Its copy would not be one of the step's.
+constexpr std::string_view kInCapture = "take a loader's batch: copy it to tensors of the step's before";
 
 cudaStream_t make_stream() {
   context();
@@ -26,6 +30,7 @@ cudaStream_t upload_stream() {
 }  // namespace
 
 Tensor upload(const Tensor& host) {
+  refuse_in_capture("upload", kInCapture);
   UploadScope scope;
   Tensor out = empty(host.shape(), {.dtype = host.dtype(), .device = Device::cuda()});
   const UploadBlock& block = scope.block;
@@ -41,6 +46,7 @@ Tensor upload(const Tensor& host) {
 
 void receive(const Tensor& uploaded) {
   if (const cudaEvent_t ready = upload_event(uploaded.raw())) {
+    refuse_in_capture("receive", kInCapture);
     check(cudaStreamWaitEvent(context().stream, ready, 0), "receive");
   }
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "ebb/backends/cuda/library.h"
+#include "ebb/core/backend.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
 
@@ -24,6 +25,21 @@ TEST_F(CudaBackend, MemoryIsCounted) {
   const cuda::MemoryStats after = cuda::memory_stats();
   EXPECT_EQ(after.current_bytes, before.current_bytes);
   EXPECT_GE(after.peak_bytes - before.current_bytes, 4 << 20);
+  cuda::empty_cache();
+  EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
+}
+
+TEST_F(CudaBackend, BlocksOfUploadsAreCachedAndGivenBack) {
+  cuda::empty_cache();
+  const Tensor host = zeros({1 << 16});
+  backend(kCuda).upload(host);
+  const int64_t cached = cuda::memory_stats().cached_bytes;
+  EXPECT_GE(cached, 4 << 16);
+  {
+    const Tensor again = backend(kCuda).upload(host);
+    EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
+  }
+  EXPECT_EQ(cuda::memory_stats().cached_bytes, cached);
   cuda::empty_cache();
   EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
 }

@@ -1,6 +1,9 @@
 // Captured steps against eager ones, and what may not be captured.
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "ebb/core/backend.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
 
@@ -132,6 +135,42 @@ TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
     x.fill_(i);
     step();
     EXPECT_EQ(y.to_vector<float>(), (std::vector<float>{1.0f + i, 2.0f + i, 3.0f + i}));
+  }
+}
+
+// The event that says so may not be one of the graph's: an upload that waits for it would be an error after the
+// capture, and a part of it before its end.
+TEST_F(Capture, UploadsThatAreFreedInItAreUsedAgain) {
+  Backend& device = backend(kCuda);
+  const Tensor host = tensor({1, 2, 3});
+  Tensor batch, meanwhile;
+  const Tensor y = zeros({3}, {.device = kCuda});
+  cuda::CapturedStep step([&] {
+    batch = {};
+    std::thread([&] { meanwhile = device.upload(host); }).join();
+    Tensor(y).add_(ones({3}, {.device = kCuda}));
+  });
+  for (int i = 1; i < 4; ++i) {
+    batch = device.upload(host);
+    device.receive(batch);
+    step();
+    const Tensor after = device.upload(host * i);
+    device.receive(after);
+    EXPECT_EQ(after.to_vector<float>(), (std::vector<float>{1.0f * i, 2.0f * i, 3.0f * i}));
+    EXPECT_EQ(y.to_vector<float>(), std::vector<float>(3, static_cast<float>(i)));
+  }
+}
+
+TEST_F(Capture, ALoadersBatchIsRefused) {
+  const data::Dataset dataset(randn({8, 3}), zeros({8}, {.dtype = i64}));
+  for (const int prefetch : {0, 2}) {
+    data::DataLoader loader(dataset, {.batch_size = 4, .prefetch = prefetch, .device = kCuda});
+    Tensor total = zeros({}, {.device = kCuda});
+    cuda::CapturedStep step([&] {
+      for (const data::Batch& batch : loader) total.add_(sum(batch.input));
+    });
+    step();
+    expect_error([&] { step(); }, prefetch == 0 ? "upload" : "receive", {"captured", "loader's batch"});
   }
 }
 
