@@ -9,6 +9,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/reduction.h"
 
 namespace ebb::nn {
@@ -79,10 +80,15 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   check_same_device(kOp, x, target, "target");
   const Tensor classes = reshape(target.to(DType::I64), {x.size(0)});
   backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), INT64_MIN);
-  // Only the rows of a cluster pass through its layers, so the host has to know them.
+  const Tensor wide = widened(x);
+  const Tensor output = x.device() == Device::cpu() ? by_rows(wide, classes) : by_masks(wide, classes);
+  return {(single ? reshape(output, {}) : output).to(x.dtype()), neg(mean(output)).to(x.dtype())};
+}
+
+// Only the rows of a cluster pass through its layers.
+Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classes) const {
   const std::vector<int64_t> host = classes.to_vector<int64_t>();
   std::vector<int64_t> entry = host;  // in the head: of the class, or of its cluster
-  const Tensor wide = widened(x);
   Tensor within;
   for (size_t i = 0; i < tail_.size(); ++i) {
     std::vector<int64_t> rows, local;
@@ -93,14 +99,36 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
       entry[n] = shortlist_ + static_cast<int64_t>(i);
     }
     const Shape count{static_cast<int64_t>(rows.size())};
-    const Tensor at = from_data(rows, count, x.device()), own = from_data(local, count, x.device());
+    const Tensor at = from_data(rows, count), own = from_data(local, count);
     const Tensor each =
-        scatter_add(picked(cluster_log_softmax(i, index_select(wide, 0, at)), own), classes.shape(), 0, at);
+        scatter_add(picked(log_softmax(cluster_scores(i, index_select(x, 0, at)), 1), own), classes.shape(), 0, at);
     within = within.defined() ? add(within, each) : each;
   }
-  const Tensor head = log_softmax(wide_linear(head_, wide), 1);
-  const Tensor output = add(picked(head, from_data(entry, classes.shape(), x.device())), within);
-  return {(single ? reshape(output, {}) : output).to(x.dtype()), neg(mean(output)).to(x.dtype())};
+  const Tensor head = log_softmax(wide_linear(head_, x), 1);
+  return add(picked(head, from_data(entry, classes.shape())), within);
+}
+
+// The host does not know what the classes are: all rows pass through all layers, and a cluster ignores those of others.
+// A class out of range stays out of range in the head or in the last cluster, and gives NaN there.
+Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& classes) const {
+  const auto number = [&](int64_t value) {
+    return full({}, static_cast<double>(value), {.dtype = DType::I64, .device = x.device()});
+  };
+  constexpr int64_t kOthers = -1;
+  Tensor entry = classes, total;
+  for (size_t i = 0; i < tail_.size(); ++i) {
+    Tensor local = maximum(sub(classes, number(cutoffs_[i])), number(kOthers));
+    if (i + 1 < tail_.size()) {
+      local = where(less(local, number(cutoffs_[i + 1] - cutoffs_[i])), local, number(kOthers));
+    }
+    entry = where(equal(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
+    const Tensor loss =
+        cross_entropy(cluster_scores(i, x), local, {.ignore_index = kOthers, .reduction = Reduction::None});
+    total = total.defined() ? add(total, loss) : loss;
+  }
+  const Tensor head =
+      cross_entropy(wide_linear(head_, x), entry, {.ignore_index = INT64_MIN, .reduction = Reduction::None});
+  return neg(add(head, total));
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::widened(const Tensor& input) const {
@@ -110,8 +138,8 @@ Tensor AdaptiveLogSoftmaxWithLoss::widened(const Tensor& input) const {
   return input.to(DType::F64);
 }
 
-Tensor AdaptiveLogSoftmaxWithLoss::cluster_log_softmax(size_t i, const Tensor& x) const {
-  return log_softmax(wide_linear(tail_[i].out, wide_linear(tail_[i].in, x)), 1);
+Tensor AdaptiveLogSoftmaxWithLoss::cluster_scores(size_t i, const Tensor& x) const {
+  return wide_linear(tail_[i].out, wide_linear(tail_[i].in, x));
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::log_prob(const Tensor& input) const {
@@ -119,7 +147,7 @@ Tensor AdaptiveLogSoftmaxWithLoss::log_prob(const Tensor& input) const {
   std::vector<Tensor> parts{slice(head, 1, 0, shortlist_)};
   for (size_t i = 0; i < tail_.size(); ++i) {
     const auto entry = shortlist_ + static_cast<int64_t>(i);
-    parts.push_back(add(cluster_log_softmax(i, x), slice(head, 1, entry, entry + 1)));
+    parts.push_back(add(log_softmax(cluster_scores(i, x), 1), slice(head, 1, entry, entry + 1)));
   }
   return cat(parts, 1).to(input.dtype());
 }

@@ -23,8 +23,8 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
   };
   AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes, std::vector<int64_t> cutoffs,
                              AdaptiveLogSoftmaxOptions options = {}, DType dtype = DType::F32);
-  /// input (N, in) and target (N), or (in) and (). Reads target on the host, to send only a cluster's own rows through
-  /// its layers: a GPU is waited for, and a step with this loss cannot be captured.
+  /// input (N, in) and target (N), or (in) and (). On the CPU only the rows of a cluster pass through its layers; on a
+  /// GPU, which is not waited for, all rows do, as in a softmax over all classes.
   Output forward(const Tensor& input, const Tensor& target) const;
   Output operator()(const Tensor& input, const Tensor& target) const { return forward(input, target); }
   /// (N, n_classes) log-probabilities of every class.
@@ -34,7 +34,9 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
 
  private:
   Tensor widened(const Tensor& input) const;
-  Tensor cluster_log_softmax(size_t i, const Tensor& x) const;
+  Tensor by_rows(const Tensor& x, const Tensor& classes) const;
+  Tensor by_masks(const Tensor& x, const Tensor& classes) const;
+  Tensor cluster_scores(size_t i, const Tensor& x) const;
 
   int64_t in_features_, shortlist_;
   std::vector<int64_t> cutoffs_;  // n_classes is the last

@@ -1,6 +1,7 @@
 // Captured steps against eager ones, and what may not be captured.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <thread>
 
 #include "ebb/core/backend.h"
@@ -171,6 +172,61 @@ TEST_F(Capture, ALoadersBatchIsRefused) {
     });
     step();
     expect_error([&] { step(); }, prefetch == 0 ? "upload" : "receive", {"captured", "loader's batch"});
+  }
+}
+
+// Every kind of target: of the head, of each cluster, in no order; one cluster that nobody asks for in the end.
+TEST_F(Capture, AdaptiveSoftmaxIsThatOfTheCpuAndWaitsForNothing) {
+  for (const DType dtype : {f32, f64}) {
+    manual_seed(12);
+    const nn::AdaptiveLogSoftmaxWithLoss here(16, 30, {4, 10, 20}, {.div_value = 2}, dtype),
+        there(16, 30, {4, 10, 20}, {.div_value = 2}, dtype);
+    const auto mine = here.parameters(), theirs = there.parameters();
+    {
+      const NoGrad guard;
+      for (size_t k = 0; k < mine.size(); ++k) Tensor(theirs[k]).copy_(mine[k]);
+    }
+    nn::Module(there).to(kCuda);
+    Tensor x = empty({7, 16}, {.dtype = dtype, .device = kCuda}).requires_grad_();
+    Tensor t = empty({7}, {.dtype = i64, .device = kCuda});
+    nn::AdaptiveLogSoftmaxWithLoss::Output got;
+    cuda::CapturedStep step([&] {
+      x.set_grad({});
+      for (Tensor p : there.parameters()) p.set_grad({});
+      got = there(x, t);
+      (got.loss + sum(got.output)).backward();
+    });
+    for (const std::vector<int64_t>& classes : {std::vector<int64_t>{0, 29, 4, 9, 10, 19, 20},
+                                                {3, 5, 5, 25, 1, 2, 6},
+                                                {21, 22, 23, 4, 5, 0, 1},
+                                                {0, 1, 2, 3, 0, 1, 2}}) {
+      const Tensor input = randn({7, 16}, {.dtype = dtype}).requires_grad_(), target = from_data(classes, {7});
+      for (Tensor p : mine) p.set_grad({});
+      const auto want = here(input, target);
+      (want.loss + sum(want.output)).backward();
+      {
+        const NoGrad guard;
+        x.copy_(input);
+      }
+      t.copy_(target);
+      const int64_t waits = cuda::synchronizations();
+      step();
+      EXPECT_EQ(cuda::synchronizations(), waits);
+      const double tolerance = dtype == f32 ? 1e-6 : 1e-12;
+      expect_values(got.output, want.output.to_vector<double>(), tolerance, tolerance);
+      expect_values(got.loss, {want.loss.item()}, tolerance);
+      expect_values(x.grad(), input.grad().to_vector<double>(), tolerance, tolerance);
+      for (size_t k = 0; k < mine.size(); ++k) {
+        expect_values(theirs[k].grad(), mine[k].grad().to_vector<double>(), tolerance, tolerance);
+      }
+    }
+    EXPECT_EQ(step.replays(), 3);
+    for (const int64_t wrong : {-100, -1, 30, 31}) {
+      const auto bad = there(x.detach(), full({7}, static_cast<double>(wrong), {.dtype = i64, .device = kCuda}));
+      expect_error([] { cuda::synchronize(); }, "adaptive_log_softmax_with_loss",
+                   {"index " + std::to_string(wrong), "expected 0 to 29"});
+      EXPECT_TRUE(std::isnan(bad.loss.item()));
+    }
   }
 }
 
