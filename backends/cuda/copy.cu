@@ -12,14 +12,16 @@ struct CopyPlan {
 };
 
 template <class To, class From>
-__global__ void __launch_bounds__(kThreads) copy_kernel(CopyPlan plan, To* to, const From* from) {
+__global__ void __launch_bounds__(kThreads)
+    copy_kernel(const __grid_constant__ CopyPlan plan, To* to, const From* from) {
   for (int64_t i = first_item(); i < plan.space.numel; i += item_step()) {
     to[offset_of(plan.space, plan.to, i)] = convert<To>(from[offset_of(plan.space, plan.from, i)]);
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) fill_kernel(Space space, Strides strides, T* to, T value) {
+__global__ void __launch_bounds__(kThreads)
+    fill_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, T* to, T value) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) to[offset_of(space, strides, i)] = value;
 }
 

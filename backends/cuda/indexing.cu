@@ -29,7 +29,8 @@ template <class T> __device__ T missing() {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) gather_kernel(Walk w, T* out, const T* in, const int64_t* index) {
+__global__ void __launch_bounds__(kThreads)
+    gather_kernel(const __grid_constant__ Walk w, T* out, const T* in, const int64_t* index) {
   for (int64_t i = first_item(); i < w.space.numel; i += item_step()) {
     const int64_t at = index[offset_of(w.space, w.index, i)];
     const bool valid = at >= 0 && at < w.limit;
@@ -38,7 +39,8 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(Walk w, T* out, const 
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) scatter_thread_kernel(Walk w, T* out, const T* src, const int64_t* index) {
+__global__ void __launch_bounds__(kThreads)
+    scatter_thread_kernel(const __grid_constant__ Walk w, T* out, const T* src, const int64_t* index) {
   for (int64_t j = first_item(); j < w.space.numel; j += item_step()) {
     T* to = out + offset_of(w.space, w.x, j);
     const int64_t* at = index + offset_of(w.space, w.index, j);
@@ -54,7 +56,8 @@ __global__ void __launch_bounds__(kThreads) scatter_thread_kernel(Walk w, T* out
 // once; the first lane of those with the same index adds for all of them, in order.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    scatter_warp_kernel(Walk w, int64_t parts, int64_t length, T* out, const T* src, const int64_t* index) {
+    scatter_warp_kernel(const __grid_constant__ Walk w, int64_t parts, int64_t length, T* out, const T* src,
+                        const int64_t* index) {
   constexpr int kAhead = 4;  // reads that are under way at once: most find nothing
   const int lane = static_cast<int>(threadIdx.x) % kWarp, teams = static_cast<int>(blockDim.x) / kWarp;
   for (int64_t team = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
@@ -97,7 +100,8 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    check_indices_kernel(Space space, Strides strides, const T* index, int64_t ignored, Fault fault, FaultNote where) {
+    check_indices_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, const T* index,
+                         int64_t ignored, Fault fault, FaultNote where) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     const auto at = static_cast<int64_t>(index[offset_of(space, strides, i)]);
     if ((at >= 0 && at < fault.limit) || at == ignored) continue;
@@ -108,8 +112,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) check_values_kernel(Space space, Strides strides, const T* x, double low,
-                                                                double high, bool nan, Fault fault, FaultNote where) {
+__global__ void __launch_bounds__(kThreads)
+    check_values_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, const T* x,
+                        double low, double high, bool nan, Fault fault, FaultNote where) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     const auto value = static_cast<double>(x[offset_of(space, strides, i)]);
     if ((value >= low && value <= high) || (nan && value != value)) continue;

@@ -9,8 +9,8 @@ namespace {
 // moved: how far a captured step's numbers have moved on since it was captured, or null.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    random_kernel(Distribution kind, Space space, Strides strides, T* out, uint64_t seed, uint64_t offset,
-                  const uint64_t* moved, double a, double b) {
+    random_kernel(Distribution kind, const __grid_constant__ Space space, const __grid_constant__ Strides strides,
+                  T* out, uint64_t seed, uint64_t offset, const uint64_t* moved, double a, double b) {
   if (moved) offset += *moved;
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     out[offset_of(space, strides, i)] = draw_number<T>(kind, seed, offset + static_cast<uint64_t>(i), a, b);
