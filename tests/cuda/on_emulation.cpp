@@ -1,6 +1,9 @@
 // What only the emulated device shows: how much is launched, memory that ends, a capture that fails at its end.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <ostream>
+
 #include "cuda_runtime.h"
 #include "ebb/core/backend.h"
 #include "ebb/ebb.h"
@@ -57,6 +60,67 @@ TEST_F(OnEmulation, ACaptureThatFailsAtItsEndIsUndone) {
   EXPECT_GT(default_generator().offset, before.offset);
   cudaEventDestroy(fork);
   cudaStreamDestroy(other);
+}
+
+// What body gives the device to do.
+struct Work {
+  int64_t kernels, products, copies;
+  bool operator==(const Work&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const Work& w) {
+    return out << w.kernels << " kernels, " << w.products << " products, " << w.copies << " copies";
+  }
+};
+template <class Body> Work work_of(const Body& body) {
+  const int64_t waits = cuda::synchronizations();
+  emulation::reset();
+  body();
+  const emulation::Counters seen = emulation::counters();
+  EXPECT_EQ(cuda::synchronizations(), waits);
+  return {seen.launches, seen.matmuls, seen.copies};
+}
+
+TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
+  nn::Sequential model{nn::Linear(8, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(), nn::Linear(16, 3)};
+  model.to(kCuda);
+  nn::Adam optimizer(model.named_parameters());
+  const Tensor x = randn({32, 8}).to(kCuda), t = zeros({32}, {.dtype = i64, .device = kCuda});
+  Tensor loss;
+  const auto once = [&] {
+    optimizer.zero_grad();
+    loss = nn::cross_entropy(model(x), t);
+    loss.backward();
+    optimizer.step();
+  };
+  once();  // makes the optimizer's moments
+  // The check of the classes, the loss with its gradient, the 1 that backward starts from, Adam; three products
+  // forward, three for weights and two for inputs, all else in their epilogues.
+  const Work step{4, 8, 0};
+  EXPECT_EQ(work_of(once), step);
+  cuda::CapturedStep captured(once);
+  captured();
+  Work recorded = step;
+  ++recorded.kernels;  // one that tells the device the optimizer's state before the first replay
+  EXPECT_EQ(work_of([&] { captured(); }), recorded);
+  EXPECT_EQ(work_of([&] { captured(); }), (Work{0, 0, 0}));
+  EXPECT_EQ(emulation::counters().graph_launches, 1);
+}
+
+// One kernel for the loss with its gradient; two that write a number each, 1 / N and the 1 that backward starts from.
+TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
+  const Tensor x = randn({6, 5}).to(kCuda).requires_grad_(), t = rand({6, 5}).to(kCuda);
+  const Tensor classes = zeros({6}, {.dtype = i64, .device = kCuda});
+  const std::vector<std::function<Tensor()>> losses{
+      [&] { return nn::mse_loss(x, t); },
+      [&] { return nn::l1_loss(x, t); },
+      [&] { return nn::smooth_l1_loss(x, t); },
+      [&] { return nn::huber_loss(x, t); },
+      [&] { return nn::binary_cross_entropy_with_logits(x, t); },
+      [&] { return nn::cross_entropy(x, classes); },  // no 1 / N, but a check of the classes
+  };
+  for (size_t i = 0; i < losses.size(); ++i) {
+    Tensor(x).set_grad({});
+    EXPECT_EQ(work_of([&] { losses[i]().backward(); }), (Work{3, 0, 0})) << "loss " << i;
+  }
 }
 
 }  // namespace

@@ -104,6 +104,7 @@ Counters counters() {
   const std::lock_guard lock(memory().mutex);
   return {.launches = t.launches,
           .matmuls = t.matmuls,
+          .copies = t.copies,
           .graph_launches = t.graph_launches,
           .synchronisations = t.synchronisations,
           .mallocs = t.mallocs,
@@ -113,7 +114,7 @@ Counters counters() {
 
 void reset() {
   Tally& t = tally();
-  t.launches = t.matmuls = t.graph_launches = t.synchronisations = t.mallocs = 0;
+  t.launches = t.matmuls = t.copies = t.graph_launches = t.synchronisations = t.mallocs = 0;
   const std::lock_guard lock(memory().mutex);
   memory().peak = memory().live;
 }
@@ -181,6 +182,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
   if (const cudaError_t error = unsafe_call(); error != cudaSuccess) return error;
   ++tally().synchronisations;
+  ++tally().copies;
   return submit(nullptr, [=] { copy("cudaMemcpy", to, from, bytes, kind); });
 }
 
@@ -188,6 +190,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
   // A real device makes the host wait when it cannot write to the host's memory on its own.
   if (!is_capturing(stream) && reach(from).device && reach(to).bytes == 0) ++tally().synchronisations;
+  ++tally().copies;
   return submit(stream, [=] { copy("cudaMemcpyAsync", to, from, bytes, kind); });
 }
 
@@ -197,6 +200,7 @@ cudaError_t cudaMemset(void* pointer, int value, std::size_t bytes) {
 }
 
 cudaError_t cudaMemsetAsync(void* pointer, int value, std::size_t bytes, cudaStream_t stream) {
+  ++tally().copies;
   return submit(stream, [=] {
     if (bytes == 0) return;
     if (const Reach r = reach(pointer); bytes > r.bytes) {

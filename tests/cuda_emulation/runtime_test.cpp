@@ -96,6 +96,7 @@ TEST(cuda_emulation, capture_records_and_replays) {
   amount = 100;  // the argument was copied
   cudaMemcpyAsync(y.data(), x.data(), 8, cudaMemcpyDeviceToDevice, stream);
   cudaMemsetAsync(x.data() + 1, 0, 4, stream);
+  EXPECT_EQ(emulation::counters().copies, 2);
   cudaStreamCaptureStatus status;
   cudaStreamIsCapturing(stream, &status);
   EXPECT_EQ(status, cudaStreamCaptureStatusActive);
