@@ -33,11 +33,6 @@ struct Thread {
   Fiber* fiber = nullptr;   // from its first instruction to its last
 };
 
-std::uint64_t first_seed() {
-  const char* text = std::getenv("EBB_EMULATION_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
-}
-
 // SplitMix64.
 class Random {
  public:
@@ -339,6 +334,11 @@ void Grid::deadlock() const {
 }
 
 }  // namespace
+
+std::uint64_t first_seed() {
+  const char* text = std::getenv("EBB_EMULATION_SEED");
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
+}
 
 void run_grid(dim3 grid, dim3 block, const void* kernel, const Work& body) {
   the_grid().run(grid, block, kernel, body);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <vector>
 
 #include "emulation.h"
 #include "runtime.h"
@@ -15,6 +16,7 @@ namespace {
 struct Allocation {
   std::size_t bytes;
   bool device;
+  bool given_back = false;  // but work that is yet to run may use it
 };
 
 struct Memory {
@@ -37,7 +39,7 @@ cudaError_t allocate(void** pointer, std::size_t bytes, bool device) {
   if (device && bytes > m.limit - std::min(m.limit, m.live)) return note(cudaErrorMemoryAllocation);
   if (posix_memalign(pointer, 256, bytes) != 0) return note(cudaErrorMemoryAllocation);
   std::memset(*pointer, 0xff, bytes);
-  m.allocations[reinterpret_cast<std::uintptr_t>(*pointer)] = {bytes, device};
+  m.allocations[reinterpret_cast<std::uintptr_t>(*pointer)] = {.bytes = bytes, .device = device};
   if (device) {
     m.peak = std::max(m.peak, m.live += bytes);
     ++tally().mallocs;
@@ -45,15 +47,24 @@ cudaError_t allocate(void** pointer, std::size_t bytes, bool device) {
   return cudaSuccess;
 }
 
+// A real device makes the host wait for the work that may use the memory; here the memory waits, and the host goes on.
 cudaError_t release(void* pointer, bool device) {
   if (pointer == nullptr) return cudaSuccess;
   Memory& m = memory();
-  const std::lock_guard lock(m.mutex);
-  const auto found = m.allocations.find(reinterpret_cast<std::uintptr_t>(pointer));
-  if (found == m.allocations.end() || found->second.device != device) return note(cudaErrorInvalidValue);
-  if (device) m.live -= found->second.bytes;
-  m.allocations.erase(found);
-  std::free(pointer);
+  {
+    const std::lock_guard lock(m.mutex);
+    const auto found = m.allocations.find(reinterpret_cast<std::uintptr_t>(pointer));
+    if (found == m.allocations.end() || found->second.device != device || found->second.given_back) {
+      return note(cudaErrorInvalidValue);
+    }
+    if (device) m.live -= found->second.bytes;
+    found->second.given_back = true;
+  }
+  after_all([pointer] {
+    const std::lock_guard lock(memory().mutex);
+    memory().allocations.erase(reinterpret_cast<std::uintptr_t>(pointer));
+    std::free(pointer);
+  });
   return cudaSuccess;
 }
 
@@ -137,16 +148,14 @@ cudaError_t cudaFree(void* pointer) {
 // In a capture these two would become nodes of the graph, which is not emulated.
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream) {
   if (is_capturing(stream)) die("cudaMallocAsync on a capturing stream is not emulated");
-  cudaError_t result = cudaSuccess;
-  const cudaError_t error = submit(stream, [&] { result = allocate(pointer, bytes, true); });
-  return error != cudaSuccess ? error : result;
+  if (const cudaError_t error = submit(stream, [] {}); error != cudaSuccess) return error;
+  return allocate(pointer, bytes, true);
 }
 
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   if (is_capturing(stream)) die("cudaFreeAsync on a capturing stream is not emulated");
-  cudaError_t result = cudaSuccess;
-  const cudaError_t error = submit(stream, [&] { result = release(pointer, true); });
-  return error != cudaSuccess ? error : result;
+  if (const cudaError_t error = submit(stream, [] {}); error != cudaSuccess) return error;
+  return release(pointer, true);
 }
 
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
@@ -188,10 +197,22 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
-  // A real device makes the host wait when it cannot write to the host's memory on its own.
-  if (!is_capturing(stream) && reach(from).device && reach(to).bytes == 0) ++tally().synchronisations;
   ++tally().copies;
-  return submit(stream, [=] { copy("cudaMemcpyAsync", to, from, bytes, kind); });
+  const bool recorded = is_capturing(stream), from_device = reach(from).device;
+  if (!recorded && !from_device && reach(from).bytes == 0 &&
+      reach(to).device) {  // taken from the host's memory at once
+    const auto* first = static_cast<const std::byte*>(from);
+    return submit(stream, [=, staged = std::vector<std::byte>(first, first + bytes)] {
+      copy("cudaMemcpyAsync", to, staged.data(), bytes, kind);
+    });
+  }
+  const cudaError_t error = submit(stream, [=] { copy("cudaMemcpyAsync", to, from, bytes, kind); });
+  // A real device makes the host wait when it cannot write to the host's memory on its own.
+  if (error == cudaSuccess && !recorded && from_device && reach(to).bytes == 0) {
+    ++tally().synchronisations;
+    finish(stream);
+  }
+  return error;
 }
 
 cudaError_t cudaMemset(void* pointer, int value, std::size_t bytes) {

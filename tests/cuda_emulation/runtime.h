@@ -18,8 +18,18 @@ using Work = std::function<void()>;
 // Remembers an error as the calling thread's last one, and gives it back.
 cudaError_t note(cudaError_t error);
 
-// Runs the work now, or records it where the stream captures. The work is not run under a lock.
+// Runs the work now or later (queue.h), or records it where the stream captures. It is not run under a lock.
 cudaError_t submit(cudaStream_t stream, Work work);
+
+// Runs what the stream, or all of them, has yet to run.
+void finish(cudaStream_t stream);
+void finish_all();
+
+// Does this once all work that was submitted so far has run: now, unless streams run late.
+void after_all(Work work);
+
+// EBB_EMULATION_SEED, else 1.
+std::uint64_t first_seed();
 
 // For calls that a capture forbids (allocations and the like): where one does, it is invalidated and the error given.
 cudaError_t unsafe_call();

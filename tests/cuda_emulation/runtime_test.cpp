@@ -85,6 +85,77 @@ TEST(cuda_emulation, synchronisations_are_counted) {
   cudaFreeHost(pinned);
 }
 
+// ---- streams that run late ------------------------------------------------------------------------------------------
+class LateStreams {
+ public:
+  LateStreams() { emulation::run_late(true); }
+  ~LateStreams() {
+    cudaDeviceSynchronize();
+    emulation::run_late(false);
+  }
+};
+
+__global__ void copy_one(float* to, const float* from) { *to = *from; }
+
+// Of many tries some find the old value where nobody waits, and none where somebody does.
+TEST(cuda_emulation, a_stream_that_does_not_wait_for_another_finds_old_bytes) {
+  const Stream first, second;
+  const Device<float> x(std::vector<float>{0}), y(std::vector<float>{0});
+  cudaEvent_t event;
+  cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+  for (const bool waits : {false, true}) {
+    const LateStreams late;
+    int old = 0;
+    for (int i = 1; i <= 50; ++i) {
+      cudaDeviceSynchronize();
+      cudaMemset(x.data(), 0, 4);
+      launch(add, 1, 1, first, x.data(), 1.0f);
+      cudaEventRecord(event, first);
+      if (waits) cudaStreamWaitEvent(second, event);
+      launch(copy_one, 1, 1, second, y.data(), x.data());
+      cudaStreamSynchronize(second);
+      old += y.values()[0] == 0;
+    }
+    EXPECT_EQ(old > 0, !waits) << old;
+  }
+  cudaEventDestroy(event);
+}
+
+TEST(cuda_emulation, a_copy_reads_pinned_memory_late_and_other_memory_at_once) {
+  const Stream stream;
+  const Device<float> x(std::vector<float>{0});
+  float* pinned = nullptr;
+  ASSERT_EQ(cudaMallocHost(&pinned, 4), cudaSuccess);
+  float pageable = 0;
+  for (const bool is_pinned : {true, false}) {
+    const LateStreams late;
+    float& host = is_pinned ? *pinned : pageable;
+    int changed = 0;
+    for (int i = 0; i < 50; ++i) {
+      host = 1;
+      cudaMemcpyAsync(x.data(), &host, 4, cudaMemcpyHostToDevice, stream);
+      host = 2;
+      cudaStreamSynchronize(stream);
+      changed += x.values()[0] == 2;
+    }
+    EXPECT_EQ(changed > 0, is_pinned) << changed;
+  }
+  cudaFreeHost(pinned);
+}
+
+TEST(cuda_emulation, memory_that_is_given_back_waits_for_work_that_uses_it) {
+  const Stream stream;
+  const LateStreams late;
+  for (int i = 0; i < 20; ++i) {
+    float* x = nullptr;
+    ASSERT_EQ(cudaMalloc(&x, 4), cudaSuccess);
+    launch(add, 1, 1, stream, x, 1.0f);
+    EXPECT_EQ(cudaFree(x), cudaSuccess);
+    EXPECT_EQ(cudaFree(x), cudaErrorInvalidValue);
+  }
+  cudaGetLastError();
+}
+
 // ---- capture --------------------------------------------------------------------------------------------------------
 TEST(cuda_emulation, capture_records_and_replays) {
   const Stream stream;

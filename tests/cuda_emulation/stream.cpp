@@ -1,14 +1,16 @@
-// Streams, events, captures and graphs. Work runs the moment it is submitted, so that every stream is always idle; a
-// capture records it instead, in the order of submission, which is one of the orders that its dependencies allow.
+// Streams, events, captures and graphs. Work goes to the stream's queue (queue.h); a capture records it instead, in the
+// order of submission, which is one of the orders that its dependencies allow.
 #include <chrono>
 #include <memory>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "queue.h"
 #include "runtime.h"
 
 using Clock = std::chrono::steady_clock;
+using ebb::emulation::Queue;
 using ebb::emulation::Work;
 
 struct CUgraph_st {
@@ -33,9 +35,10 @@ struct Capture {
 
 struct CUstream_st {
   bool blocking;                     // waits for the legacy stream and it for this one
-  std::shared_ptr<Capture> capture;  // none: work runs at once
+  std::shared_ptr<Capture> capture;  // none: work goes to the queue
   int recorded = 0;                  // in this capture; the fork itself counts
   int joined = 0;                    // of these, the ones that another stream has waited for
+  std::shared_ptr<Queue> queue = ebb::emulation::make_queue(blocking);
 };
 
 struct CUevent_st {
@@ -45,6 +48,8 @@ struct CUevent_st {
   std::shared_ptr<Capture> capture;  // in which it was last recorded
   CUstream_st* stream = nullptr;     // there, and how much of that stream it stands for
   int covers = 0;
+  std::shared_ptr<Queue> queue = nullptr;  // outside of captures: this much of it has to run
+  std::uint64_t until = 0;
 };
 
 namespace {
@@ -94,6 +99,8 @@ cudaError_t wait_for(CUstream_st* stream) {
 namespace ebb::emulation {
 
 cudaError_t submit(cudaStream_t stream, Work work) {
+  std::shared_ptr<Queue> queue;
+  bool legacy = false;
   {
     const std::lock_guard lock(streams().mutex);
     CUstream_st* const s = find(stream);
@@ -107,9 +114,28 @@ cudaError_t submit(cudaStream_t stream, Work work) {
       ++s->recorded;
       return cudaSuccess;
     }
+    queue = s->queue;
+    legacy = s == &streams().legacy;
   }
-  work();
+  if (legacy) finish(nullptr);
+  queue->push(std::move(work));
+  const Moment moment = runs_late() ? next_moment() : Moment::kOwn;
+  if (moment == Moment::kOwn || legacy) queue->run_all();
+  else if (moment == Moment::kOthers) run_queues([&](const Queue& q) { return &q != queue.get(); });
   return cudaSuccess;
+}
+
+void finish(cudaStream_t stream) {
+  std::shared_ptr<Queue> queue;
+  {
+    const std::lock_guard lock(streams().mutex);
+    const CUstream_st* const s = find(stream);
+    if (s == nullptr) return;
+    queue = s->queue;
+    if (s == &streams().legacy) stream = nullptr;
+  }
+  if (stream == nullptr) run_queues([](const Queue& q) { return q.blocking(); });
+  else queue->run_all();
 }
 
 cudaError_t unsafe_call() {
@@ -147,6 +173,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  ebb::emulation::finish(stream);
   const std::lock_guard lock(streams().mutex);
   CUstream_st* const s = find(stream);
   if (s == nullptr || s == &streams().legacy) return note(cudaErrorInvalidResourceHandle);
@@ -156,22 +183,29 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const std::lock_guard lock(streams().mutex);
   ++tally().synchronisations;
-  return wait_for(find(stream));
+  return cudaStreamQuery(stream);
 }
 
+// Nobody polls for long: what is asked for has just ended.
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const std::lock_guard lock(streams().mutex);
-  return wait_for(find(stream));
+  {
+    const std::lock_guard lock(streams().mutex);
+    if (const cudaError_t error = wait_for(find(stream)); error != cudaSuccess) return error;
+  }
+  ebb::emulation::finish(stream);
+  return cudaSuccess;
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  const std::lock_guard lock(streams().mutex);
   ++tally().synchronisations;
-  for (CUstream_st* s : streams().live) {
-    if (s->capture) return wait_for(s);
+  {
+    const std::lock_guard lock(streams().mutex);
+    for (CUstream_st* s : streams().live) {
+      if (s->capture) return wait_for(s);
+    }
   }
+  ebb::emulation::finish_all();
   return cudaSuccess;
 }
 
@@ -181,7 +215,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (s == nullptr || event == nullptr) return note(cudaErrorInvalidResourceHandle);
   if (!event->recorded) return cudaSuccess;
   if (!event->capture) {
-    return s->capture ? invalidate(*s->capture, cudaErrorStreamCaptureIsolation) : cudaSuccess;
+    if (s->capture) return invalidate(*s->capture, cudaErrorStreamCaptureIsolation);
+    if (event->queue != s->queue) s->queue->push([other = event->queue, n = event->until] { other->run(n); });
+    return cudaSuccess;
   }
   if (!event->capture->graph || s == &streams().legacy) return note(cudaErrorCapturedEvent);  // or that capture is over
   if (!s->capture) {  // the stream joins the capture
@@ -220,14 +256,25 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->capture = s->capture;
   event->stream = s;
   event->covers = s->recorded;
+  event->queue = s->queue;
+  event->until = s->queue->pushed();
   return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  const std::lock_guard lock(streams().mutex);
-  if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
-  if (!event->capture) return cudaSuccess;
-  return event->capture->graph ? invalidate(*event->capture, cudaErrorCapturedEvent) : note(cudaErrorCapturedEvent);
+  std::shared_ptr<Queue> queue;
+  std::uint64_t until = 0;
+  {
+    const std::lock_guard lock(streams().mutex);
+    if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
+    if (event->capture) {
+      return event->capture->graph ? invalidate(*event->capture, cudaErrorCapturedEvent) : note(cudaErrorCapturedEvent);
+    }
+    queue = event->queue;
+    until = event->until;
+  }
+  if (queue) queue->run(until);
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

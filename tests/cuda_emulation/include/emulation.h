@@ -28,4 +28,8 @@ void limit_memory(std::size_t bytes);
 // Starts the order of blocks and threads anew. The first seed is EBB_EMULATION_SEED, else 1.
 void seed(std::uint64_t value);
 
+// Streams run their work when somebody waits for it, or when the seed says so, rather than at once. At first so where
+// EBB_EMULATION_STREAMS is "late".
+void run_late(bool on);
+
 }  // namespace ebb::emulation
