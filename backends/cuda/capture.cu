@@ -41,6 +41,7 @@ struct Recording {
   std::vector<std::unique_ptr<void, FreePinned>> bytes;  // of the host, that the step copies to the device
 
   template <class T> T* device_memory() {
+    const CapturePool::Pause pause;
     storage.push_back(empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
     return reinterpret_cast<T*>(storage.back().raw());
   }

@@ -1,6 +1,7 @@
 #include "ebb/backends/cuda/memory.h"
 
 #include <bit>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -9,17 +10,17 @@
 namespace ebb::cuda {
 namespace {
 
-#if defined(EBB_CUDA_EMULATION)
-constexpr bool kCached = false;
+#if defined(EBB_CUDA_EMULATION)  // exact allocations, unless told otherwise
+const bool cached = std::getenv("EBB_EMULATION_CACHE") != nullptr;
 #else
-constexpr bool kCached = true;
+constexpr bool cached = true;
 #endif
 
 using FreeLists = std::unordered_map<size_t, std::vector<void*>>;
 
 // Four sizes a power of two, so that a block fits the next tensor of about its size; at most a fifth is wasted.
 size_t rounded(size_t bytes) {
-  if (!kCached) return bytes ? bytes : 1;
+  if (!cached) return bytes ? bytes : 1;
   if (bytes <= 512) return 512;
   const size_t step = size_t{1} << (std::bit_width(bytes - 1) - 3);
   return (bytes + step - 1) / step * step;
@@ -159,7 +160,7 @@ void* allocate(size_t bytes) {
     count(s, size);
     return active_upload->block.data;
   }
-  void* block = kCached ? take(active_pool ? active_pool->free : s.free, size) : nullptr;
+  void* block = cached ? take(active_pool ? active_pool->free : s.free, size) : nullptr;
   if (!block) block = device_allocate(s, size);
   else if (!active_pool) s.stats.cached_bytes -= static_cast<int64_t>(size);
   if (active_pool) s.captured.emplace(block, active_pool);
@@ -185,7 +186,11 @@ void deallocate(void* block, size_t bytes) noexcept {
     s.uploads.erase(found);
     return;
   }
-  if (!kCached) {
+  if (active_pool) {  // what is recorded may use it
+    active_pool->free[size].push_back(block);
+    return;
+  }
+  if (!cached) {
     cudaFree(block);
     return;
   }
@@ -212,6 +217,8 @@ CapturePool::CapturePool() : blocks_(std::make_shared<Blocks>()) {}
 CapturePool::~CapturePool() = default;
 CapturePool::Scope::Scope(CapturePool& pool) { active_pool = pool.blocks_; }
 CapturePool::Scope::~Scope() { active_pool.reset(); }
+CapturePool::Pause::Pause() : active_(std::move(active_pool)) {}
+CapturePool::Pause::~Pause() { active_pool = std::move(active_); }
 
 MemoryStats memory_stats() {
   State& s = state();

@@ -23,9 +23,12 @@ void deallocate(void* block, size_t bytes) noexcept;
 
 /// Starts to record the stream instead of running it; no upload of another thread is being given back meanwhile.
 void begin_capture();
-/// The blocks of a captured step. They go back to the device when the pool and all tensors in it are gone.
+/// The blocks of a captured step, and those that it frees while it is captured. They go back to the device when the
+/// pool and all tensors in it are gone.
 class CapturePool {
  public:
+  struct Blocks;  ///< shared with the tensors that outlive the pool
+
   CapturePool();
   ~CapturePool();
   CapturePool(const CapturePool&) = delete;
@@ -40,7 +43,18 @@ class CapturePool {
     Scope& operator=(const Scope&) = delete;
   };
 
-  struct Blocks;  ///< shared with the tensors that outlive the pool
+  /// While one is alive, they do not: for what has to keep its value between launches. Blocks of the pool may have been
+  /// other tensors before, which every launch writes again.
+  class Pause {
+   public:
+    Pause();
+    ~Pause();
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    std::shared_ptr<Blocks> active_;
+  };
 
  private:
   std::shared_ptr<Blocks> blocks_;

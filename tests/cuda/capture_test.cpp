@@ -95,6 +95,38 @@ TEST_F(Capture, OtherWorkInBetweenDoesNotDisturbIt) {
   EXPECT_EQ(captured.loss.item(), eager.loss.item());
 }
 
+// It was there before; every launch writes to it again.
+TEST_F(Capture, WhatItFreesIsNotGivenToOthers) {
+  Tensor y = zeros({300}, {.device = kCuda});
+  cuda::CapturedStep step([&] {
+    y.fill_(7);
+    y = y + 1.0;
+  });
+  step();
+  step();
+  const Tensor other = full({300}, 5, {.device = kCuda}), another = full({300}, 5, {.device = kCuda});
+  step();
+  EXPECT_EQ(other.to_vector<float>(), std::vector<float>(300, 5));
+  EXPECT_EQ(another.to_vector<float>(), std::vector<float>(300, 5));
+  EXPECT_EQ(y.to_vector<float>(), std::vector<float>(300, 8));
+}
+
+// The learning rate and the count of steps lie beside tensors of the step that come and go.
+TEST_F(Capture, TensorsThatComeAndGoLeaveTheOptimizersStateAlone) {
+  Tensor p = zeros({2}, {.device = kCuda}).requires_grad_();
+  nn::SGD optimizer({{"p", p}}, {.lr = 0.5});
+  cuda::CapturedStep step([&] {
+    optimizer.zero_grad();
+    sum(p).backward();
+    for (int64_t n = 1; n < 5; ++n) full({n}, 1e30, {.device = kCuda});
+    optimizer.step();
+  });
+  for (int i = 1; i <= 4; ++i) {
+    step();
+    EXPECT_EQ(p.to_vector<float>(), std::vector<float>(2, -0.5f * static_cast<float>(i)));
+  }
+}
+
 TEST_F(Capture, ALossOutlivesItsStep) {
   Training training("sgd");
   {
