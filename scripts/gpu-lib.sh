@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the stages of scripts/gpu-check share: what the machine is, running and counting tests, handing results out. To be
 # sourced after lib.sh.
-# shellcheck disable=SC2154  # scripts/gpu-check sets results, build, commit, stage_results and stage_seconds
+# shellcheck disable=SC2154  # scripts/gpu-check sets results, build, python, commit, stage_results and stage_seconds
 
 # pack DIR: GoogleTest, nlohmann-json, CLI11, zlib and libpng, for CMAKE_PREFIX_PATH. Nothing in it names a place.
 pack() {
@@ -56,6 +56,18 @@ machine() {
   printf 'capability=%s\nmemory=%s\n' "${capability# }" "${memory# }"
   printf 'cuda=%s\n' "$(nvcc --version 2>/dev/null | sed -n 's/.*release .*, V//p')"
   printf 'compiler=%s\ncores=%s\n' "$("${CXX:-c++}" --version | head -n 1)" "$cores"
+}
+
+# cuBLASLt as PyTorch's packages bring it, where the toolkit has none: its header, and the library for programs to load.
+use_cublas_of_python() {
+  local nvcc header
+  nvcc=$(command -v nvcc) || return 0
+  [ ! -e "$(dirname "$(realpath "$nvcc")")/../include/cublasLt.h" ] || return 0
+  header=$("$python" -c 'import glob, nvidia
+print(next(h for d in nvidia.__path__ for h in glob.glob(d + "/*/include/cublasLt.h")))' 2>/dev/null) || return 0
+  say "cuBLASLt: ${header%/include/*}"
+  export CPATH=${header%/*}${CPATH:+:$CPATH}
+  export LD_LIBRARY_PATH=${header%/include/*}/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 }
 
 value_of() {
