@@ -11,6 +11,7 @@ namespace {
 Backend& cuda_backend() {
   static Backend& instance = [&]() -> Backend& {
     cuda::enter_arithmetic();
+    cuda::enter_elementary();
     cuda::enter_activations();
     cuda::enter_regression_losses();
     cuda::enter_label_losses();

@@ -1,4 +1,4 @@
-// The CUDA kernels of arithmetic, elementary functions and comparisons. What is missing here is an error when it is
+// The CUDA kernels of arithmetic and comparisons. What is missing here and in elementary.cu is an error when it is
 // called on the GPU.
 #include "ebb/autograd/formulas/arithmetic.h"
 
@@ -10,10 +10,9 @@ namespace ebb::cuda {
 using namespace formulas;
 
 void enter_arithmetic() {
-  enter_formulas<false, Add, Sub, Mul, Div, Neg, AddScalar, MulScalar, DivScalar, ScalarSub, ScalarDiv, AddScaled, Pow,
-                 PowScalar, Square, ExpBackward, Exp, Log, Log1p, Expm1, Sqrt, Erf, Abs, Sign, Maximum, Minimum,
-                 ClampMin, ClampMax, Clamp, Where, Less, LessEqual, Greater, GreaterEqual, Equal, NotEqual, LogicalAnd,
-                 LogicalOr, LogicalNot>();
+  enter_formulas<false, Add, Sub, Mul, Div, Neg, AddScalar, MulScalar, DivScalar, ScalarSub, ScalarDiv, AddScaled,
+                 Maximum, Minimum, ClampMin, ClampMax, Clamp, Where, Less, LessEqual, Greater, GreaterEqual, Equal,
+                 NotEqual, LogicalAnd, LogicalOr, LogicalNot>();
 }
 
 }  // namespace ebb::cuda

@@ -30,6 +30,7 @@ Backend& backend();
 
 // Enter the kernels of Ebb's own formulas; defined beside the formulas, called once by backends/registry.cpp.
 void enter_arithmetic();
+void enter_elementary();
 void enter_activations();
 void enter_regression_losses();
 void enter_label_losses();
