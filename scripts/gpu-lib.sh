@@ -81,6 +81,11 @@ require_build() {
   fi
 }
 
+# left UNTIL: seconds until then, at least one.
+left() {
+  printf '%s\n' "$((SECONDS < $1 ? $1 - SECONDS : 1))"
+}
+
 # part N OF: so much of the time that a stage may take.
 part() {
   printf '%s\n' "$((stage_seconds * $1 / $2))"
@@ -124,6 +129,26 @@ count_results() {
       if (open != "") { ++failed; note(open, "did not end") }
       print label, total, passed + 0, failed + 0, skipped + 0, total - run
     }'
+}
+
+# run_alone SECONDS PROGRAM FILTER LOG...: what did not pass, one process each, for an error of the device fails every later
+# test of its process. "NAME: passes alone" or "NAME: fails alone" goes to the stage's file alone; at most 100 are tried.
+run_alone() {
+  local seconds=$1 program=$2 filter=$3
+  shift 3
+  # shellcheck disable=SC2016  # the inner shell's variables
+  comm -23 \
+    <("$program" --gtest_list_tests --gtest_filter="$filter" | sed 's/ *#.*//' |
+      awk '/^  / { print suite $1; next } { suite = $1 }' | sort) \
+    <(sed -n 's/^\[       OK \] \(.*\) ([0-9]* ms)$/\1/p' "$@" | sort) |
+    sed -n '1,100p' | timeout -k 5 "$seconds" xargs -r -P 8 -I{} bash -c '
+      if timeout -k 5 20 "$1" --gtest_filter="$2" >"$3/alone.$$.log" 2>&1 </dev/null &&
+        grep -q "^\[  PASSED  \] 1 test" "$3/alone.$$.log"; then
+        printf "%s: passes alone\n" "$2"
+        rm "$3/alone.$$.log"
+      else
+        printf "%s: fails alone\n" "$2"
+      fi' _ "$program" {} "$stage_results" >>"$stage_results/alone" || true
 }
 
 # all_passed FILE: every line of counts says that as many passed as there are, and there are some.

@@ -30,6 +30,11 @@ report_tests() {
   counts_table "$results"/tests/counts
   printf '\nParity files on the device: %s\n' "$(cat "$results/tests/parity" 2>/dev/null)"
   not_passed tests
+  if [ -s "$results/tests/alone" ]; then
+    printf '\nRun once more, each in a process of its own: %s of them pass alone; these do not:\n\n' \
+      "$(grep -c ': passes alone$' "$results/tests/alone")"
+    sed -n 's/: fails alone$//p' "$results/tests/alone" | sort | sed -n '1,40s/^/- /p'
+  fi
 }
 
 report_cpu() {

@@ -88,6 +88,10 @@ has '^- [1-9][0-9]* times: Race reported .* at some_kernel'
 check 'a kernel that is skipped' 1 REHEARSAL_FAULT=kernel tests report
 has '^\| tests \| failed \|'
 has '^- examples/extend/own_cuda_kernel$'
+check 'a crash' 1 REHEARSAL_FAULT=crash tests report
+n=$(count ebb_autograd_tests)
+has "^\| ebb_autograd_tests \| $n \| 0 \| 0 \| 0 \| $n \|$"
+has "^Run once more, each in a process of its own: $n of them pass alone"
 check 'a benchmark that breaks off' 1 REHEARSAL_FAULT=bench bench report
 has '^\| bench \| failed \|'
 has '^- ebb-gpu-bench --group training: .*a stand-in that breaks off'
