@@ -5,6 +5,7 @@
 // first operand. A matrix whose rows or columns are contiguous is taken as it lies; others are copied first.
 #include <algorithm>
 
+#include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/products.h"
@@ -116,6 +117,7 @@ cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tenso
 
 void prepare_products() { products().habits(false); }
 void set_allow_tf32(bool allow) {
+  refuse_in_capture("set_allow_tf32");  // it may have to try what products do
   tf32 = allow;
   if (allow && is_available()) products().habits(true);
 }

@@ -62,10 +62,12 @@ bool Products::run(const ProductKey& key, const ProductData& data) {
       cublasLtMatmul(handle_, plan.product, wide ? static_cast<const void*>(&one) : &one_f, data.first, plan.first,
                      data.second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, data.out, plan.out,
                      data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream);
-  // An algorithm that its heuristics chose and that it refuses all the same is one that there is not.
-  plan.exists = status == CUBLAS_STATUS_SUCCESS;
-  if (key.epilogue == CUBLASLT_EPILOGUE_DEFAULT) check_blas(status, "cublasLtMatmul");
-  return plan.exists;
+  // An algorithm that its heuristics chose and that it refuses all the same is one that there is not. What fails for
+  // another reason (a capture that is lost) may work the next time.
+  const bool refused = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
+  if (refused && key.epilogue != CUBLASLT_EPILOGUE_DEFAULT) return plan.exists = false;
+  check_blas(status, "cublasLtMatmul");
+  return true;
 }
 
 Products::Plan& Products::plan_for(const ProductKey& key, const ProductData& data) {

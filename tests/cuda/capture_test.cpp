@@ -262,6 +262,17 @@ TEST_F(Capture, AdaptiveSoftmaxIsThatOfTheCpuAndWaitsForNothing) {
   }
 }
 
+TEST_F(Capture, AllowingTf32IsRefused) {
+  const Tensor a = randn({8, 8}).to(kCuda);
+  cuda::CapturedStep step([&] {
+    cuda::set_allow_tf32(true);
+    matmul(a, a);
+  });
+  step();
+  expect_error([&] { step(); }, "set_allow_tf32", {"captured"});
+  cuda::set_allow_tf32(false);
+}
+
 TEST_F(Capture, OtherGeneratorsAreRefused) {
   Tensor x = zeros({4}, {.device = kCuda});
   Generator own{3, 0};

@@ -81,27 +81,23 @@ void expect_gradients_of_the_cpu(const Net& net, const Forward& forward, double 
   }
 }
 
-// True on the emulation as it is, false on a library of other habits; on a card what it says is what is expected.
-bool masks_are_used() {
-  const Net net = on(make_net({4, 8, 3}, 2, 1), kCuda);
-  const Tensor loss = mlp(net);
-  return relu_sweeps([&] { loss.backward(); }) == 0;
-}
-
+// Which products have an epilogue with a mask is known of the emulation alone; a card may have it for some shapes.
 TEST_F(CudaEpilogues, AProductMasksTheGradientThatItMakes) {
-  const bool masks = masks_are_used();
-  if (cuda::device_name() == "emulated") {
-    const char* library = std::getenv("EBB_EMULATION_EPILOGUES");
-    EXPECT_EQ(masks, !library || library == "forward"s);
-  }
-  std::cout << "ReLU's gradient " << (masks ? "is part of products" : "is a sweep of its own") << " on this device\n";
-  for (const auto& [widths, rows] : std::vector<std::pair<std::vector<int64_t>, int64_t>>{
-           {{3, 5, 4, 2}, 7}, {{1, 1, 1, 1}, 1}, {{20, 128, 130, 64, 10}, 33}, {{64, 257, 16, 300, 3}, 129}}) {
+  const char* library = std::getenv("EBB_EMULATION_EPILOGUES");
+  const bool masks = !library || library == "forward"s;
+  for (const auto& [widths, rows] :
+       std::vector<std::pair<std::vector<int64_t>, int64_t>>{{{4, 8, 3}, 2},
+                                                             {{3, 5, 4, 2}, 7},
+                                                             {{1, 1, 1, 1}, 1},
+                                                             {{20, 128, 130, 64, 10}, 33},
+                                                             {{64, 257, 16, 300, 3}, 129}}) {
     SCOPED_TRACE(widths[1]);
     expect_gradients_of_the_cpu(make_net(widths, rows, 2), mlp);
     const Net net = on(make_net(widths, rows, 3), kCuda);
     const Tensor loss = mlp(net);
-    EXPECT_EQ(relu_sweeps([&] { loss.backward(); }), masks ? 0 : static_cast<int>(widths.size()) - 2);
+    const int sweeps = relu_sweeps([&] { loss.backward(); }), layers = static_cast<int>(widths.size()) - 2;
+    if (cuda::device_name() == "emulated") EXPECT_EQ(sweeps, masks ? 0 : layers);
+    else std::cout << "of " << layers << " ReLUs' gradients " << sweeps << " are a sweep of their own\n";
   }
 }
 

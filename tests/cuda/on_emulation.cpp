@@ -79,6 +79,28 @@ template <class Body> Work work_of(const Body& body) {
   return {seen.launches, seen.matmuls, seen.copies};
 }
 
+// What fails there is the capture, and no algorithm of cuBLAS: later products of the shape are as they were.
+TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
+  const Tensor x = randn({4, 3}).to(kCuda), weight = randn({5, 3}).to(kCuda), bias = randn({5}).to(kCuda);
+  for (const Activation activation : {Activation::None, Activation::Relu}) {
+    for (const Tensor& b : {Tensor(), bias}) {
+      const auto run = [&] { return linear(x, weight, b, activation); };
+      const auto want = run().to_vector<float>();
+      const Work before = work_of(run);
+      bool loses = false;
+      cuda::CapturedStep step([&] {
+        if (loses) cudaStreamQuery(static_cast<cudaStream_t>(cuda::stream()));
+        run();
+      });
+      step();
+      loses = true;
+      expect_error([&] { step(); }, "cuda", {"cublasLtMatmul"});
+      EXPECT_EQ(run().to_vector<float>(), want);
+      EXPECT_EQ(work_of(run), before);
+    }
+  }
+}
+
 TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
   nn::Sequential model{nn::Linear(8, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(), nn::Linear(16, 3)};
   model.to(kCuda);
