@@ -76,7 +76,8 @@ struct CTCLossOptions {
 };
 /// -log p(targets | log_probs) over all alignments (Graves et al. 2006). log_probs (T, N, C) or (T, C); targets (N, S)
 /// padded or 1-D concatenated; lengths (N) i64. Mean: each loss over max(target length, 1), then over N. The gradient
-/// is that of log_probs (minus the posterior); after log_softmax it equals torch's.
+/// is that of log_probs (minus the posterior); after log_softmax it equals torch's. Reads targets and lengths on the
+/// host, and which losses are infinite in backward: a GPU is waited for, and a step with it cannot be captured.
 Tensor ctc_loss(const TensorArg& log_probs, const Tensor& targets, const Tensor& input_lengths,
                 const Tensor& target_lengths, CTCLossOptions options = {});
 

@@ -4,7 +4,7 @@
 // contiguous, strided, broadcast, empty, scalar: value, shape and dtype against the reference; the same bits wherever
 // the elements lie; in f64 gradcheck of orders 1 and 2 (3 where the row says so), in f32 gradients of both orders
 // against those in f64; in both, gradients with and without create_graph, and the place where each op was called.
-// points: values and gradients at kinks and limits. bad_input: the messages.
+// points: values and gradients at kinks and limits. bad_input: the messages. captured, on a GPU: as a captured step.
 #include <set>
 
 #include "ebb/autograd/registry.h"
@@ -52,6 +52,7 @@ void register_row(const OpRow& row, Device device) {
   }
   if (row.has_integers) add_test(place + "i64/contiguous", [&row, device] { run_integers(row, device); });
   if (device == Device::cpu()) add_test(place + "bad_input", [&row] { run_bad_inputs(row); });
+  else add_test(place + "f32/captured", [&row] { run_captured(row); });
 }
 
 // Why the rows cannot run on a GPU; "" when they can.

@@ -41,6 +41,8 @@ void run_integers(const OpRow& row, Device device);
 /// Each point alone and in a vector with a tail: a convention must not depend on where an element stands.
 void run_points(const OpRow& row, Device device, DType dtype);
 void run_bad_inputs(const OpRow& row);
+/// On the GPU: values and gradients of captured calls, at two sets of values, are those of others; or it is refused.
+void run_captured(const OpRow& row);
 /// Gradients from a plain backward, from one under create_graph, and from backward() on the leaves are the same.
 void check_ways_agree(const Case& c, const Arrays& arrays);
 /// Every op that a row records knows the line that called it.

@@ -76,6 +76,7 @@ struct OpRow {
 
   bool differentiable = true;
   bool bitwise = true;       ///< the value of an element is the same to the last bit in every layout
+  bool captured = true;      ///< a captured step may contain it
   bool third_order = false;  ///< check it
   /// Inputs whose gradient, or second order, is zero by mathematics: stated, so that no other check is vacuous.
   std::vector<int> zero_gradient = {};
