@@ -47,6 +47,12 @@ constexpr ErrorText kErrors[] = {
      "attempt to terminate a thread-local capture sequence from another thread"},
 };
 
+// EBB_EMULATION_MULTIPROCESSORS, else 2: how work is cut into blocks depends on it.
+int multiprocessors() {
+  const char* text = std::getenv("EBB_EMULATION_MULTIPROCESSORS");
+  return text != nullptr ? std::max(std::atoi(text), 1) : 2;
+}
+
 const ErrorText* find(cudaError_t error) {
   const auto* found = std::find_if(std::begin(kErrors), std::end(kErrors), [=](auto& e) { return e.error == error; });
   return found == std::end(kErrors) ? nullptr : found;
@@ -137,7 +143,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
       .maxGridSize = {INT_MAX, 65535, 65535},
       .major = 9,
       .minor = 0,
-      .multiProcessorCount = 2,
+      .multiProcessorCount = multiprocessors(),
       .maxThreadsPerMultiProcessor = kThreadsPerMultiprocessor,
       .maxBlocksPerMultiProcessor = 32,
       .l2CacheSize = 1 << 20,
