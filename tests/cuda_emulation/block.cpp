@@ -343,6 +343,11 @@ std::uint64_t first_seed() {
 void run_grid(dim3 grid, dim3 block, const void* kernel, const Work& body) {
   the_grid().run(grid, block, kernel, body);
 }
+void check_argument(const void* kernel, const void* pointer) {
+  if (pointer != nullptr && reach(pointer).bytes == 0) {
+    die("kernel %s: its argument %p is no device memory", name_of(kernel).c_str(), pointer);
+  }
+}
 void block_barrier(Where where) { the_grid().wait(State::kBarrier, where); }
 std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value, Where where) {
   return the_grid().exchange(kind, mask, source, value, where);

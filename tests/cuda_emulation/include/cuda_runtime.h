@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "emulation/language.h"
@@ -209,12 +210,18 @@ struct cudaFuncAttributes {
 
 namespace ebb::emulation {
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body);
+// Ends the program where a kernel's argument points to memory that a device does not reach.
+void check_argument(const void* kernel, const void* pointer);
+template <typename T> void check_argument(const void* kernel, const T& value) {
+  if constexpr (std::is_pointer_v<T>) check_argument(kernel, static_cast<const void*>(value));
 }
+}  // namespace ebb::emulation
 
 // Runs the kernel, or records it where the stream captures; the arguments are copied.
 template <typename... ExpTypes, typename... ActTypes>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(ExpTypes...), ActTypes&&... args) {
   return [&](ExpTypes... coerced) {
+    (ebb::emulation::check_argument(reinterpret_cast<const void*>(kernel), coerced), ...);
     return ebb::emulation::launch(*config, reinterpret_cast<const void*>(kernel), [=] { kernel(coerced...); });
   }(std::forward<ActTypes>(args)...);
 }
