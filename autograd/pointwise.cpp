@@ -354,7 +354,7 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula, std::span
   const bool weight_wanted = grad_enabled() && weight.defined() && weight.requires_grad();
   const size_t n = inputs.size();
   const Tensor factor =
-      weight.defined() ? (scale == 1 ? weight.detach() : mul(weight.detach(), scale)) : full({}, scale, like);
+      weight.defined() ? (scale == 1 ? weight.detach() : mul(weight.detach(), scale)) : scalar(scale, {.dtype = dtype});
   Tensor total = empty({}, like);
   const Tensor* in[kMaxArity + 1];
   for (size_t i = 0; i < n; ++i) in[i] = inputs[i];

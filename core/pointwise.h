@@ -45,11 +45,11 @@ struct PointwiseCall {
   const FormulaTable* table;
   const void* formula;  ///< the formula object: its parameters
   Sweep sweep;
-  DType compute;       ///< F32 or F64; I64 for Value of formulas that integers have
-  const Shape* shape;  ///< of every output; inputs broadcast to it and are converted to `compute`
-  std::span<const Tensor* const> in;
-  std::span<Tensor* const> out;  ///< contiguous; null where not wanted; converted from `compute`
-  bool sum_first = false;        ///< out[0] is 0-d and receives the sum over all elements
+  DType compute;                      ///< F32 or F64; I64 for Value of formulas that integers have
+  const Shape* shape;                 ///< of every output; inputs broadcast to it and are converted to `compute`
+  std::span<const Tensor* const> in;  ///< of the device; but for the first, a number may lie on the CPU
+  std::span<Tensor* const> out;       ///< contiguous; null where not wanted; converted from `compute`
+  bool sum_first = false;             ///< out[0] is 0-d and receives the sum over all elements
 };
 
 }  // namespace ebb

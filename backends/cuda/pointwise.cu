@@ -11,8 +11,10 @@ void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* 
   int gathered[kMaxSweepInputs], count = 0;
   for (size_t k = 0; k < call.in.size(); ++k) {
     const Tensor& x = *call.in[k];
-    in[k] = {x.raw(), {}, x.dtype(), Mode::Gathered};
-    if (x.numel() == 1) {
+    in[k] = {x.raw(), 0, {}, x.dtype(), Mode::Gathered};
+    if (x.device() == Device::cpu()) {  // a number, see core/pointwise.h
+      in[k] = {nullptr, x.item(), {}, x.dtype(), Mode::Constant};
+    } else if (x.numel() == 1) {
       in[k].mode = Mode::Constant;
     } else if (x.dtype() == call.compute && x.is_contiguous() && x.shape() == *call.shape && is_aligned(x.raw())) {
       in[k].mode = Mode::Direct;

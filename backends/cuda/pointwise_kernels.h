@@ -21,7 +21,8 @@ namespace ebb::cuda {
 
 struct PointwiseInput {
   enum class Mode : uint8_t { Direct, Constant, Gathered };
-  const void* data;
+  const void* data;  ///< null for a constant that is `value`
+  double value;
   Strides strides;
   DType dtype;
   Mode mode;
@@ -85,9 +86,7 @@ __device__ __attribute__((noinline)) Pack<T, V> gather_pack(const Space& space, 
 #pragma unroll
   for (int v = 0; v < V; ++v) {
     const int64_t element = at + (v < count ? v : 0);  // past the end: any element, whose result is not stored
-    const int64_t offset = in.mode == PointwiseInput::Mode::Gathered   ? offset_of(space, in.strides, element)
-                           : in.mode == PointwiseInput::Mode::Constant ? 0
-                                                                       : element;
+    const int64_t offset = in.mode == PointwiseInput::Mode::Gathered ? offset_of(space, in.strides, element) : element;
     x.v[v] = load_as<T>(in.data, in.dtype, offset);
   }
   return x;
@@ -102,10 +101,21 @@ __device__ __attribute__((noinline)) void scatter_pack(const PointwiseOutput& ou
   }
 }
 
+template <class T> __device__ __attribute__((noinline)) T load_constant(const PointwiseInput& in) {
+  return in.data ? load_as<T>(in.data, in.dtype, 0) : static_cast<T>(in.value);
+}
+
 template <class T, int V>
-__device__ __forceinline__ Pack<T, V> load_pack(const Space& space, const PointwiseInput& in, int64_t at, int count) {
+__device__ __forceinline__ Pack<T, V> load_pack(const Space& space, const PointwiseInput& in, T constant, int64_t at,
+                                                int count) {
   if (in.mode == PointwiseInput::Mode::Direct && count == V) {
     return *reinterpret_cast<const Pack<T, V>*>(static_cast<const T*>(in.data) + at);
+  }
+  if (in.mode == PointwiseInput::Mode::Constant) {
+    Pack<T, V> x;
+#pragma unroll
+    for (int v = 0; v < V; ++v) x.v[v] = constant;
+    return x;
   }
   return gather_pack<T, V>(space, in, at, count);
 }
@@ -126,12 +136,17 @@ __global__ void __launch_bounds__(kThreads)
   constexpr bool all = S == Sweep::SecondOrder || (S != Sweep::Value && wanted_partials(S, N) > 1);
   using C = Compute<F, T, all>;
   constexpr int V = pack_of<T>(S), inputs = sweep_inputs(S, N), outputs = sweep_outputs(S, N);
+  T constants[inputs];
+#pragma unroll
+  for (int k = 0; k < inputs; ++k) {
+    constants[k] = a.in[k].mode == PointwiseInput::Mode::Constant ? load_constant<T>(a.in[k]) : T(0);
+  }
   double sum = 0;
   for (int64_t at = first_item() * V; at < a.space.numel; at += item_step() * V) {
     const int count = static_cast<int>(a.space.numel - at < V ? a.space.numel - at : V);
     Pack<T, V> x[inputs], y[outputs];
 #pragma unroll
-    for (int k = 0; k < inputs; ++k) x[k] = load_pack<T, V>(a.space, a.in[k], at, count);
+    for (int k = 0; k < inputs; ++k) x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       C in[inputs], out[outputs];
