@@ -14,6 +14,9 @@ BINARY = set(COMPARISONS) | {"+", "-", "*", "/", "%"}
 STOPS = {",", ";", "?", ":", "=", "+=", "-=", "*=", "/=", "|=", "&=", "<<", "return"}
 COMMUTES = {"add", "mul", "maximum", "minimum", "equal", "not_equal", "min", "max", "fmin", "fmax", "logical_and",
             "logical_or", "set_edge", "is_same_v", "swap", "check_same_shape", "check_same_kind"}
+WAITS = {"__syncthreads", "__syncwarp", "__threadfence", "__threadfence_system", "cudaStreamWaitEvent", "cudaEventRecord",
+         "cudaEventSynchronize", "cudaStreamSynchronize", "synchronize"}  # in GPU code: a statement with one is a barrier
+SHUFFLES = {"__shfl_sync", "__shfl_xor_sync"}
 NO_STATEMENT = {"static", "constexpr", "using", "template", "struct", "class", "enum", "namespace", "typedef", "public",
                 "private", "protected", "friend", "static_assert", "extern", "throw", "goto"}
 
@@ -198,6 +201,9 @@ def edits(text, tokens, lo, hi):
                 a, b = source(*args[0]), source(*args[1])
                 if a != b and "[" not in (a[0], b[0]):
                     yield Mutant("swap", tokens[args[0][0]].start, tokens[args[1][1] - 1].end, f"{b}, {a}")
+            if name in SHUFFLES:
+                start, end = tokens[args[2][0]].start, tokens[args[2][1] - 1].end
+                yield Mutant("lane", start, end, f"({text[start:end]}) ^ 1")
             if args and name in ("sum", "sum_to", "mean", "expand") and tokens[i - 2].text not in ("::", ".", "->"):
                 end = tokens[tokens[i].match].end
                 new = f"sum({text[tokens[i].end:end]}" if name == "mean" else source(*args[0])
@@ -215,8 +221,9 @@ def functions(tokens):
                 yield tokens[i].start, tokens[tokens[i].match].end, tokens[tokens[k].match - 1].text
 
 
-def find(path, text, only=None):
-    """All mutants of a file, in order, each with its span. only: names of functions, or None for all."""
+def find(path, text, only=None, gpu=False):
+    """All mutants of a file, in order, each with its span. only: names of functions, or None for all. gpu: the first item
+    and the step of loops too, by which threads share work; and every call that waits is a barrier."""
     tokens = tokenize(text)
     found = []
     wanted = [(a, b) for a, b, name in functions(tokens) if only is None or name in only]
@@ -233,6 +240,16 @@ def find(path, text, only=None):
             span.mutants.append(m)
             found.append(m)
 
+    def take_values(first, last):  # of a declaration
+        k = first
+        while k < last:
+            if tokens[k].text == "=" and tokens[k].depth == tokens[first].depth:
+                end = operand_end(tokens, k + 1, last)
+                if tokens[k + 1].text not in ("{", "["):
+                    take(Span("value", tokens[k + 1].start, tokens[end - 1].end), k + 1, end)
+                k = end
+            k += 1
+
     ranges = list(statements(tokens))
     bodies = [(t.start, tokens[t.match].end) for i, t in enumerate(tokens)
               if t.text == "{" and t.match and is_block(tokens, i)]
@@ -244,8 +261,11 @@ def find(path, text, only=None):
             groups = []  # the check of an argument: rows of bad inputs are the tests of those
         for lo, hi in groups:
             marks = [k for k in range(lo, hi) if tokens[k].text == ";" and tokens[k].depth == tokens[lo - 1].depth + 1]
-            if len(marks) == 2:  # for: its condition and its step
+            if len(marks) == 2:  # for: its condition
                 parts = [(marks[0] + 1, marks[1])]
+                if gpu:
+                    take_values(lo, marks[0])
+                    parts.append((marks[1] + 1, hi))
             elif len(marks) == 1:
                 parts = [(marks[0] + 1, hi)]
             elif any(tokens[k].text == ":" and spaced(tokens, k) and tokens[k].depth == tokens[lo - 1].depth + 1 and
@@ -262,19 +282,14 @@ def find(path, text, only=None):
         if tokens[core].text == "return":
             take(Span("return", tokens[core].start, tokens[last].end), core + 1, last)
         elif is_declaration(tokens, core, last):
-            k = core
-            while k < last:
-                if tokens[k].text == "=" and tokens[k].depth == tokens[core].depth:
-                    end = operand_end(tokens, k + 1, last)
-                    if tokens[k + 1].text not in ("{", "["):
-                        take(Span("value", tokens[k + 1].start, tokens[end - 1].end), k + 1, end)
-                    k = end
-                k += 1
+            take_values(core, last)
         else:
             whole = Span("expression", tokens[core].start, tokens[last].end)
             does_nothing = tokens[core].text == "(" and tokens[core + 1].text == "void"
-            drop = [] if does_nothing or tokens[core].text.startswith("check_") else [
-                Mutant("term", tokens[core].start, tokens[last].end, ";")]
+            is_check = tokens[core].text.startswith("check_") and not gpu
+            is_wait = gpu and any(t.text in WAITS for t in tokens[core:last])
+            drop = [] if does_nothing or is_check else [
+                Mutant("barrier" if is_wait else "term", tokens[core].start, tokens[last].end, ";")]
             take(whole, core, last, drop)
     return found
 
