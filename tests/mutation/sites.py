@@ -210,27 +210,42 @@ def edits(text, tokens, lo, hi):
                 yield Mutant("reduction", tokens[i - 1].start, end, new)
 
 
+def is_constant(tokens, k):
+    """Whether the function that is named at k is declared constexpr or consteval."""
+    while k > 0 and tokens[k].text not in ("{", "}", ";"):
+        k -= 1
+        if tokens[k].text in ("constexpr", "consteval"):
+            return True
+    return False
+
+
 def functions(tokens):
-    """(first, last, name) of every body that follows name(...)."""
+    """(first, last, name) of every body that follows name(...); the name of one that the compiler runs is None."""
     for i, t in enumerate(tokens):
         if t.text == "{" and t.kind == "op" and is_block(tokens, i):
             k = i - 1
             while tokens[k].text in ("const", "override", "noexcept", "mutable"):
                 k -= 1
             if tokens[k].text == ")" and tokens[tokens[k].match - 1].kind == "name":
-                yield tokens[i].start, tokens[tokens[i].match].end, tokens[tokens[k].match - 1].text
+                named = tokens[k].match - 1
+                yield tokens[i].start, tokens[tokens[i].match].end, None if is_constant(tokens, named) else tokens[named].text
 
 
 def find(path, text, only=None, gpu=False):
     """All mutants of a file, in order, each with its span. only: names of functions, or None for all. gpu: the first item
-    and the step of loops too, by which threads share work; and every call that waits is a barrier."""
+    and the step of loops too, by which threads share work; every call that waits is a barrier; what the compiler runs
+    is left out, since a mutant is chosen later."""
     tokens = tokenize(text)
     found = []
-    wanted = [(a, b) for a, b, name in functions(tokens) if only is None or name in only]
+    named = list(functions(tokens))
+    wanted = [(a, b) for a, b, name in named if only is None or name in only]
+    constant = [(a, b) for a, b, name in named if name is None and gpu]
 
     def take(span, lo, hi, extra=()):
         for m in list(edits(text, tokens, lo, hi)) + list(extra):
             if only is not None and not any(a <= m.start < b for a, b in wanted):
+                continue
+            if any(a <= m.start < b for a, b in constant):
                 continue
             if any(a <= m.start < b for a, b in bodies if a > span.start and b < span.end):
                 continue  # of a lambda inside: its own statement has it
