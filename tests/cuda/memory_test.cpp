@@ -62,6 +62,15 @@ TEST_F(CudaMemory, UploadsInARowKeepTheirValues) {
   }
 }
 
+TEST_F(CudaMemory, TheBackendAndTheCacheWait) {
+  EXPECT_NE(cuda::device_name(), "");
+  const int64_t before = cuda::synchronizations();
+  backend(kCuda).synchronize();
+  EXPECT_EQ(cuda::synchronizations(), before + 1);
+  cuda::empty_cache();  // the memory may be in use
+  EXPECT_EQ(cuda::synchronizations(), before + 2);
+}
+
 TEST_F(CudaMemory, AnEmptyUploadIsEmpty) { EXPECT_EQ(backend(kCuda).upload(zeros({0, 3})).numel(), 0); }
 
 }  // namespace

@@ -28,6 +28,27 @@ TEST_F(OnEmulation, CachedUploadsMakeRoomForOtherTensors) {
   EXPECT_EQ(emulation::counters().bytes_live, live + (2 << 20));
 }
 
+TEST_F(OnEmulation, WhatIsKeptIsGivenBackAndMakesRoom) {
+  backend(kCuda);
+  cuda::empty_cache();
+  const int64_t live = emulation::counters().bytes_live;
+  emulation::limit_memory(static_cast<size_t>(live) + (5 << 20));
+  zeros({1 << 20}, {.device = kCuda});  // 4 MiB that may be kept
+  zeros({1 << 19}, {.device = kCuda});  // another size: what is kept has to go
+  cuda::empty_cache();
+  EXPECT_EQ(emulation::counters().bytes_live, live);
+  EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
+}
+
+TEST_F(OnEmulation, OutOfMemoryStatesWhatTheDeviceHas) {
+  backend(kCuda);
+  cuda::empty_cache();
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  expect_error([] { empty({int64_t{1} << 45}, {.device = kCuda}); }, "cuda",
+               {std::to_string(free) + " of " + std::to_string(total) + " bytes free"});
+}
+
 TEST_F(OnEmulation, ACaptureThatFailsAtItsEndIsUndone) {
   nn::Linear model(3, 2);
   model.to(kCuda);

@@ -47,7 +47,7 @@ using Layout = cublasLtMatrixLayoutOpaque_t;
 
 // Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, "forward" none for a
 // gradient, "refuses" chooses some and does not run them; in "max" ReLU turns NaN into 0, its mask too; in "loose" the
-// mask is 1 at 0, and GELU a rough one.
+// mask is 1 at 0, and GELU a rough one; in "turned" a gradient passes where the mask is 0.
 std::string_view epilogues_of_this_run() {
   const char* value = std::getenv("EBB_EMULATION_EPILOGUES");
   return value ? value : "";
@@ -159,7 +159,7 @@ template <typename T> struct Product {
         const double u = std::tanh(0.79788456080286536 * (value + 0.044715 * value * value * value));
         value *= 0.5 * (1 + (library == "loose" ? static_cast<int>(u * 4096) / 4096.0 : u));
       }
-      if (epilogue & kReluGradient) value = bit(desc.aux, aux) ? value : 0;
+      if (epilogue & kReluGradient) value = bit(desc.aux, aux) != (library == "turned") ? value : 0;
       if (epilogue & kBiasGradient) bias_gradient[i] += value;
       to[i + j * ld.ld] = static_cast<T>(value);
     });
