@@ -37,6 +37,18 @@ TEST_F(CudaEdges, HalfOfATensorIsWritten) {
   }
 }
 
+TEST_F(CudaEdges, IntegersAreComputedWith) {
+  for (const DType dtype : {i64, u8}) {
+    const Tensor a = from_data(std::vector<int64_t>{1, 20, 3, 40, 5, 60}, {2, 3}).to(dtype);
+    const Tensor b = from_data(std::vector<int64_t>{7, 8, 90, 10, 110, 12}, {3, 2}).to(dtype);
+    const Tensor sums = a.to(kCuda) + transpose(b.to(kCuda));
+    EXPECT_EQ(sums.dtype(), dtype);
+    EXPECT_EQ(sums.to_vector<double>(), (a + transpose(b)).to_vector<double>());
+    EXPECT_EQ(maximum(a.to(kCuda), transpose(b.to(kCuda))).to_vector<double>(),
+              maximum(a, transpose(b)).to_vector<double>());
+  }
+}
+
 // Where one probability is nearly 1, the gradient of its score is the others' with its sign turned.
 TEST_F(CudaEdges, SoftmaxKeepsTheDigitsOfSureRows) {
   Generator g{12, 0};
@@ -70,7 +82,7 @@ TEST_F(CudaEdges, SoftmaxKeepsTheDigitsOfSureRows) {
 TEST_F(CudaEdges, NaNsGoThroughMarginLosses) {
   const Tensor x = from_data(std::vector<double>{0.5, kNaN, 0.25, 0.1, 0.2, 0.3, kNaN, 1, 2}, {3, 3});
   const Tensor one = from_data(std::vector<int64_t>{1, 0, 2}, {3});
-  const Tensor many = from_data(std::vector<int64_t>{1, -1, 0, 0, 1, 2, 2, -1, 0}, {3, 3});
+  const Tensor many = from_data(std::vector<int64_t>{1, -1, 0, 0, 2, -1, 2, 1, 0}, {3, 3});  // the last: all classes
   for (const DType dtype : {f32, f64}) {
     const Tensor y = x.to(dtype), z = y.to(kCuda);
     const nn::Reduction none = nn::Reduction::None;
@@ -153,6 +165,21 @@ TEST_F(CudaEdges, MoreThanAGridTakes) {
       expect_values(softmax(y, d), softmax(x, d).to_vector<double>(), 1e-5, 1e-7);
     }
   }
+}
+
+TEST_F(CudaEdges, OneElementIsLikeMany) {
+  Generator a{7, 3}, b{7, 3};
+  EXPECT_EQ(rand({1}, {.device = kCuda}, &a).item(), rand({1}, {}, &b).item());
+  const Tensor x = ones({1, 3}, {.device = kCuda}), bad = full({1}, 3, {.dtype = i64, .device = kCuda});
+  nn::cross_entropy(x, bad);
+  expect_error([] { cuda::synchronize(); }, "cross_entropy", {"index 3 at position 0"});
+  gather(x, 1, unsqueeze(bad, 0));
+  expect_error([] { cuda::synchronize(); }, "gather", {"index 3 at position 0"});
+  nn::binary_cross_entropy(full({1}, 1.5, {.device = kCuda}), ones({1}, {.device = kCuda}));
+  expect_error([] { cuda::synchronize(); }, "binary_cross_entropy", {"got 1.5 at position 0"});
+  EXPECT_EQ(nn::multi_margin_loss(x, zeros({1}, {.dtype = i64, .device = kCuda})).item(), 2.0F / 3);
+  const Tensor zero = scatter_add(full({}, 2, {.device = kCuda}), {}, 0, zeros({}, {.dtype = i64, .device = kCuda}));
+  EXPECT_EQ(zero.item(), 2);
 }
 
 // The bias gradient of a product that has no elements, of an upstream gradient that lies in columns, and of one value.

@@ -39,14 +39,14 @@ std::vector<nn::NamedTensor> parameters(Device device, bool mixed) {
   Generator g{3, 0};
   std::vector<nn::NamedTensor> made;
   for (int k = 0; k < 51; ++k) {
-    const int64_t numel = k == 7 ? 0 : k % 17 == 2 ? 4099 : k + 1;
+    const int64_t numel = k == 7 ? 0 : k % 17 == 2 ? 2100 : k + 1;
     const DType dtype = mixed && k % 3 == 1 ? f64 : f32;
     made.push_back({std::to_string(k), randn({numel}, {.dtype = dtype}, &g).to(device).requires_grad_()});
   }
   return made;
 }
 
-// Five steps with gradients that are the same everywhere; take calls the optimizer's step.
+// Three steps with gradients that are the same everywhere.
 std::vector<nn::NamedTensor> train(const MakeOptimizer& make, Device device, bool mixed, bool captured) {
   std::vector<nn::NamedTensor> p = parameters(device, mixed);
   const std::unique_ptr<nn::Optimizer> optimizer = make(p);
@@ -54,7 +54,7 @@ std::vector<nn::NamedTensor> train(const MakeOptimizer& make, Device device, boo
   std::unique_ptr<cuda::CapturedStep> step;
   if (captured) step = std::make_unique<cuda::CapturedStep>([&] { optimizer->step(); });
   Generator g{4, 0};
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 3; ++i) {
     for (auto& [name, tensor] : p) tensor.grad().copy_(randn(tensor.shape(), {.dtype = tensor.dtype()}, &g));
     if (step) (*step)();
     else optimizer->step();
@@ -98,7 +98,7 @@ void compare_cross_entropy(const Tensor& scores, const Tensor& classes, nn::Cros
 TEST_F(CudaKernels, CrossEntropyOfEveryLayout) {
   Generator g{2, 0};
   for (DType dtype : {f32, f64}) {
-    for (const Shape& shape : {Shape{5, 7}, Shape{1, 3, 2}, Shape{3, 5, 2, 3}, Shape{2, 1, 4}, Shape{4, 40, 150}}) {
+    for (const Shape& shape : {Shape{5, 7}, Shape{1, 3, 2}, Shape{3, 5, 2, 3}, Shape{2, 1, 4}, Shape{2, 40, 70}}) {
       Shape places = shape;
       places.erase(1);
       const Tensor x = randn(shape, {.dtype = dtype}, &g) * 3;

@@ -40,6 +40,23 @@ TEST_F(OnEmulation, WhatIsKeptIsGivenBackAndMakesRoom) {
   EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
 }
 
+TEST_F(OnEmulation, PinnedMemoryIsGivenBack) {
+  backend(kCuda);
+  cuda::empty_cache();
+  const int64_t pinned = emulation::counters().pinned_live;
+  backend(kCuda).upload(zeros({1000}));
+  EXPECT_GE(emulation::counters().pinned_live, pinned + 4000);
+  cuda::empty_cache();
+  EXPECT_EQ(emulation::counters().pinned_live, pinned);
+  {
+    Tensor y;
+    cuda::CapturedStep step([&] { y = tensor({1, 2, 3}).to(kCuda) * 2; });
+    for (int i = 0; i < 3; ++i) step();
+    EXPECT_GT(emulation::counters().pinned_live, pinned);
+  }
+  EXPECT_EQ(emulation::counters().pinned_live, pinned);
+}
+
 TEST_F(OnEmulation, OutOfMemoryStatesWhatTheDeviceHas) {
   backend(kCuda);
   cuda::empty_cache();

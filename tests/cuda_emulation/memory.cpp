@@ -22,7 +22,7 @@ struct Allocation {
 struct Memory {
   std::mutex mutex;
   std::map<std::uintptr_t, Allocation> allocations;  // by address; device and pinned memory
-  std::size_t limit = std::size_t{1} << 30, live = 0, peak = 0;
+  std::size_t limit = std::size_t{1} << 30, live = 0, peak = 0, pinned = 0;
 };
 
 // Never destroyed, like a real device.
@@ -43,6 +43,8 @@ cudaError_t allocate(void** pointer, std::size_t bytes, bool device) {
   if (device) {
     m.peak = std::max(m.peak, m.live += bytes);
     ++tally().mallocs;
+  } else {
+    m.pinned += bytes;
   }
   return cudaSuccess;
 }
@@ -57,7 +59,7 @@ cudaError_t release(void* pointer, bool device) {
     if (found == m.allocations.end() || found->second.device != device || found->second.given_back) {
       return note(cudaErrorInvalidValue);
     }
-    if (device) m.live -= found->second.bytes;
+    (device ? m.live : m.pinned) -= found->second.bytes;
     found->second.given_back = true;
   }
   after_all([pointer] {
@@ -120,7 +122,8 @@ Counters counters() {
           .synchronisations = t.synchronisations,
           .mallocs = t.mallocs,
           .bytes_live = static_cast<std::int64_t>(memory().live),
-          .bytes_peak = static_cast<std::int64_t>(memory().peak)};
+          .bytes_peak = static_cast<std::int64_t>(memory().peak),
+          .pinned_live = static_cast<std::int64_t>(memory().pinned)};
 }
 
 void reset() {

@@ -15,6 +15,7 @@ struct Counters {
   std::int64_t mallocs = 0;           // device allocations
   std::int64_t bytes_live = 0;        // device bytes now allocated; reset() leaves it
   std::int64_t bytes_peak = 0;        // the most that bytes_live was since reset()
+  std::int64_t pinned_live = 0;       // pinned bytes of the host now allocated; reset() leaves it
 };
 
 // Synchronisations are cudaDeviceSynchronize, cudaStreamSynchronize, cudaEventSynchronize, cudaMemcpy, cudaFree and
