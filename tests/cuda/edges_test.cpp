@@ -135,6 +135,18 @@ TEST_F(CudaEdges, ABadIndexOfIntegersGivesZero) {
   EXPECT_EQ(got.to_vector<double>(), (std::vector<double>{1, 0, 1, 1}));
 }
 
+// Fewer indices than a warp and more, of which some are out of range: these are left out of the sum.
+TEST_F(CudaEdges, BadIndicesAreLeftOutOfASum) {
+  for (const int64_t n : {5, 40}) {
+    Tensor index = zeros({n}, {.dtype = i64});
+    index.mutable_data<int64_t>()[1] = -1;
+    index.mutable_data<int64_t>()[3] = 2;
+    const Tensor got = scatter_add(ones({n}, {.device = kCuda}), {2}, 0, index.to(kCuda));
+    expect_error([] { cuda::synchronize(); }, "scatter_add", {"expected 0 to 1"});
+    EXPECT_EQ(got.to_vector<double>(), (std::vector<double>{static_cast<double>(n - 2), 0}));
+  }
+}
+
 TEST_F(CudaEdges, ARuleMayAllowNaN) {
   const Tensor x = zeros({4}, {.device = kCuda}), y = ones({4}, {.device = kCuda});
   const Tensor nan = from_data(std::vector<float>{1, 2, std::nanf(""), 1}, {4}).to(kCuda);
