@@ -108,6 +108,12 @@ TEST_F(CudaEpilogues, MaskedAndOtherGradientsAddUp) {
     const Tensor y = layer(n, 3, h + further);
     return sum(y * y);
   });
+  expect_gradients_of_the_cpu(net, [](const Net& n) {  // the product, which lies deeper, comes first
+    const Tensor h = layer(n, 0, n.input);
+    const Tensor deep = linear(h, n.weights[1] * 1.0 * 1.0 * 1.0 * 1.0, {}, Activation::Relu);
+    const Tensor y = layer(n, 3, layer(n, 2, deep));
+    return sum(y * y) + sum(h);
+  });
   expect_gradients_of_the_cpu(net, [](const Net& n) {  // two products
     const Tensor h = layer(n, 0, n.input), y = layer(n, 3, layer(n, 1, h) + layer(n, 2, h));
     return sum(y * y);
@@ -227,15 +233,21 @@ TEST_F(CudaEpilogues, GeluIsThatOfTheCpu) {
           const NoGrad guard;
           inferred.push_back(model(input).to_vector<double>());
         }
-        {
-          const WatchOps watch([](const OpEvent&) {});
+        {  // who watches may change what GELU sees
+          const NoGrad guard;
+          const WatchOps watch([](const OpEvent& event) {
+            if (event.op == "linear") Tensor(event.result).mul_(2);
+          });
           watched.push_back(model(input).to_vector<double>());
         }
         const Tensor dx = grad(sum(y * y), input, {.create_graph = true});
         first.push_back(dx.to_vector<double>());
         second.push_back(grad(sum(dx * dx), input).to_vector<double>());
       }
-      for (const auto* pair : {&values, &inferred, &watched}) expect_values((*pair)[1], values[0], 2e-5, 2e-5);
+      EXPECT_NE(watched[0], inferred[0]);
+      expect_values(values[1], values[0], 2e-5, 2e-5);
+      expect_values(inferred[1], values[0], 2e-5, 2e-5);
+      expect_values(watched[1], watched[0], 2e-5, 2e-5);
       expect_values(first[1], first[0], 5e-5, 5e-5);
       expect_values(second[1], second[0], 2e-4, 2e-4 * width);
     }

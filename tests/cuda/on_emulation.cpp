@@ -165,6 +165,17 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
   EXPECT_EQ(emulation::counters().graph_launches, 1);
 }
 
+TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
+  const NoGrad guard;
+  const Tensor x = randn({9, 12}).to(kCuda);
+  nn::Sequential relu{nn::Linear(12, 16), nn::ReLU(), nn::Linear(16, 3)};
+  nn::Sequential gelu{nn::Linear(12, 16), nn::GELU(GeluApproximate::Tanh), nn::Linear(16, 3)};
+  for (nn::Sequential* model : {&relu, &gelu}) {
+    model->to(kCuda);
+    EXPECT_EQ(work_of([&] { (*model)(x); }), (Work{0, 2, 0}));
+  }
+}
+
 // One kernel for the loss with its gradient, and one that writes the 1 that backward starts from.
 TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
   const Tensor x = randn({6, 5}).to(kCuda).requires_grad_(), t = rand({6, 5}).to(kCuda);
