@@ -31,7 +31,8 @@ void reset_peak_memory();
 void empty_cache();
 
 /// Lets matrix products of f32 round their inputs to TF32 (10 bits of mantissa), which is several times faster; off at
-/// the start, as in torch.
+/// the start, as in torch. Throws Error in a step that is being captured: the first time, it tries what the device's
+/// products do. torch.backends.cuda.matmul.allow_tf32.
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 

@@ -11,8 +11,9 @@ namespace ebb {
 Tensor matmul(const TensorArg& a, const Tensor& b);
 
 enum class Activation { None, Relu, GeluTanh };
-/// input weight^T + bias, then the activation, fused where the device can: input (..., in), weight (out, in), bias
-/// (out) or undefined; result (..., out). GeluTanh is gelu in its tanh form. torch.nn.functional.linear.
+/// y = f(input weight^T + bias), fused where the device can: input (..., in), weight (out, in), bias (out) or
+/// undefined; result (..., out). f is the identity, max(y, 0), or gelu's tanh form. f32 and f64. Throws Error where
+/// shapes or dtypes do not fit. torch.nn.functional.linear, relu, gelu(approximate="tanh").
 Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias = {},
               Activation activation = Activation::None);
 

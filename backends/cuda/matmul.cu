@@ -57,8 +57,11 @@ __global__ void __launch_bounds__(kThreads) gate_kernel(float* out, int64_t coun
 void sum_rows(Tensor& out, const Tensor& a) {
   const int64_t m = a.shape()[1], k = a.shape()[2];
   if (a.strides()[1] == 1 && a.strides()[2] == m) return reduce(ReduceKind::Sum, out, a, {1, k, m});
-  Tensor dense = empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
-  copy(dense, a);
+  Tensor dense = a;
+  if (!a.is_contiguous()) {
+    dense = empty(a.shape(), {.dtype = a.dtype(), .device = a.device()});
+    copy(dense, a);
+  }
   reduce(ReduceKind::Sum, out, dense, {m, k, 1});
 }
 

@@ -18,12 +18,16 @@ not_passed() {
   sed -n '1,40s/^/- /p' "$file"
 }
 
+# section TITLE STAGE: its head; false, and said so, where the stage was not run.
+section() {
+  printf '\n## %s\n\n' "$1"
+  [ ! -e "$results/$2/stage" ] || return 0
+  printf 'Not run.\n'
+  return 1
+}
+
 report_tests() {
-  printf '\n## Tests\n\n'
-  if [ ! -e "$results/tests/stage" ]; then
-    printf 'Not run.\n'
-    return
-  fi
+  section 'Tests' tests || return 0
   printf 'On the device: all of ebb_cuda_tests, all rows named */cuda/*, short trainings of every example, eager and '
   printf 'captured, against the same on the CPU (ebb_gpu_examples_tests), and a kernel of a user'\''s. Result: %s.\n\n' \
     "$(value_of "$results/tests/stage" result)"
@@ -38,11 +42,7 @@ report_tests() {
 }
 
 report_cpu() {
-  printf '\n## Tests of the CPU on this machine\n\n'
-  if [ ! -e "$results/cpu/stage" ]; then
-    printf 'Not run.\n'
-    return
-  fi
+  section 'Tests of the CPU on this machine' cpu || return 0
   printf 'All others, without oneDNN. Result: %s.\n\n' "$(value_of "$results/cpu/stage" result)"
   counts_table "$results"/cpu/counts
   not_passed cpu
@@ -85,11 +85,7 @@ report_sanitizer() {
 }
 
 report_bench() {
-  printf '\n## Benchmarks\n\n'
-  if [ ! -e "$results/bench/stage" ]; then
-    printf 'Not run.\n'
-    return
-  fi
+  section 'Benchmarks' bench || return 0
   printf 'Medians. Result: %s. ' "$(value_of "$results/bench/stage" result)"
   if [ -s "$results/bench/torch" ]; then
     printf 'Beside it %s on the same card.\n\n' "$(paste -sd ' ' "$results/bench/torch")"
