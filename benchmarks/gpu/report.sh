@@ -35,8 +35,8 @@ report_tests() {
   printf '\nParity files on the device: %s\n' "$(cat "$results/tests/parity" 2>/dev/null)"
   not_passed tests
   if [ -s "$results/tests/alone" ]; then
-    printf '\nRun once more, each in a process of its own: %s of them pass alone; these do not:\n\n' \
-      "$(grep -c ': passes alone$' "$results/tests/alone")"
+    printf '\nRun once more, each in a process of its own: %s of them pass alone, %s do not.\n\n' \
+      "$(grep -c ': passes alone$' "$results/tests/alone")" "$(grep -c ': fails alone$' "$results/tests/alone")"
     sed -n 's/: fails alone$//p' "$results/tests/alone" | sort | sed -n '1,40s/^/- /p'
   fi
 }
