@@ -28,14 +28,16 @@ using Repetition = std::function<void()>;
 /// Prepares a row: returns what is to be timed, or nothing when the program does not have it.
 using Prepare = std::function<Repetition(const Work&)>;
 
-extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& repetition, int64_t n) {
+extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& repetition,
+                                                             int64_t n) {
   for (int64_t i = 0; i < n; ++i) repetition();
 }
 
 /// By the wall, or with BENCH_CPU_TIME by the processor time of all threads of the process: for a machine with other
 /// work on it, and one thread.
 inline double now() {
-  static const clockid_t clock = std::getenv("BENCH_CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  static const clockid_t clock =
+      std::getenv("BENCH_CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
   timespec t;
   clock_gettime(clock, &t);
   return 1e6 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_nsec);
@@ -50,7 +52,8 @@ inline double microseconds(const Repetition& repetition, int64_t n) {
 inline std::string peak_memory_kb() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::to_string(std::strtol(line.c_str() + 6, nullptr, 10));
+    if (line.starts_with("VmHWM:"))
+      return std::to_string(std::strtol(line.c_str() + 6, nullptr, 10));
   }
   return "0";
 }
@@ -58,11 +61,13 @@ inline std::string peak_memory_kb() {
 class Driver {
  public:
   Driver(std::string info, Prepare prepare) : info_(std::move(info)), prepare_(std::move(prepare)) {
-    for (const auto& list : {all_work(), floor_work()}) work_.insert(work_.end(), list.begin(), list.end());
+    for (const auto& list : {all_work(), floor_work()})
+      work_.insert(work_.end(), list.begin(), list.end());
   }
 
   int run(int argc, char** argv) {
-    if (argc == 4 && std::string(argv[1]) == "count") return count(argv[2], 20, std::atoll(argv[3]));
+    if (argc == 4 && std::string(argv[1]) == "count")
+      return count(argv[2], 20, std::atoll(argv[3]));
     if (argc == 3 && std::string(argv[1]) == "once") return count(argv[2], 0, 1);
     for (std::string line; std::getline(std::cin, line);) {
       std::cout << answer(line) << std::endl;
@@ -104,7 +109,8 @@ class Driver {
       if (w.name == name) repetition_ = prepare_(w), units_ = w.units;
     }
     if (!repetition_) return false;
-    for (int i = 0; i < 2; ++i) repetition_();  // the first of a process may make code and threads: not to be judged by
+    for (int i = 0; i < 2; ++i)
+      repetition_();  // the first of a process may make code and threads: not to be judged by
     n_ = 1;
     double spent = 0, last = 0;
     while (spent < kRunTime) {

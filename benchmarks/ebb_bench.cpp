@@ -21,7 +21,9 @@ nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(const nn::Sequential& model, bool adam) {
-  if (adam) return std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = bench::kLearningRate});
+  if (adam)
+    return std::make_unique<nn::Adam>(model.named_parameters(),
+                                      nn::AdamOptions{.lr = bench::kLearningRate});
   return std::make_unique<nn::SGD>(model.named_parameters(),
                                    nn::SGDOptions{.lr = bench::kLearningRate, .momentum = 0.9});
 }
@@ -47,7 +49,8 @@ Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
 }
 
 struct Training {
-  explicit Training(const Work& w) : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+  explicit Training(const Work& w)
+      : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
   void step(const Work& w, const Tensor& x, const Tensor& target) {
     const Tensor loss = loss_of(w, model(x), target);
     optimizer->zero_grad();
@@ -60,13 +63,16 @@ struct Training {
 
 Repetition make_step(const Work& w) {
   const auto training = std::make_shared<Training>(w);
-  return [=, x = randn({w.batch, w.widths.front()}), target = make_target(w)] { training->step(w, x, target); };
+  return [=, x = randn({w.batch, w.widths.front()}), target = make_target(w)] {
+    training->step(w, x, target);
+  };
 }
 
 Repetition make_epoch(const Work& w) {
   Tensor pictures = empty({w.samples, w.widths.front()}, {.dtype = DType::U8});
   Tensor classes = empty({w.samples}, {.dtype = DType::I64});
-  for (int64_t i = 0; i < pictures.numel(); ++i) pictures.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
+  for (int64_t i = 0; i < pictures.numel(); ++i)
+    pictures.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
   for (int64_t i = 0; i < w.samples; ++i) classes.mutable_data<int64_t>()[i] = i % w.columns;
   const auto training = std::make_shared<Training>(w);
   const int prefetch = cpu::num_threads() > 1 ? 2 : 0;  // the loader's thread counts as one
@@ -121,5 +127,6 @@ Repetition prepare(const Work& w) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::Driver(std::string("Ebb, own GEMM for ") + cpu::gemm_isa(), prepare).run(argc, argv);
+  return bench::Driver(std::string("Ebb, own GEMM for ") + cpu::gemm_isa(), prepare)
+      .run(argc, argv);
 }

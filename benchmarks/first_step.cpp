@@ -5,7 +5,8 @@ int main() {
   using namespace ebb;
   nn::Sequential model(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10));
   nn::Adam optimizer(model.named_parameters());
-  const Tensor loss = nn::cross_entropy(model(randn({128, 784})), zeros({128}, {.dtype = DType::I64}));
+  const Tensor loss =
+      nn::cross_entropy(model(randn({128, 784})), zeros({128}, {.dtype = DType::I64}));
   loss.backward();
   optimizer.step();
 }

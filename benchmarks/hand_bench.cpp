@@ -83,7 +83,8 @@ Repetition make_loss(const Work& w) {
   const float by_row = 1 / static_cast<float>(w.batch), by_element = 1 / static_cast<float>(n);
   if (w.loss == "cross_entropy") {
     return [=, classes = make_classes(w.batch, w.columns)] {
-      keep(hand::cross_entropy(w.batch, w.columns, x.data(), classes.data(), by_row, gradient->data()));
+      keep(hand::cross_entropy(w.batch, w.columns, x.data(), classes.data(), by_row,
+                               gradient->data()));
     };
   }
   if (w.loss == "log_softmax" || w.loss == "sigmoid") {
@@ -91,7 +92,9 @@ Repetition make_loss(const Work& w) {
     if (w.loss == "sigmoid") {
       return [=] { hand::sigmoid(n, x.data(), t.data(), y->data(), gradient->data()); };
     }
-    return [=] { hand::log_softmax(w.batch, w.columns, x.data(), t.data(), y->data(), gradient->data()); };
+    return [=] {
+      hand::log_softmax(w.batch, w.columns, x.data(), t.data(), y->data(), gradient->data());
+    };
   }
   const auto loss = w.loss == "mse"         ? hand::mse
                     : w.loss == "smooth_l1" ? hand::smooth_l1
@@ -132,7 +135,9 @@ Repetition prepare(const Work& w) {
     case Work::Kind::Stream: return make_stream(w);
     case Work::Kind::Infer: {
       const auto net = std::make_shared<hand::Mlp>(w);
-      return [=, x = hand::random_floats(w.batch * w.widths[0], -1, 1)] { keep(net->forward(w.batch, x.data())[0]); };
+      return [=, x = hand::random_floats(w.batch * w.widths[0], -1, 1)] {
+        keep(net->forward(w.batch, x.data())[0]);
+      };
     }
     default: return nullptr;
   }
@@ -142,7 +147,8 @@ Repetition prepare(const Work& w) {
 
 int main(int argc, char** argv) {
   const dnnl_version_t* v = dnnl_version();
-  const std::string info = "by hand on sgemm of oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) +
-                           "." + std::to_string(v->patch) + ", -march=native -ffast-math";
+  const std::string info = "by hand on sgemm of oneDNN " + std::to_string(v->major) + "." +
+                           std::to_string(v->minor) + "." + std::to_string(v->patch) +
+                           ", -march=native -ffast-math";
   return bench::Driver(info, prepare).run(argc, argv);
 }

@@ -14,7 +14,7 @@ namespace hand {
 inline constexpr int64_t kParallel = 1 << 15;
 
 /// sum over i of value(i), which may write too.
-template <class Value> double sweep(int64_t n, const Value& value) {
+template <class Value> double pass(int64_t n, const Value& value) {
   double total = 0;
 #pragma omp parallel for reduction(+ : total) schedule(static) if (n > kParallel)
   for (int64_t block = 0; block < n; block += 4096) {
@@ -29,7 +29,7 @@ template <class Value> double sweep(int64_t n, const Value& value) {
 }
 
 inline double mse(int64_t n, const float* x, const float* t, float scale, float* gradient) {
-  return scale * sweep(n, [=](int64_t i) {
+  return scale * pass(n, [=](int64_t i) {
            const float d = x[i] - t[i];
            gradient[i] = 2 * scale * d;
            return d * d;
@@ -37,15 +37,16 @@ inline double mse(int64_t n, const float* x, const float* t, float scale, float*
 }
 
 inline double smooth_l1(int64_t n, const float* x, const float* t, float scale, float* gradient) {
-  return scale * sweep(n, [=](int64_t i) {
+  return scale * pass(n, [=](int64_t i) {
            const float d = x[i] - t[i], a = std::fabs(d), c = std::min(a, 1.0f);
            gradient[i] = scale * std::copysign(c, d);
            return c * (a - 0.5f * c);
          });
 }
 
-inline double bce_with_logits(int64_t n, const float* x, const float* t, float scale, float* gradient) {
-  return scale * sweep(n, [=](int64_t i) {
+inline double bce_with_logits(int64_t n, const float* x, const float* t, float scale,
+                              float* gradient) {
+  return scale * pass(n, [=](int64_t i) {
            const float e = std::exp(-std::fabs(x[i])), s = 1 / (1 + e);
            gradient[i] = scale * ((x[i] < 0 ? e * s : s) - t[i]);
            return std::max(x[i], 0.0f) - t[i] * x[i] + std::log(1 + e);
@@ -54,7 +55,7 @@ inline double bce_with_logits(int64_t n, const float* x, const float* t, float s
 
 /// x: log-probabilities.
 inline double kl_div(int64_t n, const float* x, const float* t, float scale, float* gradient) {
-  return scale * sweep(n, [=](int64_t i) {
+  return scale * pass(n, [=](int64_t i) {
            gradient[i] = -scale * t[i];
            return t[i] > 0 ? t[i] * (std::log(t[i]) - x[i]) : 0.0f;
          });
@@ -70,8 +71,8 @@ inline float exponentials(int64_t n, const float* x, float* out, float& top) {
   return sum;
 }
 
-inline double cross_entropy(int64_t rows, int64_t n, const float* x, const int64_t* target, float scale,
-                            float* gradient) {
+inline double cross_entropy(int64_t rows, int64_t n, const float* x, const int64_t* target,
+                            float scale, float* gradient) {
   double total = 0;
 #pragma omp parallel for reduction(+ : total) schedule(static) if (rows * n > kParallel)
   for (int64_t r = 0; r < rows; ++r) {
@@ -86,8 +87,8 @@ inline double cross_entropy(int64_t rows, int64_t n, const float* x, const int64
 }
 
 /// kl_div(log_softmax(x), t) of scores x, per row.
-inline double kl_div_of_scores(int64_t rows, int64_t n, const float* x, const float* target, float scale,
-                               float* gradient) {
+inline double kl_div_of_scores(int64_t rows, int64_t n, const float* x, const float* target,
+                               float scale, float* gradient) {
   double total = 0;
 #pragma omp parallel for reduction(+ : total) schedule(static) if (rows * n > kParallel)
   for (int64_t r = 0; r < rows; ++r) {
@@ -105,7 +106,8 @@ inline double kl_div_of_scores(int64_t rows, int64_t n, const float* x, const fl
   return scale * total;
 }
 
-inline void log_softmax(int64_t rows, int64_t n, const float* x, const float* upstream, float* y, float* gradient) {
+inline void log_softmax(int64_t rows, int64_t n, const float* x, const float* upstream, float* y,
+                        float* gradient) {
 #pragma omp parallel for schedule(static) if (rows * n > kParallel)
   for (int64_t r = 0; r < rows; ++r) {
     const float *row = x + r * n, *u = upstream + r * n;

@@ -23,7 +23,8 @@ inline Floats random_floats(int64_t n, float low, float high) {
 }
 
 /// C (m, n) = op(A) op(B), row-major.
-inline void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c) {
+inline void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
+                  float* c) {
   dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, ta ? m : k, b, tb ? k : n, 0, c, n);
 }
 
@@ -53,7 +54,8 @@ class Mlp {
       float* y = outputs_[i].data();
       const float* bias = parameters_.data() + l.bias();
       const bool relu = i + 1 < layers_.size();
-      sgemm(false, true, batch, l.out, l.in, i == 0 ? x : outputs_[i - 1].data(), parameters_.data() + l.weight, y);
+      sgemm(false, true, batch, l.out, l.in, i == 0 ? x : outputs_[i - 1].data(),
+            parameters_.data() + l.weight, y);
 #pragma omp parallel for schedule(static) if (batch * l.out > kParallel)
       for (int64_t r = 0; r < batch; ++r) {
         float* row = y + r * l.out;
@@ -68,8 +70,10 @@ class Mlp {
 
   double step(int64_t batch, const float* x, const int64_t* classes, const float* dense) {
     const float* scores = forward(batch, x).data();
-    const double loss = loss_and_gradient(batch, scores, classes, dense, output_gradients_.back().data());
-    for (size_t i = layers_.size(); i-- > 0;) backward(i, batch, i == 0 ? x : outputs_[i - 1].data());
+    const double loss =
+        loss_and_gradient(batch, scores, classes, dense, output_gradients_.back().data());
+    for (size_t i = layers_.size(); i-- > 0;)
+      backward(i, batch, i == 0 ? x : outputs_[i - 1].data());
     if (work_.adam) adam();
     else sgd();
     return loss;
@@ -81,10 +85,12 @@ class Mlp {
     int64_t bias() const { return weight + in * out; }
   };
 
-  double loss_and_gradient(int64_t batch, const float* y, const int64_t* classes, const float* dense, float* g) const {
+  double loss_and_gradient(int64_t batch, const float* y, const int64_t* classes,
+                           const float* dense, float* g) const {
     const int64_t n = batch * work_.columns;
     const float by_row = 1 / static_cast<float>(batch), by_element = 1 / static_cast<float>(n);
-    if (work_.loss == "cross_entropy") return cross_entropy(batch, work_.columns, y, classes, by_row, g);
+    if (work_.loss == "cross_entropy")
+      return cross_entropy(batch, work_.columns, y, classes, by_row, g);
     if (work_.loss == "kl_div") return kl_div_of_scores(batch, work_.columns, y, dense, by_row, g);
     if (work_.loss == "smooth_l1") return smooth_l1(n, y, dense, by_element, g);
     return bce_with_logits(n, y, dense, by_element, g);

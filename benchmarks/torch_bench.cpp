@@ -21,11 +21,13 @@ torch::nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
   return model;
 }
 
-std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Sequential& model, bool adam) {
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Sequential& model,
+                                                        bool adam) {
   if (adam)
-    return std::make_unique<torch::optim::Adam>(model->parameters(), torch::optim::AdamOptions(bench::kLearningRate));
-  return std::make_unique<torch::optim::SGD>(model->parameters(),
-                                             torch::optim::SGDOptions(bench::kLearningRate).momentum(0.9));
+    return std::make_unique<torch::optim::Adam>(model->parameters(),
+                                                torch::optim::AdamOptions(bench::kLearningRate));
+  return std::make_unique<torch::optim::SGD>(
+      model->parameters(), torch::optim::SGDOptions(bench::kLearningRate).momentum(0.9));
 }
 
 Tensor make_target(const Work& w) {
@@ -44,7 +46,8 @@ Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
 }
 
 struct Training {
-  explicit Training(const Work& w) : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+  explicit Training(const Work& w)
+      : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
   void step(const Work& w, const Tensor& x, const Tensor& target) {
     const Tensor loss = loss_of(w, model->forward(x), target);
     optimizer->zero_grad();
@@ -57,18 +60,22 @@ struct Training {
 
 Repetition make_step(const Work& w) {
   const auto training = std::make_shared<Training>(w);
-  return [=, x = torch::randn({w.batch, w.widths.front()}), target = make_target(w)] { training->step(w, x, target); };
+  return [=, x = torch::randn({w.batch, w.widths.front()}), target = make_target(w)] {
+    training->step(w, x, target);
+  };
 }
 
 /// Batches by index_select from whole tensors, which is faster than torch::data::DataLoader with its sample by sample.
 Repetition make_epoch(const Work& w) {
   const Tensor pictures = torch::empty({w.samples, w.widths.front()}, torch::kUInt8);
-  for (int64_t i = 0; i < pictures.numel(); ++i) pictures.mutable_data_ptr<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
+  for (int64_t i = 0; i < pictures.numel(); ++i)
+    pictures.mutable_data_ptr<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
   const Tensor classes = torch::arange(w.samples, torch::kInt64) % w.columns;
   const auto training = std::make_shared<Training>(w);
   return [=] {
     for (const Tensor& rows : torch::randperm(w.samples, torch::kInt64).split(w.batch)) {
-      training->step(w, pictures.index_select(0, rows).to(torch::kFloat32).div_(255), classes.index_select(0, rows));
+      training->step(w, pictures.index_select(0, rows).to(torch::kFloat32).div_(255),
+                     classes.index_select(0, rows));
     }
   };
 }

@@ -14,8 +14,8 @@ inline constexpr double kLearningRate = 1e-6;
 /// Repetitions of it are timed. Gradients are forgotten, not zeroed, before each backward, and inputs do not change.
 struct Work {
   enum class Kind {
-    Step,     ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
-    Epoch,    ///< the same over a shuffled set of u8 pictures, made and scaled to [0, 1] batch by batch
+    Step,  ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
+    Epoch,  ///< the same over a shuffled set of u8 pictures, made and scaled to [0, 1] batch by batch
     Infer,    ///< an MLP forward, no gradient
     OpChain,  ///< y = y * factor, ten times, and the way back
     Loss,     ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
@@ -58,7 +58,8 @@ inline std::vector<Work> all_work() {
                       {"mlp_784_512_512_10_b128", {784, 512, 512, 10}, 128},
                       {"mlp_1024x4_10_b512", {1024, 1024, 1024, 1024, 10}, 512}};
   std::vector<Work> all;
-  const auto add_step = [&all](const Net& net, const std::string& suffix, const std::string& loss, bool adam) {
+  const auto add_step = [&all](const Net& net, const std::string& suffix, const std::string& loss,
+                               bool adam) {
     Work w{net.name + suffix, Kind::Step, loss, adam, net.widths, net.batch, net.widths.back()};
     w.flops = step_flops(net.widths, net.batch, true);
     all.push_back(w);
@@ -70,22 +71,33 @@ inline std::vector<Work> all_work() {
       add_step(net, std::string("_") + loss, loss, false);
     }
   }
-  all.push_back({.name = "op_chain_mul_4x4", .kind = Kind::OpChain, .batch = 4, .columns = 4, .units = 10});
+  all.push_back(
+      {.name = "op_chain_mul_4x4", .kind = Kind::OpChain, .batch = 4, .columns = 4, .units = 10});
   const std::pair<int64_t, int64_t> sizes[] = {{128, 10}, {4096, 1000}, {256, 50257}};
   for (const auto& [rows, columns] : sizes) {
-    for (const char* loss :
-         {"cross_entropy", "bce_with_logits", "mse", "smooth_l1", "kl_div", "log_softmax", "sigmoid"}) {
-      Work w{std::string("loss_") + loss + "_" + std::to_string(rows) + "x" + std::to_string(columns), Kind::Loss,
-             loss};
+    for (const char* loss : {"cross_entropy", "bce_with_logits", "mse", "smooth_l1", "kl_div",
+                             "log_softmax", "sigmoid"}) {
+      Work w{
+          std::string("loss_") + loss + "_" + std::to_string(rows) + "x" + std::to_string(columns),
+          Kind::Loss, loss};
       w.batch = rows;
       w.columns = columns;
       // Arrays of this size: input and gradient, and a dense target; or output and upstream.
-      const int arrays = w.loss == "cross_entropy" ? 2 : w.loss == "log_softmax" || w.loss == "sigmoid" ? 4 : 3;
+      const int arrays = w.loss == "cross_entropy"                        ? 2
+                         : w.loss == "log_softmax" || w.loss == "sigmoid" ? 4
+                                                                          : 3;
       w.bytes = 4.0 * arrays * static_cast<double>(rows * columns);
       all.push_back(w);
     }
   }
-  Work epoch{"fashion_mnist_epoch", Kind::Epoch, "cross_entropy", true, {784, 256, 128, 10}, 128, 10, 60000};
+  Work epoch{"fashion_mnist_epoch",
+             Kind::Epoch,
+             "cross_entropy",
+             true,
+             {784, 256, 128, 10},
+             128,
+             10,
+             60000};
   epoch.flops = step_flops(epoch.widths, epoch.samples, true);
   all.push_back(epoch);
   Work infer{"infer_784_128_10_b1", Kind::Infer, "", false, {784, 128, 10}, 1, 10};

@@ -2,7 +2,7 @@
 #
 # EBB_CUDA_SOURCES and EBB_CUDA_REGISTRY are also what tests/ compiles against the emulation, as plain C++.
 file(GLOB EBB_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/backends/cuda/*.cu
-     ${PROJECT_SOURCE_DIR}/autograd/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu)
+     ${PROJECT_SOURCE_DIR}/autograd/ops/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu)
 
 set(EBB_HOST_LIBRARIES ${EBB_PRIVATE_LIBRARIES})
 set(EBB_WITH_CUDA OFF)

@@ -26,9 +26,11 @@ struct MatmulArgs {
   Tensor* a_sum =
       nullptr;  ///< (m): the sums of a's rows where wanted (the gradient of a bias); batch 1, no bias, no relu
   // What a device may make in passing. What it does not make stays undefined.
-  Tensor* relu_mask = nullptr;   ///< with relu: where out is not 0, in a form of the device's own, for `gate`; batch 1
-  Tensor* gelu = nullptr;        ///< without relu: gelu(out), its tanh form; batch 1
-  const Tensor* gate = nullptr;  ///< the relu_mask of another product: out is 0 where that one's was; no bias, no relu
+  Tensor* relu_mask =
+      nullptr;  ///< with relu: where out is not 0, in a form of the device's own, for `zero_mask`; batch 1
+  Tensor* gelu = nullptr;  ///< without relu: gelu(out), its tanh form; batch 1
+  const Tensor* zero_mask =
+      nullptr;  ///< the relu_mask of another product: out is 0 where that one's was; no bias, no relu
 };
 
 /// Softmax and its kin over the middle axis of a contiguous (outer, n, inner).
@@ -44,7 +46,7 @@ struct CrossEntropyArgs {
   const Tensor* weight = nullptr;  ///< (C), or null
   int64_t ignore_index = -100;
   double label_smoothing = 0;
-  bool mean = false;                 ///< losses and gradient are divided by the sum of selected weights
+  bool mean = false;  ///< losses and gradient are divided by the sum of selected weights
   const Tensor* upstream = nullptr;  ///< (N, inner): the gradient of each loss, or null for 1
   Tensor* losses = nullptr;          ///< (N, inner), or null
   Tensor* total = nullptr;           ///< 0-d sum (or mean), or null
@@ -55,8 +57,8 @@ struct CrossEntropyArgs {
 /// loss_n = 1 / C sum over labels k, and classes i that are none, of w_k max(0, margin - x_k + x_i)^p; NaN where a
 /// score is. A label named twice counts twice.
 struct MarginArgs {
-  const Tensor* input;             ///< (N, C)
-  const Tensor* target;            ///< (N): one label; or (N, C): labels up to the first -1; i64 or u8
+  const Tensor* input;   ///< (N, C)
+  const Tensor* target;  ///< (N): one label; or (N, C): labels up to the first -1; i64 or u8
   const Tensor* weight = nullptr;  ///< (C), or null
   double margin = 1;
   int p = 1;                         ///< 1 or 2
@@ -65,7 +67,7 @@ struct MarginArgs {
   Tensor* gradient = nullptr;        ///< of the input's shape, or null
 };
 
-/// Which update an optimizer step makes, with torch's formulas (nn/optim.h documents them).
+/// Which update an optimizer step makes, with torch's formulas (nn/optim/optimizer.h documents them).
 struct OptimizerStep {
   enum class Kind : uint8_t { SGD, Adam, AdamW } kind = Kind::SGD;
   double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
@@ -91,7 +93,8 @@ class Backend {
   virtual void* allocate(size_t bytes) = 0;
   virtual void deallocate(void* data, size_t bytes) noexcept = 0;
   /// Plain bytes between the host and this device, or within it.
-  virtual void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) = 0;
+  virtual void copy_bytes(void* to, Device to_device, const void* from, Device from_device,
+                          size_t bytes) = 0;
   virtual void synchronize() = 0;
   /// Starts to copy a contiguous tensor of the host to this device, beside the work that goes on there: what a loader's
   /// thread does. The thread that works with the copy calls receive() before it does.
@@ -113,7 +116,8 @@ class Backend {
   // rows
   virtual void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) = 0;
   /// From the output y: softmax: y (g - sum g y); log: g - exp(y) sum g.
-  virtual void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) = 0;
+  virtual void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g,
+                                RowsShape rows) = 0;
   virtual void cross_entropy(const CrossEntropyArgs& args) = 0;
   virtual void margin(const MarginArgs& args) = 0;
 
@@ -124,16 +128,18 @@ class Backend {
   virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
   /// Throws Error naming op (of static storage) when an index is outside [0, limit); on an accelerator at the next
   /// synchronisation: kernels that take such an index write NaN for it.
-  virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) = 0;
+  virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                             int64_t ignored) = 0;
 
   /// Throws Error naming op and the rule when an element breaks it; on an accelerator at the next synchronisation.
   virtual void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) = 0;
 
   // random numbers: element i is a function of (seed, offset + i)
-  virtual void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) = 0;
+  virtual void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a,
+                      double b) = 0;
 
   // training
-  /// One sweep over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object
+  /// One pass over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object
   /// that it was given, which has to live as long.
   virtual void optimizer_step(OptimizerStep& step) = 0;
 };

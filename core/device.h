@@ -14,7 +14,9 @@ struct Device {
   int8_t index = 0;
 
   static constexpr Device cpu() { return {}; }
-  static constexpr Device cuda(int index = 0) { return {DeviceType::CUDA, static_cast<int8_t>(index)}; }
+  static constexpr Device cuda(int index = 0) {
+    return {DeviceType::CUDA, static_cast<int8_t>(index)};
+  }
   /// Reads "cpu", "cuda" or "cuda:1". Throws Error on anything else.
   static Device parse(const std::string& text);
 

@@ -23,7 +23,9 @@ template <class T, int N> struct Dual {
   /// A constant. Explicit for floating literals, so that formulas write T(0.5) and mean it for every T.
   EBB_HD explicit Dual(double constant) : v(T(constant)), active(0) { clear(); }
   EBB_HD Dual(int constant) : v(T(constant)), active(0) { clear(); }
-  EBB_HD explicit Dual(const T& value) requires(!std::is_same_v<T, double>) : v(value), active(0) { clear(); }
+  EBB_HD explicit Dual(const T& value) requires(!std::is_same_v<T, double>) : v(value), active(0) {
+    clear();
+  }
 
   /// The I-th input of a formula.
   EBB_HD static Dual input(const T& value, int i) {
@@ -48,7 +50,8 @@ template <class T> inline constexpr bool is_dual = false;
 template <class T, int N> inline constexpr bool is_dual<Dual<T, N>> = true;
 
 /// f(a) given its value and its derivative at a.
-template <class T, int N> EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
+template <class T, int N>
+EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
   Dual<T, N> r;
   r.v = value;
   r.active = a.active;
@@ -59,13 +62,15 @@ template <class T, int N> EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& 
 
 /// f(a, b) given its value and its derivatives.
 template <class T, int N>
-EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value, const T& da, const T& db) {
+EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value, const T& da,
+                        const T& db) {
   Dual<T, N> r;
   r.v = value;
   r.active = a.active | b.active;
   EBB_UNROLL
   for (int i = 0; i < N; ++i) {
-    r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] * da + b.d[i] * db : a.d[i] * da) : (b.has(i) ? b.d[i] * db : T(0));
+    r.d[i] = a.has(i) ? (b.has(i) ? a.d[i] * da + b.d[i] * db : a.d[i] * da)
+                      : (b.has(i) ? b.d[i] * db : T(0));
   }
   return r;
 }
@@ -103,22 +108,50 @@ template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, const
 }
 
 // Integers in formulas: 1 - t, 2 * x.
-template <class T, int N> EBB_HD Dual<T, N> operator+(int a, const Dual<T, N>& b) { return Dual<T, N>(a) + b; }
-template <class T, int N> EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, int b) { return a + Dual<T, N>(b); }
-template <class T, int N> EBB_HD Dual<T, N> operator-(int a, const Dual<T, N>& b) { return Dual<T, N>(a) - b; }
-template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, int b) { return a - Dual<T, N>(b); }
-template <class T, int N> EBB_HD Dual<T, N> operator*(int a, const Dual<T, N>& b) { return Dual<T, N>(a) * b; }
-template <class T, int N> EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, int b) { return a * Dual<T, N>(b); }
-template <class T, int N> EBB_HD Dual<T, N> operator/(int a, const Dual<T, N>& b) { return Dual<T, N>(a) / b; }
-template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b) { return a / Dual<T, N>(b); }
+template <class T, int N> EBB_HD Dual<T, N> operator+(int a, const Dual<T, N>& b) {
+  return Dual<T, N>(a) + b;
+}
+template <class T, int N> EBB_HD Dual<T, N> operator+(const Dual<T, N>& a, int b) {
+  return a + Dual<T, N>(b);
+}
+template <class T, int N> EBB_HD Dual<T, N> operator-(int a, const Dual<T, N>& b) {
+  return Dual<T, N>(a) - b;
+}
+template <class T, int N> EBB_HD Dual<T, N> operator-(const Dual<T, N>& a, int b) {
+  return a - Dual<T, N>(b);
+}
+template <class T, int N> EBB_HD Dual<T, N> operator*(int a, const Dual<T, N>& b) {
+  return Dual<T, N>(a) * b;
+}
+template <class T, int N> EBB_HD Dual<T, N> operator*(const Dual<T, N>& a, int b) {
+  return a * Dual<T, N>(b);
+}
+template <class T, int N> EBB_HD Dual<T, N> operator/(int a, const Dual<T, N>& b) {
+  return Dual<T, N>(a) / b;
+}
+template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b) {
+  return a / Dual<T, N>(b);
+}
 
 // Comparisons look at values alone.
-template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v < b.v; }
-template <class T, int N> EBB_HD auto operator<=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v <= b.v; }
-template <class T, int N> EBB_HD auto operator>(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v > b.v; }
-template <class T, int N> EBB_HD auto operator>=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v >= b.v; }
-template <class T, int N> EBB_HD auto operator==(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v == b.v; }
-template <class T, int N> EBB_HD auto operator!=(const Dual<T, N>& a, const Dual<T, N>& b) { return a.v != b.v; }
+template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v < b.v;
+}
+template <class T, int N> EBB_HD auto operator<=(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v <= b.v;
+}
+template <class T, int N> EBB_HD auto operator>(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v > b.v;
+}
+template <class T, int N> EBB_HD auto operator>=(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v >= b.v;
+}
+template <class T, int N> EBB_HD auto operator==(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v == b.v;
+}
+template <class T, int N> EBB_HD auto operator!=(const Dual<T, N>& a, const Dual<T, N>& b) {
+  return a.v != b.v;
+}
 template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, int b) { return a.v < b; }
 template <class T, int N> EBB_HD auto operator<=(const Dual<T, N>& a, int b) { return a.v <= b; }
 template <class T, int N> EBB_HD auto operator>(const Dual<T, N>& a, int b) { return a.v > b; }

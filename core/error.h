@@ -29,7 +29,8 @@ requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) std::string to_text(
 inline std::string to_text(bool value) { return value ? "true" : "false"; }
 
 /// Throws Error with "[op] " and the texts of the parts.
-template <class... Parts> [[noreturn, gnu::noinline, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
+template <class... Parts>
+[[noreturn, gnu::noinline, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
   std::string message(1, '[');
   message.append(op).append("] ");
   (message.append(to_text(parts)), ...);

@@ -22,18 +22,24 @@ template <class F> consteval int formula_arity() {
   return 0;
 }
 
-/// The type that formula F computes in, value and derivatives, when its elements are of type T. A formula says `wide`
-/// when it subtracts what may be nearly equal: then f32 is computed in f64, and rounded once. It says `wide_rest` when
+/// The type that formula F computes in, value and derivatives, when its elements are of type T. A formula says `compute_in_f64`
+/// when it subtracts what may be nearly equal: then f32 is computed in f64, and rounded once. It says `partials_in_f64` when
 /// that is so of the derivatives by all inputs but the first: then it is done where those are wanted (kAll).
-template <class F> inline constexpr bool is_wide = requires { F::wide; };
-template <class F> inline constexpr bool is_rest_wide = requires { F::wide_rest; };
+template <class F> inline constexpr bool computes_in_f64 = requires { F::compute_in_f64; };
+template <class F> inline constexpr bool computes_partials_in_f64 = requires {
+  F::partials_in_f64;
+};
 template <class F, class T, bool kAll = false>
-using Compute = std::conditional_t<std::is_same_v<T, float> && (is_wide<F> || (kAll && is_rest_wide<F>)), double, T>;
+using Compute =
+    std::conditional_t<std::is_same_v<T, float> &&
+                           (computes_in_f64<F> || (kAll && computes_partials_in_f64<F>)),
+                       double, T>;
 
 /// value = f(x...), partials = df/dx_k by dual numbers: the derivative of the formula's text.
 /// Only the first `Wanted` partials are computed.
 template <int Wanted, class F, class T, size_t... I>
-EBB_HD void differentiate_text(const F& f, const T* x, T& value, T* partials, std::index_sequence<I...>) {
+EBB_HD void differentiate_text(const F& f, const T* x, T& value, T* partials,
+                               std::index_sequence<I...>) {
   using D = Dual<T, Wanted>;
   const D r = f((static_cast<int>(I) < Wanted ? D::input(x[I], static_cast<int>(I)) : D(x[I]))...);
   value = r.v;
@@ -43,7 +49,8 @@ EBB_HD void differentiate_text(const F& f, const T* x, T& value, T* partials, st
 
 /// The same by the formula's own gradient(x...) where it has one.
 template <int Wanted, class F, class T, size_t... I>
-EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials, std::index_sequence<I...> inputs) {
+EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials,
+                          std::index_sequence<I...> inputs) {
   if constexpr (requires { f.gradient(x[I]...); }) {
     (void)inputs;
     value = f(x[I]...);

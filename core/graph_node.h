@@ -1,5 +1,5 @@
 // What a tensor knows of the graph that it belongs to: whom to keep alive, and nothing else. The node proper, with
-// edges and gradient rules, is ebb::Node in autograd/node.h.
+// edges and gradient rules, is ebb::Node in autograd/graph/node.h.
 #pragma once
 
 #include "ebb/core/ref.h"

@@ -24,15 +24,21 @@ template <class F> using Real = typename F::Real;
 template <class F> using Bits = typename F::Bits;
 
 template <class F> EBB_HD Bits<F> to_bits(Real<F> x) { return __builtin_bit_cast(Bits<F>, x); }
-template <class F> EBB_HD Real<F> from_bits(Bits<F> bits) { return __builtin_bit_cast(Real<F>, bits); }
-template <class F> EBB_HD Real<F> magnitude(Real<F> x) { return from_bits<F>(to_bits<F>(x) & ~F::sign); }
+template <class F> EBB_HD Real<F> from_bits(Bits<F> bits) {
+  return __builtin_bit_cast(Real<F>, bits);
+}
+template <class F> EBB_HD Real<F> magnitude(Real<F> x) {
+  return from_bits<F>(to_bits<F>(x) & ~F::sign);
+}
 /// A non-negative (or NaN) value with the sign of x.
 template <class F> EBB_HD Real<F> with_sign_of(Real<F> x, Real<F> value) {
   return from_bits<F>(to_bits<F>(value) | (to_bits<F>(x) & F::sign));
 }
 
 /// 2^n for n in the exponent range of normal numbers; bits above those that an exponent needs are ignored.
-template <class F> EBB_HD Real<F> power_of_two(Bits<F> n) { return from_bits<F>((n << F::mantissa) + F::one); }
+template <class F> EBB_HD Real<F> power_of_two(Bits<F> n) {
+  return from_bits<F>((n << F::mantissa) + F::one);
+}
 
 /// e^x = 2^n (1 + high + (curve - low)): high - low = x - n ln(2) in two parts, |high| <= ln(2)/2, and curve is
 /// e^(high - low) - 1 - (high - low). n is in two's complement in the low bits with garbage above: 64-bit integer
@@ -84,14 +90,16 @@ template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   const Real<F> sum = whole + scaled;
   const Real<F> error = ((scale - whole) - Real<F>(0.5)) + ((whole - sum) + scaled);
   const Real<F> r = high - low;
-  const Real<F> tiny = low - ((high - r) - low) * r;  // low, less what the rounding of r did to curve
+  const Real<F> tiny =
+      low - ((high - r) - low) * r;  // low, less what the rounding of r did to curve
   const Real<F> result = 2 * (sum + ((error - scale * tiny) + scale * curve));
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
 /// exponent ln(2) + log(1 + f) + extra for f in [-1/4, 1/2] and a tiny extra. The sum of exponent ln2_hi, which is
 /// exact, and f keeps its error; what is then small, f - log(1 + f), is the type's own.
-template <class F> EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra, Real<F> minus = 0) {
+template <class F>
+EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra, Real<F> minus = 0) {
   const Real<F> whole = exponent * F::ln2_hi;
   const Real<F> sum = whole + f;
   const Real<F> error = (whole - sum) + f;
@@ -105,7 +113,8 @@ template <class F> struct Split { Real<F> exponent, mantissa; };
 template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
   const Bits<F> shifted = to_bits<F>(x) + (F::one - F::three_quarters);
   const Real<F> biased = from_bits<F>((shifted >> F::mantissa) | to_bits<F>(F::two_mantissa));
-  return {biased - (F::two_mantissa + bias), from_bits<F>((shifted & F::fraction) + F::three_quarters)};
+  return {biased - (F::two_mantissa + bias),
+          from_bits<F>((shifted & F::fraction) + F::three_quarters)};
 }
 
 /// log(x) - y: where they are nearly equal, with digits that a rounded logarithm has not.
@@ -127,7 +136,8 @@ template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   const Real<F> c = x > 1 ? 1 - (u - x) : x - (u - 1);
   const auto [exponent, mantissa] = split<F>(u, F::bias);
   const bool unscaled = exponent == 0;
-  Real<F> result = log_of_reduced<F>(exponent, unscaled ? x : mantissa - 1, unscaled ? Real<F>(0) : c / u);
+  Real<F> result =
+      log_of_reduced<F>(exponent, unscaled ? x : mantissa - 1, unscaled ? Real<F>(0) : c / u);
   result = x > -1 ? result : x == -1 ? -F::inf : F::nan;
   result = x < F::inf ? result : x;
   return magnitude<F>(x) < F::negligible ? x : result;
@@ -163,7 +173,8 @@ template <class F> EBB_HD Real<F> erf(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
   const Real<F> near_zero = a + a * F::erf_tail(a * a - Real<F>(0.5));
   const Real<F> clamped = a > F::erf_max ? F::erf_max : a;
-  const auto [n, high, low, curve] = reduce_exp<F>(-F::log_8_erfc(clamped - Real<F>(1111.0 / 1024)));
+  const auto [n, high, low, curve] =
+      reduce_exp<F>(-F::log_8_erfc(clamped - Real<F>(1111.0 / 1024)));
   const Real<F> eighth = power_of_two<F>(n - 3);
   const Real<F> elsewhere = (1 - eighth) - eighth * (high + (curve - low));
   return with_sign_of<F>(x, a < F::erf_split ? near_zero : elsewhere);

@@ -14,9 +14,9 @@ namespace ebb {
 /// The most inputs of a formula.
 inline constexpr int kMaxArity = 4;
 
-/// What one sweep over memory computes. x: the N inputs of formula f; d_k = df/dx_k.
+/// What one pass over memory computes. x: the N inputs of formula f; d_k = df/dx_k.
 ///
-/// | sweep              | in              | out                                           |
+/// | pass              | in              | out                                           |
 /// |--------------------|-----------------|-----------------------------------------------|
 /// | Value              | x               | f                                             |
 /// | GradientFirst      | x, g            | g d_0                                         |
@@ -24,14 +24,23 @@ inline constexpr int kMaxArity = 4;
 /// | ValueGradientFirst | x, w            | w f, w d_0                                    |
 /// | ValueGradient      | x, w            | w f, w d_0, ..., w d_{N-1}                    |
 /// | SecondOrder        | x, g, c_0 ... c_{N-1} | with s = sum_k c_k g d_k: ds/dx_0, ..., ds/dx_{N-1}, ds/dg |
-enum class Sweep : uint8_t { Value, GradientFirst, Gradient, ValueGradientFirst, ValueGradient, SecondOrder };
+enum class Pass : uint8_t {
+  Value,
+  GradientFirst,
+  Gradient,
+  ValueGradientFirst,
+  ValueGradient,
+  SecondOrder
+};
 inline constexpr int kSweepCount = 6;
 inline constexpr int kMaxSweepInputs = 2 * kMaxArity + 1;
-inline constexpr int kMaxSweepOutputs = kMaxArity + 1;
+inline constexpr int kMaxPassOutputs = kMaxArity + 1;
 
 /// Where the CUDA kernels of a formula are entered, by a file that nvcc compiled (EBB_CUDA_FORMULA in
 /// backends/cuda/pointwise_kernels.h); null without. WithValue: the formula is that of a loss.
-template <class F, int N, bool WithValue> struct CudaSlot { static inline const void* kernels = nullptr; };
+template <class F, int N, bool WithValue> struct CudaSlot {
+  static inline const void* kernels = nullptr;
+};
 
 /// One formula as the library sees it: its name, and its kernels on each device, in a form that only the device knows.
 struct FormulaTable {
@@ -44,12 +53,13 @@ struct FormulaTable {
 struct PointwiseCall {
   const FormulaTable* table;
   const void* formula;  ///< the formula object: its parameters
-  Sweep sweep;
-  DType compute;                      ///< F32 or F64; I64 for Value of formulas that integers have
-  const Shape* shape;                 ///< of every output; inputs broadcast to it and are converted to `compute`
-  std::span<const Tensor* const> in;  ///< of the device; but for the first, a number may lie on the CPU
-  std::span<Tensor* const> out;       ///< contiguous; null where not wanted; converted from `compute`
-  bool sum_first = false;             ///< out[0] is 0-d and receives the sum over all elements
+  Pass pass;
+  DType compute;       ///< F32 or F64; I64 for Value of formulas that integers have
+  const Shape* shape;  ///< of every output; inputs broadcast to it and are converted to `compute`
+  std::span<const Tensor* const>
+      in;                        ///< of the device; but for the first, a number may lie on the CPU
+  std::span<Tensor* const> out;  ///< contiguous; null where not wanted; converted from `compute`
+  bool sum_first = false;        ///< out[0] is 0-d and receives the sum over all elements
 };
 
 }  // namespace ebb

@@ -30,7 +30,8 @@ class Printer {
     if (t.dtype() == DType::I64 || t.dtype() == DType::U8) {
       for (int64_t v : t.to_vector<int64_t>()) texts_.push_back(std::to_string(v));
     } else {
-      for (double v : t.to_vector<double>()) texts_.push_back(format_element(v, t.dtype(), precision));
+      for (double v : t.to_vector<double>())
+        texts_.push_back(format_element(v, t.dtype(), precision));
     }
     if (!shorten_) {
       for (const std::string& text : texts_) width_ = std::max(width_, text.size());
@@ -78,7 +79,8 @@ std::string to_string(const Tensor& tensor, int precision) {
 
 std::string to_text(const Tensor& tensor) {
   if (!tensor.defined()) return "Tensor(undefined)";
-  std::string text = "Tensor(shape=" + to_text(tensor.shape()) + ", dtype=" + to_text(tensor.dtype());
+  std::string text =
+      "Tensor(shape=" + to_text(tensor.shape()) + ", dtype=" + to_text(tensor.dtype());
   if (tensor.device() != Device::cpu()) text += ", device=" + to_text(tensor.device());
   if (tensor.requires_grad()) {
     const std::string name = tensor.grad_node_name();
@@ -87,6 +89,8 @@ std::string to_text(const Tensor& tensor) {
   return text + ")";
 }
 
-std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  return out << to_string(tensor);
+}
 
 }  // namespace ebb

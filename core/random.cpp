@@ -7,7 +7,8 @@ namespace {
 
 Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
 
-void draw(std::string_view op, Distribution kind, Tensor& out, double a, double b, Generator* generator) {
+void draw(std::string_view op, Distribution kind, Tensor& out, double a, double b,
+          Generator* generator) {
   check_writable(op, out);
   if (!is_floating(out.dtype())) fail(op, "expected a floating tensor, got ", out.dtype());
   Generator& g = chosen(generator);
@@ -54,10 +55,12 @@ Tensor randperm(int64_t n, Generator* generator) {
   Tensor out = arange(static_cast<double>(n));
   int64_t* p = out.mutable_data<int64_t>();
   const uint64_t start = g.take(n);
-  for (int64_t i = n - 1; i > 0; --i) {  // Fisher-Yates; the bias of the multiply-shift is below n / 2^64
+  for (int64_t i = n - 1; i > 0;
+       --i) {  // Fisher-Yates; the bias of the multiply-shift is below n / 2^64
     const PhiloxBits bits = philox(g.seed, start + static_cast<uint64_t>(i));
     const uint64_t word = static_cast<uint64_t>(bits.word[0]) << 32 | bits.word[1];
-    const auto j = static_cast<int64_t>((static_cast<unsigned __int128>(word) * static_cast<uint64_t>(i + 1)) >> 64);
+    const auto j = static_cast<int64_t>(
+        (static_cast<unsigned __int128>(word) * static_cast<uint64_t>(i + 1)) >> 64);
     std::swap(p[i], p[j]);
   }
   return out;

@@ -18,11 +18,13 @@ struct PhiloxBits {
 
 /// The four words of block `counter` in stream `seed`.
 EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
-  uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0, x3 = 0;
+  uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0,
+           x3 = 0;
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * x0, b = uint64_t{0xCD9E8D57} * x2;
-    const uint32_t y0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ k0, y2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ k1;
+    const uint32_t y0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ k0,
+                   y2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ k1;
     x1 = static_cast<uint32_t>(b);
     x3 = static_cast<uint32_t>(a);
     x0 = y0;
@@ -42,7 +44,8 @@ enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
 
 /// Number `number` of stream `seed`: uniform in [a, b), normal with mean a and standard deviation b (Box-Muller), or 1
 /// with probability a, else 0. Rounded to T. One place for all devices.
-template <class T> EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a, double b) {
+template <class T>
+EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a, double b) {
   const PhiloxBits bits = philox(seed, number);
   const double u = uniform_from_bits(bits.word[0], bits.word[1]);
   if (kind == Distribution::Bernoulli) return u < a ? T(1) : T(0);
@@ -52,7 +55,9 @@ template <class T> EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64
     return static_cast<T>(a + b * std::sqrt(-2 * std::log1p(-u)) * std::cos(two_pi * v));
   }
   const T value = static_cast<T>(a + u * (b - a)), end = static_cast<T>(b);
-  return value < end ? value : std::nextafter(end, static_cast<T>(a));  // rounded, it may reach the open end
+  return value < end
+             ? value
+             : std::nextafter(end, static_cast<T>(a));  // rounded, it may reach the open end
 }
 
 /// A source of random numbers. Copying it copies its position.

@@ -50,7 +50,9 @@ template <Number T> EBB_HD T clamp_min_through(T x, T bound) { return clamp_min(
 /// min(x, bound); NaN stays. Gradient [x <= bound].
 template <Number T> EBB_HD T clamp_max(T x, T bound) { return where(x > bound, bound, x); }
 /// Clamps to [low, high]; gradient [low < x < high]: 0 at the bounds.
-template <Real T> EBB_HD T hardtanh(T x, T low, T high) { return clamp_max(clamp_min(x, low), high); }
+template <Real T> EBB_HD T hardtanh(T x, T low, T high) {
+  return clamp_max(clamp_min(x, low), high);
+}
 /// The larger; NaN when either is. A tie splits the gradient in halves.
 template <Number T> EBB_HD T maximum(T a, T b) { return where(a > b, a, where(a == a, b, a)); }
 template <Number T> EBB_HD T minimum(T a, T b) { return where(a < b, a, where(a == a, b, a)); }
@@ -61,7 +63,9 @@ template <Real T> EBB_HD T sigmoid(T x) {
   return where(x < 0, e, T(1)) / (1 + e);
 }
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|): exact to the last bits for every x.
-template <Real T> EBB_HD T softplus(T x) { return clamp_min(x, T(0)) + math::log1p_unit(math::exp_nonpositive(-abs(x))); }
+template <Real T> EBB_HD T softplus(T x) {
+  return clamp_min(x, T(0)) + math::log1p_unit(math::exp_nonpositive(-abs(x)));
+}
 
 // ---- duals: the same words with their derivatives ----
 
@@ -71,7 +75,8 @@ EBB_HD Dual<T, N> where(const C& condition, const Dual<T, N>& a, const Dual<T, N
   r.v = where(condition, a.v, b.v);
   r.active = a.active | b.active;
   EBB_UNROLL
-  for (int i = 0; i < N; ++i) r.d[i] = a.has(i) || b.has(i) ? where(condition, a.d[i], b.d[i]) : T(0);
+  for (int i = 0; i < N; ++i)
+    r.d[i] = a.has(i) || b.has(i) ? where(condition, a.d[i], b.d[i]) : T(0);
   return r;
 }
 
@@ -79,12 +84,18 @@ template <class T, int N> EBB_HD Dual<T, N> exp(const Dual<T, N>& x) {
   const T e = exp(x.v);
   return chain(x, e, e);
 }
-template <class T, int N> EBB_HD Dual<T, N> log(const Dual<T, N>& x) { return chain(x, log(x.v), 1 / x.v); }
+template <class T, int N> EBB_HD Dual<T, N> log(const Dual<T, N>& x) {
+  return chain(x, log(x.v), 1 / x.v);
+}
 template <class T, int N> EBB_HD Dual<T, N> log_minus(const Dual<T, N>& x, const Dual<T, N>& y) {
   return chain(x, y, log_minus(x.v, y.v), 1 / x.v, T(-1));
 }
-template <class T, int N> EBB_HD Dual<T, N> log1p(const Dual<T, N>& x) { return chain(x, log1p(x.v), 1 / (1 + x.v)); }
-template <class T, int N> EBB_HD Dual<T, N> expm1(const Dual<T, N>& x) { return chain(x, expm1(x.v), exp(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> log1p(const Dual<T, N>& x) {
+  return chain(x, log1p(x.v), 1 / (1 + x.v));
+}
+template <class T, int N> EBB_HD Dual<T, N> expm1(const Dual<T, N>& x) {
+  return chain(x, expm1(x.v), exp(x.v));
+}
 template <class T, int N> EBB_HD Dual<T, N> sqrt(const Dual<T, N>& x) {
   const T root = sqrt(x.v);
   return chain(x, root, T(0.5) / root);
@@ -100,29 +111,38 @@ template <class T, int N> EBB_HD Dual<T, N> erf(const Dual<T, N>& x) {
 template <class T, int N> EBB_HD Dual<T, N> pow(const Dual<T, N>& x, const Dual<T, N>& y) {
   const T p = pow(x.v, y.v);
   const T slope = y.v * pow(x.v, y.v - 1);
-  const T by_x = where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);  // 0^0 has slope 0, not 0 / 0
+  const T by_x =
+      where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);  // 0^0 has slope 0, not 0 / 0
   if (y.active == 0) return chain(x, p, by_x);
   return chain(x, y, p, by_x, where(x.v == 0, where(y.v >= 0, T(0), p * log(x.v)), p * log(x.v)));
 }
-template <class T, int N> EBB_HD Dual<T, N> sign(const Dual<T, N>& x) { return Dual<T, N>(sign(x.v)); }
-template <class T, int N> EBB_HD Dual<T, N> abs(const Dual<T, N>& x) { return chain(x, abs(x.v), sign(x.v)); }
+template <class T, int N> EBB_HD Dual<T, N> sign(const Dual<T, N>& x) {
+  return Dual<T, N>(sign(x.v));
+}
+template <class T, int N> EBB_HD Dual<T, N> abs(const Dual<T, N>& x) {
+  return chain(x, abs(x.v), sign(x.v));
+}
 template <class T, int N> EBB_HD Dual<T, N> relu(const Dual<T, N>& x) {
   return chain(x, relu(x.v), where(x.v <= 0, T(0), T(1)));
 }
-template <class T, int N> EBB_HD Dual<T, N> clamp_min(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N>
+EBB_HD Dual<T, N> clamp_min(const Dual<T, N>& x, const Dual<T, N>& bound) {
   const T inside = where(x.v >= bound.v, T(1), T(0));
   return chain(x, bound, clamp_min(x.v, bound.v), inside, 1 - inside);
 }
-template <class T, int N> EBB_HD Dual<T, N> clamp_min_through(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N>
+EBB_HD Dual<T, N> clamp_min_through(const Dual<T, N>& x, const Dual<T, N>& bound) {
   return chain(x, clamp_min_through(x.v, bound.v), T(1));
 }
-template <class T, int N> EBB_HD Dual<T, N> clamp_max(const Dual<T, N>& x, const Dual<T, N>& bound) {
+template <class T, int N>
+EBB_HD Dual<T, N> clamp_max(const Dual<T, N>& x, const Dual<T, N>& bound) {
   const T inside = where(x.v <= bound.v, T(1), T(0));
   return chain(x, bound, clamp_max(x.v, bound.v), inside, 1 - inside);
 }
 template <class T, int N>
 EBB_HD Dual<T, N> hardtanh(const Dual<T, N>& x, const Dual<T, N>& low, const Dual<T, N>& high) {
-  return chain(x, hardtanh(x.v, low.v, high.v), where(x.v > low.v, where(x.v < high.v, T(1), T(0)), T(0)));
+  return chain(x, hardtanh(x.v, low.v, high.v),
+               where(x.v > low.v, where(x.v < high.v, T(1), T(0)), T(0)));
 }
 template <class T, int N> EBB_HD Dual<T, N> maximum(const Dual<T, N>& a, const Dual<T, N>& b) {
   return chain(a, b, maximum(a.v, b.v), where(a.v == b.v, T(0.5), where(a.v < b.v, T(0), T(1))),

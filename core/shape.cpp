@@ -34,7 +34,8 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
   Shape out = a.dim() >= b.dim() ? a : b;
   for (int i = 1; i <= std::min(a.dim(), b.dim()); ++i) {
     const int64_t m = a[a.dim() - i], n = b[b.dim() - i];
-    if (m != n && m != 1 && n != 1) fail(op, "shapes ", a, " and ", b, " do not broadcast: ", m, " against ", n);
+    if (m != n && m != 1 && n != 1)
+      fail(op, "shapes ", a, " and ", b, " do not broadcast: ", m, " against ", n);
     out[out.dim() - i] = m == 1 ? n : m;
   }
   return out;
@@ -59,7 +60,8 @@ Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& t
 int normalize_dim(std::string_view op, int64_t dim, int dims) {
   const int range = std::max(dims, 1);
   if (dim < -range || dim >= range) {
-    fail(op, "dim ", dim, " is out of range: expected -", range, " to ", range - 1, " for ", dims, " dimensions");
+    fail(op, "dim ", dim, " is out of range: expected -", range, " to ", range - 1, " for ", dims,
+         " dimensions");
   }
   return static_cast<int>(dim < 0 ? dim + range : dim);
 }
@@ -71,7 +73,8 @@ std::string to_text(Device device) {
 Device Device::parse(const std::string& text) {
   if (text == "cpu") return cpu();
   if (text == "cuda") return cuda();
-  if (text.size() == 6 && text.starts_with("cuda:") && text[5] >= '0' && text[5] <= '9') return cuda(text[5] - '0');
+  if (text.size() == 6 && text.starts_with("cuda:") && text[5] >= '0' && text[5] <= '9')
+    return cuda(text[5] - '0');
   fail("device", "unknown device '", text, "': expected cpu, cuda or cuda:N");
 }
 
@@ -80,7 +83,8 @@ void coalesce(Shape& shape, Shape* strides, int count) {
     bool merges = shape[i] == 1;
     if (!merges && i > 0) {  // dim i - 1 continues where dim i ends, for every operand
       merges = true;
-      for (int k = 0; k < count; ++k) merges = merges && strides[k][i - 1] == strides[k][i] * shape[i];
+      for (int k = 0; k < count; ++k)
+        merges = merges && strides[k][i - 1] == strides[k][i] * shape[i];
       if (merges) {
         shape[i] *= shape[i - 1];
         for (int k = 0; k < count; ++k) strides[k].erase(i - 1);

@@ -18,7 +18,8 @@ inline constexpr int kMaxDims = 8;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<int64_t> sizes) : Shape(std::span<const int64_t>(sizes.begin(), sizes.size())) {}
+  Shape(std::initializer_list<int64_t> sizes)
+      : Shape(std::span<const int64_t>(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const int64_t> sizes) {
     for (int64_t n : sizes) push_back(n);
   }

@@ -22,7 +22,8 @@ Ref<Storage> Storage::create(size_t bytes, Device device) {
 }
 
 void Storage::destroy(Storage* storage) noexcept {
-  if (storage->device_.type == DeviceType::CPU) return memory::deallocate(storage, kHeader + storage->bytes_);
+  if (storage->device_.type == DeviceType::CPU)
+    return memory::deallocate(storage, kHeader + storage->bytes_);
   backend(storage->device_).deallocate(storage->data_, storage->bytes_);
   memory::deallocate(storage, sizeof(Storage));
 }

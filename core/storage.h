@@ -31,7 +31,8 @@ class Storage {
   }
 
  private:
-  Storage(std::byte* data, size_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
+  Storage(std::byte* data, size_t bytes, Device device)
+      : data_(data), bytes_(bytes), device_(device) {}
   ~Storage() = default;
   static void destroy(Storage* storage) noexcept;
 

@@ -27,10 +27,10 @@ bool is_row_major(const Shape& shape, const Shape& strides) {
   return true;
 }
 
-Tensor make_tensor(Ref<Storage> storage, std::byte* data, DType dtype, const Shape& shape, const Shape& strides,
-                   bool contiguous) {
-  auto* impl = new (memory::allocate(sizeof(TensorImpl)))
-      TensorImpl{{}, dtype, contiguous, 0, std::move(storage), data, shape.numel(), {}, shape, strides};
+Tensor make_tensor(Ref<Storage> storage, std::byte* data, DType dtype, const Shape& shape,
+                   const Shape& strides, bool contiguous) {
+  auto* impl = new (memory::allocate(sizeof(TensorImpl))) TensorImpl{
+      {}, dtype, contiguous, 0, std::move(storage), data, shape.numel(), {}, shape, strides};
   return Tensor(Ref<TensorImpl>::adopt(impl));
 }
 
@@ -54,7 +54,8 @@ Tensor empty(const Shape& shape, TensorOptions options) {
   }
   Ref<Storage> storage = Storage::create(static_cast<size_t>(bytes), options.device);
   std::byte* data = storage->data();
-  return make_tensor(std::move(storage), data, options.dtype, shape, contiguous_strides(shape), true);
+  return make_tensor(std::move(storage), data, options.dtype, shape, contiguous_strides(shape),
+                     true);
 }
 
 Tensor empty_like(const Tensor& other) {
@@ -79,12 +80,14 @@ Tensor scalar(double value, TensorOptions options) { return full({}, value, opti
 
 Tensor arange(double start, double stop, double step, TensorOptions options) {
   if (!(step != 0) || !std::isfinite(start) || !std::isfinite(stop)) {
-    fail("arange", "expected finite bounds and a step other than 0, got ", start, " to ", stop, " by ", step);
+    fail("arange", "expected finite bounds and a step other than 0, got ", start, " to ", stop,
+         " by ", step);
   }
   const double count = std::ceil((stop - start) / step);
   const auto n = static_cast<int64_t>(std::max(count, 0.0));
   std::vector<double> values(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) values[static_cast<size_t>(i)] = start + static_cast<double>(i) * step;
+  for (int64_t i = 0; i < n; ++i)
+    values[static_cast<size_t>(i)] = start + static_cast<double>(i) * step;
   const Tensor host = from_doubles(values, {n}, options.dtype);
   if (options.device == Device::cpu()) return host;
   Tensor out = empty({n}, options);
@@ -100,7 +103,8 @@ template <class T> Tensor from_data(std::span<const T> values, const Shape& shap
   }
   Tensor out = empty(shape, {.dtype = dtype_of<T>, .device = device});
   if (!values.empty()) {
-    backend(device).copy_bytes(out.raw(), device, values.data(), Device::cpu(), values.size() * sizeof(T));
+    backend(device).copy_bytes(out.raw(), device, values.data(), Device::cpu(),
+                               values.size() * sizeof(T));
   }
   return out;
 }
@@ -118,16 +122,18 @@ Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, DType d
   std::vector<double> values;
   const size_t columns = rows.size() ? rows.begin()->size() : 0;
   for (const auto& row : rows) {
-    if (row.size() != columns) fail("tensor", "ragged rows: ", columns, " values in the first, ", row.size(), " later");
+    if (row.size() != columns)
+      fail("tensor", "ragged rows: ", columns, " values in the first, ", row.size(), " later");
     values.insert(values.end(), row.begin(), row.end());
   }
-  return from_doubles(values, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(columns)}, dtype);
+  return from_doubles(values, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(columns)},
+                      dtype);
 }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset) {
   const TensorImpl& b = *base.impl();
-  return make_tensor(b.storage, b.data + offset * static_cast<int64_t>(size_of(b.dtype)), b.dtype, shape, strides,
-                     is_row_major(shape, strides));
+  return make_tensor(b.storage, b.data + offset * static_cast<int64_t>(size_of(b.dtype)), b.dtype,
+                     shape, strides, is_row_major(shape, strides));
 }
 
 void check_writable(std::string_view op, const Tensor& tensor) {
@@ -138,7 +144,8 @@ void check_writable(std::string_view op, const Tensor& tensor) {
   if (tensor.is_contiguous()) return;
   for (int i = 0; i < tensor.dim(); ++i) {
     if (tensor.numel() > 0 && tensor.strides()[i] == 0 && tensor.shape()[i] > 1) {
-      fail(op, "in-place change of ", tensor, ", whose elements share memory (expanded): clone() it first");
+      fail(op, "in-place change of ", tensor,
+           ", whose elements share memory (expanded): clone() it first");
     }
   }
 }

@@ -25,7 +25,7 @@
 
 namespace ebb {
 
-class Node;  // a node of the graph: autograd/node.h
+class Node;  // a node of the graph: autograd/graph/node.h
 
 /// The shared body behind Tensor handles. Used by ops and backends; users hold Tensors.
 struct TensorImpl {
@@ -88,7 +88,8 @@ class Tensor {
   /// The one element, converted to T (double, float, int64_t or bool). Throws Error unless numel() is 1.
   template <class T = double> T item() const {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      if (defined() && dtype() == DType::I64) return static_cast<T>(item_as_integer());  // exact beyond 2^53
+      if (defined() && dtype() == DType::I64)
+        return static_cast<T>(item_as_integer());  // exact beyond 2^53
     }
     return static_cast<T>(item_as_double());
   }
@@ -132,12 +133,13 @@ class Tensor {
   Tensor& retain_grad();
   /// Calls hook with the gradient of this tensor whenever one arrives; a defined return value replaces it.
   HookHandle register_hook(std::function<Tensor(const Tensor&)> hook);
-  /// The node of the graph that made it, which has hooks of its own (autograd/node.h); null unless requires_grad().
+  /// The node of the graph that made it, which has hooks of its own (autograd/graph/node.h); null unless requires_grad().
   Node* node() const;
   /// Computes the gradients of all leaves that this tensor depends on and adds them to their grad().
   /// gradient: the upstream, of this tensor's shape; may be left out for one element (1).
   /// REQUIRES a graph: throws Error when none was recorded, or when it was freed by an earlier backward.
-  void backward(const Tensor& gradient = {}, bool retain_graph = false, bool create_graph = false) const;
+  void backward(const Tensor& gradient = {}, bool retain_graph = false,
+                bool create_graph = false) const;
   /// The same values without a graph; shares the storage.
   Tensor detach() const;
   /// The name of the op that made it; "" for leaves.
@@ -195,11 +197,14 @@ Tensor full(const Shape& shape, double value, TensorOptions options = {});
 Tensor zeros_like(const Tensor& other);
 Tensor ones_like(const Tensor& other);
 /// start, start + step, ... below stop. dtype i64 unless asked otherwise.
-Tensor arange(double start, double stop, double step = 1, TensorOptions options = {.dtype = DType::I64});
+Tensor arange(double start, double stop, double step = 1,
+              TensorOptions options = {.dtype = DType::I64});
 inline Tensor arange(double stop) { return arange(0, stop); }
 /// A tensor of the given values in row-major order. Throws Error when their number is not shape.numel().
-template <class T> Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
-template <class T> Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
+template <class T>
+Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
+template <class T>
+Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
   return from_data(std::span<const T>(values), shape, device);
 }
 namespace detail {
@@ -207,7 +212,8 @@ Tensor row(std::initializer_list<double> values, DType dtype);
 }
 /// tensor({1, 2, 3}): one dimension; f32 from doubles and floats unless dtype says otherwise.
 /// A template, so that the other one is meant by tensor({{0}, {1}}), whose rows could be read as numbers.
-template <class = void> Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32) {
+template <class = void>
+Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32) {
   return detail::row(values, dtype);
 }
 /// tensor({{1, 2}, {3, 4}}): two dimensions. Throws Error on ragged rows.

@@ -30,7 +30,8 @@ struct Flags {
 
 /// Runs an example: parses its flags, then body(flags). Every error is one line on standard error; exit status 2 for
 /// wrong flags, 130 when the training was stopped, 1 for all else.
-template <class Body> int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
+template <class Body>
+int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
   CLI::App app(what);
   app.add_option("--epochs", flags.epochs, "Passes over the training data")->capture_default_str();
   app.add_option("--batch-size", flags.batch_size, "Samples a step")->capture_default_str();
@@ -81,17 +82,18 @@ class Comparison {
                                            .shuffle = true,
                                            .seed = flags_.seed,
                                            .device = ebb::Device::parse(flags_.device)});
-    ebb::nn::Trainer trainer(model, optimizer, loader, std::move(loss),
-                             {.epochs = flags_.epochs,
-                              .checkpoint = folder,
-                              .checkpoint_every = 1,
-                              .resume = flags_.resume && (is_first_ || ebb::checkpoint_exists(folder)),
-                              .quiet = true,
-                              .capture = flags_.capture});
+    ebb::nn::Trainer trainer(
+        model, optimizer, loader, std::move(loss),
+        {.epochs = flags_.epochs,
+         .checkpoint = folder,
+         .checkpoint_every = 1,
+         .resume = flags_.resume && (is_first_ || ebb::checkpoint_exists(folder)),
+         .quiet = true,
+         .capture = flags_.capture});
     is_first_ = false;
     if (!trainer.run() || trainer.interrupted()) return stopped(folder), false;
-    std::printf("trained %s: %lld epochs in %.2f s\n", name.c_str(), static_cast<long long>(trainer.epochs_run()),
-                trainer.seconds());
+    std::printf("trained %s: %lld epochs in %.2f s\n", name.c_str(),
+                static_cast<long long>(trainer.epochs_run()), trainer.seconds());
     std::fflush(stdout);
     return true;
   }
@@ -102,9 +104,10 @@ class Comparison {
 };
 
 /// Confusion matrix, where the checkpoint lies, time, and as the last figure the accuracy on the test set.
-inline void report(const Flags& flags, const ebb::nn::Trainer& trainer, const ebb::nn::ConfusionMatrix& matrix,
-                   const std::vector<std::string>& names) {
-  std::printf("\n%s\ncheckpoint in %s\n", matrix.to_table(names).c_str(), flags.checkpoint().c_str());
+inline void report(const Flags& flags, const ebb::nn::Trainer& trainer,
+                   const ebb::nn::ConfusionMatrix& matrix, const std::vector<std::string>& names) {
+  std::printf("\n%s\ncheckpoint in %s\n", matrix.to_table(names).c_str(),
+              flags.checkpoint().c_str());
   if (trainer.epochs_run() > 0) {
     std::printf("%.2f s an epoch\n", trainer.seconds() / static_cast<double>(trainer.epochs_run()));
   }

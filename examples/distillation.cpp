@@ -6,11 +6,12 @@ using namespace ebb;
 namespace {
 
 constexpr int64_t kClasses = 10, kHidden = 3;  // the digit that the small ones are never shown
-constexpr double kTemperature = 8;             // softens the teacher's probabilities: small ones say more
+constexpr double kTemperature = 8;  // softens the teacher's probabilities: small ones say more
 
 nn::Sequential make_model(const examples::Flags& flags, int64_t width, double dropout) {
   manual_seed(flags.seed);
-  nn::Sequential model(nn::Linear(64, width), nn::ReLU(), nn::Dropout(dropout), nn::Linear(width, kClasses));
+  nn::Sequential model(nn::Linear(64, width), nn::ReLU(), nn::Dropout(dropout),
+                       nn::Linear(width, kClasses));
   model.to(Device::parse(flags.device));
   return model;
 }
@@ -34,9 +35,11 @@ int main(int argc, char** argv) {
   defaults.data = EBB_DATA_DIR "/digits.csv.gz";
   defaults.out = "runs/distillation";
   return examples::run(
-      argc, argv, "A wide classifier distilled into a small one", defaults, [](const examples::Flags& flags) {
+      argc, argv, "A wide classifier distilled into a small one", defaults,
+      [](const examples::Flags& flags) {
         const data::Dataset digits = data::load_digits(flags.data);
-        const data::Split split = data::stratified_split(digits.targets(), 0.25, 0);  // the same for every seed
+        const data::Split split =
+            data::stratified_split(digits.targets(), 0.25, 0);  // the same for every seed
         const data::Dataset train = digits.take(split.train), test = digits.take(split.test);
         const data::Dataset shown = without_hidden_digit(train);
         examples::Comparison comparison(flags);
@@ -46,10 +49,12 @@ int main(int argc, char** argv) {
 
         // What the small one should learn is not the class alone, but how like each other digit the teacher finds a
         // picture.
-        const data::Dataset lessons(shown.inputs(), softmax(nn::predict(teacher, shown) / kTemperature, 1));
+        const data::Dataset lessons(shown.inputs(),
+                                    softmax(nn::predict(teacher, shown) / kTemperature, 1));
         const nn::KLDivLoss divergence({.reduction = nn::Reduction::BatchMean});
         const auto distil = [&](const Tensor& scores, const Tensor& probabilities) {
-          return divergence(log_softmax(scores / kTemperature, 1), probabilities) * (kTemperature * kTemperature);
+          return divergence(log_softmax(scores / kTemperature, 1), probabilities) *
+                 (kTemperature * kTemperature);
         };
 
         nn::Sequential pupil = make_model(flags, 16, 0), alone = make_model(flags, 16, 0);
@@ -59,18 +64,22 @@ int main(int argc, char** argv) {
         const nn::ConfusionMatrix wide = nn::evaluate(teacher, test, kClasses),
                                   hard = nn::evaluate(alone, test, kClasses),
                                   soft = nn::evaluate(pupil, test, kClasses);
-        const auto row = [](const char* name, const nn::Sequential& model, const nn::ConfusionMatrix& matrix) {
-          std::printf("%-42s %10lld %9.1f %% %11.1f %%\n", name, static_cast<long long>(model.parameter_count()),
-                      100 * matrix.accuracy(), 100 * matrix.recall(kHidden));
+        const auto row = [](const char* name, const nn::Sequential& model,
+                            const nn::ConfusionMatrix& matrix) {
+          std::printf("%-42s %10lld %9.1f %% %11.1f %%\n", name,
+                      static_cast<long long>(model.parameter_count()), 100 * matrix.accuracy(),
+                      100 * matrix.recall(kHidden));
         };
-        std::printf("\nclassifier                                 parameters    accuracy  recall of %lld\n",
-                    static_cast<long long>(kHidden));
+        std::printf(
+            "\nclassifier                                 parameters    accuracy  recall of %lld\n",
+            static_cast<long long>(kHidden));
         row("wide, all digits, CrossEntropy", teacher, wide);
         row("small, no 3, CrossEntropy on the labels", alone, hard);
         row("small, no 3, KLDiv from the wide one", pupil, soft);
         std::printf(
             "\nThe small classifier that learned from the wide one's probabilities %s:\n"
-            "it recognises %.1f %% of the 3s in the test set, the one that learned from labels %.1f %%.\n",
+            "it recognises %.1f %% of the 3s in the test set, the one that learned from labels "
+            "%.1f %%.\n",
             soft.recall(kHidden) > 0.5 ? "knows a digit that it was never shown"
                                        : "does not know the digit that it was never shown",
             100 * soft.recall(kHidden), 100 * hard.recall(kHidden));

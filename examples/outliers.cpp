@@ -39,46 +39,52 @@ int main(int argc, char** argv) {
   defaults.lr = 1e-2;
   defaults.data = EBB_DATA_DIR "/wind.csv";
   defaults.out = "runs/outliers";
-  return examples::run(argc, argv, "Regression with a wrong value in it", defaults, [](const examples::Flags& flags) {
-    // The wrong hour is in the training set; the test set has right ones alone, a quarter, drawn by --seed.
-    const data::Dataset wind = load_wind(flags.data), right = wind.take(hours(wind, false));
-    const data::Dataset wrong = wind.take(hours(wind, true));
-    const data::Split split = data::split(right.size(), 0.25, flags.seed);
-    const data::Dataset clean = right.take(split.train), test = right.take(split.test), all = joined(clean, wrong);
+  return examples::run(
+      argc, argv, "Regression with a wrong value in it", defaults,
+      [](const examples::Flags& flags) {
+        // The wrong hour is in the training set; the test set has right ones alone, a quarter, drawn by --seed.
+        const data::Dataset wind = load_wind(flags.data), right = wind.take(hours(wind, false));
+        const data::Dataset wrong = wind.take(hours(wind, true));
+        const data::Split split = data::split(right.size(), 0.25, flags.seed);
+        const data::Dataset clean = right.take(split.train), test = right.take(split.test),
+                            all = joined(clean, wrong);
 
-    examples::Comparison comparison(flags);
-    struct Row {
-      const char *name, *what;
-      const data::Dataset& train;
-      nn::LossFunction loss;
-      double absolute = 0, squared = 0;  // mean errors on the test set
-    };
-    Row rows[] = {{"mse", "MSE", all, nn::MSELoss()},
-                  {"l1", "L1", all, nn::L1Loss()},
-                  {"smooth_l1", "SmoothL1", all, nn::SmoothL1Loss()},
-                  {"mse_clean", "MSE without the wrong hour", clean, nn::MSELoss()}};
-    for (Row& row : rows) {
-      manual_seed(flags.seed);  // all start from the same parameters
-      nn::Sequential model(nn::Linear(2, 16), nn::ReLU(), nn::Linear(16, 1));
-      model.to(Device::parse(flags.device));
-      if (!comparison.train(row.name, model, row.train, row.loss)) return 130;
-      const Tensor estimate = nn::predict(model, test);
-      row.absolute = nn::l1_loss(estimate, test.targets()).item();
-      row.squared = nn::mse_loss(estimate, test.targets()).item();
-    }
+        examples::Comparison comparison(flags);
+        struct Row {
+          const char *name, *what;
+          const data::Dataset& train;
+          nn::LossFunction loss;
+          double absolute = 0, squared = 0;  // mean errors on the test set
+        };
+        Row rows[] = {{"mse", "MSE", all, nn::MSELoss()},
+                      {"l1", "L1", all, nn::L1Loss()},
+                      {"smooth_l1", "SmoothL1", all, nn::SmoothL1Loss()},
+                      {"mse_clean", "MSE without the wrong hour", clean, nn::MSELoss()}};
+        for (Row& row : rows) {
+          manual_seed(flags.seed);  // all start from the same parameters
+          nn::Sequential model(nn::Linear(2, 16), nn::ReLU(), nn::Linear(16, 1));
+          model.to(Device::parse(flags.device));
+          if (!comparison.train(row.name, model, row.train, row.loss)) return 130;
+          const Tensor estimate = nn::predict(model, test);
+          row.absolute = nn::l1_loss(estimate, test.targets()).item();
+          row.squared = nn::mse_loss(estimate, test.targets()).item();
+        }
 
-    std::printf("\nTrained on %lld hours, %lld of them wrong; tested on %lld right ones.\n",
-                static_cast<long long>(all.size()), static_cast<long long>(wrong.size()),
-                static_cast<long long>(test.size()));
-    std::printf("loss                        mean error  root mean square error (mph)\n");
-    for (const Row& row : rows) std::printf("%-26s %11.2f %11.2f\n", row.what, row.absolute, std::sqrt(row.squared));
-    const Row &mse = rows[0], &l1 = rows[1], &smooth = rows[2];
-    const bool better =
-        std::max(l1.absolute, smooth.absolute) < mse.absolute && std::max(l1.squared, smooth.squared) < mse.squared;
-    std::printf("\n%s:\nthe mean error is %.2f mph with L1 and %.2f with SmoothL1, and %.2f with MSE.\n",
-                better ? "What is wrong in the training set spoils MSE, but not L1 and SmoothL1"
-                       : "In this run L1 and SmoothL1 are not both better than MSE",
-                l1.absolute, smooth.absolute, mse.absolute);
-    return 0;
-  });
+        std::printf("\nTrained on %lld hours, %lld of them wrong; tested on %lld right ones.\n",
+                    static_cast<long long>(all.size()), static_cast<long long>(wrong.size()),
+                    static_cast<long long>(test.size()));
+        std::printf("loss                        mean error  root mean square error (mph)\n");
+        for (const Row& row : rows)
+          std::printf("%-26s %11.2f %11.2f\n", row.what, row.absolute, std::sqrt(row.squared));
+        const Row &mse = rows[0], &l1 = rows[1], &smooth = rows[2];
+        const bool better = std::max(l1.absolute, smooth.absolute) < mse.absolute &&
+                            std::max(l1.squared, smooth.squared) < mse.squared;
+        std::printf(
+            "\n%s:\nthe mean error is %.2f mph with L1 and %.2f with SmoothL1, and %.2f with "
+            "MSE.\n",
+            better ? "What is wrong in the training set spoils MSE, but not L1 and SmoothL1"
+                   : "In this run L1 and SmoothL1 are not both better than MSE",
+            l1.absolute, smooth.absolute, mse.absolute);
+        return 0;
+      });
 }

@@ -36,17 +36,21 @@ void draw(const nn::Sequential& model, const data::Dataset& points, const std::s
   const NoGrad guard;
   std::vector<float> grid;
   for (int64_t i = 0; i < kSize * kSize; ++i) {
-    grid.push_back(static_cast<float>((2.0 * static_cast<double>(i % kSize) / (kSize - 1) - 1) * kExtent));
-    grid.push_back(static_cast<float>((1 - 2.0 * static_cast<double>(i / kSize) / (kSize - 1)) * kExtent));
+    grid.push_back(
+        static_cast<float>((2.0 * static_cast<double>(i % kSize) / (kSize - 1) - 1) * kExtent));
+    grid.push_back(
+        static_cast<float>((1 - 2.0 * static_cast<double>(i / kSize) / (kSize - 1)) * kExtent));
   }
-  const Tensor p = softmax(model(from_data(grid, {kSize * kSize, 2}, model.parameters()[0].device())), 1);
+  const Tensor p =
+      softmax(model(from_data(grid, {kSize * kSize, 2}, model.parameters()[0].device())), 1);
   const std::vector<float> probability = p.to_vector<float>();
   examples::PngImage image(kSize, kSize);
   for (int64_t i = 0; i < kSize * kSize; ++i) {
     for (int channel = 0; channel < 3; ++channel) {
       double shade = 0;
       for (int64_t c = 0; c < kClasses; ++c) {
-        shade += static_cast<double>(probability[static_cast<size_t>(i * kClasses + c)]) * kColours[c][channel];
+        shade += static_cast<double>(probability[static_cast<size_t>(i * kClasses + c)]) *
+                 kColours[c][channel];
       }
       image.at(i % kSize, i / kSize)[channel] = static_cast<uint8_t>(255 - 0.45 * (255 - shade));
     }
@@ -54,8 +58,10 @@ void draw(const nn::Sequential& model, const data::Dataset& points, const std::s
   const std::vector<float> xy = points.inputs().to_vector<float>();
   const std::vector<int64_t> classes = points.targets().to_vector<int64_t>();
   for (size_t i = 0; i < classes.size(); ++i) {
-    const auto x = static_cast<int64_t>((static_cast<double>(xy[2 * i]) / kExtent + 1) / 2 * (kSize - 1));
-    const auto y = static_cast<int64_t>((1 - static_cast<double>(xy[2 * i + 1]) / kExtent) / 2 * (kSize - 1));
+    const auto x =
+        static_cast<int64_t>((static_cast<double>(xy[2 * i]) / kExtent + 1) / 2 * (kSize - 1));
+    const auto y =
+        static_cast<int64_t>((1 - static_cast<double>(xy[2 * i + 1]) / kExtent) / 2 * (kSize - 1));
     image.disc(x, y, 3, kColours[classes[i]]);
   }
   image.save(path);
@@ -69,29 +75,33 @@ int main(int argc, char** argv) {
   defaults.batch_size = 32;
   defaults.lr = 5e-3;
   defaults.out = "runs/spirals";
-  return examples::run(
-      argc, argv, "Three spiral arms, drawn with their decision boundary", defaults, [](const examples::Flags& flags) {
-        const data::Dataset train = make_spirals(flags.seed), test = make_spirals(flags.seed + 1000);
+  return examples::run(argc, argv, "Three spiral arms, drawn with their decision boundary",
+                       defaults, [](const examples::Flags& flags) {
+                         const data::Dataset train = make_spirals(flags.seed),
+                                             test = make_spirals(flags.seed + 1000);
 
-        nn::Sequential model(nn::Linear(2, 64), nn::ReLU(), nn::Linear(64, 64), nn::ReLU(), nn::Linear(64, kClasses));
-        const Device device = Device::parse(flags.device);
-        model.to(device);
-        nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-        data::DataLoader loader(
-            train, {.batch_size = flags.batch_size, .shuffle = true, .seed = flags.seed, .device = device});
-        const nn::CrossEntropyLoss loss;
+                         nn::Sequential model(nn::Linear(2, 64), nn::ReLU(), nn::Linear(64, 64),
+                                              nn::ReLU(), nn::Linear(64, kClasses));
+                         const Device device = Device::parse(flags.device);
+                         model.to(device);
+                         nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
+                         data::DataLoader loader(train, {.batch_size = flags.batch_size,
+                                                         .shuffle = true,
+                                                         .seed = flags.seed,
+                                                         .device = device});
+                         const nn::CrossEntropyLoss loss;
 
-        nn::Trainer trainer(model, optimizer, loader, loss,
-                            {.epochs = flags.epochs,
-                             .checkpoint = flags.checkpoint(),
-                             .resume = flags.resume,
-                             .capture = flags.capture});
-        if (!trainer.run()) return examples::stopped(flags.checkpoint());
+                         nn::Trainer trainer(model, optimizer, loader, loss,
+                                             {.epochs = flags.epochs,
+                                              .checkpoint = flags.checkpoint(),
+                                              .resume = flags.resume,
+                                              .capture = flags.capture});
+                         if (!trainer.run()) return examples::stopped(flags.checkpoint());
 
-        const std::string picture = flags.out + "/decision_boundary.png";
-        draw(model, train, picture);
-        std::printf("decision boundary in %s\n", picture.c_str());
-        examples::report(flags, trainer, nn::evaluate(model, test, kClasses), {});
-        return 0;
-      });
+                         const std::string picture = flags.out + "/decision_boundary.png";
+                         draw(model, train, picture);
+                         std::printf("decision boundary in %s\n", picture.c_str());
+                         examples::report(flags, trainer, nn::evaluate(model, test, kClasses), {});
+                         return 0;
+                       });
 }

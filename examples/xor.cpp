@@ -7,7 +7,8 @@
 using namespace ebb;
 
 int main(int argc, char** argv) {
-  const bool on_gpu = argc == 3 && std::string_view(argv[1]) == "--device" && std::string_view(argv[2]) == "cuda";
+  const bool on_gpu =
+      argc == 3 && std::string_view(argv[1]) == "--device" && std::string_view(argv[2]) == "cuda";
   if (argc > 1 && !on_gpu) return std::cerr << "error: xor takes no flags but --device cuda\n", 2;
   const Device device = on_gpu ? Device::cuda() : Device::cpu();
   manual_seed(1);

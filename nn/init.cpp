@@ -14,12 +14,13 @@ struct Fans {
 Fans fans(std::string_view op, const Tensor& weight) {
   check_defined(op, weight);
   if (weight.dim() < 2) fail(op, "expected a weight of at least two dims, got ", weight.shape());
-  const double field =
-      static_cast<double>(weight.numel()) / static_cast<double>(std::max<int64_t>(weight.size(0) * weight.size(1), 1));
+  const double field = static_cast<double>(weight.numel()) /
+                       static_cast<double>(std::max<int64_t>(weight.size(0) * weight.size(1), 1));
   return {static_cast<double>(weight.size(1)) * field, static_cast<double>(weight.size(0)) * field};
 }
 
-double kaiming_deviation(std::string_view op, const Tensor& weight, double a, Mode mode, Nonlinearity nonlinearity) {
+double kaiming_deviation(std::string_view op, const Tensor& weight, double a, Mode mode,
+                         Nonlinearity nonlinearity) {
   const Fans f = fans(op, weight);
   return gain(nonlinearity, a) / std::sqrt(mode == Mode::FanIn ? f.in : f.out);
 }
@@ -35,15 +36,19 @@ double gain(Nonlinearity nonlinearity, double a) {
   }
 }
 
-void kaiming_uniform_(Tensor& weight, double a, Mode mode, Nonlinearity nonlinearity, Generator* generator) {
+void kaiming_uniform_(Tensor& weight, double a, Mode mode, Nonlinearity nonlinearity,
+                      Generator* generator) {
   const NoGrad guard;
-  const double bound = std::sqrt(3.0) * kaiming_deviation("kaiming_uniform_", weight, a, mode, nonlinearity);
+  const double bound =
+      std::sqrt(3.0) * kaiming_deviation("kaiming_uniform_", weight, a, mode, nonlinearity);
   uniform_(weight, -bound, bound, generator);
 }
 
-void kaiming_normal_(Tensor& weight, double a, Mode mode, Nonlinearity nonlinearity, Generator* generator) {
+void kaiming_normal_(Tensor& weight, double a, Mode mode, Nonlinearity nonlinearity,
+                     Generator* generator) {
   const NoGrad guard;
-  normal_(weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity), generator);
+  normal_(weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity),
+          generator);
 }
 
 void xavier_uniform_(Tensor& weight, double gain, Generator* generator) {

@@ -15,10 +15,12 @@ double gain(Nonlinearity nonlinearity, double a = 0.01);
 
 /// Uniform in +-gain sqrt(3 / fan) (He et al. 2015). a: the negative slope of leaky_relu.
 void kaiming_uniform_(Tensor& weight, double a = 0, Mode mode = Mode::FanIn,
-                      Nonlinearity nonlinearity = Nonlinearity::LeakyReLU, Generator* generator = nullptr);
+                      Nonlinearity nonlinearity = Nonlinearity::LeakyReLU,
+                      Generator* generator = nullptr);
 /// Normal with deviation gain / sqrt(fan).
 void kaiming_normal_(Tensor& weight, double a = 0, Mode mode = Mode::FanIn,
-                     Nonlinearity nonlinearity = Nonlinearity::LeakyReLU, Generator* generator = nullptr);
+                     Nonlinearity nonlinearity = Nonlinearity::LeakyReLU,
+                     Generator* generator = nullptr);
 /// Uniform in +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
 void xavier_uniform_(Tensor& weight, double gain = 1, Generator* generator = nullptr);
 /// Normal with deviation gain sqrt(2 / (fan_in + fan_out)).

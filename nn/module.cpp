@@ -51,7 +51,9 @@ std::vector<NamedTensor> Module::state_dict() const {
   return all;
 }
 
-void Module::load_state_dict(const std::vector<NamedTensor>& source) { load_state(state_dict(), source, "state_dict"); }
+void Module::load_state_dict(const std::vector<NamedTensor>& source) {
+  load_state(state_dict(), source, "state_dict");
+}
 
 int64_t Module::parameter_count() const {
   int64_t count = 0;

@@ -10,7 +10,7 @@
 #include <ostream>
 #include <typeinfo>
 
-#include "ebb/autograd/watch.h"
+#include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 
@@ -49,8 +49,8 @@ class Counter : public LayerWatch {
     const std::string name = known == names_.end() ? "?" : known->second;
     const Own own = known == names_.end() ? Own{} : own_[name];
     open_.push_back(summary.rows.size());
-    summary.rows.push_back({name, class_name(module), static_cast<int>(open_.size()) - 1, input.shape(), Shape{},
-                            own.parameters, 0, own.bytes});
+    summary.rows.push_back({name, class_name(module), static_cast<int>(open_.size()) - 1,
+                            input.shape(), Shape{}, own.parameters, 0, own.bytes});
   }
   void leave(const Tensor& output) override {
     SummaryRow& row = summary.rows[open_.back()];
@@ -82,7 +82,8 @@ class Counter : public LayerWatch {
 // 1234567 as 1,234,567.
 std::string grouped(int64_t n) {
   std::string text = std::to_string(n);
-  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3) text.insert(static_cast<size_t>(at), ",");
+  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<size_t>(at), ",");
   return text;
 }
 
@@ -95,7 +96,7 @@ Summary detail::summarize(const Module& model, const std::function<Tensor(const 
   for (const Tensor& p : model.parameters()) options = {p.dtype(), p.device()};
   const Generator before = default_generator();
   Counter counter(model);
-  const WatchOps watch([&](const OpEvent& e) { counter.count(e); });
+  const OpObserver watch([&](const OpEvent& e) { counter.count(e); });
   const LayerWatch::Scope scope(counter);
   const Tensor x = zeros(input, options);
   counter.enter(model, x);
@@ -109,8 +110,9 @@ std::string to_text(const Summary& summary) {
   std::vector<Row> rows{{"layer", "input", "output", "parameters", "multiply-adds", "bytes"}};
   for (const SummaryRow& r : summary.rows) {
     const std::string title = r.name.empty() ? r.type : r.name + " " + r.type;
-    rows.push_back({std::string(static_cast<size_t>(2 * r.depth), ' ') + title, ebb::to_text(r.input),
-                    ebb::to_text(r.output), grouped(r.parameters), grouped(r.multiply_adds), grouped(r.bytes)});
+    rows.push_back({std::string(static_cast<size_t>(2 * r.depth), ' ') + title,
+                    ebb::to_text(r.input), ebb::to_text(r.output), grouped(r.parameters),
+                    grouped(r.multiply_adds), grouped(r.bytes)});
   }
   rows.push_back({"total", "", "", grouped(summary.parameters), grouped(summary.multiply_adds),
                   grouped(summary.parameter_bytes + summary.output_bytes)});
@@ -129,6 +131,8 @@ std::string to_text(const Summary& summary) {
   return text;
 }
 
-std::ostream& operator<<(std::ostream& out, const Summary& summary) { return out << to_text(summary); }
+std::ostream& operator<<(std::ostream& out, const Summary& summary) {
+  return out << to_text(summary);
+}
 
 }  // namespace ebb::nn

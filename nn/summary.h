@@ -25,8 +25,8 @@ struct SummaryRow {
 
 struct Summary {
   std::vector<SummaryRow> rows;  ///< in the order of the calls
-  int64_t parameters = 0;        ///< each counted once, also where a layer is called twice or not at all
-  int64_t multiply_adds = 0;     ///< of one forward
+  int64_t parameters = 0;  ///< each counted once, also where a layer is called twice or not at all
+  int64_t multiply_adds = 0;  ///< of one forward
   int64_t parameter_bytes = 0, output_bytes = 0;
 };
 
@@ -34,7 +34,8 @@ std::string to_text(const Summary& summary);
 std::ostream& operator<<(std::ostream& out, const Summary& summary);
 
 namespace detail {
-Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)>& forward, const Shape& input);
+Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)>& forward,
+                  const Shape& input);
 }
 
 /// Runs the model once on zeros of the given shape (and of its parameters' dtype and device), and counts what happens.

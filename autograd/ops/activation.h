@@ -1,7 +1,7 @@
 // Activations, element-wise, with gradients of every order and torch's conventions at kinks.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "ebb/autograd/formulas/arithmetic.h"
-#include "ebb/autograd/pointwise.h"
+#include "ebb/autograd/ops/formulas/arithmetic.h"
+#include "ebb/autograd/ops/pointwise.h"
 
 namespace ebb {
 namespace f = formulas;
@@ -11,10 +11,12 @@ namespace f = formulas;
 namespace {
 
 // A scalar takes the tensor's dtype. One with a fraction would be cut to another number in an integer tensor.
-double fitted(std::string_view op, const Tensor& x, double value, double low = -0x1p53, double high = 0x1p53) {
+double fitted(std::string_view op, const Tensor& x, double value, double low = -0x1p53,
+              double high = 0x1p53) {
   check_defined(op, x);
   if (!is_floating(x.dtype()) && !(value == std::trunc(value) && value >= low && value <= high)) {
-    fail(op, "the scalar ", value, " does not fit a tensor of ", x.dtype(), ": convert the tensor with to()");
+    fail(op, "the scalar ", value, " does not fit a tensor of ", x.dtype(),
+         ": convert the tensor with to()");
   }
   return value;
 }
@@ -37,7 +39,9 @@ Tensor mul(const TensorArg& a, double b) { return pointwise(f::MulScalar{fitted(
 Tensor div(const TensorArg& a, const Tensor& b) { return pointwise(f::Div{}, a, b); }
 Tensor div(const TensorArg& a, double b) { return pointwise(f::DivScalar{b}, a); }
 Tensor neg(const TensorArg& x) { return pointwise(f::Neg{}, x); }
-Tensor operator-(double a, const TensorArg& b) { return pointwise(f::ScalarSub{fitted("sub", b, a)}, b); }
+Tensor operator-(double a, const TensorArg& b) {
+  return pointwise(f::ScalarSub{fitted("sub", b, a)}, b);
+}
 Tensor operator/(double a, const TensorArg& b) { return pointwise(f::ScalarDiv{a}, b); }
 
 Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
@@ -58,7 +62,9 @@ Tensor sign(const TensorArg& x) { return pointwise(f::Sign{}, x); }
 
 Tensor maximum(const TensorArg& a, const Tensor& b) { return pointwise(f::Maximum{}, a, b); }
 Tensor minimum(const TensorArg& a, const Tensor& b) { return pointwise(f::Minimum{}, a, b); }
-Tensor clamp(const TensorArg& x, double low, double high) { return pointwise(f::Clamp{low, high}, x); }
+Tensor clamp(const TensorArg& x, double low, double high) {
+  return pointwise(f::Clamp{low, high}, x);
+}
 Tensor clamp_min(const TensorArg& x, double bound) { return pointwise(f::ClampMin{bound}, x); }
 Tensor clamp_max(const TensorArg& x, double bound) { return pointwise(f::ClampMax{bound}, x); }
 Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b) {
@@ -68,15 +74,23 @@ Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b) {
 Tensor less(const TensorArg& a, const Tensor& b) { return pointwise(f::Less{}, a, b); }
 Tensor less_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::LessEqual{}, a, b); }
 Tensor greater(const TensorArg& a, const Tensor& b) { return pointwise(f::Greater{}, a, b); }
-Tensor greater_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::GreaterEqual{}, a, b); }
+Tensor greater_equal(const TensorArg& a, const Tensor& b) {
+  return pointwise(f::GreaterEqual{}, a, b);
+}
 Tensor equal(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
 Tensor not_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::NotEqual{}, a, b); }
 Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like("less", a, b)); }
-Tensor operator<=(const TensorArg& a, double b) { return less_equal(a, scalar_like("less_equal", a, b)); }
+Tensor operator<=(const TensorArg& a, double b) {
+  return less_equal(a, scalar_like("less_equal", a, b));
+}
 Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like("greater", a, b)); }
-Tensor operator>=(const TensorArg& a, double b) { return greater_equal(a, scalar_like("greater_equal", a, b)); }
+Tensor operator>=(const TensorArg& a, double b) {
+  return greater_equal(a, scalar_like("greater_equal", a, b));
+}
 Tensor operator==(const TensorArg& a, double b) { return equal(a, scalar_like("equal", a, b)); }
-Tensor operator!=(const TensorArg& a, double b) { return not_equal(a, scalar_like("not_equal", a, b)); }
+Tensor operator!=(const TensorArg& a, double b) {
+  return not_equal(a, scalar_like("not_equal", a, b));
+}
 Tensor logical_and(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalAnd{}, a, b); }
 Tensor logical_or(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalOr{}, a, b); }
 Tensor logical_not(const TensorArg& a) { return pointwise(f::LogicalNot{}, a); }

@@ -2,7 +2,7 @@
 // and device, else Error. A C++ scalar takes the tensor's dtype: Error when an integer tensor cannot hold it. Gradients of every order.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {

@@ -1,7 +1,7 @@
 #include "ebb/autograd/ops/indexing.h"
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
@@ -9,7 +9,8 @@ namespace ebb {
 namespace {
 
 // What gather and scatter_add agree on: index fits x in every dim but `dim`. Returns the dim.
-int check_index(std::string_view op, const Shape& x, int64_t dim, const Tensor& index, Device device) {
+int check_index(std::string_view op, const Shape& x, int64_t dim, const Tensor& index,
+                Device device) {
   check_defined(op, index);
   if (index.dtype() != DType::I64) fail(op, "index must be i64, got ", index.dtype());
   if (index.device() != device) fail(op, "devices differ: ", device, " and ", index.device());
@@ -28,7 +29,8 @@ struct ScatterAdd {
     int dim = 0;
   };
   static int shape(const Tensor& src, const Shape& shape, int64_t dim, const Tensor& index);
-  static Tensor forward(State& state, int dim, const Tensor& src, const Shape& shape, int64_t, const Tensor& index) {
+  static Tensor forward(State& state, int dim, const Tensor& src, const Shape& shape, int64_t,
+                        const Tensor& index) {
     state = {index, dim};
     Tensor out = zeros(shape, {.dtype = src.dtype(), .device = src.device()});
     backend(src.device()).scatter_add(out, dim, index, src);
@@ -42,7 +44,8 @@ struct ScatterAdd {
 int ScatterAdd::shape(const Tensor& src, const Shape& shape, int64_t dim, const Tensor& index) {
   check_floating(name, src);
   check_defined(name, index);
-  if (!(src.shape() == index.shape())) fail(name, "index ", index.shape(), " does not match src ", src.shape());
+  if (!(src.shape() == index.shape()))
+    fail(name, "index ", index.shape(), " does not match src ", src.shape());
   return check_index(name, shape, dim, index, src.device());
 }
 
@@ -70,7 +73,9 @@ struct Gather {
 
 }  // namespace
 
-Tensor gather(const TensorArg& x, int64_t dim, const Tensor& index) { return apply<Gather>(*x, dim, index); }
+Tensor gather(const TensorArg& x, int64_t dim, const Tensor& index) {
+  return apply<Gather>(*x, dim, index);
+}
 
 Tensor scatter_add(const TensorArg& src, const Shape& shape, int64_t dim, const Tensor& index) {
   return apply<ScatterAdd>(*src, shape, dim, index);
@@ -98,7 +103,8 @@ Tensor one_hot(const TensorArg& classes, int64_t num_classes, DType dtype) {
   if (num_classes < 1) fail("one_hot", "num_classes must be at least 1, got ", num_classes);
   const Tensor index = classes->to(DType::I64);
   backend(index.device()).check_indices("one_hot", index, num_classes, INT64_MIN);
-  Tensor range = arange(0, static_cast<double>(num_classes), 1, {.dtype = DType::I64, .device = index.device()});
+  Tensor range = arange(0, static_cast<double>(num_classes), 1,
+                        {.dtype = DType::I64, .device = index.device()});
   return equal(unsqueeze(index, -1), range).to(dtype);
 }
 

@@ -1,7 +1,7 @@
 // Indexing by tensors of indices. index: i64, range-checked: Error with the value and the position.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {

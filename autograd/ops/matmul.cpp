@@ -1,10 +1,10 @@
 #include "ebb/autograd/ops/matmul.h"
 
-#include "ebb/autograd/formulas/activation.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/formulas/activation.h"
+#include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
@@ -24,14 +24,17 @@ struct BatchedMatmul {
   struct State {
     Saved a, b;
   };
-  static Shape shape(const Tensor& a, const Tensor& b) { return {a.shape()[0], a.shape()[1], b.shape()[2]}; }
+  static Shape shape(const Tensor& a, const Tensor& b) {
+    return {a.shape()[0], a.shape()[1], b.shape()[2]};
+  }
   static Tensor forward(State& state, const Shape& shape, const Tensor& a, const Tensor& b) {
     state = {Saved(a), Saved(b)};
     Tensor out = empty(shape, {.dtype = a.dtype(), .device = a.device()});
     backend(a.device()).matmul({.a = &a, .b = &b, .out = &out});
     return out;
   }
-  static std::array<Tensor, 2> backward(const State& state, const Tensor& g, const BackwardContext& context) {
+  static std::array<Tensor, 2> backward(const State& state, const Tensor& g,
+                                        const BackwardContext& context) {
     const Tensor a = state.a.get(), b = state.b.get();
     return {context.needs(0) ? apply<BatchedMatmul>(g, transpose(b)) : Tensor(),
             context.needs(1) ? apply<BatchedMatmul>(transpose(a), g) : Tensor()};
@@ -50,13 +53,15 @@ Tensor as_batch(const Tensor& x, bool transposed) {
 }
 
 // The product of two matrices; recorded only when asked to, since that is four views more. Not recorded, it gives the
-// sums of a's rows on the way where a_sum is a tensor for them, and passes a gate.
-Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded, Tensor* a_sum = nullptr,
-               const Tensor* gate = nullptr) {
+// sums of a's rows on the way where a_sum is a tensor for them, and passes a zero_mask.
+Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded,
+               Tensor* a_sum = nullptr, const Tensor* zero_mask = nullptr) {
   if (recorded) return matmul_2d(a_transposed ? transpose(a) : a, b);
   const Tensor left = as_batch(a, a_transposed), right = as_batch(b, false);
-  Tensor out = empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
-  backend(a.device()).matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum, .gate = gate});
+  Tensor out =
+      empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
+  backend(a.device())
+      .matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum, .zero_mask = zero_mask});
   return out;
 }
 
@@ -68,15 +73,16 @@ struct Linear {
     Tensor* gelu = nullptr;  // of the result, if the device makes it in passing
   };
   struct State {
-    Saved x, weight, out, mask;  // out, and the device's form of its signs, only where ReLU's gradient needs them
+    Saved x, weight, out,
+        mask;  // out, and the device's form of its signs, only where ReLU's gradient needs them
     bool has_bias = false;
   };
   static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, const Options&) {
     return {x.shape()[0], weight.shape()[0]};
   }
   static Tensor relu_mask(const State& state) { return state.mask.get(); }
-  static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const Options& options) {
+  static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& weight,
+                        const Tensor& bias, const Options& options) {
     Tensor mask;
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
@@ -96,7 +102,8 @@ struct Linear {
     state.has_bias = bias.defined();
     return out;
   }
-  static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream, const BackwardContext& context) {
+  static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream,
+                                        const BackwardContext& context) {
     Tensor g = upstream;
     if (state.out.defined() && !context.is_masked())
       g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
@@ -105,12 +112,13 @@ struct Linear {
     Tensor bias;
     if (wants_bias && (recorded || !context.needs(1))) bias = g;  // summed where it arrives
     else if (wants_bias) bias = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
-    const Tensor gate = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
-    if (gate.defined()) context.mark_masked(0);
-    return {context.needs(0)
-                ? product(g, false, state.weight.get(), recorded, nullptr, gate.defined() ? &gate : nullptr)
-                : Tensor(),
-            context.needs(1) ? product(g, true, state.x.get(), recorded, recorded || !wants_bias ? nullptr : &bias)
+    const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
+    if (zero_mask.defined()) context.mark_masked(0);
+    return {context.needs(0) ? product(g, false, state.weight.get(), recorded, nullptr,
+                                       zero_mask.defined() ? &zero_mask : nullptr)
+                             : Tensor(),
+            context.needs(1) ? product(g, true, state.x.get(), recorded,
+                                       recorded || !wants_bias ? nullptr : &bias)
                              : Tensor(),
             bias};
   }
@@ -118,15 +126,17 @@ struct Linear {
 
 // GELU is a node of its own, whose value the device may have made together with the product; not while somebody
 // watches, who may change the product's result before GELU sees it.
-Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
-  const bool recorded =
-      grad_enabled() && (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    Activation activation) {
+  const bool recorded = grad_enabled() && (x.requires_grad() || weight.requires_grad() ||
+                                           (bias.defined() && bias.requires_grad()));
   Tensor gelu;
   const bool ends_with_gelu = activation == Activation::GeluTanh;
-  const Tensor out = apply<Linear>(x, weight, bias,
-                                   Linear::Options{.relu = activation == Activation::Relu,
-                                                   .recorded = recorded,
-                                                   .gelu = ends_with_gelu && !detail::watching ? &gelu : nullptr});
+  const Tensor out = apply<Linear>(
+      x, weight, bias,
+      Linear::Options{.relu = activation == Activation::Relu,
+                      .recorded = recorded,
+                      .gelu = ends_with_gelu && !detail::observers ? &gelu : nullptr});
   return ends_with_gelu ? detail::pointwise_as_given(formulas::GeluTanh{}, gelu, out) : out;
 }
 
@@ -145,10 +155,11 @@ Tensor as_batches(const Tensor& x, const Shape& batch) {
 Tensor matmul(const TensorArg& a, const Tensor& b) {
   const CompositeScope scope(a);
   check_operands("matmul", {&*a, &b});
-  if (a->dim() == 0 || b.dim() == 0) fail("matmul", "shapes ", a->shape(), " and ", b.shape(), ": a 0-d operand");
+  if (a->dim() == 0 || b.dim() == 0)
+    fail("matmul", "shapes ", a->shape(), " and ", b.shape(), ": a 0-d operand");
   if (a->size(-1) != b.size(b.dim() == 1 ? -1 : -2)) {
-    fail("matmul", "shapes ", a->shape(), " and ", b.shape(), " do not fit: ", a->size(-1), " columns against ",
-         b.size(b.dim() == 1 ? -1 : -2), " rows");
+    fail("matmul", "shapes ", a->shape(), " and ", b.shape(), " do not fit: ", a->size(-1),
+         " columns against ", b.size(b.dim() == 1 ? -1 : -2), " rows");
   }
   if (a->dim() == 2 && b.dim() == 2) return matmul_2d(a, b);
   const bool row = a->dim() == 1, column = b.dim() == 1;
@@ -172,7 +183,8 @@ Tensor matmul(const TensorArg& a, const Tensor& b) {
   return out;
 }
 
-Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, Activation activation) {
+Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias,
+              Activation activation) {
   check_operands("linear", {&*input, &weight});
   if (bias.defined()) check_operands("linear", {&*input, &bias});
   if (weight.dim() != 2 || input->dim() < 1 || input->size(-1) != weight.size(1)) {
@@ -183,14 +195,16 @@ Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias, 
     fail("linear", "bias ", bias.shape(), " does not fit weight ", weight.shape(), ": expected ",
          Shape{weight.size(0)});
   }
-  if (input->dim() == 2 && activation != Activation::GeluTanh) return apply_linear(*input, weight, bias, activation);
+  if (input->dim() == 2 && activation != Activation::GeluTanh)
+    return apply_linear(*input, weight, bias, activation);
   const CompositeScope scope(input);
   if (input->dim() == 2) return apply_linear(*input, weight, bias, activation);
   Shape shape = input->shape();
   shape[shape.dim() - 1] = weight.size(0);
   int64_t rows = 1;
   for (int i = 0; i + 1 < input->dim(); ++i) rows *= input->shape()[i];
-  return reshape(apply_linear(reshape(input, {rows, input->size(-1)}), weight, bias, activation), shape);
+  return reshape(apply_linear(reshape(input, {rows, input->size(-1)}), weight, bias, activation),
+                 shape);
 }
 
 }  // namespace ebb

@@ -1,7 +1,7 @@
 // Matrix products.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {

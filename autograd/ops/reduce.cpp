@@ -2,9 +2,9 @@
 
 #include <limits>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
@@ -76,12 +76,16 @@ struct Sum {
   struct State {
     Shape kept, input;
   };
-  static Plan shape(const Tensor& x, const Shape& dims, bool keepdim) { return plan_reduction(name, x, dims, keepdim); }
+  static Plan shape(const Tensor& x, const Shape& dims, bool keepdim) {
+    return plan_reduction(name, x, dims, keepdim);
+  }
   static Tensor forward(State& state, const Plan& plan, const Tensor& x, const Shape&, bool) {
     state = {plan.kept, x.shape()};
     return reduce(ReduceKind::Sum, plan, x);
   }
-  static Tensor backward(const State& state, const Tensor& g) { return expand(reshape(g, state.kept), state.input); }
+  static Tensor backward(const State& state, const Tensor& g) {
+    return expand(reshape(g, state.kept), state.input);
+  }
 };
 
 void check_not_empty(std::string_view op, const Plan& plan, const Tensor& x) {
@@ -102,7 +106,8 @@ template <ReduceKind kKind> struct Extreme {
     Plan plan = plan_reduction(name, x, dims, keepdim);
     check_not_empty(name, plan, x);
     if (x.dtype() == DType::U8 || x.dtype() == DType::Bool) {
-      fail(name, "expected f32, f64 or i64, got ", x.dtype(), " of shape ", x.shape(), ": convert it with to()");
+      fail(name, "expected f32, f64 or i64, got ", x.dtype(), " of shape ", x.shape(),
+           ": convert it with to()");
     }
     return plan;
   }
@@ -137,12 +142,14 @@ struct LogSumExp {
     const Tensor x = state.x.get();
     const Tensor out = reshape(state.out.get(), state.kept);
     // -inf everywhere: the shares are 0, not exp(-inf + inf).
-    const Tensor shift = where(out == -std::numeric_limits<double>::infinity(), zeros_like(out), out);
+    const Tensor shift =
+        where(out == -std::numeric_limits<double>::infinity(), zeros_like(out), out);
     return mul(exp(sub(x, shift)), reshape(g, state.kept));
   }
 };
 
-Tensor arg_extreme(std::string_view op, ReduceKind kind, const Tensor& x, int64_t dim, bool keepdim) {
+Tensor arg_extreme(std::string_view op, ReduceKind kind, const Tensor& x, int64_t dim,
+                   bool keepdim) {
   check_defined(op, x);
   const Plan plan = plan_reduction(op, x, {dim}, keepdim);
   check_not_empty(op, plan, x);
@@ -154,7 +161,9 @@ Tensor arg_extreme(std::string_view op, ReduceKind kind, const Tensor& x, int64_
 
 }  // namespace
 
-Tensor sum(const TensorArg& x, const Shape& dims, bool keepdim) { return apply<Sum>(*x, dims, keepdim); }
+Tensor sum(const TensorArg& x, const Shape& dims, bool keepdim) {
+  return apply<Sum>(*x, dims, keepdim);
+}
 
 Tensor mean(const TensorArg& x, const Shape& dims, bool keepdim) {
   const CompositeScope scope(x);
@@ -169,7 +178,9 @@ Tensor max(const TensorArg& x, const Shape& dims, bool keepdim) {
 Tensor min(const TensorArg& x, const Shape& dims, bool keepdim) {
   return apply<Extreme<ReduceKind::Min>>(*x, dims, keepdim);
 }
-Tensor logsumexp(const TensorArg& x, const Shape& dims, bool keepdim) { return apply<LogSumExp>(*x, dims, keepdim); }
+Tensor logsumexp(const TensorArg& x, const Shape& dims, bool keepdim) {
+  return apply<LogSumExp>(*x, dims, keepdim);
+}
 
 Tensor argmax(const TensorArg& x, int64_t dim, bool keepdim) {
   return arg_extreme("argmax", ReduceKind::Max, x, dim, keepdim);
@@ -182,7 +193,8 @@ Tensor sum_to(const TensorArg& x, const Shape& shape) {
   const CompositeScope scope(x);
   check_defined("sum_to", x);
   if (x->shape() == shape) return *x;
-  if (!broadcasts_to(shape, x->shape())) fail("sum_to", "shape ", shape, " does not broadcast to ", x->shape());
+  if (!broadcasts_to(shape, x->shape()))
+    fail("sum_to", "shape ", shape, " does not broadcast to ", x->shape());
   const int lead = x->dim() - shape.dim();
   Shape dims;
   for (int i = 0; i < x->dim(); ++i) {

@@ -2,7 +2,7 @@
 // them with size 1.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {

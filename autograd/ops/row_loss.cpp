@@ -1,9 +1,9 @@
 #include "ebb/autograd/ops/row_loss.h"
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
@@ -17,16 +17,18 @@ struct CrossEntropy {
   static constexpr std::string_view name = "cross_entropy";
   struct State {
     Saved input;
-    Tensor target, gradient;  // gradient of the scalar, where the forward sweep made it
+    Tensor target, gradient;  // gradient of the scalar, where the forward pass made it
     CrossEntropyRows options;
   };
 
-  static int shape(const Tensor& input, const Tensor& target, const CrossEntropyRows& options, bool) {
+  static int shape(const Tensor& input, const Tensor& target, const CrossEntropyRows& options,
+                   bool) {
     backend(input.device()).check_indices(name, target, input.shape()[1], options.ignore_index);
     return 0;
   }
 
-  static CrossEntropyArgs arguments(const Tensor& input, const Tensor& target, const CrossEntropyRows& o) {
+  static CrossEntropyArgs arguments(const Tensor& input, const Tensor& target,
+                                    const CrossEntropyRows& o) {
     CrossEntropyArgs args{.input = &input, .target = &target};
     if (o.weight.defined()) args.weight = &o.weight;
     args.ignore_index = o.ignore_index;
@@ -35,8 +37,8 @@ struct CrossEntropy {
     return args;
   }
 
-  static Tensor forward(State& state, int, const Tensor& input, const Tensor& target, const CrossEntropyRows& options,
-                        bool wants_gradient) {
+  static Tensor forward(State& state, int, const Tensor& input, const Tensor& target,
+                        const CrossEntropyRows& options, bool wants_gradient) {
     const Tensor dense = input.contiguous(), dense_target = target.contiguous();
     state.options = options;
     if (options.weight.defined()) state.options.weight = options.weight.detach().contiguous();
@@ -54,7 +56,8 @@ struct CrossEntropy {
     return out;
   }
 
-  static std::array<Tensor, 2> backward(State& state, const Tensor& g, const BackwardContext& context) {
+  static std::array<Tensor, 2> backward(State& state, const Tensor& g,
+                                        const BackwardContext& context) {
     const Tensor input = state.input.get();
     if (context.create_graph) return {recorded(state, input, g), Tensor()};
     if (state.gradient.defined()) {
@@ -75,17 +78,22 @@ struct CrossEntropy {
     const CrossEntropyRows& o = state.options;
     if (x.dim() == 2) {  // as (N, C, 1)
       const State column{{}, unsqueeze(state.target, 1), {}, o};
-      return squeeze(recorded(column, unsqueeze(x, 2), o.form == Form::None ? unsqueeze(g, 1) : g), 2);
+      return squeeze(recorded(column, unsqueeze(x, 2), o.form == Form::None ? unsqueeze(g, 1) : g),
+                     2);
     }
     const int64_t classes = x.size(1);
     const double smoothing = o.label_smoothing;
     const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
     const Tensor target = state.target.to(DType::I64);
-    const Tensor ignored = unsqueeze(
-        equal(target, full({}, static_cast<double>(o.ignore_index), {.dtype = DType::I64, .device = x.device()})), 1);
+    const Tensor ignored =
+        unsqueeze(equal(target, full({}, static_cast<double>(o.ignore_index),
+                                     {.dtype = DType::I64, .device = x.device()})),
+                  1);
     const Tensor safe = where(squeeze(ignored, 1), zeros_like(target), target);
-    const Tensor weight = reshape(o.weight.defined() ? o.weight : ones({classes}, like), {1, classes, 1});
-    const Tensor hits = mul(transpose(one_hot(safe, classes, x.dtype()), 1, 2), weight);  // (N, C, inner)
+    const Tensor weight =
+        reshape(o.weight.defined() ? o.weight : ones({classes}, like), {1, classes, 1});
+    const Tensor hits =
+        mul(transpose(one_hot(safe, classes, x.dtype()), 1, 2), weight);  // (N, C, inner)
     Tensor a = add(mul(hits, 1 - smoothing), mul(weight, smoothing / static_cast<double>(classes)));
     const Tensor zero = zeros({}, like);
     if (o.form == Form::Mean) a = div(a, sum(where(ignored, zero, hits)));
@@ -98,7 +106,8 @@ struct CrossEntropy {
 
 }  // namespace
 
-Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target, const CrossEntropyRows& options) {
+Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target,
+                          const CrossEntropyRows& options) {
   return apply<CrossEntropy>(*input, target, options, grad_enabled() && input->requires_grad());
 }
 

@@ -1,7 +1,7 @@
 // Fused losses that read each row of class scores once.
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
@@ -16,6 +16,7 @@ struct CrossEntropyRows {
 /// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64 or u8; gives the
 /// target's shape, or 0-d.
 /// The user's function, with every form of target, is nn::cross_entropy. Throws Error for indices out of range.
-Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target, const CrossEntropyRows& options);
+Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target,
+                          const CrossEntropyRows& options);
 
 }  // namespace ebb

@@ -1,7 +1,7 @@
 // softmax and log_softmax: one struct, two forms. The gradient is an op of its own, so that every order follows.
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/core/backend.h"
 
@@ -10,7 +10,8 @@ namespace {
 
 RowsShape rows_along(const Tensor& x, int dim) {
   RowsShape rows{1, 1, 1};
-  for (int i = 0; i < x.dim(); ++i) (i < dim ? rows.outer : i > dim ? rows.inner : rows.n) *= x.shape()[i];
+  for (int i = 0; i < x.dim(); ++i)
+    (i < dim ? rows.outer : i > dim ? rows.inner : rows.n) *= x.shape()[i];
   return rows;
 }
 
@@ -22,7 +23,8 @@ template <bool kLog> struct SoftmaxBackward {
     int dim;
   };
   static RowsShape shape(const Tensor& y, const Tensor&, int dim) { return rows_along(y, dim); }
-  static Tensor forward(State& state, const RowsShape& rows, const Tensor& y, const Tensor& g, int dim) {
+  static Tensor forward(State& state, const RowsShape& rows, const Tensor& y, const Tensor& g,
+                        int dim) {
     state = {Saved(y), Saved(g), dim};
     Tensor out = empty_like(y);
     backend(y.device()).softmax_backward(kLog, out, y.contiguous(), g.contiguous(), rows);

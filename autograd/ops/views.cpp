@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/core/backend.h"
 
@@ -21,10 +21,11 @@ Shape infer_shape(const Tensor& x, const Shape& asked) {
     else known *= shape[i];
   }
   if (unknown >= 0 && known > 0 && x.numel() % known == 0) shape[unknown] = x.numel() / known;
-  else if (unknown >= 0) fail("reshape", "cannot infer -1 in ", asked, " for a tensor of shape ", x.shape());
+  else if (unknown >= 0)
+    fail("reshape", "cannot infer -1 in ", asked, " for a tensor of shape ", x.shape());
   if (shape.numel() != x.numel()) {
-    fail("reshape", "shape ", asked, " takes ", shape.numel(), " elements, tensor of shape ", x.shape(), " has ",
-         x.numel());
+    fail("reshape", "shape ", asked, " takes ", shape.numel(), " elements, tensor of shape ",
+         x.shape(), " has ", x.numel());
   }
   return shape;
 }
@@ -37,7 +38,8 @@ bool view_strides(const Tensor& x, const Shape& shape, Shape& strides) {
   }
   strides = shape;
   int from = x.dim() - 1, to = shape.dim() - 1;
-  while (from >= 0) {  // a group of x's dims that lie as one, against the same number of elements of shape
+  while (from >=
+         0) {  // a group of x's dims that lie as one, against the same number of elements of shape
     int64_t step = x.strides()[from], group = x.shape()[from];
     while (from > 0 && (x.shape()[from - 1] == 1 || x.strides()[from - 1] == step * group)) {
       group *= x.shape()[--from];
@@ -83,7 +85,8 @@ struct Permute {
       if (seen[order.back()]) fail(name, "dim ", d, " appears twice in ", asked);
       seen[order.back()] = true;
     }
-    if (order.dim() != x.dim()) fail(name, "order ", asked, " does not name the ", x.dim(), " dims of ", x.shape());
+    if (order.dim() != x.dim())
+      fail(name, "order ", asked, " does not name the ", x.dim(), " dims of ", x.shape());
     return order;
   }
   static Tensor forward(State& state, const Shape& order, const Tensor& x, const Shape&) {
@@ -117,18 +120,23 @@ struct Slice {
     if (step < 1) fail(name, "expected a step of at least 1, got ", step);
     const int d = normalize_dim(name, dim, x.dim());
     const int64_t size = x.shape()[d];
-    const auto bound = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
+    const auto bound = [&](int64_t i) {
+      return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size);
+    };
     const int64_t first = bound(start), last = std::max(bound(stop), first);
     return {d, first, (last - first + step - 1) / step};
   }
-  static Tensor forward(State& state, const Plan& plan, const Tensor& x, int64_t, int64_t, int64_t, int64_t step) {
+  static Tensor forward(State& state, const Plan& plan, const Tensor& x, int64_t, int64_t, int64_t,
+                        int64_t step) {
     state = {x.shape(), plan.dim, plan.start, step};
     Shape sizes = x.shape(), strides = x.strides();
     sizes[plan.dim] = plan.count;
     strides[plan.dim] *= step;
     return make_view(x, sizes, strides, plan.count ? plan.start * x.strides()[plan.dim] : 0);
   }
-  static Tensor backward(const State& s, const Tensor& g) { return slice_scatter(g, s.input, s.dim, s.start, s.step); }
+  static Tensor backward(const State& s, const Tensor& g) {
+    return slice_scatter(g, s.input, s.dim, s.start, s.step);
+  }
 };
 
 struct SliceScatter {
@@ -143,15 +151,16 @@ struct SliceScatter {
     const int d = normalize_dim(name, dim, x.dim());
     Shape expected = shape;
     if (shape.dim() == x.dim()) expected[d] = x.shape()[d];
-    const bool inside = x.shape()[d] == 0 || (start >= 0 && start + (x.shape()[d] - 1) * step < shape[d]);
+    const bool inside =
+        x.shape()[d] == 0 || (start >= 0 && start + (x.shape()[d] - 1) * step < shape[d]);
     if (!(expected == x.shape()) || step < 1 || !inside) {
-      fail(name, "a slice of shape ", x.shape(), " does not fit ", shape, " at ", start, " by ", step, " along dim ",
-           d);
+      fail(name, "a slice of shape ", x.shape(), " does not fit ", shape, " at ", start, " by ",
+           step, " along dim ", d);
     }
     return d;
   }
-  static Tensor forward(State& state, int dim, const Tensor& x, const Shape& shape, int64_t, int64_t start,
-                        int64_t step) {
+  static Tensor forward(State& state, int dim, const Tensor& x, const Shape& shape, int64_t,
+                        int64_t start, int64_t step) {
     const int64_t count = x.shape()[dim];
     state = {dim, start, count ? start + (count - 1) * step + 1 : start, step};
     Tensor out = zeros(shape, {.dtype = x.dtype(), .device = x.device()});
@@ -159,7 +168,9 @@ struct SliceScatter {
     backend(x.device()).copy(window, x);
     return out;
   }
-  static Tensor backward(const State& s, const Tensor& g) { return slice(g, s.dim, s.start, s.stop, s.step); }
+  static Tensor backward(const State& s, const Tensor& g) {
+    return slice(g, s.dim, s.start, s.stop, s.step);
+  }
 };
 
 struct Expand {
@@ -173,13 +184,16 @@ struct Expand {
       if (shape[i] == -1 && i >= lead && lead >= 0) shape[i] = x.shape()[i - lead];
       if (shape[i] < 0) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
     }
-    if (!broadcasts_to(x.shape(), shape)) fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
+    if (!broadcasts_to(x.shape(), shape))
+      fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
     return shape;
   }
   static Tensor forward(State&, const Shape& shape, const Tensor& x, const Shape&) {
     return make_view(x, shape, broadcast_strides(x.shape(), x.strides(), shape));
   }
-  static Tensor backward(const State&, const Tensor& g) { return g; }  // the walk sums it to the input's shape
+  static Tensor backward(const State&, const Tensor& g) {
+    return g;
+  }  // the walk sums it to the input's shape
 };
 
 struct Cat {
@@ -206,13 +220,15 @@ struct Cat {
       Shape rest = tensors[i].shape();
       if (rest.dim() == plan.out.dim()) rest[plan.dim] = plan.out[plan.dim];
       if (!(rest == plan.out)) {
-        fail(name, "shapes ", tensors[0].shape(), " and ", tensors[i].shape(), " differ beside dim ", plan.dim);
+        fail(name, "shapes ", tensors[0].shape(), " and ", tensors[i].shape(),
+             " differ beside dim ", plan.dim);
       }
       plan.out[plan.dim] += tensors[i].shape()[plan.dim];
     }
     return plan;
   }
-  static Tensor forward(State& state, const Plan& plan, const std::vector<Tensor>& tensors, int64_t) {
+  static Tensor forward(State& state, const Plan& plan, const std::vector<Tensor>& tensors,
+                        int64_t) {
     state.dim = plan.dim;
     Tensor out = empty(plan.out, {.dtype = tensors[0].dtype(), .device = tensors[0].device()});
     int64_t at = 0;
@@ -243,7 +259,9 @@ struct Alias {
     check_defined(name, x);
     return 0;
   }
-  static Tensor forward(State&, int, const Tensor& x) { return make_view(x, x.shape(), x.strides()); }
+  static Tensor forward(State&, int, const Tensor& x) {
+    return make_view(x, x.shape(), x.strides());
+  }
   static Tensor backward(const State&, const Tensor& g) { return g; }
 };
 
@@ -257,14 +275,16 @@ Tensor cat(const TensorsArg& tensors, int64_t dim) { return apply<Cat>(*tensors,
 Tensor slice(const TensorArg& x, int64_t dim, int64_t start, int64_t stop, int64_t step) {
   return apply<Slice>(*x, dim, start, stop, step);
 }
-Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_t start, int64_t step) {
+Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_t start,
+                     int64_t step) {
   return apply<SliceScatter>(*x, shape, dim, start, step);
 }
 
 Tensor flatten(const TensorArg& x, int64_t first, int64_t last) {
   check_defined("flatten", x);
   if (x->dim() == 0) return reshape(x, {1});
-  const int a = normalize_dim("flatten", first, x->dim()), b = normalize_dim("flatten", last, x->dim());
+  const int a = normalize_dim("flatten", first, x->dim()),
+            b = normalize_dim("flatten", last, x->dim());
   if (a > b) fail("flatten", "first dim ", a, " lies behind last dim ", b);
   Shape shape;
   int64_t merged = 1;
@@ -279,7 +299,8 @@ Tensor flatten(const TensorArg& x, int64_t first, int64_t last) {
 Tensor transpose(const TensorArg& x, int64_t a, int64_t b) {
   check_defined("transpose", x);
   if (x->dim() == 0) fail("transpose", "a 0-d tensor has no dims to swap");
-  const int first = normalize_dim("transpose", a, x->dim()), second = normalize_dim("transpose", b, x->dim());
+  const int first = normalize_dim("transpose", a, x->dim()),
+            second = normalize_dim("transpose", b, x->dim());
   Shape order;
   for (int i = 0; i < x->dim(); ++i) order.push_back(i == first ? second : i == second ? first : i);
   return permute(x, order);
@@ -297,7 +318,8 @@ Tensor squeeze(const TensorArg& x, int64_t dim) {
   check_defined("squeeze", x);
   Shape shape = x->shape();
   const int at = normalize_dim("squeeze", dim, x->dim());
-  if (x->dim() == 0 || shape[at] != 1) fail("squeeze", "dim ", dim, " of shape ", shape, " is not of size 1");
+  if (x->dim() == 0 || shape[at] != 1)
+    fail("squeeze", "dim ", dim, " of shape ", shape, " is not of size 1");
   shape.erase(at);
   return reshape(x, shape);
 }
@@ -308,7 +330,8 @@ Tensor select(const TensorArg& x, int64_t dim, int64_t index) {
   if (x->dim() == 0) fail("select", "a 0-d tensor cannot be indexed");
   const int d = normalize_dim("select", dim, x->dim());
   const int64_t size = x->shape()[d], i = index < 0 ? index + size : index;
-  if (i < 0 || i >= size) fail("select", "index ", index, " is out of range for dim ", d, " of shape ", x->shape());
+  if (i < 0 || i >= size)
+    fail("select", "index ", index, " is out of range for dim ", d, " of shape ", x->shape());
   return squeeze(slice(x, d, i, i + 1), d);
 }
 
@@ -319,7 +342,8 @@ Tensor stack(const TensorsArg& arg, int64_t dim) {
   std::vector<Tensor> lifted;
   for (const Tensor& t : tensors) {
     check_defined("stack", t);
-    if (!(t.shape() == tensors[0].shape())) fail("stack", "shapes differ: ", tensors[0].shape(), " and ", t.shape());
+    if (!(t.shape() == tensors[0].shape()))
+      fail("stack", "shapes differ: ", tensors[0].shape(), " and ", t.shape());
     lifted.push_back(unsqueeze(t, dim));
   }
   return cat(lifted, normalize_dim("stack", dim, tensors[0].dim() + 1));

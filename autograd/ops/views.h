@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
@@ -32,7 +32,8 @@ Tensor cat(const TensorsArg& tensors, int64_t dim = 0);
 /// Joined along a new dim; all shapes agree.
 Tensor stack(const TensorsArg& tensors, int64_t dim = 0);
 /// Zeros of `shape` with x put at start, start + step ... along dim: the reverse of slice.
-Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_t start, int64_t step = 1);
+Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_t start,
+                     int64_t step = 1);
 /// The same tensor under a node of its own in the graph.
 Tensor alias(const TensorArg& x);
 

@@ -50,7 +50,8 @@ template <class To, class From> void copy_strided(Tensor& out, const Tensor& in)
 
 void copy(Tensor& out, const Tensor& in) {
   if (out.numel() == 0) return;
-  if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() && out.shape() == in.shape()) {
+  if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() &&
+      out.shape() == in.shape()) {
     std::memcpy(out.raw(), in.raw(), static_cast<size_t>(out.numel()) * size_of(out.dtype()));
     return;
   }
@@ -65,7 +66,8 @@ void fill(Tensor& out, double value) {
     const T v = convert<T>(value);
     T* to = reinterpret_cast<T*>(out.raw());
     if (out.is_contiguous()) {
-      parallel_for(out.numel(), 4 * kChunk, [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, v); });
+      parallel_for(out.numel(), 4 * kChunk,
+                   [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, v); });
       return;
     }
     Shape shape = out.shape(), strides = out.strides();

@@ -10,7 +10,8 @@ namespace {
 class CpuBackend final : public Backend {
  public:
   void* allocate(size_t bytes) override { return memory::allocate(bytes); }
-  void deallocate(void*, size_t) noexcept override {}  // Storage frees the host's memory itself, with its header
+  void deallocate(void*, size_t) noexcept override {
+  }  // Storage frees the host's memory itself, with its header
   void copy_bytes(void* to, Device, const void* from, Device, size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }
@@ -27,8 +28,11 @@ class CpuBackend final : public Backend {
     cpu::arg_reduce(kind, index, in, rows);
   }
   void matmul(const MatmulArgs& args) override { cpu::matmul(args); }
-  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override { cpu::softmax(log, out, in, rows); }
-  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) override {
+  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
+    cpu::softmax(log, out, in, rows);
+  }
+  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g,
+                        RowsShape rows) override {
     cpu::softmax_backward(log, out, y, g, rows);
   }
   void cross_entropy(const CrossEntropyArgs& args) override { cpu::cross_entropy(args); }
@@ -39,13 +43,15 @@ class CpuBackend final : public Backend {
   void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) override {
     cpu::scatter_add(out, dim, index, src);
   }
-  void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) override {
+  void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                     int64_t ignored) override {
     cpu::check_indices(op, index, limit, ignored);
   }
   void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {
     cpu::check_values(op, values, rule);
   }
-  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) override {
+  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a,
+              double b) override {
     cpu::random(kind, out, seed, offset, a, b);
   }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }

@@ -18,7 +18,8 @@ constexpr double kNearlyOne = 1 + 1e-6;
 
 // gradient = factor (A softmax - a), where gradient holds e^(x - max) on entry.
 template <class T>
-EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, const T* weight, int64_t n) {
+EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, const T* weight,
+                                      int64_t n) {
   if (weight) {
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c) gradient[c] = gradient[c] * softmax_factor - share * weight[c];
@@ -29,14 +30,16 @@ EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, co
 }
 
 template <class T>
-EBB_MULTIVERSION void short_exp(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum, double* log_sum) {
+EBB_MULTIVERSION void short_exp(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum,
+                                double* log_sum) {
   exp_short_rows(x, rows, n, e, top, sum, log_sum);
 }
 
 // sum_c w_c (x_c - shift)
 template <class T> double weighted_sum(const T* x, T shift, const T* weight, int64_t n) {
   double total = 0;
-  for (int64_t c = 0; c < n; ++c) total += static_cast<double>((weight ? weight[c] : T(1)) * (x[c] - shift));
+  for (int64_t c = 0; c < n; ++c)
+    total += static_cast<double>((weight ? weight[c] : T(1)) * (x[c] - shift));
   return total;
 }
 
@@ -52,7 +55,8 @@ template <class T> class CrossEntropy {
         upstream_(args.upstream ? reinterpret_cast<const T*>(args.upstream->raw()) : nullptr),
         gradient_(args.gradient ? reinterpret_cast<T*>(args.gradient->raw()) : nullptr),
         losses_(args.losses ? reinterpret_cast<T*>(args.losses->raw()) : nullptr) {
-    for (int64_t c = 0; c < classes_; ++c) weight_sum_ += weight_ ? static_cast<double>(weight_[c]) : 1;
+    for (int64_t c = 0; c < classes_; ++c)
+      weight_sum_ += weight_ ? static_cast<double>(weight_[c]) : 1;
     if (args.mean) scale_ = 1 / selected_weight();
   }
 
@@ -62,19 +66,23 @@ template <class T> class CrossEntropy {
     const Temporary<double> totals(chunks);
     parallel_for(positions_, grain, [&](int64_t begin, int64_t end) {
       const bool few = classes_ > 0 && classes_ <= kShortRow;
-      totals[begin / grain] = inner_ > 1 ? strided(begin, end) : few ? short_rows(begin, end) : long_rows(begin, end);
+      totals[begin / grain] = inner_ > 1 ? strided(begin, end)
+                              : few      ? short_rows(begin, end)
+                                         : long_rows(begin, end);
     });
     if (!args_.total) return;
     double total = 0;
     for (int64_t c = 0; c < chunks; ++c) total += totals[c];
     // Weights that sum to 0 leave no mean: NaN, also where smoothing makes the total other than 0.
-    *reinterpret_cast<T*>(args_.total->raw()) = static_cast<T>(std::isinf(scale_) ? 0 * scale_ : total * scale_);
+    *reinterpret_cast<T*>(args_.total->raw()) =
+        static_cast<T>(std::isinf(scale_) ? 0 * scale_ : total * scale_);
   }
 
  private:
   int64_t target(int64_t i) const {
-    return args_.target->dtype() == DType::I64 ? reinterpret_cast<const int64_t*>(args_.target->raw())[i]
-                                               : reinterpret_cast<const uint8_t*>(args_.target->raw())[i];
+    return args_.target->dtype() == DType::I64
+               ? reinterpret_cast<const int64_t*>(args_.target->raw())[i]
+               : reinterpret_cast<const uint8_t*>(args_.target->raw())[i];
   }
   double weight_of(int64_t c) const { return weight_ ? static_cast<double>(weight_[c]) : 1; }
 
@@ -128,7 +136,8 @@ template <class T> class CrossEntropy {
 
   double position(int64_t i, const T* x, T* gradient) const {
     const T top = row_max(x, classes_);
-    const double sum = gradient ? row_exp(x, top, classes_, gradient) : row_exp_sum(x, top, classes_);
+    const double sum =
+        gradient ? row_exp(x, top, classes_, gradient) : row_exp_sum(x, top, classes_);
     return finish(i, x, {top, sum, std::log(sum)}, gradient);
   }
 
@@ -149,10 +158,12 @@ template <class T> class CrossEntropy {
     const double share = smoothing / static_cast<double>(classes_);
     double log_sum = row.log_sum;
     if (row.sum < kNearlyOne && x[t] == row.top) {  // 1 + the others has lost digits of the others
-      log_sum = std::log1p(row_exp_sum(x, row.top, t) + row_exp_sum(x + t + 1, row.top, classes_ - t - 1));
+      log_sum = std::log1p(row_exp_sum(x, row.top, t) +
+                           row_exp_sum(x + t + 1, row.top, classes_ - t - 1));
     }
     double loss = -hit * (static_cast<double>(x[t] - row.top) - log_sum);
-    if (smoothing > 0) loss -= share * (weighted_sum(x, row.top, weight_, classes_) - weight_sum_ * log_sum);
+    if (smoothing > 0)
+      loss -= share * (weighted_sum(x, row.top, weight_, classes_) - weight_sum_ * log_sum);
     if (losses_) losses_[i] = static_cast<T>(loss);
     if (!gradient) return loss;
     const bool sure = 2 * static_cast<double>(gradient[t]) > row.sum;

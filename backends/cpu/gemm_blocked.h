@@ -13,7 +13,8 @@ namespace ebb::cpu::detail {
 struct Blocking {
   int64_t mc, nc, kc;
 
-  Blocking(int64_t m, int64_t n, int64_t k, int64_t tile_rows, int64_t tile_cols, int64_t element_size)
+  Blocking(int64_t m, int64_t n, int64_t k, int64_t tile_rows, int64_t tile_cols,
+           int64_t element_size)
       : mc(even(m, kBytesA / (kDepth * element_size), tile_rows)),
         nc(even(n, kBytesB / (kDepth * element_size), tile_cols)),
         kc(even(k, kDepth, 8)) {}
@@ -31,14 +32,15 @@ struct Blocking {
 
 /// C (mb, nb) from packed A and packed B, tile by tile; the tiles at the border go through a buffer.
 template <class S, class T>
-[[gnu::always_inline]] inline void tiles(int64_t mb, int64_t nb, int64_t kb, const T* a, const T* b, T* c,
-                                         int64_t c_row, Epilogue<T> epilogue) {
+[[gnu::always_inline]] inline void tiles(int64_t mb, int64_t nb, int64_t kb, const T* a, const T* b,
+                                         T* c, int64_t c_row, Epilogue<T> epilogue) {
   constexpr int kMR = S::Set::kTileRows, kNR = 2 * S::kLanes;
   T edge[kMR * kNR];
   T edge_bias[kNR] = {};
   for (int64_t j = 0; j < nb; j += kNR) {
     const int64_t cols = std::min<int64_t>(kNR, nb - j);
-    Epilogue<T> here{epilogue.accumulate, epilogue.bias ? epilogue.bias + j : nullptr, epilogue.relu};
+    Epilogue<T> here{epilogue.accumulate, epilogue.bias ? epilogue.bias + j : nullptr,
+                     epilogue.relu};
     if (here.bias && cols < kNR) {
       copy_rows<S>(1, cols, here.bias, 0, edge_bias, 0);
       here.bias = edge_bias;
@@ -48,7 +50,8 @@ template <class S, class T>
       T* const target = c + i * c_row + j;
       const bool partial = rows < kMR || cols < kNR;
       if (partial && here.accumulate) copy_rows<S>(rows, cols, target, c_row, edge, kNR);
-      tile<S, kMR, 2>(kb, a + i * kb, 1, kMR, b + j * kb, kNR, partial ? edge : target, partial ? kNR : c_row, here);
+      tile<S, kMR, 2>(kb, a + i * kb, 1, kMR, b + j * kb, kNR, partial ? edge : target,
+                      partial ? kNR : c_row, here);
       if (partial) copy_rows<S>(rows, cols, edge, kNR, target, c_row);
     }
   }
@@ -56,25 +59,27 @@ template <class S, class T>
 
 /// All of g on this thread. `a_panels` holds mc * kc elements and one vector more, `b_panels` kc * nc.
 template <class S, class T>
-[[gnu::always_inline]] inline void blocked(const Gemm<T>& g, const Blocking& block, T* a_panels, T* b_panels) {
+[[gnu::always_inline]] inline void blocked(const Gemm<T>& g, const Blocking& block, T* a_panels,
+                                           T* b_panels) {
   constexpr int kMR = S::Set::kTileRows, kNR = 2 * S::kLanes;
   for (int64_t j = 0; j < g.n; j += block.nc) {
     const int64_t nb = std::min(block.nc, g.n - j);
     for (int64_t p = 0; p < g.k; p += block.kc) {
       const int64_t kb = std::min(block.kc, g.k - p);
       const bool last = p + kb == g.k;
-      const Epilogue<T> epilogue{g.accumulate || p > 0, last && g.bias ? g.bias + j : nullptr, last && g.relu};
+      const Epilogue<T> epilogue{g.accumulate || p > 0, last && g.bias ? g.bias + j : nullptr,
+                                 last && g.relu};
       for (int64_t jj = 0; jj < nb; jj += kNR) {
         S::Set::template call<pack_panel<S, kNR, T>>(std::min<int64_t>(kNR, nb - jj), kb,
-                                                     g.b + p * g.b_row + (j + jj) * g.b_col, g.b_col, g.b_row,
-                                                     b_panels + jj * kb);
+                                                     g.b + p * g.b_row + (j + jj) * g.b_col,
+                                                     g.b_col, g.b_row, b_panels + jj * kb);
       }
       for (int64_t i = 0; i < g.m; i += block.mc) {
         const int64_t mb = std::min(block.mc, g.m - i);
         for (int64_t ii = 0; ii < mb; ii += kMR) {
           S::Set::template call<pack_panel<S, kMR, T>>(std::min<int64_t>(kMR, mb - ii), kb,
-                                                       g.a + (i + ii) * g.a_row + p * g.a_col, g.a_row, g.a_col,
-                                                       a_panels + ii * kb);
+                                                       g.a + (i + ii) * g.a_row + p * g.a_col,
+                                                       g.a_row, g.a_col, a_panels + ii * kb);
         }
         tiles<S>(mb, nb, kb, a_panels, b_panels, g.c + i * g.c_row + j, g.c_row, epilogue);
       }

@@ -11,8 +11,8 @@ namespace ebb::cpu::detail {
 
 /// The columns of C in work: c (m, cols), 1 <= cols <= V vectors, in tiles of up to MaxRows rows.
 template <class S, int MaxRows, int V, class T>
-[[gnu::always_inline]] inline void stripe(const Gemm<T>& g, int64_t k, const T* a, const T* b, int64_t b_row, T* c,
-                                          int64_t cols, Epilogue<T> epilogue) {
+[[gnu::always_inline]] inline void stripe(const Gemm<T>& g, int64_t k, const T* a, const T* b,
+                                          int64_t b_row, T* c, int64_t cols, Epilogue<T> epilogue) {
   constexpr int kWidth = V * S::kLanes;
   T edge[MaxRows * kWidth];  // partial tiles are computed here
   T edge_bias[kWidth] = {};
@@ -31,8 +31,9 @@ template <class S, int MaxRows, int V, class T>
     const int64_t out_row = partial ? kWidth : g.c_row;
     if (partial && epilogue.accumulate) copy_rows<S>(rows, cols, target, g.c_row, edge, kWidth);
     [&]<int... R>(std::integer_sequence<int, R...>) __attribute__((always_inline)) {
-      (void)((rows == R + 1 &&
-              (tile<S, R + 1, V>(k, a + i * g.a_row, g.a_row, g.a_col, b, b_row, out, out_row, epilogue), true)) ||
+      (void)((rows == R + 1 && (tile<S, R + 1, V>(k, a + i * g.a_row, g.a_row, g.a_col, b, b_row,
+                                                  out, out_row, epilogue),
+                                true)) ||
              ...);
     }
     (std::make_integer_sequence<int, MaxRows>{});
@@ -49,7 +50,8 @@ template <class S, int MaxRows, int V, class T>
   constexpr int64_t kNearBytes = 96 << 10;
   alignas(64) T panel[kDepth * kWidth];
   // Rows of B that lie far apart fall on few cache sets; with enough rows of A it pays to gather them.
-  const bool near = g.m <= 12 || g.b_row * static_cast<int64_t>(sizeof(T)) * std::min(kDepth, g.k) <= kNearBytes;
+  const bool near =
+      g.m <= 12 || g.b_row * static_cast<int64_t>(sizeof(T)) * std::min(kDepth, g.k) <= kNearBytes;
   const bool in_place = g.b_col == 1 && cols == kWidth && near;
   for (int64_t p = 0; p == 0 || p < g.k; p += kDepth) {
     const int64_t depth = std::min(kDepth, g.k - p);
@@ -57,8 +59,10 @@ template <class S, int MaxRows, int V, class T>
     const T* b = g.b + p * g.b_row + j * g.b_col;
     if (!in_place && depth > 0)
       S::Set::template call<pack_panel<S, kWidth, T>>(cols, depth, b, g.b_col, g.b_row, panel);
-    stripe<S, MaxRows, V>(g, depth, g.a + p * g.a_col, in_place ? b : panel, in_place ? g.b_row : kWidth, g.c + j, cols,
-                          Epilogue<T>{g.accumulate || p > 0, last && g.bias ? g.bias + j : nullptr, last && g.relu});
+    stripe<S, MaxRows, V>(
+        g, depth, g.a + p * g.a_col, in_place ? b : panel, in_place ? g.b_row : kWidth, g.c + j,
+        cols,
+        Epilogue<T>{g.accumulate || p > 0, last && g.bias ? g.bias + j : nullptr, last && g.relu});
   }
 }
 

@@ -22,7 +22,8 @@ struct Baseline {
 #else
   static constexpr int kBytes = 16, kTileRows = 6;
 #endif
-  template <auto Function, class... Args> EBB_GENERIC_TUNING [[gnu::noinline]] static void call(Args... args) {
+  template <auto Function, class... Args>
+  EBB_GENERIC_TUNING [[gnu::noinline]] static void call(Args... args) {
     Function(args...);
   }
 };
@@ -43,7 +44,8 @@ template <class Set, class T> constexpr GemmKernels<T> kernels_for(const char* i
 
 struct Avx2 {
   static constexpr int kBytes = 32, kTileRows = 6;
-  template <auto Function, class... Args> [[gnu::noinline, gnu::target("avx2,fma")]] static void call(Args... args) {
+  template <auto Function, class... Args>
+  [[gnu::noinline, gnu::target("avx2,fma")]] static void call(Args... args) {
     Function(args...);
   }
 };
@@ -51,7 +53,8 @@ struct Avx2 {
 struct Avx512 {
   static constexpr int kBytes = 64, kTileRows = 12;
   template <auto Function, class... Args>
-  [[gnu::noinline, gnu::target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]] static void call(Args... args) {
+  [[gnu::noinline, gnu::target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]] static void call(
+      Args... args) {
     Function(args...);
   }
 };

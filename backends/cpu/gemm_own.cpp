@@ -45,7 +45,8 @@ template <class T> void blocked_here(const Gemm<T>& g) {
   thread_local Scratch<T> a_scratch, b_scratch;
   const auto& kernels = gemm_kernels<T>();
   const Blocking block(g.m, g.n, g.k, kernels.tile_rows, kernels.tile_cols, sizeof(T));
-  kernels.blocked(g, block, a_scratch.at_least(block.mc * block.kc + 64), b_scratch.at_least(block.kc * block.nc));
+  kernels.blocked(g, block, a_scratch.at_least(block.mc * block.kc + 64),
+                  b_scratch.at_least(block.kc * block.nc));
 }
 
 /// Rows i .. i + m and columns j .. j + n of the product.
@@ -86,7 +87,8 @@ void on_grid(const Gemm<T>& g, int threads, int64_t tile_rows, int64_t tile_cols
   if (parts <= 1) return kernel(g);
   parallel_for(parts, 1, [&](int64_t t, int64_t) {
     const int64_t r = t / grid_cols, c = t % grid_cols;
-    const int64_t i = row_tiles * r / grid_rows * tile_rows, j = col_tiles * c / grid_cols * tile_cols;
+    const int64_t i = row_tiles * r / grid_rows * tile_rows,
+                  j = col_tiles * c / grid_cols * tile_cols;
     const int64_t i_end = std::min(g.m, row_tiles * (r + 1) / grid_rows * tile_rows);
     const int64_t j_end = std::min(g.n, col_tiles * (c + 1) / grid_cols * tile_cols);
     kernel(part(g, i, i_end - i, j, j_end - j));
@@ -119,15 +121,19 @@ template <class T> void column_gemm(const Gemm<T>& g) {
 }
 
 // Measured on Zen 3 (32 KB, 512 KB and 32 MB of cache).
-constexpr int64_t kThreadWork = 512 << 10;          // m n k above which a second thread pays
-constexpr int64_t kDirectBytes = 512 << 10;         // of A, up to which reading it in place beats packing it
-constexpr int64_t kDirectStridedBytes = 128 << 10;  // the same when the rows of A are not contiguous
-constexpr int64_t kStreamBytes = 1 << 20;  // of B^T, above which dot products that read it once beat packing it
+constexpr int64_t kThreadWork = 512 << 10;  // m n k above which a second thread pays
+constexpr int64_t kDirectBytes = 512
+                                 << 10;  // of A, up to which reading it in place beats packing it
+constexpr int64_t kDirectStridedBytes = 128
+                                        << 10;  // the same when the rows of A are not contiguous
+constexpr int64_t kStreamBytes =
+    1 << 20;  // of B^T, above which dot products that read it once beat packing it
 
 /// Whether dot products serve g best.
 template <class T> bool dot_pays(const Gemm<T>& g) {
   if (g.a_col != 1 || g.b_row != 1 || g.k < 16) return false;
-  return g.m <= 2 || g.n <= 3 || (g.m <= 8 && g.n * g.k * static_cast<int64_t>(sizeof(T)) >= kStreamBytes);
+  return g.m <= 2 || g.n <= 3 ||
+         (g.m <= 8 && g.n * g.k * static_cast<int64_t>(sizeof(T)) >= kStreamBytes);
 }
 
 template <class T> bool direct_pays(const Gemm<T>& g) {
@@ -163,7 +169,8 @@ template <class T> void packed_gemm(const Gemm<T>& g, int threads) {
   if (g.m <= 0 || g.n <= 0) return;
   if (g.k <= 0) return direct_gemm(g);
   const auto& kernels = gemm_kernels<T>();
-  on_grid(g, threads, kernels.tile_rows, kernels.tile_cols, [](const Gemm<T>& p) { blocked_here(p); });
+  on_grid(g, threads, kernels.tile_rows, kernels.tile_cols,
+          [](const Gemm<T>& p) { blocked_here(p); });
 }
 
 template <class T> void dot_gemm(const Gemm<T>& g) { gemm_kernels<T>().dot(g); }

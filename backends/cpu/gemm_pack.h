@@ -19,10 +19,12 @@ template <class S, int H, int... I>
   x = low;
 }
 
-template <class S, int H> [[gnu::always_inline]] inline void transpose_stage(typename S::Vec (&rows)[S::kLanes]) {
+template <class S, int H>
+[[gnu::always_inline]] inline void transpose_stage(typename S::Vec (&rows)[S::kLanes]) {
 #pragma GCC unroll 16
   for (int i = 0; i < S::kLanes; ++i) {
-    if ((i & H) == 0) swap_blocks<S, H>(rows[i], rows[i + H], std::make_integer_sequence<int, S::kLanes>{});
+    if ((i & H) == 0)
+      swap_blocks<S, H>(rows[i], rows[i + H], std::make_integer_sequence<int, S::kLanes>{});
   }
   if constexpr (H > 1) transpose_stage<S, H / 2>(rows);
 }
@@ -50,8 +52,8 @@ template <class S, int W, class T>
 /// Packs `count` <= W rows of k elements, from[i * stride + p * step]. REQUIRES: count, k >= 1. When W is no multiple
 /// of the lanes, up to one vector past the k * W elements of the panel is overwritten.
 template <class S, int W, class T>
-[[gnu::always_inline]] inline void pack_panel(int64_t count, int64_t k, const T* from, int64_t stride, int64_t step,
-                                              T* panel) {
+[[gnu::always_inline]] inline void pack_panel(int64_t count, int64_t k, const T* from,
+                                              int64_t stride, int64_t step, T* panel) {
   constexpr int kL = S::kLanes;
   if (stride == 1) {
     if (count == W) {
@@ -66,7 +68,8 @@ template <class S, int W, class T>
   if (step == 1 && k >= kL) {
     int64_t p = 0;
     for (; p + kL <= k; p += kL) pack_block<S, W>(row, p, panel);
-    if (p < k) pack_block<S, W>(row, k - kL, panel);  // overlaps the block before: the same values again
+    if (p < k)
+      pack_block<S, W>(row, k - kL, panel);  // overlaps the block before: the same values again
     return;
   }
   for (int64_t p = 0; p < k; ++p) {

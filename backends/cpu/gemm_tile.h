@@ -25,11 +25,13 @@ template <class T, class InstructionSet> struct Simd {
   typedef T Unaligned __attribute__((vector_size(Set::kBytes), aligned(sizeof(T)), may_alias));
 };
 
-template <class S, class T> [[gnu::always_inline]] inline void load(typename S::Vec& to, const T* from) {
+template <class S, class T>
+[[gnu::always_inline]] inline void load(typename S::Vec& to, const T* from) {
   to = *reinterpret_cast<const typename S::Unaligned*>(from);
 }
 
-template <class S, class T> [[gnu::always_inline]] inline void store(T* to, const typename S::Vec& from) {
+template <class S, class T>
+[[gnu::always_inline]] inline void store(T* to, const typename S::Vec& from) {
   *reinterpret_cast<typename S::Unaligned*>(to) = from;
 }
 
@@ -50,19 +52,21 @@ template <class S> [[gnu::always_inline]] inline auto horizontal_sum(const typen
 }
 
 template <int Cols, class T>
-[[gnu::always_inline]] inline int64_t copy_columns(int64_t rows, int64_t cols, const T* from, int64_t from_row, T* to,
-                                                   int64_t to_row) {
+[[gnu::always_inline]] inline int64_t copy_columns(int64_t rows, int64_t cols, const T* from,
+                                                   int64_t from_row, T* to, int64_t to_row) {
   if ((cols & Cols) == 0) return 0;
 #pragma GCC unroll 1
-  for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * to_row, from + i * from_row, Cols * sizeof(T));
+  for (int64_t i = 0; i < rows; ++i)
+    std::memcpy(to + i * to_row, from + i * from_row, Cols * sizeof(T));
   return Cols;
 }
 
 /// Copies (rows, cols) in columns of 16, 8, 4, 2 and 1: moves of constant size, each inside one vector of a tile.
 template <class T>
-[[gnu::always_inline]] inline void copy_all(int64_t rows, int64_t cols, const T* from, int64_t from_row, T* to,
-                                            int64_t to_row) {
-  for (; cols > 16; cols -= 16) copy_columns<16>(rows, 16, from, from_row, to, to_row), from += 16, to += 16;
+[[gnu::always_inline]] inline void copy_all(int64_t rows, int64_t cols, const T* from,
+                                            int64_t from_row, T* to, int64_t to_row) {
+  for (; cols > 16; cols -= 16)
+    copy_columns<16>(rows, 16, from, from_row, to, to_row), from += 16, to += 16;
   int64_t done = copy_columns<16>(rows, cols, from, from_row, to, to_row);
   done += copy_columns<8>(rows, cols, from + done, from_row, to + done, to_row);
   done += copy_columns<4>(rows, cols, from + done, from_row, to + done, to_row);
@@ -73,8 +77,8 @@ template <class T>
 /// The same, out of line. Compiled for the instruction set too: on AMD Zen 3, SSE moves of what AVX code just stored
 /// cost 100 ns a tile.
 template <class S, class T>
-[[gnu::always_inline]] inline void copy_rows(int64_t rows, int64_t cols, const T* from, int64_t from_row, T* to,
-                                             int64_t to_row) {
+[[gnu::always_inline]] inline void copy_rows(int64_t rows, int64_t cols, const T* from,
+                                             int64_t from_row, T* to, int64_t to_row) {
   S::Set::template call<copy_all<T>>(rows, cols, from, from_row, to, to_row);
 }
 
@@ -87,8 +91,9 @@ template <class T> struct Epilogue {
 
 /// c (R, V vectors) = a (R, k) b (k, V vectors), then the epilogue.
 template <class S, int R, int V, class T>
-[[gnu::always_inline]] inline void tile(int64_t k, const T* a, int64_t a_row, int64_t a_col, const T* b, int64_t b_row,
-                                        T* c, int64_t c_row, const Epilogue<T>& epilogue) {
+[[gnu::always_inline]] inline void tile(int64_t k, const T* a, int64_t a_row, int64_t a_col,
+                                        const T* b, int64_t b_row, T* c, int64_t c_row,
+                                        const Epilogue<T>& epilogue) {
   using Vec = typename S::Vec;
   Vec acc[R][V] = {};
   for (int64_t p = 0; p < k; ++p) {

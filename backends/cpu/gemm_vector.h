@@ -1,6 +1,6 @@
 // Matrix products with one side of one row or a few: bound by reading the other side once.
 // dot: both sides run along k in memory; up to 2 rows of the small side stay with 4 or 8 rows of the large one.
-// row: a vector times contiguous rows, four rows of the matrix a sweep, the result block in the first-level cache.
+// row: a vector times contiguous rows, four rows of the matrix a pass, the result block in the first-level cache.
 // One thread; an element's value does not depend on its neighbours, so that threads may share out the large side.
 #pragma once
 
@@ -16,7 +16,8 @@ template <class T> struct Rows {
 };
 
 template <class T>
-[[gnu::always_inline]] inline T finish(T sum, const T* c, bool accumulate, const T* bias, bool relu) {
+[[gnu::always_inline]] inline T finish(T sum, const T* c, bool accumulate, const T* bias,
+                                       bool relu) {
   if (accumulate) sum += *c;
   if (bias) sum += *bias;
   return relu && sum < T(0) ? T(0) : sum;
@@ -24,8 +25,8 @@ template <class T>
 
 /// Sums of products of M rows, given by pointers, with F rows: sums[i][f].
 template <class S, int M, int F, class T>
-[[gnu::always_inline]] inline void dots(int64_t k, const T* const (&many)[M], const T* few, int64_t few_stride,
-                                        T (&sums)[M][F]) {
+[[gnu::always_inline]] inline void dots(int64_t k, const T* const (&many)[M], const T* few,
+                                        int64_t few_stride, T (&sums)[M][F]) {
   using Vec = typename S::Vec;
   constexpr int kL = S::kLanes;
   Vec acc[M][F] = {}, x, y[F];
@@ -55,19 +56,21 @@ template <class S, int M, int F, class T>
 
 /// c[i * many_step + f * few_step] for all of the many rows i and rows f .. f + F of the few.
 template <class S, int M, int F, class T>
-[[gnu::always_inline]] inline void dot_sweep(const Gemm<T>& g, const Rows<T>& many, const Rows<T>& few, int64_t f,
-                                             bool many_is_b) {
+[[gnu::always_inline]] inline void dot_pass(const Gemm<T>& g, const Rows<T>& many,
+                                            const Rows<T>& few, int64_t f, bool many_is_b) {
   const int64_t many_step = many_is_b ? 1 : g.c_row, few_step = many_is_b ? g.c_row : 1;
   for (int64_t i = 0; i < many.count; i += M) {
     const int64_t rows = std::min<int64_t>(M, many.count - i);
     const T* row[M];
-    for (int r = 0; r < M; ++r) row[r] = many.data + (i + std::min<int64_t>(r, rows - 1)) * many.stride;
+    for (int r = 0; r < M; ++r)
+      row[r] = many.data + (i + std::min<int64_t>(r, rows - 1)) * many.stride;
     T sums[M][F];
     dots<S, M, F>(g.k, row, few.data + f * few.stride, few.stride, sums);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t q = f; q < f + F; ++q) {
         T* const c = g.c + (i + r) * many_step + q * few_step;
-        *c = finish(sums[r][q - f], c, g.accumulate, g.bias ? g.bias + (many_is_b ? i + r : q) : nullptr, g.relu);
+        *c = finish(sums[r][q - f], c, g.accumulate,
+                    g.bias ? g.bias + (many_is_b ? i + r : q) : nullptr, g.relu);
       }
     }
   }
@@ -79,13 +82,14 @@ template <class S, class T> [[gnu::always_inline]] inline void dot(const Gemm<T>
   const Rows<T>& many = many_is_b ? b : a;
   const Rows<T>& few = many_is_b ? a : b;
   int64_t f = 0;
-  for (; f + 2 <= few.count; f += 2) dot_sweep<S, 4, 2>(g, many, few, f, many_is_b);
-  if (f < few.count) dot_sweep<S, 8, 1>(g, many, few, f, many_is_b);
+  for (; f + 2 <= few.count; f += 2) dot_pass<S, 4, 2>(g, many, few, f, many_is_b);
+  if (f < few.count) dot_pass<S, 8, 1>(g, many, few, f, many_is_b);
 }
 
 /// y (n) += x[0..R) times R rows of B.
 template <class S, int R, class T>
-[[gnu::always_inline]] inline void add_rows(int64_t n, const T* x, int64_t x_step, const T* b, int64_t b_row, T* y) {
+[[gnu::always_inline]] inline void add_rows(int64_t n, const T* x, int64_t x_step, const T* b,
+                                            int64_t b_row, T* y) {
   constexpr int kL = S::kLanes;
   T s[R];
   for (int r = 0; r < R; ++r) s[r] = x[r * x_step];
@@ -112,10 +116,13 @@ template <class S, class T> [[gnu::always_inline]] inline void row(const Gemm<T>
     T* const y = g.c + j;
     if (!g.accumulate) std::fill(y, y + n, T(0));
     int64_t p = 0;
-    for (; p + 4 <= g.k; p += 4) add_rows<S, 4>(n, g.a + p * g.a_col, g.a_col, g.b + p * g.b_row + j, g.b_row, y);
-    for (; p < g.k; ++p) add_rows<S, 1>(n, g.a + p * g.a_col, g.a_col, g.b + p * g.b_row + j, g.b_row, y);
+    for (; p + 4 <= g.k; p += 4)
+      add_rows<S, 4>(n, g.a + p * g.a_col, g.a_col, g.b + p * g.b_row + j, g.b_row, y);
+    for (; p < g.k; ++p)
+      add_rows<S, 1>(n, g.a + p * g.a_col, g.a_col, g.b + p * g.b_row + j, g.b_row, y);
     if (g.bias || g.relu) {
-      for (int64_t i = 0; i < n; ++i) y[i] = finish(y[i], y, false, g.bias ? g.bias + j + i : nullptr, g.relu);
+      for (int64_t i = 0; i < n; ++i)
+        y[i] = finish(y[i], y, false, g.bias ? g.bias + j + i : nullptr, g.relu);
     }
   }
 }

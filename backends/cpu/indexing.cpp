@@ -13,9 +13,13 @@ struct Walk {
   int64_t x_step;
 
   Walk(const Tensor& index, const Tensor& other, const Tensor& x, int dim)
-      : shape(index.shape()), index_strides(index.strides()), other_strides(other.strides()), x_strides(x.strides()) {
+      : shape(index.shape()),
+        index_strides(index.strides()),
+        other_strides(other.strides()),
+        x_strides(x.strides()) {
     if (shape.dim() == 0) {
-      for (Shape* s : {&shape, &index_strides, &other_strides, &x_strides}) s->push_back(s == &shape ? 1 : 0);
+      for (Shape* s : {&shape, &index_strides, &other_strides, &x_strides})
+        s->push_back(s == &shape ? 1 : 0);
       x_step = 0;
       return;
     }
@@ -31,7 +35,8 @@ struct Walk {
     for (int64_t left = shape.numel(); left > 0;) {
       const int64_t run = i.run_left();
       for (int64_t k = 0; k < run; ++k) {
-        visit(i.offset() + k * i.run_stride(), o.offset() + k * o.run_stride(), x.offset() + k * x.run_stride());
+        visit(i.offset() + k * i.run_stride(), o.offset() + k * o.run_stride(),
+              x.offset() + k * x.run_stride());
       }
       i.advance(run);
       o.advance(run);
@@ -77,7 +82,8 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit, int6
       for (int64_t k = 0; k < run; ++k) {
         const auto v = static_cast<int64_t>(values[cursor.offset() + k * cursor.run_stride()]);
         if ((v < 0 || v >= limit) && v != ignored) [[unlikely]] {
-          fail(op, "index ", v, " at position ", done + k, " is out of range: expected 0 to ", limit - 1);
+          fail(op, "index ", v, " at position ", done + k, " is out of range: expected 0 to ",
+               limit - 1);
         }
       }
       cursor.advance(run);
@@ -104,7 +110,8 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
       for (int64_t k = 0; k < run; ++k) all &= obeys(first[k * step]);
       for (int64_t k = 0; !all && k < run; ++k) {
         if (!obeys(first[k * step])) {
-          fail(op, rule.text, ", got ", static_cast<double>(first[k * step]), " at position ", done + k);
+          fail(op, rule.text, ", got ", static_cast<double>(first[k * step]), " at position ",
+               done + k);
         }
       }
       cursor.advance(run);

@@ -26,8 +26,8 @@ EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double mar
 
 // Adds weight times the slopes of the same to `slopes`, and returns their sum.
 template <class T, int P>
-EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, double margin, double weight, int64_t n,
-                                     double* slopes) {
+EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, double margin,
+                                     double weight, int64_t n, double* slopes) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
     for (int64_t i = 0; i < width; ++i) {
@@ -50,7 +50,8 @@ template <class T> EBB_MULTIVERSION double nans(const T* x, int64_t n) {
   });
 }
 
-template <class T> EBB_MULTIVERSION void write_scaled(const double* slopes, double factor, int64_t n, T* out) {
+template <class T>
+EBB_MULTIVERSION void write_scaled(const double* slopes, double factor, int64_t n, T* out) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(factor * slopes[i]);
 }
@@ -76,8 +77,9 @@ template <class T, int P> class Margin {
  private:
   int64_t label(int64_t row, int64_t k) const {
     const int64_t at = row * labels_a_row_ + k;
-    return args_.target->dtype() == DType::I64 ? reinterpret_cast<const int64_t*>(args_.target->raw())[at]
-                                               : reinterpret_cast<const uint8_t*>(args_.target->raw())[at];
+    return args_.target->dtype() == DType::I64
+               ? reinterpret_cast<const int64_t*>(args_.target->raw())[at]
+               : reinterpret_cast<const uint8_t*>(args_.target->raw())[at];
   }
   double weight_of(int64_t c) const { return weight_ ? static_cast<double>(weight_[c]) : 1; }
 
@@ -90,18 +92,21 @@ template <class T, int P> class Margin {
       double loss = nans(x, classes_);
       for (int64_t k = 0; k < count; ++k) {
         const int64_t t = label(row, k);
-        loss += weight_of(t) * hinges<T, P>(x, open, static_cast<double>(x[t]), args_.margin, classes_);
+        loss +=
+            weight_of(t) * hinges<T, P>(x, open, static_cast<double>(x[t]), args_.margin, classes_);
       }
-      reinterpret_cast<T*>(args_.losses->raw())[row] = static_cast<T>(loss / static_cast<double>(classes_));
+      reinterpret_cast<T*>(args_.losses->raw())[row] =
+          static_cast<T>(loss / static_cast<double>(classes_));
     }
     if (args_.gradient) {
       std::fill_n(slopes, classes_, 0.0);
       for (int64_t k = 0; k < count; ++k) {
         const int64_t t = label(row, k);
-        slopes[t] -=
-            hinge_slopes<T, P>(x, open, static_cast<double>(x[t]), args_.margin, weight_of(t), classes_, slopes);
+        slopes[t] -= hinge_slopes<T, P>(x, open, static_cast<double>(x[t]), args_.margin,
+                                        weight_of(t), classes_, slopes);
       }
-      const double upstream = static_cast<double>(reinterpret_cast<const T*>(args_.upstream->raw())[row]);
+      const double upstream =
+          static_cast<double>(reinterpret_cast<const T*>(args_.upstream->raw())[row]);
       write_scaled(slopes, upstream / static_cast<double>(classes_), classes_,
                    reinterpret_cast<T*>(args_.gradient->raw()) + row * classes_);
     }

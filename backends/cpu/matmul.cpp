@@ -46,9 +46,10 @@ void matmul(const MatmulArgs& args) {
       for (int64_t i = 0; i < batch; ++i) one(i);
       return;
     }
-    parallel_for(batch, std::max<int64_t>(1, 512 * 1024 / std::max<int64_t>(work, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) one(i);
-    });
+    parallel_for(batch, std::max<int64_t>(1, 512 * 1024 / std::max<int64_t>(work, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) one(i);
+                 });
   });
 }
 

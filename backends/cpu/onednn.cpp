@@ -65,7 +65,8 @@ dnnl::matmul::primitive_desc describe(const Key& key, const memory::desc& a, con
   return key.flags & kBias ? dnnl::matmul::primitive_desc(cpu_engine(), a, b, bias, c, attr)
                            : dnnl::matmul::primitive_desc(cpu_engine(), a, b, c, attr);
 #else
-  const dnnl::matmul::desc desc = key.flags & kBias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
+  const dnnl::matmul::desc desc =
+      key.flags & kBias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
   return dnnl::matmul::primitive_desc(desc, attr, cpu_engine());
 #endif
 }
@@ -94,10 +95,12 @@ class Product {
   size_t scratchpad_bytes() const { return scratchpad_bytes_; }
 
   void run(const dnnl::stream& stream, const Gemm<float>& g, void* scratchpad) {
-    for (int i = 0; i < count_; ++i) memory_[i].set_data_handle(address(args_[i].arg, g, scratchpad));
+    for (int i = 0; i < count_; ++i)
+      memory_[i].set_data_handle(address(args_[i].arg, g, scratchpad));
     // The C function, because the C++ wrapper builds a map and a vector for every call.
-    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream.get(), count_, args_.data()),
-                            "could not execute a matmul");
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(primitive_.get(), stream.get(), count_, args_.data()),
+        "could not execute a matmul");
   }
 
  private:
@@ -197,7 +200,8 @@ bool onednn_gemm(const Gemm<float>& g) {
   if (g.c_row < g.n) return false;
   thread_local Cache cache;
   const int64_t flags = (g.accumulate ? kAccumulate : 0) | (g.bias ? kBias : 0);
-  Product* product = cache.find({g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col, g.c_row, flags, max_threads()});
+  Product* product = cache.find(
+      {g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col, g.c_row, flags, max_threads()});
   if (!product) return false;
   product->run(cache.stream(), g, cache.scratchpad(product->scratchpad_bytes()));
   if (g.relu) relu(g);
@@ -207,7 +211,8 @@ bool onednn_gemm(const Gemm<float>& g) {
 const char* onednn_version() {
   static const std::string text = [] {
     const dnnl_version_t* v = dnnl_version();
-    return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+    return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." +
+           std::to_string(v->patch);
   }();
   return text.c_str();
 }

@@ -1,4 +1,4 @@
-// Optimizer steps: all parameters in one call, each element read and written once. Formulas: nn/optim.h.
+// Optimizer steps: all parameters in one call, each element read and written once. Formulas: nn/optim/optimizer.h.
 #include <cmath>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -20,8 +20,10 @@ template <class T> EBB_MULTIVERSION void sgd(const SgdRule<T>& r, int64_t n, T* 
   for (int64_t i = 0; i < n; ++i) p[i] -= r.lr * (g[i] + r.weight_decay * p[i]);
 }
 
-template <class T> EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T* g, T* buffer) {
-  const T keep = r.first_step ? T(0) : r.momentum, add = r.first_step ? T(1) : r.one_minus_dampening;
+template <class T>
+EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T* g, T* buffer) {
+  const T keep = r.first_step ? T(0) : r.momentum,
+          add = r.first_step ? T(1) : r.one_minus_dampening;
   const T look_ahead = r.nesterov ? T(1) : T(0), by_buffer = r.nesterov ? r.momentum : T(1);
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
@@ -33,10 +35,12 @@ template <class T> EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64
 }
 
 template <class T> struct AdamRule {
-  T step_size, rate1, beta2, rate2, eps, root_correction, l2, shrink;  // rate = 1 - beta, rounded once
+  T step_size, rate1, beta2, rate2, eps, root_correction, l2,
+      shrink;  // rate = 1 - beta, rounded once
 };
 
-template <class T> EBB_MULTIVERSION void adam(const AdamRule<T>& r, int64_t n, T* p, const T* g, T* m, T* v) {
+template <class T>
+EBB_MULTIVERSION void adam(const AdamRule<T>& r, int64_t n, T* p, const T* g, T* m, T* v) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
     const T d = g[i] + r.l2 * p[i];

@@ -23,7 +23,8 @@ int num_threads() { return 1; }
 void set_num_threads(int) {}
 #endif
 
-void parallel_chunks(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) {
+void parallel_chunks(int64_t n, int64_t grain, void (*body)(void*, int64_t, int64_t),
+                     void* context) {
   const int64_t chunks = (n + grain - 1) / grain;
 #ifdef _OPENMP
   if (chunks > 1 && num_threads() > 1 && !omp_in_parallel()) {

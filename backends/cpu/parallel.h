@@ -15,7 +15,8 @@ int64_t parallel_regions();
 
 /// Runs body(context, begin, end) over chunks of [0, n) that start at multiples of `grain`. One chunk, or one thread,
 /// or a call from inside a parallel region: runs here, in order, without touching the pool.
-void parallel_chunks(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end), void* context);
+void parallel_chunks(int64_t n, int64_t grain,
+                     void (*body)(void* context, int64_t begin, int64_t end), void* context);
 
 /// parallel_for(n, grain, [&](int64_t begin, int64_t end) { ... }).
 template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
@@ -25,7 +26,10 @@ template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
   }
   using Plain = std::remove_reference_t<Body>;
   parallel_chunks(
-      n, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<Plain*>(context))(begin, end); },
+      n, grain,
+      [](void* context, int64_t begin, int64_t end) {
+        (*static_cast<Plain*>(context))(begin, end);
+      },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

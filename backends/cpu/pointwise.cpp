@@ -16,10 +16,12 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kBlock = 512;        // elements a block: at most 14 blocks of doubles, 56 KB, mostly far fewer
+constexpr int64_t kBlock =
+    512;  // elements a block: at most 14 blocks of doubles, 56 KB, mostly far fewer
 constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
 
-template <class From, class To> void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
+template <class From, class To>
+void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
   const auto* from = reinterpret_cast<const From*>(base);
   while (n > 0) {
     const int64_t run = std::min(n, cursor.run_left());
@@ -61,9 +63,9 @@ template <class T> class Runner {
   }
 
   void run(int64_t begin, int64_t end, double* sum) const {
-    alignas(64) T blocks[kMaxSweepInputs + kMaxSweepOutputs][kBlock];
+    alignas(64) T blocks[kMaxSweepInputs + kMaxPassOutputs][kBlock];
     const void* in[kMaxSweepInputs];
-    void* out[kMaxSweepOutputs];
+    void* out[kMaxPassOutputs];
     Shape shape = *call_.shape;  // the cursors need at least one dim
     if (shape.dim() == 0) shape.push_back(1);
     fill_constants(blocks, std::min(kBlock, end - begin));
@@ -71,9 +73,11 @@ template <class T> class Runner {
     for (int64_t at = begin; at < end; at += kBlock) {
       const int64_t n = std::min(kBlock, end - at);
       for (int k = 0; k < inputs_; ++k) in[k] = input_block(k, shape, at, n, blocks[k]);
-      for (size_t k = 0; k < call_.out.size(); ++k) out[k] = output_block(k, at, blocks[kMaxSweepInputs + k]);
+      for (size_t k = 0; k < call_.out.size(); ++k)
+        out[k] = output_block(k, at, blocks[kMaxSweepInputs + k]);
       kernel_(call_.formula, n, in, out);
-      for (size_t k = 0; k < call_.out.size(); ++k) convert_output(k, at, n, blocks[kMaxSweepInputs + k]);
+      for (size_t k = 0; k < call_.out.size(); ++k)
+        convert_output(k, at, n, blocks[kMaxSweepInputs + k]);
       if (sum) total += row_sum(static_cast<const T*>(out[0]), n);
     }
     if (sum) *sum = total;
@@ -84,8 +88,9 @@ template <class T> class Runner {
     for (int k = 0; k < inputs_; ++k) {
       const Operand& o = operands_[k];
       if (o.kind != Operand::Kind::Constant) continue;
-      const T value = dispatch_all(
-          o.dtype, [&]<class From>(From) { return static_cast<T>(*reinterpret_cast<const From*>(o.data)); });
+      const T value = dispatch_all(o.dtype, [&]<class From>(From) {
+        return static_cast<T>(*reinterpret_cast<const From*>(o.data));
+      });
       std::fill_n(blocks[k], n, value);
     }
   }
@@ -106,7 +111,8 @@ template <class T> class Runner {
   bool is_stored(size_t k) const { return call_.out[k] && !(k == 0 && call_.sum_first); }
 
   void* output_block(size_t k, int64_t at, T* block) const {
-    if (is_stored(k) && call_.out[k]->dtype() == dtype_of<T>) return reinterpret_cast<T*>(call_.out[k]->raw()) + at;
+    if (is_stored(k) && call_.out[k]->dtype() == dtype_of<T>)
+      return reinterpret_cast<T*>(call_.out[k]->raw()) + at;
     return block;
   }
 
@@ -143,12 +149,14 @@ template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) 
 bool run_plain(const PointwiseCall& call, BlockKernel kernel) {
   if (call.sum_first) return false;
   const void* in[kMaxSweepInputs];
-  void* out[kMaxSweepOutputs];
+  void* out[kMaxPassOutputs];
   const int64_t n = call.shape->numel();
   if (n > kChunk) return false;
   for (size_t k = 0; k < call.in.size(); ++k) {
     const Tensor& t = *call.in[k];
-    if (t.numel() != n || t.dtype() != call.compute || !t.is_contiguous() || !(t.shape() == *call.shape)) return false;
+    if (t.numel() != n || t.dtype() != call.compute || !t.is_contiguous() ||
+        !(t.shape() == *call.shape))
+      return false;
     in[k] = t.raw();
   }
   for (size_t k = 0; k < call.out.size(); ++k) {
@@ -167,7 +175,8 @@ void pointwise(const PointwiseCall& call) {
     if (!run_plain(call, kernels->integer_value)) run_call<int64_t>(call, kernels->integer_value);
     return;
   }
-  const BlockKernel kernel = kernels->floating[static_cast<int>(call.sweep)][call.compute == DType::F64];
+  const BlockKernel kernel =
+      kernels->floating[static_cast<int>(call.pass)][call.compute == DType::F64];
   if (run_plain(call, kernel)) return;
   if (call.compute == DType::F64) run_call<double>(call, kernel);
   else run_call<float>(call, kernel);

@@ -17,23 +17,25 @@ namespace ebb {
 
 namespace cpu {
 
-using BlockKernel = void (*)(const void* formula, int64_t n, const void* const* in, void* const* out);
+using BlockKernel = void (*)(const void* formula, int64_t n, const void* const* in,
+                             void* const* out);
 
 /// The kernels of one formula on the CPU.
 struct BlockKernels {
-  BlockKernel floating[kSweepCount][2];  ///< by sweep and F32 / F64
+  BlockKernel floating[kSweepCount][2];  ///< by pass and F32 / F64
   BlockKernel integer_value;             ///< over int64_t, or null
 };
 
 template <class F, class T, size_t... I>
-EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>, const T* const* in) {
+EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>,
+                                 const T* const* in) {
   using C = Compute<F, T>;
   const T* x[] = {in[I]...};
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<C>(x[I][i])...));
 }
 
-// g d_k for the first `Wanted` partials; with Value also w f. See Sweep for the meaning of in and out.
+// g d_k for the first `Wanted` partials; with Value also w f. See Pass for the meaning of in and out.
 template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
 EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                     std::index_sequence<I...> inputs, std::index_sequence<K...>) {
@@ -53,7 +55,7 @@ EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T
   }
 }
 
-// The gradient and its derivative in the direction c, in one sweep of duals of duals.
+// The gradient and its derivative in the direction c, in one pass of duals of duals.
 template <class F, class T, size_t... I>
 EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                         std::index_sequence<I...> inputs) {
@@ -77,7 +79,9 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
 template <class F, class T, int N> struct Blocks {
   using Inputs = std::make_index_sequence<N>;
   static const F& formula(const void* f) { return *static_cast<const F*>(f); }
-  static const T* const* typed(const void* const* p) { return reinterpret_cast<const T* const*>(p); }
+  static const T* const* typed(const void* const* p) {
+    return reinterpret_cast<const T* const*>(p);
+  }
   static T* const* typed(void* const* p) { return reinterpret_cast<T* const*>(p); }
 
   static void value(const void* f, int64_t n, const void* const* in, void* const* out) {
@@ -93,21 +97,21 @@ template <class F, class T, int N> struct Blocks {
   }
 };
 
-/// N inputs; with WithValue also the sweeps that losses use. A formula says `no_gradient` when it has none
+/// N inputs; with WithValue also the passes that losses use. A formula says `no_gradient` when it has none
 /// (comparisons), and `has_integers` when int64_t has it too.
 template <class F, int N, bool WithValue> consteval BlockKernels block_kernels() {
   BlockKernels k{};
   const auto set = [&k]<class T>(T, int type) {
     using B = Blocks<F, T, N>;
-    k.floating[static_cast<int>(Sweep::Value)][type] = &B::value;
+    k.floating[static_cast<int>(Pass::Value)][type] = &B::value;
     if constexpr (!requires { F::no_gradient; }) {
-      k.floating[static_cast<int>(Sweep::GradientFirst)][type] = &B::template gradient<1, false>;
-      k.floating[static_cast<int>(Sweep::Gradient)][type] = &B::template gradient<N, false>;
-      k.floating[static_cast<int>(Sweep::SecondOrder)][type] = &B::second_order;
+      k.floating[static_cast<int>(Pass::GradientFirst)][type] = &B::template gradient<1, false>;
+      k.floating[static_cast<int>(Pass::Gradient)][type] = &B::template gradient<N, false>;
+      k.floating[static_cast<int>(Pass::SecondOrder)][type] = &B::second_order;
     }
     if constexpr (WithValue) {
-      k.floating[static_cast<int>(Sweep::ValueGradientFirst)][type] = &B::template gradient<1, true>;
-      k.floating[static_cast<int>(Sweep::ValueGradient)][type] = &B::template gradient<N, true>;
+      k.floating[static_cast<int>(Pass::ValueGradientFirst)][type] = &B::template gradient<1, true>;
+      k.floating[static_cast<int>(Pass::ValueGradient)][type] = &B::template gradient<N, true>;
     }
   };
   set(float{}, 0);

@@ -19,7 +19,8 @@ namespace {
 constexpr int64_t kBlock = 256;        // columns whose accumulators lie in L1
 constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
 
-template <class T> using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 struct SumStep {
   template <class A, class T> static A step(A a, T x) { return a + static_cast<A>(x); }
@@ -35,7 +36,8 @@ struct MaxStep {
 struct MinStep {
   template <class A, class T> static A step(A a, T x) { return minimum(a, static_cast<A>(x)); }
   template <class A> static constexpr A first() {
-    return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+    return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
+                                                : std::numeric_limits<A>::max();
   }
 };
 
@@ -84,19 +86,23 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
       out[0] = static_cast<T>(reduce_row<Step, A>(x, n));
       return;
     }
-    parallel_for(outer, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(reduce_run<Step, A>(x + i * n, n));
-    });
+    parallel_for(outer, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i)
+                     out[i] = static_cast<T>(reduce_run<Step, A>(x + i * n, n));
+                 });
     return;
   }
   const int64_t blocks = (inner + kBlock - 1) / kBlock;
   const int64_t work = std::max<int64_t>(1, n * std::min(inner, kBlock));
-  parallel_for(outer * blocks, std::max<int64_t>(1, kChunk / work), [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t o = k / blocks, j = k % blocks * kBlock;
-      reduce_columns<Step, A>(x + o * n * inner + j, n, inner, std::min(kBlock, inner - j), out + o * inner + j);
-    }
-  });
+  parallel_for(outer * blocks, std::max<int64_t>(1, kChunk / work),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t k = begin; k < end; ++k) {
+                   const int64_t o = k / blocks, j = k % blocks * kBlock;
+                   reduce_columns<Step, A>(x + o * n * inner + j, n, inner,
+                                           std::min(kBlock, inner - j), out + o * inner + j);
+                 }
+               });
 }
 
 // log(sum(e^x)) of strided elements, shifted by the maximum.
@@ -106,7 +112,8 @@ template <class T> T log_sum_exp(const T* x, int64_t n, int64_t stride) {
   }
   T top = -std::numeric_limits<T>::infinity();
   for (int64_t i = 0; i < n; ++i) top = maximum(top, x[i * stride]);
-  if (top == -std::numeric_limits<T>::infinity() || top == std::numeric_limits<T>::infinity()) return top;
+  if (top == -std::numeric_limits<T>::infinity() || top == std::numeric_limits<T>::infinity())
+    return top;
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(exp(x[i * stride] - top));
   return top + static_cast<T>(log(sum));
@@ -134,7 +141,8 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
       if (kind == ReduceKind::Min) return reduce_all<MinStep, T>(x, to, rows);
       if constexpr (Real<T>) log_sum_exp_all(x, to, rows);
     } else {
-      fail("reduce", "max and min of ", in.dtype(), " tensors are not supported: convert with to(i64)");
+      fail("reduce", "max and min of ", in.dtype(),
+           " tensors are not supported: convert with to(i64)");
     }
   };
   dispatch_all(in.dtype(), run);
@@ -152,7 +160,8 @@ void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows
                      int64_t best = 0;
                      for (int64_t i = 1; i < n; ++i) {
                        const T candidate = row[i * inner], top = row[best * inner];
-                       const bool better = kind == ReduceKind::Max ? candidate > top : candidate < top;
+                       const bool better =
+                           kind == ReduceKind::Max ? candidate > top : candidate < top;
                        if (top == top && (better || candidate != candidate)) best = i;
                      }
                      to[k] = best;

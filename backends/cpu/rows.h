@@ -11,11 +11,14 @@
 namespace ebb::cpu {
 
 /// Rows that a thread takes at once, by the work of a row of n elements.
-inline int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 16 * 1024 / std::max<int64_t>(n, 1)); }
+inline int64_t row_grain(int64_t n) {
+  return std::max<int64_t>(1, 16 * 1024 / std::max<int64_t>(n, 1));
+}
 
 /// The largest element that is not NaN; -inf of nothing. (A NaN shows in the sum of exponentials.)
 template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
-  typedef T Vector [[gnu::vector_size(64)]];  // lanes that the compiler would not keep in registers by itself
+  typedef T Vector
+      [[gnu::vector_size(64)]];  // lanes that the compiler would not keep in registers by itself
   constexpr int64_t kLanes = 64 / sizeof(T);
   const T lowest = -std::numeric_limits<T>::infinity();
   Vector a = lowest - Vector{}, b = a;
@@ -71,7 +74,8 @@ template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t 
 template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(math::exp_nonpositive(x[at + i] - shift));
+    for (int64_t i = 0; i < width; ++i)
+      lanes[i] += static_cast<double>(math::exp_nonpositive(x[at + i] - shift));
   });
 }
 
@@ -104,7 +108,8 @@ inline int64_t short_rows(int64_t n) { return std::min(kShortRows, kShortBlock /
 /// Of each of `rows` rows: its largest element, e^(x - largest), the sum of those and its log.
 /// REQUIRES 1 <= n <= kShortRow and rows <= short_rows(n). e may not be x.
 template <class T>
-EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum, double* log_sum) {
+EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum,
+                           double* log_sum) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = x + r * n;
     T largest = row[0];

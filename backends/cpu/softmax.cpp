@@ -16,7 +16,8 @@ namespace {
 
 constexpr int64_t kColumns = 128;
 
-template <class T> EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
+template <class T>
+EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - shift) - log_sum;
 }
@@ -32,7 +33,8 @@ template <class T> void softmax_row(bool log_form, const T* x, T* y, int64_t n) 
 }
 
 // A block of short rows.
-template <class T> EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t rows, int64_t n) {
+template <class T>
+EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t rows, int64_t n) {
   T e[kShortBlock], top[kShortRows];
   double sum[kShortRows], log_sum[kShortRows];
   exp_short_rows(x, rows, n, e, top, sum, log_sum);
@@ -82,7 +84,8 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
 }
 
 template <class T>
-EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n, T* out) {
+EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n,
+                                     T* out) {
   if (log_form) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = g[i] - math::exp_nonpositive(y[i]) * total;
@@ -92,17 +95,21 @@ EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T to
   }
 }
 
-template <class T> bool sure(bool log_form, T y) { return log_form ? is_sure<true>(y) : is_sure<false>(y); }
+template <class T> bool sure(bool log_form, T y) {
+  return log_form ? is_sure<true>(y) : is_sure<false>(y);
+}
 
 template <class T> void settle_row(bool log_form, const T* y, int64_t n, T* out) {
   if (!sure(log_form, row_max(y, n))) return;
-  const int64_t at = std::find_if(y, y + n, [log_form](T each) { return sure(log_form, each); }) - y;
+  const int64_t at =
+      std::find_if(y, y + n, [log_form](T each) { return sure(log_form, each); }) - y;
   out[at] = T(0);
   out[at] = static_cast<T>(0 - row_sum(out, n));
 }
 
 template <class T>
-EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n, T* out) {
+EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n,
+                                     T* out) {
   T p[kShortBlock];  // e^y, in the log form
   if (log_form) {
 #pragma GCC ivdep
@@ -149,7 +156,8 @@ EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64
 }
 
 template <class T, bool kLog>
-EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t inner, int64_t width) {
+EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n, int64_t inner,
+                                       int64_t width) {
   double sum[kColumns] = {};
   for (int64_t i = 0; i < n; ++i) {
 #pragma GCC ivdep
@@ -199,10 +207,13 @@ void softmax(bool log_form, Tensor& out, const Tensor& in, RowsShape rows) {
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* y = reinterpret_cast<T*>(out.raw());
     if (rows.inner == 1 && rows.n <= kShortRow) {
-      for_short_rows(rows, [&](int64_t at, int64_t count) { softmax_short(log_form, x + at, y + at, count, rows.n); });
+      for_short_rows(rows, [&](int64_t at, int64_t count) {
+        softmax_short(log_form, x + at, y + at, count, rows.n);
+      });
     } else if (rows.inner == 1) {
       parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) softmax_row(log_form, x + i * rows.n, y + i * rows.n, rows.n);
+        for (int64_t i = begin; i < end; ++i)
+          softmax_row(log_form, x + i * rows.n, y + i * rows.n, rows.n);
       });
     } else {
       for_column_blocks(rows, [&](int64_t at, int64_t width) {
@@ -213,15 +224,17 @@ void softmax(bool log_form, Tensor& out, const Tensor& in, RowsShape rows) {
   });
 }
 
-void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Tensor& upstream, RowsShape rows) {
+void softmax_backward(bool log_form, Tensor& out, const Tensor& output, const Tensor& upstream,
+                      RowsShape rows) {
   if (out.numel() == 0) return;
   dispatch_floating(out.dtype(), [&]<class T>(T) {
     const T* y = reinterpret_cast<const T*>(output.raw());
     const T* g = reinterpret_cast<const T*>(upstream.raw());
     T* to = reinterpret_cast<T*>(out.raw());
     if (rows.inner == 1 && rows.n <= kShortRow) {
-      for_short_rows(
-          rows, [&](int64_t at, int64_t count) { backward_short(log_form, y + at, g + at, count, rows.n, to + at); });
+      for_short_rows(rows, [&](int64_t at, int64_t count) {
+        backward_short(log_form, y + at, g + at, count, rows.n, to + at);
+      });
     } else if (rows.inner == 1) {
       parallel_for(rows.outer, row_grain(rows.n), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {

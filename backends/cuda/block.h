@@ -34,7 +34,8 @@ template <class Join, class T> __device__ T warp_join(T x) {
 /// that it may be called again at once.
 template <class Join, class T> __device__ T block_join(T x) {
   __shared__ T parts[kWarp];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
   const int warps = static_cast<int>(blockDim.x) / kWarp;
   x = warp_join<Join>(x);
   if (warps == 1) return x;

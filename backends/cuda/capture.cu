@@ -35,14 +35,16 @@ struct FreePinned {
 // What a capture in progress has met.
 struct Recording {
   std::vector<CapturedOptimizer> optimizers;
-  uint64_t* moved;                                       // on the device
-  Generator at_start;                                    // of the thread's generator
-  std::vector<Tensor> storage;                           // keeps the states' memory
-  std::vector<std::unique_ptr<void, FreePinned>> bytes;  // of the host, that the step copies to the device
+  uint64_t* moved;              // on the device
+  Generator at_start;           // of the thread's generator
+  std::vector<Tensor> storage;  // keeps the states' memory
+  std::vector<std::unique_ptr<void, FreePinned>>
+      bytes;  // of the host, that the step copies to the device
 
   template <class T> T* device_memory() {
     const CapturePool::Pause pause;
-    storage.push_back(empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
+    storage.push_back(
+        empty({static_cast<int64_t>(sizeof(T))}, {.dtype = DType::U8, .device = Device::cuda()}));
     return reinterpret_cast<T*>(storage.back().raw());
   }
 };
@@ -54,7 +56,8 @@ thread_local Recording* recording = nullptr;
 StepState* captured_state(OptimizerStep& step) {
   if (!recording) return nullptr;
   for (const CapturedOptimizer& o : recording->optimizers) {
-    if (o.host == &step) fail("capture", "an optimizer makes two steps in a captured one: capture each of them");
+    if (o.host == &step)
+      fail("capture", "an optimizer makes two steps in a captured one: capture each of them");
   }
   auto* device = recording->device_memory<StepState>();
   recording->optimizers.push_back({&step, device, {-1, -1}});
@@ -65,7 +68,8 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
   if (!recording) return nullptr;
   const Generator& now = default_generator();
   if (seed != recording->at_start.seed || offset + static_cast<uint64_t>(count) != now.offset) {
-    fail("capture", "a captured step draws random numbers from the calling thread's default generator alone");
+    fail("capture",
+         "a captured step draws random numbers from the calling thread's default generator alone");
   }
   return recording->moved;
 }
@@ -88,7 +92,8 @@ class CapturedStep::Impl {
   explicit Impl(std::function<void()> step) : step_(std::move(step)) {}
   ~Impl() {
     if (!graph_) return;
-    if (!captured_->bytes.empty()) cudaStreamSynchronize(context().stream);  // replays that still read them
+    if (!captured_->bytes.empty())
+      cudaStreamSynchronize(context().stream);  // replays that still read them
     cudaGraphExecDestroy(graph_);
   }
   Impl(const Impl&) = delete;
@@ -146,13 +151,15 @@ class CapturedStep::Impl {
     Recording& r = *captured_;
     for (CapturedOptimizer& o : r.optimizers) {
       const StepState wanted{o.host->lr, o.host->step};
-      if (wanted.lr != o.known.lr || wanted.step != o.known.step) launch(set_state_kernel, 1, 1, o.device, wanted);
+      if (wanted.lr != o.known.lr || wanted.step != o.known.step)
+        launch(set_state_kernel, 1, 1, o.device, wanted);
       o.known = {wanted.lr, wanted.step + 1};
     }
     Generator& g = default_generator();
     if (taken_ > 0) {
       if (g.seed != r.at_start.seed) {
-        fail("capture", "the step was captured with seed ", r.at_start.seed, ", the generator now has ", g.seed);
+        fail("capture", "the step was captured with seed ", r.at_start.seed,
+             ", the generator now has ", g.seed);
       }
       const uint64_t moved = g.offset - r.at_start.offset;
       if (moved != known_moved_) launch(set_moved_kernel, 1, 1, r.moved, moved);
@@ -174,7 +181,8 @@ class CapturedStep::Impl {
   int64_t replays_ = 0;
 };
 
-CapturedStep::CapturedStep(std::function<void()> step) : impl_(std::make_unique<Impl>(std::move(step))) {}
+CapturedStep::CapturedStep(std::function<void()> step)
+    : impl_(std::make_unique<Impl>(std::move(step))) {}
 CapturedStep::~CapturedStep() = default;
 CapturedStep::CapturedStep(CapturedStep&&) noexcept = default;
 CapturedStep& CapturedStep::operator=(CapturedStep&&) noexcept = default;

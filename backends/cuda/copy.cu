@@ -21,17 +21,21 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    fill_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, T* to, T value) {
-  for (int64_t i = first_item(); i < space.numel; i += item_step()) to[offset_of(space, strides, i)] = value;
+    fill_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, T* to,
+                T value) {
+  for (int64_t i = first_item(); i < space.numel; i += item_step())
+    to[offset_of(space, strides, i)] = value;
 }
 
 }  // namespace
 
 void copy(Tensor& out, const Tensor& in) {
   if (out.numel() == 0) return;
-  if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() && out.shape() == in.shape()) {
+  if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() &&
+      out.shape() == in.shape()) {
     const size_t bytes = static_cast<size_t>(out.numel()) * size_of(out.dtype());
-    check(cudaMemcpyAsync(out.raw(), in.raw(), bytes, cudaMemcpyDeviceToDevice, context().stream), "copy");
+    check(cudaMemcpyAsync(out.raw(), in.raw(), bytes, cudaMemcpyDeviceToDevice, context().stream),
+          "copy");
     return;
   }
   Shape strides[2] = {out.strides(), broadcast_strides(in.shape(), in.strides(), out.shape())};
@@ -39,8 +43,9 @@ void copy(Tensor& out, const Tensor& in) {
   const Space space = make_space(out.shape(), strides, 2, steps);
   dispatch_all(out.dtype(), [&]<class To>(To) {
     dispatch_all(in.dtype(), [&]<class From>(From) {
-      launch(copy_kernel<To, From>, grid_for(space.numel), kThreads, CopyPlan{space, steps[0], steps[1]},
-             reinterpret_cast<To*>(out.raw()), reinterpret_cast<const From*>(in.raw()));
+      launch(copy_kernel<To, From>, grid_for(space.numel), kThreads,
+             CopyPlan{space, steps[0], steps[1]}, reinterpret_cast<To*>(out.raw()),
+             reinterpret_cast<const From*>(in.raw()));
     });
   });
 }
@@ -59,7 +64,8 @@ void fill(Tensor& out, double value) {
     T v;
     if constexpr (std::is_same_v<T, bool>) v = value != 0;
     else v = static_cast<T>(value);
-    launch(fill_kernel<T>, grid_for(space.numel), kThreads, space, steps, reinterpret_cast<T*>(out.raw()), v);
+    launch(fill_kernel<T>, grid_for(space.numel), kThreads, space, steps,
+           reinterpret_cast<T*>(out.raw()), v);
   });
 }
 

@@ -31,17 +31,21 @@ template <class T> struct Problem {
   bool mean, wide_target;  // i64 rather than u8
 
   __device__ int64_t target_at(int64_t i) const {
-    return wide_target ? static_cast<const int64_t*>(target)[i] : static_cast<const uint8_t*>(target)[i];
+    return wide_target ? static_cast<const int64_t*>(target)[i]
+                       : static_cast<const uint8_t*>(target)[i];
   }
   __device__ bool in_range(int64_t t) const { return t >= 0 && t < classes; }
-  __device__ double weight_of(int64_t c) const { return weight ? static_cast<double>(weight[c]) : 1; }
+  __device__ double weight_of(int64_t c) const {
+    return weight ? static_cast<double>(weight[c]) : 1;
+  }
   __device__ double selected_at(int64_t i) const {
     const int64_t t = target_at(i);
     return t == ignore_index || !in_range(t) ? 0 : weight_of(t);
   }
 };
 
-template <class T> __global__ void __launch_bounds__(kThreads) selected_weight_kernel(Problem<T> p, double* out) {
+template <class T>
+__global__ void __launch_bounds__(kThreads) selected_weight_kernel(Problem<T> p, double* out) {
   double sum = 0;
   for (int64_t i = first_item(); i < p.positions; i += item_step()) sum += p.selected_at(i);
   if (grid_sum(sum, p.partials, p.ticket)) *out = sum;
@@ -66,7 +70,8 @@ template <class T> __device__ Shared shared_sums(const Problem<T>& p) {
   }
   if (p.smoothing > 0 && p.weight) {
     double sum = 0;
-    for (int64_t c = threadIdx.x; c < p.classes; c += blockDim.x) sum += static_cast<double>(p.weight[c]);
+    for (int64_t c = threadIdx.x; c < p.classes; c += blockDim.x)
+      sum += static_cast<double>(p.weight[c]);
     s.weight_sum = block_join<AddUp>(sum);
   }
   return s;
@@ -79,9 +84,12 @@ struct Factors {
 
   // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not: then the
   // gradient of x_t is their sum with its sign turned.
-  __device__ bool settles(double e, double sum) const { return 2 * e > sum && hit_factor - hit_factor == 0; }
+  __device__ bool settles(double e, double sum) const {
+    return 2 * e > sum && hit_factor - hit_factor == 0;
+  }
 };
-template <class T> __device__ Factors factors_of(const Problem<T>& p, const Shared& s, int64_t i, int64_t t) {
+template <class T>
+__device__ Factors factors_of(const Problem<T>& p, const Shared& s, int64_t i, int64_t t) {
   Factors f;
   f.hit = (1 - p.smoothing) * p.weight_of(t);
   f.share = p.smoothing / static_cast<double>(p.classes);
@@ -90,9 +98,11 @@ template <class T> __device__ Factors factors_of(const Problem<T>& p, const Shar
 }
 
 template <class T>
-__device__ T gradient_of(const Problem<T>& p, const Factors& f, T softmax_factor, T e, int64_t c, int64_t t) {
+__device__ T gradient_of(const Problem<T>& p, const Factors& f, T softmax_factor, T e, int64_t c,
+                         int64_t t) {
   T g = e * softmax_factor;
-  if (p.smoothing > 0) g -= static_cast<T>(f.hit_factor * f.share) * (p.weight ? p.weight[c] : T(1));
+  if (p.smoothing > 0)
+    g -= static_cast<T>(f.hit_factor * f.share) * (p.weight ? p.weight[c] : T(1));
   if (c == t) g -= static_cast<T>(f.hit_factor * f.hit);
   return g;
 }
@@ -105,7 +115,8 @@ template <class T> __device__ void finish(const Problem<T>& p, const Shared& s, 
 }
 
 template <class Team, class T>
-__global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entropy_rows(Problem<T> p) {
+__global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
+    cross_entropy_rows(Problem<T> p) {
   const Shared s = shared_sums(p);
   const int64_t n = p.classes;
   const T nan = std::numeric_limits<T>::quiet_NaN();
@@ -130,7 +141,8 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entro
     Team::each(n, [&](int64_t c, int k) {
       const T shifted = row.at(c, k) - top;
       sum += static_cast<double>(exp(shifted));
-      if (p.smoothing > 0) weighted += static_cast<double>((p.weight ? p.weight[c] : T(1)) * shifted);
+      if (p.smoothing > 0)
+        weighted += static_cast<double>((p.weight ? p.weight[c] : T(1)) * shifted);
     });
     sum = Team::template join<AddUp>(sum);
     const Factors f = factors_of(p, s, i, t);
@@ -138,7 +150,9 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entro
       double others = sum - 1;  // of e^(x - top), without the 1 of the top
       if (sum < kNearlyOne && p.input[i * n + t] == top) {
         others = 0;
-        Team::each(n, [&](int64_t c, int k) { others += c == t ? 0 : static_cast<double>(exp(row.at(c, k) - top)); });
+        Team::each(n, [&](int64_t c, int k) {
+          others += c == t ? 0 : static_cast<double>(exp(row.at(c, k) - top));
+        });
         others = Team::template join<AddUp>(others);
       }
       if (p.smoothing > 0) weighted = Team::template join<AddUp>(weighted);
@@ -151,7 +165,8 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads) cross_entro
       }
     }
     if (gradient) {
-      const T softmax_factor = static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum);
+      const T softmax_factor =
+          static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum);
       const bool settles = f.settles(static_cast<double>(exp(p.input[i * n + t] - top)), sum);
       double others = 0;
       Team::each(n, [&](int64_t c, int k) {
@@ -186,7 +201,8 @@ template <class T> __global__ void __launch_bounds__(kThreads) cross_entropy_col
       for (int64_t c = 0; c < p.classes; ++c) {
         const T shifted = x[c * p.inner] - top;
         sum += static_cast<double>(exp(shifted));
-        if (p.smoothing > 0) weighted += static_cast<double>((p.weight ? p.weight[c] : T(1)) * shifted);
+        if (p.smoothing > 0)
+          weighted += static_cast<double>((p.weight ? p.weight[c] : T(1)) * shifted);
       }
       f = factors_of(p, s, i, t);
       double others = sum - 1;
@@ -203,11 +219,13 @@ template <class T> __global__ void __launch_bounds__(kThreads) cross_entropy_col
     if (p.losses) p.losses[i] = static_cast<T>(loss);
     total += loss;
     if (!p.gradient) continue;
-    const T softmax_factor = valid ? static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum) : T(0);
+    const T softmax_factor =
+        valid ? static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum) / sum) : T(0);
     double others = 0;
     for (int64_t c = 0; c < p.classes; ++c) {
       const int64_t k = base + c * p.inner;
-      p.gradient[k] = valid ? gradient_of(p, f, softmax_factor, exp(p.input[k] - top), c, t) : static_cast<T>(loss);
+      p.gradient[k] = valid ? gradient_of(p, f, softmax_factor, exp(p.input[k] - top), c, t)
+                            : static_cast<T>(loss);
       if (c != t) others += static_cast<double>(p.gradient[k]);
     }
     const int64_t at = base + t * p.inner;
@@ -240,7 +258,8 @@ template <class T> void run(const CrossEntropyArgs& args) {
   if (p.mean && p.positions > kFewTargets) {
     selected = empty({}, {.dtype = DType::F64, .device = Device::cuda()});
     p.selected = data_of<double>(&selected);
-    launch(selected_weight_kernel<T>, grid_for(p.positions), kThreads, p, data_of<double>(&selected));
+    launch(selected_weight_kernel<T>, grid_for(p.positions), kThreads, p,
+           data_of<double>(&selected));
   }
   if (p.inner > 1) {
     launch(cross_entropy_columns<T>, grid_for(p.positions), kThreads, p);

@@ -29,7 +29,8 @@ void load_cublas_lt() {
 #else
 
 void load_cublas_lt() {
-  const std::string name = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);  // a major version is an interface
+  const std::string name =
+      "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);  // a major version is an interface
   void* library = open_library(name, EBB_CUDA_LIBRARY_DIR);
   const auto take = [&]<class F>(F& function, const char* symbol) {
     function = reinterpret_cast<F>(dlsym(library, symbol));

@@ -4,7 +4,9 @@
 
 namespace ebb::cuda {
 namespace {
-[[noreturn]] void absent() { fail("cuda", "this build has no GPU backend: configure with EBB_CUDA=ON"); }
+[[noreturn]] void absent() {
+  fail("cuda", "this build has no GPU backend: configure with EBB_CUDA=ON");
+}
 }  // namespace
 
 class CapturedStep::Impl {};

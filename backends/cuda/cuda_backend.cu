@@ -22,10 +22,14 @@ class CudaBackend final : public Backend {
   void deallocate(void* data, size_t bytes) noexcept override { cuda::deallocate(data, bytes); }
 
   // To the device: the bytes are taken at once (pinned memory: when the stream comes to it). To the host: waits.
-  void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) override {
+  void copy_bytes(void* to, Device to_device, const void* from, Device from_device,
+                  size_t bytes) override {
     if (bytes == 0) return;
-    const bool to_host = to_device.type == DeviceType::CPU, from_host = from_device.type == DeviceType::CPU;
-    const auto kind = to_host ? cudaMemcpyDeviceToHost : from_host ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToDevice;
+    const bool to_host = to_device.type == DeviceType::CPU,
+               from_host = from_device.type == DeviceType::CPU;
+    const auto kind = to_host     ? cudaMemcpyDeviceToHost
+                      : from_host ? cudaMemcpyHostToDevice
+                                  : cudaMemcpyDeviceToDevice;
     if (to_host) refuse_in_capture("copy to the cpu");
     else if (from_host) from = captured_bytes(from, bytes);
     check(cudaMemcpyAsync(to, from, bytes, kind, context().stream), "copy");
@@ -44,8 +48,11 @@ class CudaBackend final : public Backend {
     cuda::arg_reduce(kind, index, in, rows);
   }
   void matmul(const MatmulArgs& args) override { cuda::matmul(args); }
-  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override { cuda::softmax(log, out, in, rows); }
-  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows) override {
+  void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
+    cuda::softmax(log, out, in, rows);
+  }
+  void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g,
+                        RowsShape rows) override {
     cuda::softmax_backward(log, out, y, g, rows);
   }
   void cross_entropy(const CrossEntropyArgs& args) override { cuda::cross_entropy(args); }
@@ -56,13 +63,15 @@ class CudaBackend final : public Backend {
   void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) override {
     cuda::scatter_add(out, dim, index, src);
   }
-  void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) override {
+  void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                     int64_t ignored) override {
     cuda::check_indices(op, index, limit, ignored);
   }
   void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {
     cuda::check_values(op, values, rule);
   }
-  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b) override {
+  void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a,
+              double b) override {
     cuda::random(kind, out, seed, offset, a, b);
   }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }

@@ -34,13 +34,15 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t i = first_item(); i < w.space.numel; i += item_step()) {
     const int64_t at = index[offset_of(w.space, w.index, i)];
     const bool valid = at >= 0 && at < w.limit;
-    out[offset_of(w.space, w.other, i)] = valid ? in[offset_of(w.space, w.x, i) + at * w.x_step] : missing<T>();
+    out[offset_of(w.space, w.other, i)] =
+        valid ? in[offset_of(w.space, w.x, i) + at * w.x_step] : missing<T>();
   }
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    scatter_thread_kernel(const __grid_constant__ Walk w, T* out, const T* src, const int64_t* index) {
+    scatter_thread_kernel(const __grid_constant__ Walk w, T* out, const T* src,
+                          const int64_t* index) {
   for (int64_t j = first_item(); j < w.space.numel; j += item_step()) {
     T* to = out + offset_of(w.space, w.x, j);
     const int64_t* at = index + offset_of(w.space, w.index, j);
@@ -56,13 +58,16 @@ __global__ void __launch_bounds__(kThreads)
 // once; the first lane of those with the same index adds for all of them, in order.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    scatter_warp_kernel(const __grid_constant__ Walk w, int64_t parts, int64_t length, T* out, const T* src,
-                        const int64_t* index) {
+    scatter_warp_kernel(const __grid_constant__ Walk w, int64_t parts, int64_t length, T* out,
+                        const T* src, const int64_t* index) {
   constexpr int kAhead = 4;  // reads that are under way at once: most find nothing
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, teams = static_cast<int>(blockDim.x) / kWarp;
-  for (int64_t team = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            teams = static_cast<int>(blockDim.x) / kWarp;
+  for (int64_t team =
+           static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
        team < w.space.numel * parts; team += static_cast<int64_t>(gridDim.x) * teams) {
-    const int64_t j = team / parts, low = team % parts * length, high = low + length < w.limit ? low + length : w.limit;
+    const int64_t j = team / parts, low = team % parts * length,
+                  high = low + length < w.limit ? low + length : w.limit;
     T* to = out + offset_of(w.space, w.x, j);
     const int64_t* at = index + offset_of(w.space, w.index, j);
     const T* from = src + offset_of(w.space, w.other, j);
@@ -100,8 +105,9 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    check_indices_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, const T* index,
-                         int64_t ignored, Fault fault, FaultNote where) {
+    check_indices_kernel(const __grid_constant__ Space space,
+                         const __grid_constant__ Strides strides, const T* index, int64_t ignored,
+                         Fault fault, FaultNote where) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     const auto at = static_cast<int64_t>(index[offset_of(space, strides, i)]);
     if ((at >= 0 && at < fault.limit) || at == ignored) continue;
@@ -113,8 +119,9 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    check_values_kernel(const __grid_constant__ Space space, const __grid_constant__ Strides strides, const T* x,
-                        double low, double high, bool nan, Fault fault, FaultNote where) {
+    check_values_kernel(const __grid_constant__ Space space,
+                        const __grid_constant__ Strides strides, const T* x, double low,
+                        double high, bool nan, Fault fault, FaultNote where) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     const auto value = static_cast<double>(x[offset_of(space, strides, i)]);
     if ((value >= low && value <= high) || (nan && value != value)) continue;
@@ -177,10 +184,11 @@ void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) {
     }
     // A part is worth a warp that reads all indices again when these are many and the device has warps to spare.
     const int64_t spare = int64_t{context().multiprocessors} * 32 / w.space.numel;
-    const int64_t parts = std::clamp<int64_t>(std::min(spare, w.count / 1024), 1, std::max<int64_t>(w.limit, 1));
+    const int64_t parts =
+        std::clamp<int64_t>(std::min(spare, w.count / 1024), 1, std::max<int64_t>(w.limit, 1));
     const int64_t length = (w.limit + parts - 1) / parts;
-    launch(scatter_warp_kernel<T>, grid_for(w.space.numel * parts, kThreads / kWarp), kThreads, w, parts, length, to,
-           from, at);
+    launch(scatter_warp_kernel<T>, grid_for(w.space.numel * parts, kThreads / kWarp), kThreads, w,
+           parts, length, to, from, at);
   });
 }
 
@@ -207,7 +215,8 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
   fault.text_length = static_cast<uint32_t>(rule.text.size());
   dispatch_all(values.dtype(), [&]<class T>(T) {
     launch(check_values_kernel<T>, grid_for(space.numel), kThreads, space, steps,
-           reinterpret_cast<const T*>(values.raw()), rule.low, rule.high, rule.allows_nan, fault, fault_note());
+           reinterpret_cast<const T*>(values.raw()), rule.low, rule.high, rule.allows_nan, fault,
+           fault_note());
   });
 }
 

@@ -27,9 +27,12 @@ template <class T> struct Problem {
 
   __device__ int64_t label(int64_t row, int64_t k) const {
     const int64_t at = row * labels + k;
-    return wide_target ? static_cast<const int64_t*>(target)[at] : static_cast<const uint8_t*>(target)[at];
+    return wide_target ? static_cast<const int64_t*>(target)[at]
+                       : static_cast<const uint8_t*>(target)[at];
   }
-  __device__ double weight_of(int64_t c) const { return weight ? static_cast<double>(weight[c]) : 1; }
+  __device__ double weight_of(int64_t c) const {
+    return weight ? static_cast<double>(weight[c]) : 1;
+  }
   __device__ double lead(const T* x, int64_t i, int64_t k) const {
     return (static_cast<double>(x[i]) - static_cast<double>(x[k])) + margin;
   }

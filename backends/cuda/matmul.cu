@@ -46,7 +46,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // A bit an element, rows of mask_bits(n).
-__global__ void __launch_bounds__(kThreads) gate_kernel(float* out, int64_t count, int64_t n, const uint8_t* mask) {
+__global__ void __launch_bounds__(kThreads)
+    zero_mask_kernel(float* out, int64_t count, int64_t n, const uint8_t* mask) {
   for (int64_t i = first_item(); i < count; i += item_step()) {
     const int64_t bit = i / n * mask_bits(n) + i % n;
     if (!(mask[bit / 8] >> (bit % 8) & 1)) out[i] = 0;
@@ -66,37 +67,40 @@ void sum_rows(Tensor& out, const Tensor& a) {
 }
 
 // The epilogue that does all that is wanted, with what the caller would like to have beside the product.
-cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args, const EpilogueHabits& habits) {
+cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args, const EpilogueHabits& conventions) {
   const bool bias = args.bias != nullptr;
-  if (args.gate) return CUBLASLT_EPILOGUE_DRELU;
+  if (args.zero_mask) return CUBLASLT_EPILOGUE_DRELU;
   if (args.a_sum) return CUBLASLT_EPILOGUE_BGRADB;
-  if (args.relu_mask && habits.relu_mask) return bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
-  if (args.gelu && habits.gelu && args.out->size(-1) % 8 == 0) {  // what cuBLASLt asks of aux
+  if (args.relu_mask && conventions.relu_mask)
+    return bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
+  if (args.gelu && conventions.gelu && args.out->size(-1) % 8 == 0) {  // what cuBLASLt asks of aux
     return bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
   }
   return CUBLASLT_EPILOGUE_DEFAULT;
 }
 
 // The one that does what has to be done.
-cublasLtEpilogue_t plain_epilogue(const MatmulArgs& args, const EpilogueHabits& habits) {
-  const bool relu = args.relu && habits.relu_keeps_nan;
+cublasLtEpilogue_t plain_epilogue(const MatmulArgs& args, const EpilogueHabits& conventions) {
+  const bool relu = args.relu && conventions.relu_keeps_nan;
   if (args.bias) return relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
   return relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
 // The product with as much of what follows it as cuBLAS has an algorithm for. Gives the epilogue that was used.
-cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tensor& a, const Tensor& b) {
+cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tensor& a,
+                            const Tensor& b) {
   Tensor& out = *args.out;
   if (key.dtype == DType::F32 && (!args.bias || is_aligned(args.bias->raw()))) {
-    const EpilogueHabits& habits = products().habits(key.tf32);
-    for (const cublasLtEpilogue_t epilogue : {fullest_epilogue(args, habits), plain_epilogue(args, habits)}) {
+    const EpilogueHabits& conventions = products().conventions(key.tf32);
+    for (const cublasLtEpilogue_t epilogue :
+         {fullest_epilogue(args, conventions), plain_epilogue(args, conventions)}) {
       if (epilogue == CUBLASLT_EPILOGUE_DEFAULT) continue;
       ProductData data{b.raw(), a.raw(), out.raw(), data_of<void>(args.bias)};
       Tensor made;
       if (epilogue == CUBLASLT_EPILOGUE_BGRADB) {
         data.bias = args.a_sum->raw();
       } else if (epilogue == CUBLASLT_EPILOGUE_DRELU) {
-        data.aux = args.gate->raw();
+        data.aux = args.zero_mask->raw();
       } else if (epilogue & CUBLASLT_EPILOGUE_GELU) {
         made = empty(out.shape(), {.device = out.device()});
         data.out = made.raw();
@@ -118,17 +122,18 @@ cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tenso
 
 }  // namespace
 
-void prepare_products() { products().habits(false); }
+void prepare_products() { products().conventions(false); }
 void set_allow_tf32(bool allow) {
   refuse_in_capture("set_allow_tf32");  // it may have to try what products do
   tf32 = allow;
-  if (allow && is_available()) products().habits(true);
+  if (allow && is_available()) products().conventions(true);
 }
 bool allow_tf32() { return tf32; }
 
 void matmul(const MatmulArgs& args) {
   Tensor& out = *args.out;
-  const int64_t batch = args.a->shape()[0], m = args.a->shape()[1], k = args.a->shape()[2], n = args.b->shape()[2];
+  const int64_t batch = args.a->shape()[0], m = args.a->shape()[1], k = args.a->shape()[2],
+                n = args.b->shape()[2];
   if (out.numel() == 0) {
     if (args.a_sum) sum_rows(*args.a_sum, *args.a);
     return;
@@ -161,9 +166,9 @@ void matmul(const MatmulArgs& args) {
              bias_left ? data_of<const T>(args.bias) : nullptr, relu_left);
     });
   }
-  if (args.gate && done != CUBLASLT_EPILOGUE_DRELU) {
-    launch(gate_kernel, grid_for(out.numel()), kThreads, data_of<float>(&out), out.numel(), n,
-           data_of<const uint8_t>(args.gate));
+  if (args.zero_mask && done != CUBLASLT_EPILOGUE_DRELU) {
+    launch(zero_mask_kernel, grid_for(out.numel()), kThreads, data_of<float>(&out), out.numel(), n,
+           data_of<const uint8_t>(args.zero_mask));
   }
   if (args.a_sum && done != CUBLASLT_EPILOGUE_BGRADB) sum_rows(*args.a_sum, *args.a);
 }

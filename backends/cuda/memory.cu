@@ -29,10 +29,12 @@ size_t rounded(size_t bytes) {
 struct State {
   std::mutex mutex;
   FreeLists free;
-  std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>> captured;  // blocks of pools that are handed out
-  std::unordered_map<const void*, UploadBlock> uploads;                      // handed out
+  std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>>
+      captured;                                          // blocks of pools that are handed out
+  std::unordered_map<const void*, UploadBlock> uploads;  // handed out
   std::unordered_map<size_t, std::vector<UploadBlock>> free_uploads;
-  std::vector<std::pair<size_t, UploadBlock>> late_uploads;  // given back in a capture: not free before it ends
+  std::vector<std::pair<size_t, UploadBlock>>
+      late_uploads;  // given back in a capture: not free before it ends
   MemoryStats stats;
 };
 
@@ -66,7 +68,8 @@ void release(const UploadBlock& block) {
 
 bool is_capturing() {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  return cudaStreamIsCapturing(context().stream, &status) == cudaSuccess && status != cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(context().stream, &status) == cudaSuccess &&
+         status != cudaStreamCaptureStatusNone;
 }
 
 // In a capture the event would be one of the graph's, and the upload that waits for it would join the capture.
@@ -107,8 +110,9 @@ void* device_allocate(State& s, size_t bytes) {
   if (status != cudaErrorMemoryAllocation) check(status, "cudaMalloc");
   size_t free_bytes = 0, total = 0;
   cudaMemGetInfo(&free_bytes, &total);
-  fail("cuda", "out of memory: asked for ", bytes, " bytes; tensors hold ", s.stats.current_bytes, " bytes (at most ",
-       s.stats.peak_bytes, " so far), the device has ", free_bytes, " of ", total, " bytes free");
+  fail("cuda", "out of memory: asked for ", bytes, " bytes; tensors hold ", s.stats.current_bytes,
+       " bytes (at most ", s.stats.peak_bytes, " so far), the device has ", free_bytes, " of ",
+       total, " bytes free");
 }
 
 void count(State& s, size_t bytes) {

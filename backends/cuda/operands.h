@@ -9,7 +9,9 @@
 namespace ebb::cuda {
 
 /// The elements of a tensor that may be left out: null then.
-template <class T> T* data_of(const Tensor* tensor) { return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr; }
+template <class T> T* data_of(const Tensor* tensor) {
+  return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr;
+}
 
 /// The elements that a kernel visits, in row-major order.
 struct Space {
@@ -36,7 +38,8 @@ inline Space make_space(Shape shape, Shape* strides, int count, Strides* out) {
 }
 
 namespace detail {
-template <class Int> __device__ int64_t offset_in(const Space& space, const Strides& strides, Int at) {
+template <class Int>
+__device__ int64_t offset_in(const Space& space, const Strides& strides, Int at) {
   int64_t offset = 0;
   for (int d = space.dims - 1; d > 0; --d) {
     const Int size = static_cast<Int>(space.size[d]), next = at / size;

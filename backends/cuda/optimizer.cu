@@ -2,7 +2,7 @@
 //
 // A block takes a chunk of one parameter. What is the same for all elements (bias corrections) the first thread of
 // each block computes from the learning rate and the step's number, which a captured step reads from the device; its
-// last block counts the step there. Formulas: nn/optim.h.
+// last block counts the step there. Formulas: nn/optim/optimizer.h.
 #include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/runtime.h"
@@ -23,7 +23,9 @@ struct Hyper {
 
 template <class T> struct TensorList {
   int count;
-  int64_t first_block[kTensors + 1];  // block b works on the tensor k with first_block[k] <= b < first_block[k + 1]
+  int64_t first_block
+      [kTensors +
+       1];  // block b works on the tensor k with first_block[k] <= b < first_block[k + 1]
   int64_t numel[kTensors];
   T* param[kTensors];
   const T* grad[kTensors];
@@ -84,9 +86,11 @@ template <class T> __device__ void update_adam(const Rule<T>& r, T& p, T g, T& m
 // state: of a captured step, or null. counts: this launch is the last of the step.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    step_kernel(Hyper h, TensorList<T> list, double lr, int64_t step, StepState* state, bool counts, unsigned* ticket) {
+    step_kernel(Hyper h, TensorList<T> list, double lr, int64_t step, StepState* state, bool counts,
+                unsigned* ticket) {
   __shared__ Rule<T> rule;
-  if (threadIdx.x == 0) rule = state ? make_rule<T>(h, state->lr, state->step + 1) : make_rule<T>(h, lr, step);
+  if (threadIdx.x == 0)
+    rule = state ? make_rule<T>(h, state->lr, state->step + 1) : make_rule<T>(h, lr, step);
   __syncthreads();
   const Rule<T> r = rule;
   int k = 0;
@@ -96,20 +100,24 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t i = begin + static_cast<int>(threadIdx.x); i < end; i += blockDim.x) {
     T p = list.param[k][i];
     const T g = list.grad[k][i];
-    if (h.kind == OptimizerStep::Kind::SGD) update_sgd(r, p, g, list.first[k] ? list.first[k] + i : nullptr);
+    if (h.kind == OptimizerStep::Kind::SGD)
+      update_sgd(r, p, g, list.first[k] ? list.first[k] + i : nullptr);
     else update_adam(r, p, g, list.first[k][i], list.second[k][i]);
     list.param[k][i] = p;
   }
   if (!state || !counts) return;
   __syncthreads();
-  if (threadIdx.x == 0 && atomicAdd(ticket, 1u) == gridDim.x - 1) {  // all blocks have read the step's number
+  if (threadIdx.x == 0 &&
+      atomicAdd(ticket, 1u) == gridDim.x - 1) {  // all blocks have read the step's number
     *ticket = 0;
     ++state->step;
   }
 }
 
-template <class T> void run(const OptimizerStep& s, const std::vector<size_t>& which, StepState* state, bool counts) {
-  const Hyper h{s.kind, s.nesterov, s.momentum, s.dampening, s.weight_decay, s.beta1, s.beta2, s.eps};
+template <class T>
+void run(const OptimizerStep& s, const std::vector<size_t>& which, StepState* state, bool counts) {
+  const Hyper h{s.kind,         s.nesterov, s.momentum, s.dampening,
+                s.weight_decay, s.beta1,    s.beta2,    s.eps};
   for (size_t at = 0; at < which.size();) {
     TensorList<T> list{};
     for (; at < which.size() && list.count < kTensors; ++at) {
@@ -124,8 +132,8 @@ template <class T> void run(const OptimizerStep& s, const std::vector<size_t>& w
     }
     const int64_t blocks = list.first_block[list.count];
     if (blocks == 0) continue;
-    launch(step_kernel<T>, dim3(static_cast<unsigned>(blocks)), kThreads, h, list, s.lr, s.step, state,
-           counts && at == which.size(), context().ticket);
+    launch(step_kernel<T>, dim3(static_cast<unsigned>(blocks)), kThreads, h, list, s.lr, s.step,
+           state, counts && at == which.size(), context().ticket);
   }
 }
 

@@ -4,7 +4,8 @@
 
 namespace ebb::cuda {
 
-void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in, PointwiseOutput* out) {
+void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in,
+                       PointwiseOutput* out) {
   using Mode = PointwiseInput::Mode;
   Shape strides[kMaxSweepInputs];
   Strides steps[kMaxSweepInputs];
@@ -16,7 +17,8 @@ void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* 
       in[k] = {nullptr, x.item(), {}, x.dtype(), Mode::Constant};
     } else if (x.numel() == 1) {
       in[k].mode = Mode::Constant;
-    } else if (x.dtype() == call.compute && x.is_contiguous() && x.shape() == *call.shape && is_aligned(x.raw())) {
+    } else if (x.dtype() == call.compute && x.is_contiguous() && x.shape() == *call.shape &&
+               is_aligned(x.raw())) {
       in[k].mode = Mode::Direct;
     } else {
       strides[count] = broadcast_strides(x.shape(), x.strides(), *call.shape);
@@ -35,11 +37,12 @@ void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* 
 void pointwise(const PointwiseCall& call) {
   const auto* kernels = static_cast<const FormulaKernels*>(*call.table->cuda_kernels);
   if (!kernels) {
-    fail(call.table->name, "this formula has no CUDA kernels: enter it with EBB_CUDA_FORMULA in a file for nvcc");
+    fail(call.table->name,
+         "this formula has no CUDA kernels: enter it with EBB_CUDA_FORMULA in a file for nvcc");
   }
   const auto run = call.compute == DType::I64
                        ? kernels->integer_value
-                       : kernels->floating[static_cast<int>(call.sweep)][call.compute == DType::F64];
+                       : kernels->floating[static_cast<int>(call.pass)][call.compute == DType::F64];
   run(call);
 }
 

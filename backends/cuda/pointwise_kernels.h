@@ -6,7 +6,7 @@
 //
 // and ebb::pointwise(MyFormula{}, x, t), called from any file, runs on the GPU as well.
 // Layout: a thread takes 16 bytes of each operand at once. Operands that are contiguous and of the right type are read
-// that way; what is strided, broadcast or of another type is gathered element by element. One kernel a sweep.
+// that way; what is strided, broadcast or of another type is gathered element by element. One kernel a pass.
 // Memory traffic: each input read once, each output written once.
 #pragma once
 
@@ -45,28 +45,34 @@ template <int Inputs, int Outputs> struct PointwiseArguments {
 };
 
 /// Fills in a launch's operands from a call.
-void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in, PointwiseOutput* out);
+void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in,
+                       PointwiseOutput* out);
 
 namespace detail {
 
-constexpr bool has_value(Sweep s) { return s == Sweep::ValueGradientFirst || s == Sweep::ValueGradient; }
-constexpr int wanted_partials(Sweep s, int arity) {
-  return s == Sweep::GradientFirst || s == Sweep::ValueGradientFirst ? 1 : arity;
+constexpr bool has_value(Pass s) {
+  return s == Pass::ValueGradientFirst || s == Pass::ValueGradient;
 }
-constexpr int sweep_inputs(Sweep s, int arity) {
-  return s == Sweep::Value ? arity : s == Sweep::SecondOrder ? 2 * arity + 1 : arity + 1;
+constexpr int wanted_partials(Pass s, int arity) {
+  return s == Pass::GradientFirst || s == Pass::ValueGradientFirst ? 1 : arity;
 }
-constexpr int sweep_outputs(Sweep s, int arity) {
-  return s == Sweep::Value ? 1 : s == Sweep::SecondOrder ? arity + 1 : wanted_partials(s, arity) + has_value(s);
+constexpr int pass_inputs(Pass s, int arity) {
+  return s == Pass::Value ? arity : s == Pass::SecondOrder ? 2 * arity + 1 : arity + 1;
+}
+constexpr int pass_outputs(Pass s, int arity) {
+  return s == Pass::Value         ? 1
+         : s == Pass::SecondOrder ? arity + 1
+                                  : wanted_partials(s, arity) + has_value(s);
 }
 
 // C is what the formula computes in.
-template <Sweep S, class F, class C, size_t... I>
-__device__ __forceinline__ void sweep_element(const F& f, const C* in, C* out, std::index_sequence<I...> inputs) {
+template <Pass S, class F, class C, size_t... I>
+__device__ __forceinline__ void pass_element(const F& f, const C* in, C* out,
+                                             std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
-  if constexpr (S == Sweep::Value) {
+  if constexpr (S == Pass::Value) {
     out[0] = f(in[I]...);
-  } else if constexpr (S == Sweep::SecondOrder) {
+  } else if constexpr (S == Pass::SecondOrder) {
     differentiate_twice(f, in, in + N + 1, in[N], out, out[N], inputs);
   } else {
     constexpr int wanted = wanted_partials(S, N), first = has_value(S);
@@ -80,21 +86,24 @@ __device__ __forceinline__ void sweep_element(const F& f, const C* in, C* out, s
 
 // What does not travel 16 bytes at once: functions of their own, which all kernels of a file share.
 template <class T, int V>
-__device__ __attribute__((noinline)) Pack<T, V> gather_pack(const Space& space, const PointwiseInput& in, int64_t at,
+__device__ __attribute__((noinline)) Pack<T, V> gather_pack(const Space& space,
+                                                            const PointwiseInput& in, int64_t at,
                                                             int count) {
   Pack<T, V> x;
 #pragma unroll
   for (int v = 0; v < V; ++v) {
-    const int64_t element = at + (v < count ? v : 0);  // past the end: any element, whose result is not stored
-    const int64_t offset = in.mode == PointwiseInput::Mode::Gathered ? offset_of(space, in.strides, element) : element;
+    const int64_t element =
+        at + (v < count ? v : 0);  // past the end: any element, whose result is not stored
+    const int64_t offset =
+        in.mode == PointwiseInput::Mode::Gathered ? offset_of(space, in.strides, element) : element;
     x.v[v] = load_as<T>(in.data, in.dtype, offset);
   }
   return x;
 }
 
 template <class T, int V>
-__device__ __attribute__((noinline)) void scatter_pack(const PointwiseOutput& out, int64_t at, int count,
-                                                       Pack<T, V> y) {
+__device__ __attribute__((noinline)) void scatter_pack(const PointwiseOutput& out, int64_t at,
+                                                       int count, Pack<T, V> y) {
 #pragma unroll
   for (int v = 0; v < V; ++v) {
     if (v < count) store_as(out.data, out.dtype, at + v, y.v[v]);
@@ -106,8 +115,8 @@ template <class T> __device__ __attribute__((noinline)) T load_constant(const Po
 }
 
 template <class T, int V>
-__device__ __forceinline__ Pack<T, V> load_pack(const Space& space, const PointwiseInput& in, T constant, int64_t at,
-                                                int count) {
+__device__ __forceinline__ Pack<T, V> load_pack(const Space& space, const PointwiseInput& in,
+                                                T constant, int64_t at, int count) {
   if (in.mode == PointwiseInput::Mode::Direct && count == V) {
     return *reinterpret_cast<const Pack<T, V>*>(static_cast<const T*>(in.data) + at);
   }
@@ -121,38 +130,41 @@ __device__ __forceinline__ Pack<T, V> load_pack(const Space& space, const Pointw
 }
 
 template <class T, int V>
-__device__ __forceinline__ void store_pack(const PointwiseOutput& out, int64_t at, int count, const Pack<T, V>& y) {
+__device__ __forceinline__ void store_pack(const PointwiseOutput& out, int64_t at, int count,
+                                           const Pack<T, V>& y) {
   if (!out.data) return;
   if (out.direct && count == V) *reinterpret_cast<Pack<T, V>*>(static_cast<T*>(out.data) + at) = y;
   else scatter_pack<T, V>(out, at, count, y);
 }
 
 // Formulas of the second order are long and rare: one element at a time.
-template <class T> constexpr int pack_of(Sweep s) { return s == Sweep::SecondOrder ? 1 : kPack<T>; }
+template <class T> constexpr int pack_of(Pass s) { return s == Pass::SecondOrder ? 1 : kPack<T>; }
 
-template <class F, class T, int N, Sweep S>
-__global__ void __launch_bounds__(kThreads)
-    pointwise_kernel(F f, const __grid_constant__ PointwiseArguments<sweep_inputs(S, N), sweep_outputs(S, N)> a) {
-  constexpr bool all = S == Sweep::SecondOrder || (S != Sweep::Value && wanted_partials(S, N) > 1);
+template <class F, class T, int N, Pass S>
+__global__ void __launch_bounds__(kThreads) pointwise_kernel(
+    F f, const __grid_constant__ PointwiseArguments<pass_inputs(S, N), pass_outputs(S, N)> a) {
+  constexpr bool all = S == Pass::SecondOrder || (S != Pass::Value && wanted_partials(S, N) > 1);
   using C = Compute<F, T, all>;
-  constexpr int V = pack_of<T>(S), inputs = sweep_inputs(S, N), outputs = sweep_outputs(S, N);
+  constexpr int V = pack_of<T>(S), inputs = pass_inputs(S, N), outputs = pass_outputs(S, N);
   T constants[inputs];
 #pragma unroll
   for (int k = 0; k < inputs; ++k) {
-    constants[k] = a.in[k].mode == PointwiseInput::Mode::Constant ? load_constant<T>(a.in[k]) : T(0);
+    constants[k] =
+        a.in[k].mode == PointwiseInput::Mode::Constant ? load_constant<T>(a.in[k]) : T(0);
   }
   double sum = 0;
   for (int64_t at = first_item() * V; at < a.space.numel; at += item_step() * V) {
     const int count = static_cast<int>(a.space.numel - at < V ? a.space.numel - at : V);
     Pack<T, V> x[inputs], y[outputs];
 #pragma unroll
-    for (int k = 0; k < inputs; ++k) x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count);
+    for (int k = 0; k < inputs; ++k)
+      x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       C in[inputs], out[outputs];
 #pragma unroll
       for (int k = 0; k < inputs; ++k) in[k] = static_cast<C>(x[k].v[v]);
-      sweep_element<S>(f, in, out, std::make_index_sequence<N>{});
+      pass_element<S>(f, in, out, std::make_index_sequence<N>{});
 #pragma unroll
       for (int k = 0; k < outputs; ++k) y[k].v[v] = static_cast<T>(out[k]);
     }
@@ -165,11 +177,12 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int k = 0; k < outputs; ++k) store_pack(a.out[k], at, count, y[k]);
   }
-  if (a.total && grid_sum(sum, a.partials, a.ticket)) *static_cast<T*>(a.total) = static_cast<T>(sum);
+  if (a.total && grid_sum(sum, a.partials, a.ticket))
+    *static_cast<T*>(a.total) = static_cast<T>(sum);
 }
 
-template <class F, class T, int N, Sweep S> void launch_pointwise(const PointwiseCall& call) {
-  PointwiseArguments<sweep_inputs(S, N), sweep_outputs(S, N)> a;
+template <class F, class T, int N, Pass S> void launch_pointwise(const PointwiseCall& call) {
+  PointwiseArguments<pass_inputs(S, N), pass_outputs(S, N)> a;
   prepare_pointwise(call, a.space, a.in, a.out);
   a.total = call.sum_first ? call.out[0]->raw() : nullptr;
   if (a.space.numel == 0 && !a.total) return;
@@ -184,30 +197,31 @@ template <class F, class T, int N, Sweep S> void launch_pointwise(const Pointwis
 /// The kernels of one formula on the GPU.
 struct FormulaKernels {
   using Launch = void (*)(const PointwiseCall& call);
-  Launch floating[kSweepCount][2];  ///< by sweep and F32 / F64
+  Launch floating[kSweepCount][2];  ///< by pass and F32 / F64
   Launch integer_value;             ///< over int64_t, or null
 };
 
 template <class F, int N, bool WithValue> consteval FormulaKernels formula_kernels() {
   FormulaKernels k{};
   const auto set = [&k]<class T>(T, int type) {
-    const auto enter = [&]<Sweep S>() {
+    const auto enter = [&]<Pass S>() {
       k.floating[static_cast<int>(S)][type] = &detail::launch_pointwise<F, T, N, S>;
     };
-    enter.template operator()<Sweep::Value>();
+    enter.template operator()<Pass::Value>();
     if constexpr (!requires { F::no_gradient; }) {
-      enter.template operator()<Sweep::GradientFirst>();
-      enter.template operator()<Sweep::Gradient>();
-      enter.template operator()<Sweep::SecondOrder>();
+      enter.template operator()<Pass::GradientFirst>();
+      enter.template operator()<Pass::Gradient>();
+      enter.template operator()<Pass::SecondOrder>();
     }
     if constexpr (WithValue) {
-      enter.template operator()<Sweep::ValueGradientFirst>();
-      enter.template operator()<Sweep::ValueGradient>();
+      enter.template operator()<Pass::ValueGradientFirst>();
+      enter.template operator()<Pass::ValueGradient>();
     }
   };
   set(float{}, 0);
   set(double{}, 1);
-  if constexpr (requires { F::has_integers; }) k.integer_value = &detail::launch_pointwise<F, int64_t, N, Sweep::Value>;
+  if constexpr (requires { F::has_integers; })
+    k.integer_value = &detail::launch_pointwise<F, int64_t, N, Pass::Value>;
   return k;
 }
 
@@ -216,7 +230,9 @@ inline constexpr FormulaKernels kFormulaKernels = formula_kernels<F, N, WithValu
 
 /// Enters the kernels of formulas. WithValue: they are those of losses.
 template <bool WithValue, class... F> bool enter_formulas() {
-  ((CudaSlot<F, formula_arity<F>(), WithValue>::kernels = &kFormulaKernels<F, formula_arity<F>(), WithValue>), ...);
+  ((CudaSlot<F, formula_arity<F>(), WithValue>::kernels =
+        &kFormulaKernels<F, formula_arity<F>(), WithValue>),
+   ...);
   return true;
 }
 
@@ -225,6 +241,8 @@ template <bool WithValue, class... F> bool enter_formulas() {
 #define EBB_CUDA_NAME_(line) ebb_cuda_formula_##line
 #define EBB_CUDA_NAME(line) EBB_CUDA_NAME_(line)
 /// At namespace scope of a file that nvcc compiles: enters the kernels of formula F before main().
-#define EBB_CUDA_FORMULA(F) static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<false, F>();
+#define EBB_CUDA_FORMULA(F) \
+  static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<false, F>();
 /// The same of a formula that nn::pointwise_loss sums: its op by element, and its sum with the gradient.
-#define EBB_CUDA_LOSS(F) static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<true, F>();
+#define EBB_CUDA_LOSS(F) \
+  static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<true, F>();

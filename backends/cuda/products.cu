@@ -12,8 +12,10 @@ void check_blas(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS) fail("cuda", what, ": ", cublasLtGetStatusString(status));
 }
 
-template <class V> void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t what, const V& value) {
-  check_blas(cublasLtMatmulDescSetAttribute(product, what, &value, sizeof(V)), "cublasLtMatmulDescSetAttribute");
+template <class V>
+void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t what, const V& value) {
+  check_blas(cublasLtMatmulDescSetAttribute(product, what, &value, sizeof(V)),
+             "cublasLtMatmulDescSetAttribute");
 }
 
 void set_pointers(cublasLtMatmulDesc_t product, const ProductData& data) {
@@ -23,14 +25,15 @@ void set_pointers(cublasLtMatmulDesc_t product, const ProductData& data) {
 
 cublasLtMatrixLayout_t make_layout(cudaDataType_t type, const Layout& l, int64_t batch) {
   cublasLtMatrixLayout_t made = nullptr;
-  check_blas(
-      cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(l.rows), static_cast<uint64_t>(l.columns), l.ld),
-      "cublasLtMatrixLayoutCreate");
+  check_blas(cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(l.rows),
+                                        static_cast<uint64_t>(l.columns), l.ld),
+             "cublasLtMatrixLayoutCreate");
   const auto count = static_cast<int32_t>(batch);
-  check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)),
+  check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
+                                              sizeof(count)),
              "cublasLtMatrixLayoutSetAttribute");
-  check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &l.batch_step,
-                                              sizeof(l.batch_step)),
+  check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                              &l.batch_step, sizeof(l.batch_step)),
              "cublasLtMatrixLayoutSetAttribute");
   return made;
 }
@@ -42,12 +45,12 @@ Products::Products() {
   check(cudaMalloc(&workspace_, kWorkspace), "cudaMalloc");
 }
 
-const EpilogueHabits& Products::habits(bool tf32) {
+const EpilogueHabits& Products::conventions(bool tf32) {
   if (!tried_[tf32]) {
-    habits_[tf32] = try_epilogues(*this, tf32);
+    conventions_[tf32] = try_epilogues(*this, tf32);
     tried_[tf32] = true;
   }
-  return habits_[tf32];
+  return conventions_[tf32];
 }
 
 bool Products::run(const ProductKey& key, const ProductData& data) {
@@ -58,13 +61,14 @@ bool Products::run(const ProductKey& key, const ProductData& data) {
   const double one = 1, zero = 0;
   const float one_f = 1, zero_f = 0;
   const bool wide = key.dtype == DType::F64;
-  const cublasStatus_t status =
-      cublasLtMatmul(handle_, plan.product, wide ? static_cast<const void*>(&one) : &one_f, data.first, plan.first,
-                     data.second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, data.out, plan.out,
-                     data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream);
+  const cublasStatus_t status = cublasLtMatmul(
+      handle_, plan.product, wide ? static_cast<const void*>(&one) : &one_f, data.first, plan.first,
+      data.second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, data.out,
+      plan.out, data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream);
   // An algorithm that its heuristics chose and that it refuses all the same is one that there is not. What fails for
   // another reason (a capture that is lost) may work the next time.
-  const bool refused = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
+  const bool refused =
+      status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
   if (refused && key.epilogue != CUBLASLT_EPILOGUE_DEFAULT) return plan.exists = false;
   check_blas(status, "cublasLtMatmul");
   return true;
@@ -108,13 +112,14 @@ void Products::choose(const ProductKey& key, Plan& plan) {
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment);
   cublasLtMatmulHeuristicResult_t result{};
   int count = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, plan.product, plan.first, plan.second, plan.out,
-                                                               plan.out, preference, 1, &result, &count);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(handle_, plan.product, plan.first, plan.second, plan.out,
+                                     plan.out, preference, 1, &result, &count);
   cublasLtMatmulPreferenceDestroy(preference);
   plan.exists = status == CUBLAS_STATUS_SUCCESS && count > 0;
   if (!plan.exists && key.epilogue == CUBLASLT_EPILOGUE_DEFAULT) {
-    fail("cuda", "cuBLAS knows no algorithm for (", key.m, ", ", key.k, ") by (", key.k, ", ", key.n,
-         "): ", cublasLtGetStatusString(status));
+    fail("cuda", "cuBLAS knows no algorithm for (", key.m, ", ", key.k, ") by (", key.k, ", ",
+         key.n, "): ", cublasLtGetStatusString(status));
   }
   plan.algorithm = result.algo;
 }

@@ -69,13 +69,16 @@ struct ProductData {
 constexpr int64_t mask_bits(int64_t n) { return (n + 127) / 128 * 128; }
 
 /// Epilogues that read or write more than the product and a vector.
-constexpr bool has_aux(int epilogue) { return (epilogue & CUBLASLT_EPILOGUE_RELU_AUX & ~CUBLASLT_EPILOGUE_RELU) != 0; }
+constexpr bool has_aux(int epilogue) {
+  return (epilogue & CUBLASLT_EPILOGUE_RELU_AUX & ~CUBLASLT_EPILOGUE_RELU) != 0;
+}
 
 /// What epilogues do with values at which conventions differ, as tried on this device. What is false is not used.
 struct EpilogueHabits {
   bool relu_keeps_nan = true;  ///< RELU gives NaN for NaN
-  bool relu_mask = true;       ///< RELU_AUX and DRELU: a bit an element, in order; 0 where x <= 0, 1 for NaN
-  bool gelu = true;            ///< GELU is as exact as its product
+  bool relu_mask =
+      true;          ///< RELU_AUX and DRELU: a bit an element, in order; 0 where x <= 0, 1 for NaN
+  bool gelu = true;  ///< GELU is as exact as its product
 };
 
 /// The library's handle, its workspace and all plans. Never destroyed.
@@ -88,7 +91,7 @@ class Products {
   bool run(const ProductKey& key, const ProductData& data);
 
   /// Of products in f32, or with operands rounded to TF32. The first call for each tries them: it waits for the device.
-  const EpilogueHabits& habits(bool tf32);
+  const EpilogueHabits& conventions(bool tf32);
 
  private:
   struct Plan {
@@ -102,7 +105,7 @@ class Products {
 
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;
-  EpilogueHabits habits_[2];
+  EpilogueHabits conventions_[2];
   bool tried_[2] = {};
   std::mutex mutex_;
   std::unordered_map<ProductKey, Plan, ProductKeyHash> plans_;
@@ -114,7 +117,7 @@ Products& products();
 /// Makes what products need once, and tries their epilogues. Waits for the device.
 void prepare_products();
 
-/// What habits() keeps (epilogue_habits.cu). Waits for the device.
+/// What conventions() keeps (epilogue_conventions.cu). Waits for the device.
 EpilogueHabits try_epilogues(Products& products, bool tf32);
 
 }  // namespace ebb::cuda

@@ -9,11 +9,13 @@ namespace {
 // moved: how far a captured step's numbers have moved on since it was captured, or null.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    random_kernel(Distribution kind, const __grid_constant__ Space space, const __grid_constant__ Strides strides,
-                  T* out, uint64_t seed, uint64_t offset, const uint64_t* moved, double a, double b) {
+    random_kernel(Distribution kind, const __grid_constant__ Space space,
+                  const __grid_constant__ Strides strides, T* out, uint64_t seed, uint64_t offset,
+                  const uint64_t* moved, double a, double b) {
   if (moved) offset += *moved;
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
-    out[offset_of(space, strides, i)] = draw_number<T>(kind, seed, offset + static_cast<uint64_t>(i), a, b);
+    out[offset_of(space, strides, i)] =
+        draw_number<T>(kind, seed, offset + static_cast<uint64_t>(i), a, b);
   }
 }
 
@@ -26,8 +28,8 @@ void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, doub
   const Space space = make_space(out.shape(), &strides, 1, &steps);
   const uint64_t* moved = captured_offset(seed, offset, out.numel());
   dispatch_floating(out.dtype(), [&]<class T>(T) {
-    launch(random_kernel<T>, grid_for(space.numel), kThreads, kind, space, steps, reinterpret_cast<T*>(out.raw()), seed,
-           offset, moved, a, b);
+    launch(random_kernel<T>, grid_for(space.numel), kThreads, kind, space, steps,
+           reinterpret_cast<T*>(out.raw()), seed, offset, moved, a, b);
   });
 }
 

@@ -30,7 +30,8 @@ struct Max {
 struct Min {
   template <class A> __device__ static A join(A a, A b) { return minimum(a, b); }
   template <class A> __device__ static A none() {
-    return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+    return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
+                                                : std::numeric_limits<A>::max();
   }
 };
 
@@ -41,12 +42,13 @@ __global__ void __launch_bounds__(kThreads)
   const int team = kWarpRows ? kWarp : static_cast<int>(blockDim.x);
   const int teams = kWarpRows ? static_cast<int>(blockDim.x) / kWarp : 1;
   const int rank = static_cast<int>(threadIdx.x) % team;
-  for (int64_t k = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / team; k < rows * pieces;
-       k += static_cast<int64_t>(gridDim.x) * teams) {
+  for (int64_t k = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / team;
+       k < rows * pieces; k += static_cast<int64_t>(gridDim.x) * teams) {
     const T* row = x + k / pieces * n;
     const int64_t begin = k % pieces * length, end = begin + length < n ? begin + length : n;
     A a = Join::template none<A>();
-    for (int64_t i = begin + rank; i < end; i += team) a = Join::template join<A>(a, static_cast<A>(row[i]));
+    for (int64_t i = begin + rank; i < end; i += team)
+      a = Join::template join<A>(a, static_cast<A>(row[i]));
     a = kWarpRows ? warp_join<Join>(a) : block_join<Join>(a);
     if (rank == 0) out[k] = static_cast<Out>(a);
   }
@@ -55,12 +57,15 @@ __global__ void __launch_bounds__(kThreads)
 // Block (b, p): 32 columns of one (n, inner) plane, piece p. out: (outer, pieces, inner).
 template <class Join, class A, class T, class Out>
 __global__ void __launch_bounds__(kThreads)
-    columns_kernel(const T* x, Out* out, int64_t outer, int64_t n, int64_t inner, int64_t pieces, int64_t length) {
+    columns_kernel(const T* x, Out* out, int64_t outer, int64_t n, int64_t inner, int64_t pieces,
+                   int64_t length) {
   __shared__ A parts[kRowsOfThreads][kColumns];
-  const int lane = static_cast<int>(threadIdx.x) % kColumns, part = static_cast<int>(threadIdx.x) / kColumns;
+  const int lane = static_cast<int>(threadIdx.x) % kColumns,
+            part = static_cast<int>(threadIdx.x) / kColumns;
   const int64_t blocks = (inner + kColumns - 1) / kColumns;
   for (int64_t k = blockIdx.x; k < outer * pieces * blocks; k += gridDim.x) {
-    const int64_t column = k % blocks * kColumns + lane, piece = k / blocks % pieces, plane = k / blocks / pieces;
+    const int64_t column = k % blocks * kColumns + lane, piece = k / blocks % pieces,
+                  plane = k / blocks / pieces;
     const int64_t begin = piece * length, end = begin + length < n ? begin + length : n;
     A a = Join::template none<A>();
     if (column < inner) {
@@ -83,13 +88,14 @@ void run_pieces(const T* x, Out* out, RowsShape rows, int64_t pieces, int64_t le
   const auto [outer, n, inner] = rows;
   if (inner > 1) {
     const int64_t blocks = outer * pieces * ((inner + kColumns - 1) / kColumns);
-    launch(columns_kernel<Join, A, T, Out>, grid_for(blocks, 1), kThreads, x, out, outer, n, inner, pieces, length);
-  } else if (length <= 512) {
-    launch(rows_kernel<Join, A, T, Out, true>, grid_for(outer * pieces, kThreads / kWarp), kThreads, x, out, outer, n,
+    launch(columns_kernel<Join, A, T, Out>, grid_for(blocks, 1), kThreads, x, out, outer, n, inner,
            pieces, length);
+  } else if (length <= 512) {
+    launch(rows_kernel<Join, A, T, Out, true>, grid_for(outer * pieces, kThreads / kWarp), kThreads,
+           x, out, outer, n, pieces, length);
   } else {
-    launch(rows_kernel<Join, A, T, Out, false>, grid_for(outer * pieces, 1), kThreads, x, out, outer, n, pieces,
-           length);
+    launch(rows_kernel<Join, A, T, Out, false>, grid_for(outer * pieces, 1), kThreads, x, out,
+           outer, n, pieces, length);
   }
 }
 
@@ -97,27 +103,33 @@ template <class Join, class A, class T> void run(const T* x, T* out, RowsShape r
   const auto [outer, n, inner] = rows;
   const int64_t columns = inner > 1 ? (inner + kColumns - 1) / kColumns : 1;
   const int64_t shortest = inner > 1 ? 64 : 4096;  // a piece is worth a block
-  const int64_t wanted = int64_t{context().multiprocessors} * 8 / std::max<int64_t>(outer * columns, 1);
+  const int64_t wanted =
+      int64_t{context().multiprocessors} * 8 / std::max<int64_t>(outer * columns, 1);
   const int64_t pieces = std::clamp<int64_t>(std::min(wanted, n / shortest), 1, 1024);
   if (pieces == 1) return run_pieces<Join, A, T, T>(x, out, rows, 1, n);
-  Tensor scratch = empty({outer * pieces * inner}, {.dtype = dtype_of<A>, .device = Device::cuda()});
+  Tensor scratch =
+      empty({outer * pieces * inner}, {.dtype = dtype_of<A>, .device = Device::cuda()});
   A* parts = reinterpret_cast<A*>(scratch.raw());
   run_pieces<Join, A, T, A>(x, parts, rows, pieces, (n + pieces - 1) / pieces);
   run_pieces<Join, A, A, T>(parts, out, {outer, pieces, inner}, 1, pieces);
 }
 
 // log(sum(e^x)) shifted by the maximum: a warp a row or column.
-template <class T> __global__ void __launch_bounds__(kThreads) log_sum_exp_kernel(const T* x, T* out, RowsShape rows) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, teams = static_cast<int>(blockDim.x) / kWarp;
+template <class T>
+__global__ void __launch_bounds__(kThreads) log_sum_exp_kernel(const T* x, T* out, RowsShape rows) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            teams = static_cast<int>(blockDim.x) / kWarp;
   for (int64_t k = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
        k < rows.outer * rows.inner; k += static_cast<int64_t>(gridDim.x) * teams) {
     const T* row = x + k / rows.inner * rows.n * rows.inner + k % rows.inner;
     T top = Larger::none<T>();
     for (int64_t i = lane; i < rows.n; i += kWarp) top = maximum(top, row[i * rows.inner]);
     top = warp_join<Larger>(top);
-    const bool infinite = top == std::numeric_limits<T>::infinity() || top == -std::numeric_limits<T>::infinity();
+    const bool infinite =
+        top == std::numeric_limits<T>::infinity() || top == -std::numeric_limits<T>::infinity();
     double sum = 0;
-    for (int64_t i = lane; i < rows.n; i += kWarp) sum += static_cast<double>(exp(row[i * rows.inner] - top));
+    for (int64_t i = lane; i < rows.n; i += kWarp)
+      sum += static_cast<double>(exp(row[i * rows.inner] - top));
     sum = warp_join<AddUp>(sum);
     if (lane == 0) out[k] = infinite ? top : top + static_cast<T>(log(sum));
   }
@@ -126,8 +138,10 @@ template <class T> __global__ void __launch_bounds__(kThreads) log_sum_exp_kerne
 // The first place of the extreme, and of the first NaN where there is one.
 template <class T, bool kMax>
 __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out, RowsShape rows) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, teams = static_cast<int>(blockDim.x) / kWarp;
-  const auto better = [](T a, int64_t at_a, T b, int64_t at_b) {  // is a at at_a to be taken rather than b
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            teams = static_cast<int>(blockDim.x) / kWarp;
+  const auto better = [](T a, int64_t at_a, T b,
+                         int64_t at_b) {  // is a at at_a to be taken rather than b
     if (a != a || b != b) return a != a && (b == b || at_a < at_b);
     return (kMax ? a > b : a < b) || (a == b && at_a < at_b);
   };
@@ -142,7 +156,8 @@ __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out,
     }
 #pragma unroll
     for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-      const T other = static_cast<T>(__shfl_xor_sync(kAllLanes, +value, distance));  // small types as int
+      const T other =
+          static_cast<T>(__shfl_xor_sync(kAllLanes, +value, distance));  // small types as int
       const int64_t other_best = __shfl_xor_sync(kAllLanes, best, distance);
       if (better(other, other_best, value, best)) value = other, best = other_best;
     }
@@ -162,10 +177,12 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
       if (kind == ReduceKind::Max) return run<Max, T>(x, to, rows);
       if (kind == ReduceKind::Min) return run<Min, T>(x, to, rows);
       if constexpr (Real<T>) {
-        launch(log_sum_exp_kernel<T>, grid_for(rows.outer * rows.inner, kThreads / kWarp), kThreads, x, to, rows);
+        launch(log_sum_exp_kernel<T>, grid_for(rows.outer * rows.inner, kThreads / kWarp), kThreads,
+               x, to, rows);
       }
     } else {
-      fail("reduce", "max and min of ", in.dtype(), " tensors are not supported: convert with to(i64)");
+      fail("reduce", "max and min of ", in.dtype(),
+           " tensors are not supported: convert with to(i64)");
     }
   });
 }
@@ -175,7 +192,8 @@ void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows
   const dim3 grid = grid_for(rows.outer * rows.inner, kThreads / kWarp);
   dispatch_all(in.dtype(), [&]<class T>(T) {
     const auto kernel = kind == ReduceKind::Max ? arg_kernel<T, true> : arg_kernel<T, false>;
-    launch(kernel, grid, kThreads, reinterpret_cast<const T*>(in.raw()), reinterpret_cast<int64_t*>(index.raw()), rows);
+    launch(kernel, grid, kThreads, reinterpret_cast<const T*>(in.raw()),
+           reinterpret_cast<int64_t*>(index.raw()), rows);
   });
 }
 

@@ -15,7 +15,8 @@ template <int K, bool kWarpTeam> struct RowTeam {
     return kWarpTeam ? static_cast<int>(threadIdx.x) % kWarp : static_cast<int>(threadIdx.x);
   }
   __device__ static int64_t first_row() {
-    return kWarpTeam ? static_cast<int64_t>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp : blockIdx.x;
+    return kWarpTeam ? static_cast<int64_t>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp
+                     : blockIdx.x;
   }
   __device__ static int64_t row_step() {
     return kWarpTeam ? static_cast<int64_t>(gridDim.x) * (blockDim.x / kWarp) : gridDim.x;

@@ -24,11 +24,13 @@ Context make_context() {
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
     cudaGetLastError();
-    fail("cuda", "no device: ", status == cudaSuccess ? "the driver lists none" : cudaGetErrorString(status));
+    fail("cuda", "no device: ",
+         status == cudaSuccess ? "the driver lists none" : cudaGetErrorString(status));
   }
   Context c{};
   check(cudaSetDevice(0), "cudaSetDevice");
-  check(cudaDeviceGetAttribute(&c.multiprocessors, cudaDevAttrMultiProcessorCount, 0), "cudaDeviceGetAttribute");
+  check(cudaDeviceGetAttribute(&c.multiprocessors, cudaDevAttrMultiProcessorCount, 0),
+        "cudaDeviceGetAttribute");
   check(cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking), "cudaStreamCreate");
   c.partials = device_zeros<double>(kMaxPartials, c.stream);
   c.ticket = device_zeros<unsigned>(1, c.stream);
@@ -70,9 +72,11 @@ void raise_fault() {
   check(cudaMemsetAsync(where.taken, 0, sizeof(int), context().stream), "cudaMemset");
   const std::string_view op(found.op, found.op_length);
   if (found.text) {
-    fail(op, std::string_view(found.text, found.text_length), ", got ", found.value, " at position ", found.position);
+    fail(op, std::string_view(found.text, found.text_length), ", got ", found.value,
+         " at position ", found.position);
   }
-  fail(op, "index ", found.index, " at position ", found.position, " is out of range: expected 0 to ", found.limit - 1);
+  fail(op, "index ", found.index, " at position ", found.position,
+       " is out of range: expected 0 to ", found.limit - 1);
 }
 
 bool is_available() {

@@ -33,7 +33,8 @@ struct Context {
 Context& context();
 
 /// Starts kernel(args...) on the stream. Throws Error when it cannot start.
-template <class... P> void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+template <class... P>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
@@ -52,7 +53,9 @@ inline dim3 grid_for(int64_t items, int per_block = kThreads) {
 }
 
 /// The first item of this thread and the step to its next one, for such loops.
-__device__ inline int64_t first_item() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline int64_t first_item() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
 __device__ inline int64_t item_step() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
 }  // namespace ebb::cuda

@@ -57,7 +57,9 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
   for (int64_t i = Team::first_row(); i < rows; i += Team::row_step()) {
     const Row<T, Team> ys(y + i * n, n), gs(g + i * n, n);
     double sum = 0;
-    Team::each(n, [&](int64_t c, int k) { sum += static_cast<double>(backward_term<kLog>(ys.at(c, k), gs.at(c, k))); });
+    Team::each(n, [&](int64_t c, int k) {
+      sum += static_cast<double>(backward_term<kLog>(ys.at(c, k), gs.at(c, k)));
+    });
     const double total = Team::template join<AddUp>(sum);
     double settled = 0;
     Team::each(n, [&](int64_t c, int k) {
@@ -74,11 +76,13 @@ __global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
 }
 
 template <class T, bool kLog>
-__global__ void __launch_bounds__(kThreads) backward_columns(const T* y, const T* g, T* out, RowsShape r) {
+__global__ void __launch_bounds__(kThreads)
+    backward_columns(const T* y, const T* g, T* out, RowsShape r) {
   for (int64_t j = first_item(); j < r.outer * r.inner; j += item_step()) {
     const int64_t base = j / r.inner * r.n * r.inner + j % r.inner, end = base + r.n * r.inner;
     double sum = 0, settled = 0;
-    for (int64_t k = base; k < end; k += r.inner) sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
+    for (int64_t k = base; k < end; k += r.inner)
+      sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
     int64_t sure = -1;
     for (int64_t k = base; k < end; k += r.inner) {
       out[k] = backward_value<kLog>(y[k], g[k], sum);
@@ -105,7 +109,8 @@ void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) {
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* y = reinterpret_cast<T*>(out.raw());
     if (rows.inner > 1) {
-      launch(softmax_columns<T, Log::value>, grid_for(rows.outer * rows.inner), kThreads, x, y, rows);
+      launch(softmax_columns<T, Log::value>, grid_for(rows.outer * rows.inner), kThreads, x, y,
+             rows);
       return;
     }
     with_row_team(rows.outer, rows.n, [&]<class Team>(Team, dim3 grid, int threads) {
@@ -114,14 +119,16 @@ void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) {
   });
 }
 
-void softmax_backward(bool log, Tensor& out, const Tensor& output, const Tensor& upstream, RowsShape rows) {
+void softmax_backward(bool log, Tensor& out, const Tensor& output, const Tensor& upstream,
+                      RowsShape rows) {
   if (out.numel() == 0) return;
   dispatch_form(log, out.dtype(), [&]<class Log, class T>(Log, T) {
     const T* y = reinterpret_cast<const T*>(output.raw());
     const T* g = reinterpret_cast<const T*>(upstream.raw());
     T* to = reinterpret_cast<T*>(out.raw());
     if (rows.inner > 1) {
-      launch(backward_columns<T, Log::value>, grid_for(rows.outer * rows.inner), kThreads, y, g, to, rows);
+      launch(backward_columns<T, Log::value>, grid_for(rows.outer * rows.inner), kThreads, y, g, to,
+             rows);
       return;
     }
     with_row_team(rows.outer, rows.n, [&]<class Team>(Team, dim3 grid, int threads) {

@@ -13,7 +13,8 @@ namespace ebb::cuda {
 namespace {
 
 // Its copy would not be one of the step's.
-constexpr std::string_view kInCapture = "take a loader's batch: copy it to tensors of the step's before";
+constexpr std::string_view kInCapture =
+    "take a loader's batch: copy it to tensors of the step's before";
 
 cudaStream_t make_stream() {
   context();
@@ -36,10 +37,12 @@ Tensor upload(const Tensor& host) {
   const UploadBlock& block = scope.block;
   const size_t bytes = static_cast<size_t>(host.numel()) * size_of(host.dtype());
   if (bytes == 0) return out;
-  check(cudaEventSynchronize(block.ready), "upload");  // the pinned bytes of the block's last upload have been read
+  check(cudaEventSynchronize(block.ready),
+        "upload");  // the pinned bytes of the block's last upload have been read
   std::memcpy(block.pinned, host.raw(), bytes);
   check(cudaStreamWaitEvent(upload_stream(), block.free, 0), "upload");
-  check(cudaMemcpyAsync(block.data, block.pinned, bytes, cudaMemcpyHostToDevice, upload_stream()), "upload");
+  check(cudaMemcpyAsync(block.data, block.pinned, bytes, cudaMemcpyHostToDevice, upload_stream()),
+        "upload");
   check(cudaEventRecord(block.ready, upload_stream()), "upload");
   return out;
 }

@@ -18,7 +18,8 @@ void run_ceilings(const Bench& bench) {
   for (const bool tf32 : {false, true}) {
     if (tf32 && !bench.on_gpu()) continue;
     const int64_t n = quick ? 64 : 8192;
-    const Row row{"ceiling", "matmul", tf32 ? "tf32" : "f32", 2.0 * static_cast<double>(n * n * n), 0};
+    const Row row{"ceiling", "matmul", tf32 ? "tf32" : "f32", 2.0 * static_cast<double>(n * n * n),
+                  0};
     if (!bench.wanted(row)) continue;
     const Tf32 scope(tf32);
     const Tensor a = randn({n, n}, bench.on_device()), b = randn({n, n}, bench.on_device());

@@ -20,14 +20,20 @@ struct Loss {
 // and the upstream gradient, write the gradient.
 std::vector<Loss> losses() {
   return {
-      {"cross_entropy", Target::Classes, 2, [](const Tensor& x, const Tensor& t) { return nn::cross_entropy(x, t); }},
+      {"cross_entropy", Target::Classes, 2,
+       [](const Tensor& x, const Tensor& t) { return nn::cross_entropy(x, t); }},
       {"bce_with_logits", Target::Values, 3,
        [](const Tensor& x, const Tensor& t) { return nn::binary_cross_entropy_with_logits(x, t); }},
-      {"mse", Target::Values, 3, [](const Tensor& x, const Tensor& t) { return nn::mse_loss(x, t); }},
-      {"smooth_l1", Target::Values, 3, [](const Tensor& x, const Tensor& t) { return nn::smooth_l1_loss(x, t); }},
+      {"mse", Target::Values, 3,
+       [](const Tensor& x, const Tensor& t) { return nn::mse_loss(x, t); }},
+      {"smooth_l1", Target::Values, 3,
+       [](const Tensor& x, const Tensor& t) { return nn::smooth_l1_loss(x, t); }},
       {"kl_div", Target::Distribution, 3,
-       [](const Tensor& x, const Tensor& t) { return nn::kl_div(x, t, {.reduction = nn::Reduction::BatchMean}); }},
-      {"log_softmax", Target::Upstream, 5, [](const Tensor& x, const Tensor&) { return log_softmax(x, 1); }},
+       [](const Tensor& x, const Tensor& t) {
+         return nn::kl_div(x, t, {.reduction = nn::Reduction::BatchMean});
+       }},
+      {"log_softmax", Target::Upstream, 5,
+       [](const Tensor& x, const Tensor&) { return log_softmax(x, 1); }},
       {"sigmoid", Target::Upstream, 5, [](const Tensor& x, const Tensor&) { return sigmoid(x); }},
   };
 }
@@ -40,7 +46,8 @@ Data make_data(const Bench& bench, const Loss& loss, int64_t rows, int64_t colum
   const NoGrad no_grad;
   Data data{randn({rows, columns}, bench.on_device()), {}};
   if (loss.target == Target::Classes) {
-    data.t = (rand({rows}) * static_cast<double>(columns)).to(DType::I64).to(bench.options().device);
+    data.t =
+        (rand({rows}) * static_cast<double>(columns)).to(DType::I64).to(bench.options().device);
   } else if (loss.target == Target::Values) {
     data.t = rand({rows, columns}, bench.on_device());
   } else if (loss.target == Target::Distribution) {
@@ -65,8 +72,10 @@ void step(const Loss& loss, Data& data) {
 
 void run_loss(const Bench& bench, const Loss& loss, int64_t rows, int64_t columns) {
   const double elements = static_cast<double>(rows * columns);
-  const double bytes = 4 * loss.tensors * elements + (loss.target == Target::Classes ? 8.0 * rows : 0.0);
-  const Row row{"loss", loss.name + "_" + std::to_string(rows) + "x" + std::to_string(columns), "f32", 0, bytes};
+  const double bytes =
+      4 * loss.tensors * elements + (loss.target == Target::Classes ? 8.0 * rows : 0.0);
+  const Row row{"loss", loss.name + "_" + std::to_string(rows) + "x" + std::to_string(columns),
+                "f32", 0, bytes};
   if (!bench.wanted(row)) return;
   // Inputs of more than a few MB take turns, so that none is found in the cache. Smaller ones would be in any program.
   const double turn = 512e6;
@@ -82,7 +91,8 @@ void run_loss(const Bench& bench, const Loss& loss, int64_t rows, int64_t column
   std::vector<cuda::CapturedStep> captured;
   for (Data& d : data) captured.push_back(cuda::capture([&loss, &d] { step(loss, d); }));
   next = 0;
-  for (size_t i = 0; i < 2 * sets; ++i) captured[i % sets]();  // all are recorded before the clock runs
+  for (size_t i = 0; i < 2 * sets; ++i)
+    captured[i % sets]();  // all are recorded before the clock runs
   bench.run(row, "captured", [&] { captured[next++ % sets](); });
   for (const Data& d : data) require_finite(row, d.x.grad());
 }

@@ -31,7 +31,8 @@ Options read_options(int argc, char** argv) {
     } else if (flag == "--device") {
       options.device = Device::parse(value());
     } else {
-      fail("ebb-gpu-bench", "expected --group GROUP, --filter TEXT, --quick or --device DEVICE, got ", flag);
+      fail("ebb-gpu-bench",
+           "expected --group GROUP, --filter TEXT, --quick or --device DEVICE, got ", flag);
     }
   }
   return options;
@@ -39,8 +40,11 @@ Options read_options(int argc, char** argv) {
 
 void run(const Options& options) {
   const Bench bench(options);
-  if (bench.on_gpu() && !cuda::is_available()) fail("ebb-gpu-bench", "this machine has no GPU that works");
-  const auto wanted = [&](const char* group) { return options.group.empty() || options.group == group; };
+  if (bench.on_gpu() && !cuda::is_available())
+    fail("ebb-gpu-bench", "this machine has no GPU that works");
+  const auto wanted = [&](const char* group) {
+    return options.group.empty() || options.group == group;
+  };
   if (wanted("ceiling")) run_ceilings(bench);
   if (wanted("training")) run_training(bench);
   if (wanted("loss")) run_losses(bench);

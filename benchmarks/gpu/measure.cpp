@@ -20,7 +20,8 @@ double Bench::seconds_of(int64_t steps, const std::function<void()>& step) const
 }
 
 void Bench::run(const Row& row, const std::string& mode, const std::function<void()>& step) const {
-  const double batch_seconds = options_.quick ? 1e-4 : 5e-3, all_seconds = options_.quick ? 1e-2 : 0.4;
+  const double batch_seconds = options_.quick ? 1e-4 : 5e-3,
+               all_seconds = options_.quick ? 1e-2 : 0.4;
   const size_t least_batches = options_.quick ? 3 : 15;
   // The first calls make handles, fill caches and record graphs; then clocks get up to speed.
   seconds_of(8, step);
@@ -34,12 +35,17 @@ void Bench::run(const Row& row, const std::string& mode, const std::function<voi
     times.push_back(seconds / static_cast<double>(steps) * 1e6);
   }
   std::sort(times.begin(), times.end());
-  const auto at = [&](double part) { return times[static_cast<size_t>(part * static_cast<double>(times.size() - 1))]; };
+  const auto at = [&](double part) {
+    return times[static_cast<size_t>(part * static_cast<double>(times.size() - 1))];
+  };
   std::printf(
-      "{\"source\":\"ebb\",\"group\":\"%s\",\"name\":\"%s\",\"variant\":\"%s\",\"mode\":\"%s\",\"us\":%.4f,"
-      "\"us_p10\":%.4f,\"us_p90\":%.4f,\"batches\":%zu,\"steps\":%lld,\"flops\":%.0f,\"bytes\":%.0f,\"quick\":%s}\n",
-      row.group.c_str(), row.name.c_str(), row.variant.c_str(), mode.c_str(), at(0.5), at(0.1), at(0.9), times.size(),
-      static_cast<long long>(steps), row.flops, row.bytes, options_.quick ? "true" : "false");
+      "{\"source\":\"ebb\",\"group\":\"%s\",\"name\":\"%s\",\"variant\":\"%s\",\"mode\":\"%s\","
+      "\"us\":%.4f,"
+      "\"us_p10\":%.4f,\"us_p90\":%.4f,\"batches\":%zu,\"steps\":%lld,\"flops\":%.0f,\"bytes\":%."
+      "0f,\"quick\":%s}\n",
+      row.group.c_str(), row.name.c_str(), row.variant.c_str(), mode.c_str(), at(0.5), at(0.1),
+      at(0.9), times.size(), static_cast<long long>(steps), row.flops, row.bytes,
+      options_.quick ? "true" : "false");
   std::fflush(stdout);
 }
 

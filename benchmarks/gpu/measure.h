@@ -10,7 +10,8 @@ namespace ebb::gpu_bench {
 
 struct Options {
   Device device = Device::cuda();
-  bool quick = false;  ///< small shapes and few repeats: to try the program out; no figure of such a run counts
+  bool quick =
+      false;  ///< small shapes and few repeats: to try the program out; no figure of such a run counts
   std::string group;   ///< ceiling, training (with its products) or loss; empty: all
   std::string filter;  ///< only rows whose name contains it
 };
@@ -29,7 +30,9 @@ class Bench {
   explicit Bench(Options options) : options_(std::move(options)) {}
 
   const Options& options() const { return options_; }
-  TensorOptions on_device(DType dtype = DType::F32) const { return {.dtype = dtype, .device = options_.device}; }
+  TensorOptions on_device(DType dtype = DType::F32) const {
+    return {.dtype = dtype, .device = options_.device};
+  }
   bool on_gpu() const { return options_.device.type == DeviceType::CUDA; }
   bool wanted(const Row& row) const { return row.name.find(options_.filter) != std::string::npos; }
 

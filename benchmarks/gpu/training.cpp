@@ -29,7 +29,8 @@ std::vector<Net> nets(bool quick) {
 double flops(const Net& net) {
   double total = 0;
   for (size_t i = 0; i + 1 < net.widths.size(); ++i) {
-    total += (i == 0 ? 4.0 : 6.0) * static_cast<double>(net.batch * net.widths[i] * net.widths[i + 1]);
+    total +=
+        (i == 0 ? 4.0 : 6.0) * static_cast<double>(net.batch * net.widths[i] * net.widths[i + 1]);
   }
   return total;
 }
@@ -49,7 +50,8 @@ struct Training {
     if (adam) {
       optimizer = std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 1e-4});
     } else {
-      optimizer = std::make_unique<nn::SGD>(model.named_parameters(), nn::SGDOptions{.lr = 1e-4, .momentum = 0.9});
+      optimizer = std::make_unique<nn::SGD>(model.named_parameters(),
+                                            nn::SGDOptions{.lr = 1e-4, .momentum = 0.9});
     }
     x = randn({net.batch, net.widths.front()}, bench.on_device());
     std::vector<int64_t> classes;
@@ -65,7 +67,8 @@ struct Training {
 };
 
 void run_net(const Bench& bench, const Net& net, bool adam, bool tf32) {
-  const Row row{"training", net.name, std::string(adam ? "adam" : "sgd") + (tf32 ? " tf32" : " f32"), flops(net)};
+  const Row row{"training", net.name,
+                std::string(adam ? "adam" : "sgd") + (tf32 ? " tf32" : " f32"), flops(net)};
   const Tf32 scope(tf32);
   {
     Training eager(bench, net, adam);

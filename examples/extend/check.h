@@ -7,7 +7,9 @@
 #include <iostream>
 
 /// Random f64 values that require grad, as gradcheck wants them.
-inline ebb::Tensor leaf(const ebb::Shape& shape) { return ebb::randn(shape, {.dtype = ebb::f64}).requires_grad_(); }
+inline ebb::Tensor leaf(const ebb::Shape& shape) {
+  return ebb::randn(shape, {.dtype = ebb::f64}).requires_grad_();
+}
 
 /// Runs body; an error becomes one line and status 1.
 template <class Body> int run(Body body) {

@@ -4,7 +4,8 @@
 using ebb::Tensor;
 
 /// Layer normalisation over the last dim: (x - mean) / sqrt(variance + eps) * weight + bias.
-Tensor layer_norm(const ebb::TensorArg& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5) {
+Tensor layer_norm(const ebb::TensorArg& x, const Tensor& weight, const Tensor& bias,
+                  double eps = 1e-5) {
   const ebb::CompositeScope scope(x);  // errors name the line that called layer_norm, not these
   const Tensor centred = *x - ebb::mean(x, {-1}, true);
   const Tensor variance = ebb::mean(ebb::square(centred), {-1}, true);
@@ -14,10 +15,14 @@ Tensor layer_norm(const ebb::TensorArg& x, const Tensor& weight, const Tensor& b
 int main() {
   return run([] {
     const std::vector<Tensor> in{leaf({2, 5}), leaf({5}), leaf({5})};
-    const auto f = [](const std::vector<Tensor>& t) { return std::vector<Tensor>{layer_norm(t[0], t[1], t[2])}; };
+    const auto f = [](const std::vector<Tensor>& t) {
+      return std::vector<Tensor>{layer_norm(t[0], t[1], t[2])};
+    };
     ebb::gradcheck(f, in);
     ebb::gradgradcheck(f, in);
-    const Tensor one = ebb::ones({5}, {.dtype = ebb::f64}), zero = ebb::zeros({5}, {.dtype = ebb::f64});
-    expect("the mean of each row", ebb::mean(layer_norm(in[0], one, zero), {1}), ebb::zeros({2}, {.dtype = ebb::f64}));
+    const Tensor one = ebb::ones({5}, {.dtype = ebb::f64}),
+                 zero = ebb::zeros({5}, {.dtype = ebb::f64});
+    expect("the mean of each row", ebb::mean(layer_norm(in[0], one, zero), {1}),
+           ebb::zeros({2}, {.dtype = ebb::f64}));
   });
 }

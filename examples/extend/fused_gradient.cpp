@@ -5,9 +5,11 @@ using ebb::Shape;
 using ebb::Tensor;
 
 // Calls body with the elements of x and y, which become dense first.
-template <class Body> void on_elements(const Tensor& x, const Tensor& y, const Tensor& g, Tensor& out, Body body) {
+template <class Body>
+void on_elements(const Tensor& x, const Tensor& y, const Tensor& g, Tensor& out, Body body) {
   const Tensor a = x.contiguous(), b = y.contiguous(), c = g.contiguous();
-  if (x.dtype() == ebb::f32) body(a.data<float>(), b.data<float>(), c.data<float>(), out.mutable_data<float>());
+  if (x.dtype() == ebb::f32)
+    body(a.data<float>(), b.data<float>(), c.data<float>(), out.mutable_data<float>());
   else body(a.data<double>(), b.data<double>(), c.data<double>(), out.mutable_data<double>());
 }
 
@@ -19,12 +21,15 @@ struct SquaredDistancesGradient {
     ebb::Saved x, y, g;
   };
   static Shape shape(const Tensor& x, const Tensor&, const Tensor&) { return x.shape(); }
-  static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& y, const Tensor& g) {
+  static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& y,
+                        const Tensor& g) {
     state = {ebb::Saved(x), ebb::Saved(y), ebb::Saved(g)};
     Tensor out = ebb::empty(shape, {.dtype = x.dtype()});
-    on_elements(x, y, g, out, [rows = shape[0], columns = shape[1]](auto* a, auto* b, auto* upstream, auto* to) {
-      for (int64_t i = 0; i < rows * columns; ++i) to[i] = 2 * upstream[i / columns] * (a[i] - b[i]);
-    });
+    on_elements(x, y, g, out,
+                [rows = shape[0], columns = shape[1]](auto* a, auto* b, auto* upstream, auto* to) {
+                  for (int64_t i = 0; i < rows * columns; ++i)
+                    to[i] = 2 * upstream[i / columns] * (a[i] - b[i]);
+                });
     return out;
   }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& c) {
@@ -51,9 +56,11 @@ struct SquaredDistances {
   static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& y) {
     state = {ebb::Saved(x), ebb::Saved(y)};
     Tensor out = ebb::zeros(shape, {.dtype = x.dtype()});
-    on_elements(x, y, x, out, [rows = shape[0], columns = x.size(1)](auto* a, auto* b, auto*, auto* to) {
-      for (int64_t i = 0; i < rows * columns; ++i) to[i / columns] += (a[i] - b[i]) * (a[i] - b[i]);
-    });
+    on_elements(x, y, x, out,
+                [rows = shape[0], columns = x.size(1)](auto* a, auto* b, auto*, auto* to) {
+                  for (int64_t i = 0; i < rows * columns; ++i)
+                    to[i / columns] += (a[i] - b[i]) * (a[i] - b[i]);
+                });
     return out;
   }
   static std::array<Tensor, 2> backward(const State& state, const Tensor& g) {
@@ -61,11 +68,15 @@ struct SquaredDistances {
     return {by_x, -by_x};
   }
 };
-Tensor squared_distances(const ebb::TensorArg& x, const Tensor& y) { return ebb::apply<SquaredDistances>(*x, y); }
+Tensor squared_distances(const ebb::TensorArg& x, const Tensor& y) {
+  return ebb::apply<SquaredDistances>(*x, y);
+}
 
 int main() {
   return run([] {
-    const auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{squared_distances(in[0], in[1])}; };
+    const auto f = [](const std::vector<Tensor>& in) {
+      return std::vector<Tensor>{squared_distances(in[0], in[1])};
+    };
     const Tensor x = leaf({3, 4}), y = leaf({3, 4});
     ebb::gradcheck(f, {x, y});
     ebb::gradgradcheck(f, {x, y});

@@ -18,10 +18,12 @@ struct GemanMcClureLossOptions {
   double c = 1;
   nn::Reduction reduction = nn::Reduction::Mean;
 };
-/// The loss as a function: formula and reduction; value and gradient come in one sweep over memory.
-Tensor geman_mcclure_loss(const ebb::TensorArg& input, const Tensor& target, GemanMcClureLossOptions options = {}) {
+/// The loss as a function: formula and reduction; value and gradient come in one pass over memory.
+Tensor geman_mcclure_loss(const ebb::TensorArg& input, const Tensor& target,
+                          GemanMcClureLossOptions options = {}) {
   nn::check_same_shape(GemanMcClure::name, input, target);
-  return nn::pointwise_loss(GemanMcClure{options.c}, {}, options.reduction, nn::MeanOver::Elements, input, target);
+  return nn::pointwise_loss(GemanMcClure{options.c}, {}, options.reduction, nn::MeanOver::Elements,
+                            input, target);
 }
 /// The loss as a module: criterion(input, target).
 using GemanMcClureLoss = nn::LossModule<geman_mcclure_loss, GemanMcClureLossOptions>;
@@ -33,7 +35,9 @@ class GatedResidual : public nn::Layer {
       : inner_(add_module("inner", nn::Linear(features, 2 * features))),
         outer_(add_module("outer", nn::Linear(2 * features, features, {.bias = false}))),
         gate_(add_parameter("gate", ebb::full({features}, 0.5))) {}
-  Tensor forward(const Tensor& x) const override { return x + gate_ * outer_(ebb::tanh(inner_(x))); }
+  Tensor forward(const Tensor& x) const override {
+    return x + gate_ * outer_(ebb::tanh(inner_(x)));
+  }
 
  private:
   nn::Linear inner_, outer_;
@@ -61,8 +65,10 @@ int main() {
       optimizer.step();
     }
     std::cout << nn::summary(model, {1, 2});
-    const Tensor error = ebb::abs(model(ebb::slice(x, 0, 32, 256)) - ebb::slice(target, 0, 32, 256));
+    const Tensor error =
+        ebb::abs(model(ebb::slice(x, 0, 32, 256)) - ebb::slice(target, 0, 32, 256));
     std::cout << "mean error beside the outliers: " << ebb::mean(error).item() << "\n";
-    if (!(ebb::mean(error).item() < 0.1)) ebb::fail("module_and_loss", "the model did not learn the line");
+    if (!(ebb::mean(error).item() < 0.1))
+      ebb::fail("module_and_loss", "the model did not learn the line");
   });
 }

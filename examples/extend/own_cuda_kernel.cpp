@@ -42,11 +42,13 @@ struct Median3 {
 
  private:
   template <class T> static void run_on(const Tensor& in, const Tensor& out, const Tensor& chosen) {
-    const T* x = reinterpret_cast<const T*>(in.raw());  // raw(): the first element, on whatever device it lies
+    const T* x = reinterpret_cast<const T*>(
+        in.raw());  // raw(): the first element, on whatever device it lies
     T* y = reinterpret_cast<T*>(out.raw());
     int64_t* indices = reinterpret_cast<int64_t*>(chosen.raw());
     const int64_t n = in.numel();
-    if (in.device().type == ebb::DeviceType::CUDA) return launch_median3(x, y, indices, n, ebb::cuda::stream());
+    if (in.device().type == ebb::DeviceType::CUDA)
+      return launch_median3(x, y, indices, n, ebb::cuda::stream());
     for (int64_t i = 0; i < n; ++i) {
       indices[i] = median3_at(x, i, n);
       y[i] = x[indices[i]];
@@ -57,11 +59,14 @@ Tensor median3(const ebb::TensorArg& x) { return ebb::apply<Median3>(*x); }
 
 int main() {
   const int status = run([] {
-    const auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{median3(mish(in[0]))}; };
+    const auto f = [](const std::vector<Tensor>& in) {
+      return std::vector<Tensor>{median3(mish(in[0]))};
+    };
     const Tensor x = leaf({9});
     ebb::gradcheck(f, {x}, {.allow_zero = true});
     ebb::gradgradcheck(f, {x});
-    expect("median3", median3(ebb::tensor({5, 1, 2, 9, 3}, ebb::f64)), ebb::tensor({5, 2, 2, 3, 3}, ebb::f64));
+    expect("median3", median3(ebb::tensor({5, 1, 2, 9, 3}, ebb::f64)),
+           ebb::tensor({5, 2, 2, 3, 3}, ebb::f64));
     if (!ebb::cuda::is_available()) return;
 
     Tensor on_host = ebb::randn({1000}, {.dtype = ebb::f64}).requires_grad_();
@@ -70,9 +75,11 @@ int main() {
       const Tensor y = median3(mish(*t));
       log_cosh_loss(y, ebb::ones_like(y)).backward();
     }
-    expect("values on the GPU", median3(mish(on_device)).to(ebb::Device::cpu()), median3(mish(on_host)));
+    expect("values on the GPU", median3(mish(on_device)).to(ebb::Device::cpu()),
+           median3(mish(on_host)));
     expect("gradients on the GPU", on_device.grad().to(ebb::Device::cpu()), on_host.grad());
   });
-  if (status == EXIT_SUCCESS && !ebb::cuda::is_available()) return std::cout << "no GPU: not tried there\n", 77;
+  if (status == EXIT_SUCCESS && !ebb::cuda::is_available())
+    return std::cout << "no GPU: not tried there\n", 77;
   return status;
 }

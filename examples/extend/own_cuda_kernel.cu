@@ -21,7 +21,8 @@ template <class T> __global__ void median3(const T* x, T* y, int64_t* chosen, in
 
 template <class T> void launch_median3(const T* x, T* y, int64_t* chosen, int64_t n, void* stream) {
   if (n == 0) return;
-  cudaLaunchConfig_t config{};  // median3<<<blocks, 256, 0, stream>>>(...), with the error as its result
+  cudaLaunchConfig_t
+      config{};  // median3<<<blocks, 256, 0, stream>>>(...), with the error as its result
   config.gridDim = dim3(static_cast<unsigned>((n + 255) / 256));
   config.blockDim = dim3(256);
   config.stream = static_cast<cudaStream_t>(stream);

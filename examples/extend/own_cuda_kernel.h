@@ -25,7 +25,8 @@ struct LogCoshLoss {
 /// Where the median of x[i - 1], x[i], x[i + 1] lies; the ends stay.
 template <class T> EBB_HD int64_t median3_at(const T* x, int64_t i, int64_t n) {
   if (i == 0 || i == n - 1) return i;
-  const bool first_rises = x[i - 1] < x[i], then_rises = x[i] < x[i + 1], ends_rise = x[i - 1] < x[i + 1];
+  const bool first_rises = x[i - 1] < x[i], then_rises = x[i] < x[i + 1],
+             ends_rise = x[i - 1] < x[i + 1];
   return first_rises == then_rises ? i : first_rises == ends_rise ? i + 1 : i - 1;
 }
 

@@ -33,14 +33,17 @@ struct Median3 {
   }
   static Tensor forward(State& state, const Shape& shape, const Tensor& x) {
     const Tensor in = x.contiguous();
-    Tensor out = ebb::empty(shape, {.dtype = x.dtype()}), chosen = ebb::empty(shape, {.dtype = ebb::i64});
+    Tensor out = ebb::empty(shape, {.dtype = x.dtype()}),
+           chosen = ebb::empty(shape, {.dtype = ebb::i64});
     int64_t* indices = chosen.mutable_data<int64_t>();
-    if (x.dtype() == ebb::f32) kernel(in.data<float>(), out.mutable_data<float>(), indices, x.numel());
+    if (x.dtype() == ebb::f32)
+      kernel(in.data<float>(), out.mutable_data<float>(), indices, x.numel());
     else kernel(in.data<double>(), out.mutable_data<double>(), indices, x.numel());
     state = {chosen, x.shape()};
     return out;
   }
-  static Tensor backward(const State& state, const Tensor& g) {  // a public op, so every order is there
+  static Tensor backward(const State& state,
+                         const Tensor& g) {  // a public op, so every order is there
     return ebb::scatter_add(g, state.input, 0, state.chosen);
   }
 };
@@ -48,10 +51,13 @@ Tensor median3(const ebb::TensorArg& x) { return ebb::apply<Median3>(*x); }
 
 int main() {
   return run([] {
-    const auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{median3(in[0] * in[0])}; };
+    const auto f = [](const std::vector<Tensor>& in) {
+      return std::vector<Tensor>{median3(in[0] * in[0])};
+    };
     const Tensor x = leaf({9});
     ebb::gradcheck(f, {x}, {.allow_zero = true});
     ebb::gradgradcheck(f, {x});
-    expect("median3", median3(ebb::tensor({5, 1, 2, 9, 3}, ebb::f64)), ebb::tensor({5, 2, 2, 3, 3}, ebb::f64));
+    expect("median3", median3(ebb::tensor({5, 1, 2, 9, 3}, ebb::f64)),
+           ebb::tensor({5, 2, 2, 3, 3}, ebb::f64));
   });
 }

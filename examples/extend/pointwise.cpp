@@ -19,7 +19,9 @@ struct MulAdd {
   double c;
   template <class T> EBB_HD T operator()(T a, T b) const { return a * b + T(c); }
 };
-Tensor mul_add(const ebb::TensorArg& a, const Tensor& b, double c) { return ebb::pointwise(MulAdd{c}, a, b); }
+Tensor mul_add(const ebb::TensorArg& a, const Tensor& b, double c) {
+  return ebb::pointwise(MulAdd{c}, a, b);
+}
 
 /// x / (1 + |x|) with its gradient given by hand: 1 / (1 + |x|)^2. In a debug build the two are held against each other
 /// whenever a gradient is asked for.
@@ -53,13 +55,16 @@ int main() {
       ebb::gradcheck(f, {x});
       ebb::gradgradcheck(f, {x});
     }
-    const auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{mul_add(in[0], in[1], 0.5)}; };
+    const auto f = [](const std::vector<Tensor>& in) {
+      return std::vector<Tensor>{mul_add(in[0], in[1], 0.5)};
+    };
     ebb::gradcheck(f, {x, leaf({4})});
     ebb::gradgradcheck(f, {x, leaf({4})});
     expect("the gradient of log_cosh is tanh", ebb::grad(ebb::sum(log_cosh(x)), x), ebb::tanh(x));
     const Tensor third = ebb::tensor({0.5}, ebb::f64).requires_grad_();
     Tensor d = ebb::sum(log_cosh(third));
-    for (int order = 1; order <= 3; ++order) d = ebb::sum(ebb::grad(d, third, {.create_graph = true}));
+    for (int order = 1; order <= 3; ++order)
+      d = ebb::sum(ebb::grad(d, third, {.create_graph = true}));
     const double t = std::tanh(0.5);
     expect("its third order", d, ebb::scalar(-2 * t * (1 - t * t), {.dtype = ebb::f64}));
   });

@@ -28,7 +28,9 @@ struct CumulativeSum {
     }
     return out;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return ebb::apply<CumulativeSum>(g, !state.backwards); }
+  static Tensor backward(const State& state, const Tensor& g) {
+    return ebb::apply<CumulativeSum>(g, !state.backwards);
+  }
 };
 Tensor cumulative_sum(const ebb::TensorArg& x) { return ebb::apply<CumulativeSum>(*x, false); }
 
@@ -46,7 +48,8 @@ struct NormalizeRows {
   static Tensor norm(const Tensor& x) { return ebb::sqrt(ebb::sum(x * x, {1}, true)); }
   static Tensor forward(State& state, int, const Tensor& x) {
     const Tensor y = x / norm(x);
-    state = {ebb::Saved::output(y), ebb::Saved(x)};  // an output is kept without keeping its own node alive
+    state = {ebb::Saved::output(y),
+             ebb::Saved(x)};  // an output is kept without keeping its own node alive
     return y;
   }
   static Tensor backward(const State& state, const Tensor& g) {  // (g - y <g, y>) / |x|
@@ -74,7 +77,8 @@ int main() {
       ebb::gradcheck(f, {x});
       ebb::gradgradcheck(f, {x}, {.allow_zero = op == cumulative_sum});  // linear: no second order
     }
-    expect("cumulative_sum", cumulative_sum(ebb::tensor({1, 2, 3}, ebb::f64)), ebb::tensor({1, 3, 6}, ebb::f64));
+    expect("cumulative_sum", cumulative_sum(ebb::tensor({1, 2, 3}, ebb::f64)),
+           ebb::tensor({1, 3, 6}, ebb::f64));
     try {
       ebb::sum(ebb::apply<RankRows>(x) * x).backward();
       ebb::fail("rank_rows", "its missing derivative went unnoticed");

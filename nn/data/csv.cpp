@@ -55,7 +55,9 @@ class Cursor {
     if (!more_) return false;
     ++column_;
     size_t start = 0;
-    while (start < rest_.size() && (rest_[start] == ' ' || rest_[start] == '\t') && rest_[start] != delimiter_) ++start;
+    while (start < rest_.size() && (rest_[start] == ' ' || rest_[start] == '\t') &&
+           rest_[start] != delimiter_)
+      ++start;
     if (start < rest_.size() && rest_[start] == '"') {
       rest_.remove_prefix(start + 1);
       const size_t quote = rest_.find('"');
@@ -94,10 +96,12 @@ class Cursor {
 
 template <class T> T parse_number(const Cursor& cursor, std::string_view field) {
   std::string_view digits = field;
-  if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);  // from_chars knows no plus
+  if (digits.starts_with('+') && !digits.starts_with("+-"))
+    digits.remove_prefix(1);  // from_chars knows no plus
   T value{};
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (code == std::errc::result_out_of_range) cursor.fail_here(shown(field), " is out of the range of ", dtype_of<T>);
+  if (code == std::errc::result_out_of_range)
+    cursor.fail_here(shown(field), " is out of the range of ", dtype_of<T>);
   if (code != std::errc() || end != digits.data() + digits.size()) {
     cursor.fail_here(field.empty() ? "an empty field" : shown(field) + " is not a number");
   }
@@ -108,14 +112,17 @@ template <class T> T parse_number(const Cursor& cursor, std::string_view field) 
 template <class T> void parse_row(Cursor& cursor, size_t& columns, std::vector<T>& values) {
   std::string_view field;
   while (cursor.next_field(field)) {
-    if (columns != 0 && cursor.column() > columns) cursor.fail_here("one field too many, expected ", columns);
+    if (columns != 0 && cursor.column() > columns)
+      cursor.fail_here("one field too many, expected ", columns);
     values.push_back(parse_number<T>(cursor, field));
   }
   if (columns == 0) columns = cursor.column();
-  if (cursor.column() < columns) cursor.fail_here("the row ends here, expected ", columns, " columns");
+  if (cursor.column() < columns)
+    cursor.fail_here("the row ends here, expected ", columns, " columns");
 }
 
-template <class T> CsvTable parse(const std::string& path, const std::string& text, const CsvOptions& options) {
+template <class T>
+CsvTable parse(const std::string& path, const std::string& text, const CsvOptions& options) {
   Cursor cursor(path, text, options.delimiter);
   CsvTable table;
   if (options.header && cursor.next_line()) {
@@ -126,7 +133,8 @@ template <class T> CsvTable parse(const std::string& path, const std::string& te
   std::vector<T> values;
   int64_t rows = 0;
   for (; cursor.next_line(); ++rows) parse_row(cursor, columns, values);
-  if (rows == 0) fail(kOp, path, ": the file has no rows", options.header ? " below its header" : "");
+  if (rows == 0)
+    fail(kOp, path, ": the file has no rows", options.header ? " below its header" : "");
   table.values = from_data(values, {rows, static_cast<int64_t>(columns)});
   return table;
 }
@@ -138,7 +146,8 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) {
   GzFile file(kOp, path);
   std::string text;
   file.append(text, std::numeric_limits<size_t>::max());
-  return options.dtype == DType::F32 ? parse<float>(path, text, options) : parse<double>(path, text, options);
+  return options.dtype == DType::F32 ? parse<float>(path, text, options)
+                                     : parse<double>(path, text, options);
 }
 
 }  // namespace ebb::data

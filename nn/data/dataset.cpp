@@ -12,8 +12,10 @@ namespace {
 
 void check_part(std::string_view name, const Tensor& tensor) {
   check_defined("Dataset", tensor);
-  if (tensor.dim() == 0) fail("Dataset", name, " must have a first dimension, the samples; got a 0-d tensor");
-  if (tensor.device() != Device::cpu()) fail("Dataset", name, " must be on the cpu, got ", tensor.device());
+  if (tensor.dim() == 0)
+    fail("Dataset", name, " must have a first dimension, the samples; got a 0-d tensor");
+  if (tensor.device() != Device::cpu())
+    fail("Dataset", name, " must be on the cpu, got ", tensor.device());
 }
 
 Tensor ascending(std::vector<int64_t> indices) {
@@ -23,9 +25,10 @@ Tensor ascending(std::vector<int64_t> indices) {
 
 // Cuts groups of sample numbers: each gives its share to the test part. Shares are rounded by their running sum, so
 // that the total is right as well.
-Split split_groups(std::string_view op, const std::vector<std::vector<int64_t>>& groups, double fraction,
-                   uint64_t seed) {
-  if (!(fraction > 0 && fraction < 1)) fail(op, "expected a test fraction between 0 and 1, got ", fraction);
+Split split_groups(std::string_view op, const std::vector<std::vector<int64_t>>& groups,
+                   double fraction, uint64_t seed) {
+  if (!(fraction > 0 && fraction < 1))
+    fail(op, "expected a test fraction between 0 and 1, got ", fraction);
   Generator generator{seed};
   std::vector<int64_t> train, test;
   int64_t seen = 0, drawn = 0;
@@ -36,7 +39,8 @@ Split split_groups(std::string_view op, const std::vector<std::vector<int64_t>>&
     drawn += due;
     const Tensor order = randperm(n, &generator);
     const int64_t* chosen = order.data<int64_t>();
-    for (int64_t i = 0; i < n; ++i) (i < due ? test : train).push_back(group[static_cast<size_t>(chosen[i])]);
+    for (int64_t i = 0; i < n; ++i)
+      (i < due ? test : train).push_back(group[static_cast<size_t>(chosen[i])]);
   }
   if (train.empty() || test.empty()) {
     fail(op, "a test fraction of ", fraction, " leaves a part of ", seen, " samples empty");
@@ -51,7 +55,8 @@ Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::vector<std::s
   check_part("inputs", inputs);
   check_part("targets", targets);
   if (inputs.size(0) != targets.size(0)) {
-    fail("Dataset", "inputs ", inputs.shape(), " and targets ", targets.shape(), " differ in their first size");
+    fail("Dataset", "inputs ", inputs.shape(), " and targets ", targets.shape(),
+         " differ in their first size");
   }
   inputs_ = inputs.detach().contiguous();
   targets_ = targets.detach().contiguous();
@@ -64,7 +69,8 @@ Dataset Dataset::take(const Tensor& indices) const {
   }
   const std::vector<int64_t> rows = indices.to_vector<int64_t>();
   for (int64_t row : rows) {
-    if (row < 0 || row >= size()) fail("take", "index ", row, " is out of range for ", size(), " samples");
+    if (row < 0 || row >= size())
+      fail("take", "index ", row, " is out of range for ", size(), " samples");
   }
   if (rows.empty() && size() == 0) return *this;
   return Dataset(take_rows(inputs_, rows), take_rows(targets_, rows), class_names_);

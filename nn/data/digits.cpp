@@ -17,7 +17,8 @@ bool is_level(float value, float most) {
 Dataset load_digits(const std::string& path) {
   const Tensor table = read_csv(path, {.dtype = DType::F32}).values;
   if (table.size(1) != kPixels + 1) {
-    fail("load_digits", path, ": expected ", kPixels + 1, " columns, 64 pixels and the digit, got ", table.size(1));
+    fail("load_digits", path, ": expected ", kPixels + 1, " columns, 64 pixels and the digit, got ",
+         table.size(1));
   }
   const int64_t rows = table.size(0);
   Tensor inputs = empty({rows, kPixels});
@@ -29,8 +30,8 @@ Dataset load_digits(const std::string& path) {
     for (int64_t column = 0; column <= kPixels; ++column) {
       const float value = *from++;
       if (!is_level(value, column < kPixels ? kMostInk : kMostDigit)) {
-        fail("load_digits", path, ": row ", row + 1, ", column ", column + 1, ": ", double{value}, " is not a ",
-             column < kPixels ? "grey level from 0 to 16" : "digit from 0 to 9");
+        fail("load_digits", path, ": row ", row + 1, ", column ", column + 1, ": ", double{value},
+             " is not a ", column < kPixels ? "grey level from 0 to 16" : "digit from 0 to 9");
       }
       if (column < kPixels) {
         *pixel++ = value / kMostInk;

@@ -22,30 +22,35 @@ std::array<std::string, 4> find_files(const std::string& folder) {
     for (const std::string& path : {plain + ".gz", plain}) {
       if (std::filesystem::is_regular_file(path, ignored)) paths[i] = path;
     }
-    if (paths[i].empty()) missing += (missing.empty() ? "" : ", ") + std::string(kFiles[i]) + "[.gz]";
+    if (paths[i].empty())
+      missing += (missing.empty() ? "" : ", ") + std::string(kFiles[i]) + "[.gz]";
   }
   if (!missing.empty()) {
-    fail(kOp, folder, " lacks ", missing, ": install the Debian package dataset-fashion-mnist or name another folder");
+    fail(kOp, folder, " lacks ", missing,
+         ": install the Debian package dataset-fashion-mnist or name another folder");
   }
   return paths;
 }
 
 Dataset read_pair(const std::string& images_path, const std::string& labels_path) {
   const Tensor images = read_idx(images_path);
-  if (images.dtype() != DType::U8 || images.dim() != 3 || images.size(1) != 28 || images.size(2) != 28) {
+  if (images.dtype() != DType::U8 || images.dim() != 3 || images.size(1) != 28 ||
+      images.size(2) != 28) {
     fail(kOp, images_path, ": expected u8 (N, 28, 28), got ", images.dtype(), " ", images.shape());
   }
   const Tensor labels = read_idx(labels_path);
   if (labels.dtype() != DType::U8 || labels.dim() != 1 || labels.size(0) != images.size(0)) {
-    fail(kOp, labels_path, ": expected u8 (", images.size(0), ",), got ", labels.dtype(), " ", labels.shape());
+    fail(kOp, labels_path, ": expected u8 (", images.size(0), ",), got ", labels.dtype(), " ",
+         labels.shape());
   }
   const std::vector<int64_t> classes = labels.to_vector<int64_t>();
   for (size_t i = 0; i < classes.size(); ++i) {
-    if (classes[i] > 9) fail(kOp, labels_path, ": label ", i, " is ", classes[i], ", expected 0 to 9");
+    if (classes[i] > 9)
+      fail(kOp, labels_path, ": label ", i, " is ", classes[i], ", expected 0 to 9");
   }
-  return Dataset(
-      images, from_data(classes, labels.shape()),
-      {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});
+  return Dataset(images, from_data(classes, labels.shape()),
+                 {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                  "Sneaker", "Bag", "Ankle boot"});
 }
 
 }  // namespace

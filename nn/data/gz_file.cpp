@@ -25,7 +25,8 @@ size_t GzFile::read(void* to, size_t n) {
   size_t done = 0;
   while (done < n) {
     errno = 0;
-    const int got = gzread(file, static_cast<char*>(to) + done, static_cast<unsigned>(std::min(n - done, kMost)));
+    const int got = gzread(file, static_cast<char*>(to) + done,
+                           static_cast<unsigned>(std::min(n - done, kMost)));
     if (got > 0) done += static_cast<size_t>(got);
     int code = Z_OK;
     const char* text = gzerror(file, &code);

@@ -13,7 +13,8 @@ namespace ebb::data {
 namespace {
 
 constexpr std::string_view kOp = "read_idx";
-constexpr size_t kMostGrowth = 1032;  // deflate makes no more bytes than this of one (zlib's technical details)
+constexpr size_t kMostGrowth =
+    1032;  // deflate makes no more bytes than this of one (zlib's technical details)
 
 uint32_t big_endian(const unsigned char* b) {
   return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
@@ -33,7 +34,8 @@ size_t element_size(unsigned char code) {
 }
 
 // The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that there were.
-template <class From, class To> Tensor read_elements(GzFile& file, const Shape& shape, size_t& got) {
+template <class From, class To>
+Tensor read_elements(GzFile& file, const Shape& shape, size_t& got) {
   Tensor out = empty(shape, {.dtype = dtype_of<To>});
   To* to = out.mutable_data<To>();
   if constexpr (sizeof(From) == 1 && std::is_same_v<From, To>) {
@@ -49,7 +51,8 @@ template <class From, class To> Tensor read_elements(GzFile& file, const Shape& 
     if (bytes < chunk.size()) break;
     for (int64_t i = 0; i < n; ++i) {
       char* element = chunk.data() + static_cast<size_t>(i) * sizeof(From);
-      if constexpr (std::endian::native == std::endian::little) std::reverse(element, element + sizeof(From));
+      if constexpr (std::endian::native == std::endian::little)
+        std::reverse(element, element + sizeof(From));
       From value;
       std::memcpy(&value, element, sizeof(From));
       *to++ = static_cast<To>(value);
@@ -82,12 +85,15 @@ Header read_header(GzFile& file, const std::string& path) {
   if (magic[0] != 0 || magic[1] != 0)
     fail(kOp, path, " is no IDX file: its magic number does not begin with two zeros");
   const size_t element = element_size(magic[2]);
-  if (element == 0) fail(kOp, path, ": unknown element type ", int{magic[2]}, " (known are 8, 9, 11, 12, 13, 14)");
+  if (element == 0)
+    fail(kOp, path, ": unknown element type ", int{magic[2]}, " (known are 8, 9, 11, 12, 13, 14)");
   const int dims = magic[3];
-  if (dims < 1 || dims > kMaxDims) fail(kOp, path, ": expected 1 to ", kMaxDims, " dimensions, got ", dims);
+  if (dims < 1 || dims > kMaxDims)
+    fail(kOp, path, ": expected 1 to ", kMaxDims, " dimensions, got ", dims);
 
   Header header{magic[2], {}, element};
-  int64_t most = static_cast<int64_t>(element);  // as if no size were 0: neither bytes nor strides may overflow
+  int64_t most = static_cast<int64_t>(
+      element);  // as if no size were 0: neither bytes nor strides may overflow
   for (int i = 0; i < dims; ++i) {
     unsigned char size[4];
     if (file.read(size, 4) < 4) fail(kOp, path, " is truncated: it ends within its header");
@@ -115,10 +121,12 @@ Tensor read_idx(const std::string& path) {
     for (size_t n = sizeof chunk; n == sizeof chunk; got += n) n = file.read(chunk, sizeof chunk);
   }
   if (got < header.bytes) {
-    fail(kOp, path, " is truncated: ", header.shape, " takes ", header.bytes, " bytes, the file holds ", got);
+    fail(kOp, path, " is truncated: ", header.shape, " takes ", header.bytes,
+         " bytes, the file holds ", got);
   }
   char extra;
-  if (file.read(&extra, 1) != 0) fail(kOp, path, " goes on after the last element of ", header.shape);
+  if (file.read(&extra, 1) != 0)
+    fail(kOp, path, " goes on after the last element of ", header.shape);
   return elements;
 }
 

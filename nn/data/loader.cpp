@@ -158,7 +158,8 @@ class DataLoader::Epoch {
   void run(int64_t first) {
     try {
       const int64_t end = order_.numel();
-      for (int64_t index = first; index * options_.batch_size < end && queue_.wait_for_room(); ++index) {
+      for (int64_t index = first; index * options_.batch_size < end && queue_.wait_for_room();
+           ++index) {
         queue_.put(make(index));
       }
     } catch (...) {
@@ -172,7 +173,8 @@ class DataLoader::Epoch {
     const std::span rows(order_.data<int64_t>() + first, static_cast<size_t>(count));
     const Tensor& inputs = dataset_.inputs();
     const bool scaled = options_.unit_float && inputs.dtype() == DType::U8;
-    Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows), take_rows(dataset_.targets(), rows)};
+    Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows),
+                take_rows(dataset_.targets(), rows)};
     if (options_.transform) {
       const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
       batch = options_.transform(std::move(batch));
@@ -194,12 +196,14 @@ class DataLoader::Epoch {
 
 DataLoader::DataLoader(Dataset dataset, LoaderOptions options)
     : dataset_(std::move(dataset)), options_(std::move(options)) {
-  if (options_.batch_size < 1) fail("DataLoader", "expected a batch_size of at least 1, got ", options_.batch_size);
-  if (options_.prefetch < 0) fail("DataLoader", "expected a prefetch of at least 0, got ", options_.prefetch);
+  if (options_.batch_size < 1)
+    fail("DataLoader", "expected a batch_size of at least 1, got ", options_.batch_size);
+  if (options_.prefetch < 0)
+    fail("DataLoader", "expected a prefetch of at least 0, got ", options_.prefetch);
   if (dataset_.size() == 0) fail("DataLoader", "the dataset is empty");
   if (size() == 0) {
-    fail("DataLoader", "drop_last with batch_size ", options_.batch_size, " leaves no batch of ", dataset_.size(),
-         " samples");
+    fail("DataLoader", "drop_last with batch_size ", options_.batch_size, " leaves no batch of ",
+         dataset_.size(), " samples");
   }
 }
 
@@ -240,7 +244,8 @@ Tensor DataLoader::order(int64_t epoch) const {
   const int64_t all = dataset_.size();
   const int64_t used = options_.drop_last ? size() * options_.batch_size : all;
   Generator generator{epoch_keys(options_.seed, epoch).order};
-  const Tensor samples = options_.shuffle ? randperm(all, &generator) : arange(static_cast<double>(all));
+  const Tensor samples =
+      options_.shuffle ? randperm(all, &generator) : arange(static_cast<double>(all));
   return make_view(samples, {used}, {1});
 }
 

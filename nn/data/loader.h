@@ -28,9 +28,12 @@ struct LoaderOptions {
   bool shuffle = false;    ///< a new order each epoch; else the order of the dataset
   uint64_t seed = 0;       ///< of the order, and of random numbers that transform draws
   bool drop_last = false;  ///< leave out a last batch of fewer than batch_size samples
-  int prefetch = 2;        ///< at most so many batches are made ahead; 0: each is made when it is asked for, no thread
-  bool unit_float = true;  ///< inputs of dtype u8 (pictures) become f32 in [0, 1]: x / 255; other dtypes stay
-  Device device = {};      ///< where the batches lie; copies to a GPU run beside the work that goes on there
+  int prefetch =
+      2;  ///< at most so many batches are made ahead; 0: each is made when it is asked for, no thread
+  bool unit_float =
+      true;  ///< inputs of dtype u8 (pictures) become f32 in [0, 1]: x / 255; other dtypes stay
+  Device device =
+      {};  ///< where the batches lie; copies to a GPU run beside the work that goes on there
   /// Changes a batch before it is handed out, on the loader's thread: noise, flips, normalisation. The thread's
   /// default_generator() is set anew for each batch, from (seed, epoch, batch). It throws: the loop that asks gets it.
   std::function<Batch(Batch)> transform = {};

@@ -71,7 +71,8 @@ class SiLU : public Layer {
 
 class Hardtanh : public Layer {
  public:
-  explicit Hardtanh(double min_val = -1, double max_val = 1) : min_val_(min_val), max_val_(max_val) {}
+  explicit Hardtanh(double min_val = -1, double max_val = 1)
+      : min_val_(min_val), max_val_(max_val) {}
   Tensor forward(const Tensor& x) const override { return ebb::hardtanh(x, min_val_, max_val_); }
 
  private:

@@ -1,7 +1,7 @@
 #include "ebb/nn/layers/dropout.h"
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 
 namespace ebb::nn {
 namespace {

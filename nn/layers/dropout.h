@@ -1,7 +1,7 @@
 // Dropout: sets elements to zero at random while training (Srivastava et al. 2014).
 #pragma once
 
-#include "ebb/autograd/anomaly.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/module.h"
 

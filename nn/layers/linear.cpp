@@ -8,7 +8,8 @@ namespace ebb::nn {
 
 Linear::Linear(int64_t in_features, int64_t out_features, LinearOptions options) {
   if (in_features < 1 || out_features < 1) {
-    fail("Linear", "expected at least 1 feature on both sides, got ", in_features, " in and ", out_features, " out");
+    fail("Linear", "expected at least 1 feature on both sides, got ", in_features, " in and ",
+         out_features, " out");
   }
   const double bound = 1 / std::sqrt(static_cast<double>(in_features));
   Tensor w = empty({out_features, in_features}, {.dtype = options.dtype});

@@ -9,7 +9,8 @@ void Sequential::append(std::shared_ptr<Layer> layer) {
   if (!layers_.empty() && layers_.back().linear) {
     const auto* gelu = dynamic_cast<const GELU*>(layer.get());
     if (dynamic_cast<const ReLU*>(layer.get())) layers_.back().follows = Activation::Relu;
-    else if (gelu && gelu->approximate() == GeluApproximate::Tanh) layers_.back().follows = Activation::GeluTanh;
+    else if (gelu && gelu->approximate() == GeluApproximate::Tanh)
+      layers_.back().follows = Activation::GeluTanh;
   }
   layers_.push_back({layer, dynamic_cast<const Linear*>(layer.get())});
 }

@@ -19,7 +19,9 @@ class Sequential : public Layer {
 
   /// Appends a layer.
   template <class L>
-  requires(std::is_base_of_v<Layer, L>) void push_back(L layer) { append(std::make_shared<L>(std::move(layer))); }
+  requires(std::is_base_of_v<Layer, L>) void push_back(L layer) {
+    append(std::make_shared<L>(std::move(layer)));
+  }
 
   Tensor forward(const Tensor& x) const override;
   int64_t size() const { return static_cast<int64_t>(layers_.size()); }

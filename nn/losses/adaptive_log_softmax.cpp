@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
@@ -21,7 +21,8 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
   int64_t before = 0;
   for (int64_t c : cutoffs) {
     if (c <= before || c >= n_classes) {
-      fail(kOp, "cutoffs must increase strictly and lie between 1 and ", n_classes - 1, ", got ", c, " after ", before);
+      fail(kOp, "cutoffs must increase strictly and lie between 1 and ", n_classes - 1, ", got ", c,
+           " after ", before);
     }
     before = c;
   }
@@ -32,32 +33,39 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
 
 // In f64: gradients of weights are sums over rows and classes whose terms cancel.
 Tensor wide_linear(const Linear& layer, const Tensor& x) {
-  return linear(x, layer.weight.to(DType::F64), layer.bias.defined() ? layer.bias.to(DType::F64) : Tensor());
+  return linear(x, layer.weight.to(DType::F64),
+                layer.bias.defined() ? layer.bias.to(DType::F64) : Tensor());
 }
 
 // Of each row the element of its class.
-Tensor picked(const Tensor& rows, const Tensor& classes) { return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1); }
+Tensor picked(const Tensor& rows, const Tensor& classes) {
+  return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1);
+}
 
 }  // namespace
 
 AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes,
-                                                       std::vector<int64_t> cutoffs, AdaptiveLogSoftmaxOptions options,
+                                                       std::vector<int64_t> cutoffs,
+                                                       AdaptiveLogSoftmaxOptions options,
                                                        DType dtype)
     : in_features_(in_features),
       shortlist_(cutoffs.empty() ? 0 : cutoffs[0]),
       cutoffs_(checked_cutoffs(std::move(cutoffs), n_classes)),
-      head_(add_module("head", Linear(in_features, shortlist_ + static_cast<int64_t>(cutoffs_.size()) - 1,
-                                      {.bias = options.head_bias, .dtype = dtype}))) {
+      head_(add_module("head",
+                       Linear(in_features, shortlist_ + static_cast<int64_t>(cutoffs_.size()) - 1,
+                              {.bias = options.head_bias, .dtype = dtype}))) {
   Sequential tails;
   for (size_t i = 0; i + 1 < cutoffs_.size(); ++i) {
-    const auto width = static_cast<int64_t>(
-        std::floor(static_cast<double>(in_features) / std::pow(options.div_value, static_cast<double>(i + 1))));
+    const auto width =
+        static_cast<int64_t>(std::floor(static_cast<double>(in_features) /
+                                        std::pow(options.div_value, static_cast<double>(i + 1))));
     if (width < 1) {
-      fail(kOp, "div_value ", options.div_value, " leaves cluster ", i, " no width: ", in_features, " features / ",
-           options.div_value, "^", i + 1, " is below 1");
+      fail(kOp, "div_value ", options.div_value, " leaves cluster ", i, " no width: ", in_features,
+           " features / ", options.div_value, "^", i + 1, " is below 1");
     }
-    tail_.push_back({Linear(in_features, width, {.bias = false, .dtype = dtype}),
-                     Linear(width, cutoffs_[i + 1] - cutoffs_[i], {.bias = false, .dtype = dtype})});
+    tail_.push_back(
+        {Linear(in_features, width, {.bias = false, .dtype = dtype}),
+         Linear(width, cutoffs_[i + 1] - cutoffs_[i], {.bias = false, .dtype = dtype})});
     tails.push_back(Sequential(tail_.back().in, tail_.back().out));
   }
   add_module("tail", tails);
@@ -81,7 +89,8 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   const Tensor classes = reshape(target.to(DType::I64), {x.size(0)});
   backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), INT64_MIN);
   const Tensor wide = widened(x);
-  const Tensor output = x.device() == Device::cpu() ? by_rows(wide, classes) : by_masks(wide, classes);
+  const Tensor output =
+      x.device() == Device::cpu() ? by_rows(wide, classes) : by_masks(wide, classes);
   return {(single ? reshape(output, {}) : output).to(x.dtype()), neg(mean(output)).to(x.dtype())};
 }
 
@@ -101,7 +110,8 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classe
     const Shape count{static_cast<int64_t>(rows.size())};
     const Tensor at = from_data(rows, count), own = from_data(local, count);
     const Tensor each =
-        scatter_add(picked(log_softmax(cluster_scores(i, index_select(x, 0, at)), 1), own), classes.shape(), 0, at);
+        scatter_add(picked(log_softmax(cluster_scores(i, index_select(x, 0, at)), 1), own),
+                    classes.shape(), 0, at);
     within = within.defined() ? add(within, each) : each;
   }
   const Tensor head = log_softmax(wide_linear(head_, x), 1);
@@ -121,19 +131,21 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& class
     if (i + 1 < tail_.size()) {
       local = where(less(local, number(cutoffs_[i + 1] - cutoffs_[i])), local, number(kOthers));
     }
-    entry = where(equal(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
-    const Tensor loss =
-        cross_entropy(cluster_scores(i, x), local, {.ignore_index = kOthers, .reduction = Reduction::None});
+    entry =
+        where(equal(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
+    const Tensor loss = cross_entropy(cluster_scores(i, x), local,
+                                      {.ignore_index = kOthers, .reduction = Reduction::None});
     total = total.defined() ? add(total, loss) : loss;
   }
-  const Tensor head =
-      cross_entropy(wide_linear(head_, x), entry, {.ignore_index = INT64_MIN, .reduction = Reduction::None});
+  const Tensor head = cross_entropy(wide_linear(head_, x), entry,
+                                    {.ignore_index = INT64_MIN, .reduction = Reduction::None});
   return neg(add(head, total));
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::widened(const Tensor& input) const {
   if (input.dtype() != head_.weight.dtype()) {
-    fail(kOp, "input is ", input.dtype(), " and the weights are ", head_.weight.dtype(), ": convert one with to()");
+    fail(kOp, "input is ", input.dtype(), " and the weights are ", head_.weight.dtype(),
+         ": convert one with to()");
   }
   return input.to(DType::F64);
 }

@@ -26,7 +26,9 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
   /// input (N, in) and target (N), or (in) and (). On the CPU only the rows of a cluster pass through its layers; on a
   /// GPU, which is not waited for, all rows do, as in a softmax over all classes.
   Output forward(const Tensor& input, const Tensor& target) const;
-  Output operator()(const Tensor& input, const Tensor& target) const { return forward(input, target); }
+  Output operator()(const Tensor& input, const Tensor& target) const {
+    return forward(input, target);
+  }
   /// (N, n_classes) log-probabilities of every class.
   Tensor log_prob(const Tensor& input) const;
   /// (N) the most likely class.

@@ -2,10 +2,10 @@
 
 #include <limits>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/row_loss.h"
 #include "ebb/autograd/ops/views.h"
@@ -28,13 +28,15 @@ Shape index_shape(const Tensor& input) {
 void check_class_indices(std::string_view op, const Tensor& input, const Tensor& target) {
   check_floating(op, input);
   check_defined(op, target);
-  if (input.dim() == 0) fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
+  if (input.dim() == 0)
+    fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
   check_same_device(op, input, target, "target");
   if (target.dtype() != DType::I64 && target.dtype() != DType::U8) {
     fail(op, "class indices must be i64 or u8, got ", target.dtype(), " of shape ", target.shape());
   }
   if (!(target.shape() == index_shape(input))) {
-    fail(op, "target ", target.shape(), " does not match input ", input.shape(), ": expected ", index_shape(input));
+    fail(op, "target ", target.shape(), " does not match input ", input.shape(), ": expected ",
+         index_shape(input));
   }
 }
 
@@ -43,22 +45,25 @@ void check_class_weight(std::string_view op, const Tensor& input, const Tensor& 
   check_same_device(op, input, weight, "weight");
   const int64_t classes = input.shape()[class_dim(input)];
   if (weight.dtype() != input.dtype()) {
-    fail(op, "weight is ", weight.dtype(), " and input is ", input.dtype(), ": convert one with to()");
+    fail(op, "weight is ", weight.dtype(), " and input is ", input.dtype(),
+         ": convert one with to()");
   }
   if (!(weight.shape() == Shape{classes})) {
-    fail(op, "weight ", weight.shape(), " does not match the ", classes, " classes of input ", input.shape(),
-         ": expected ", Shape{classes});
+    fail(op, "weight ", weight.shape(), " does not match the ", classes, " classes of input ",
+         input.shape(), ": expected ", Shape{classes});
   }
 }
 
 void refuse_gradient(std::string_view op, const Tensor& weight) {
   if (weight.defined() && weight.requires_grad()) {
-    fail(op, "weight ", weight, " requires grad, and class weights of index targets have none: detach() it");
+    fail(op, "weight ", weight,
+         " requires grad, and class weights of index targets have none: detach() it");
   }
 }
 
 void check_smoothing(std::string_view op, double smoothing) {
-  if (!(smoothing >= 0 && smoothing <= 1)) fail(op, "label_smoothing must be in [0, 1], got ", smoothing);
+  if (!(smoothing >= 0 && smoothing <= 1))
+    fail(op, "label_smoothing must be in [0, 1], got ", smoothing);
 }
 
 // Class indices with the ignored ones made harmless, and what each position weighs.
@@ -68,8 +73,8 @@ struct Selection {
   Tensor weight;   // w_t, 0 where ignored
 };
 
-Selection select_classes(std::string_view op, const Tensor& input, const Tensor& target, const Tensor& weight,
-                         int64_t ignore_index) {
+Selection select_classes(std::string_view op, const Tensor& input, const Tensor& target,
+                         const Tensor& weight, int64_t ignore_index) {
   const NoGrad guard;
   backend(input.device()).check_indices(op, target, input.shape()[class_dim(input)], ignore_index);
   Selection s;
@@ -79,7 +84,8 @@ Selection select_classes(std::string_view op, const Tensor& input, const Tensor&
   const TensorOptions like{.dtype = input.dtype(), .device = input.device()};
   const Tensor each =
       weight.defined()
-          ? reshape(index_select(weight.detach(), 0, reshape(s.classes, {s.classes.numel()})), target.shape())
+          ? reshape(index_select(weight.detach(), 0, reshape(s.classes, {s.classes.numel()})),
+                    target.shape())
           : ones(target.shape(), like);
   s.weight = where(s.ignored, zeros({}, like), each);
   return s;
@@ -87,7 +93,8 @@ Selection select_classes(std::string_view op, const Tensor& input, const Tensor&
 
 // Puts the losses of positions together, each times its factor; Mean divides by the selected weights. Only positions
 // that are not ignored are touched: an ignored one adds nothing to value or gradient, whatever it holds.
-Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& factor, Reduction reduction) {
+Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& factor,
+                       Reduction reduction) {
   const Tensor zero = zeros({}, {.dtype = losses.dtype(), .device = losses.device()});
   const Tensor clean = where(s.ignored, zero, losses);
   if (reduction == Reduction::None) return mul(clean, where(s.ignored, zero, factor));
@@ -99,19 +106,23 @@ Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& f
   return add(sum(mul(clean, share)), none_left);
 }
 
-Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, const CrossEntropyLossOptions& o) {
+Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target,
+                                   const CrossEntropyLossOptions& o) {
   constexpr std::string_view op = "cross_entropy";
   if (is_floating(target.dtype()) && target.dtype() != input.dtype()) {
-    fail(op, "input is ", input.dtype(), " and target is ", target.dtype(), ": convert one with to()");
+    fail(op, "input is ", input.dtype(), " and target is ", target.dtype(),
+         ": convert one with to()");
   }
-  if (target.dtype() == DType::U8) fail(op, "a target of probabilities must be floating, i64 or bool, got u8");
+  if (target.dtype() == DType::U8)
+    fail(op, "a target of probabilities must be floating, i64 or bool, got u8");
   if (o.ignore_index >= 0)
     fail(op, "ignore_index ", o.ignore_index, " needs class indices: the target ", target.shape(),
          " holds probabilities");
   const int dim = class_dim(input);
   const int64_t classes = input.shape()[dim];
   Tensor q = target.to(input.dtype());
-  if (o.label_smoothing > 0) q = add(mul(q, 1 - o.label_smoothing), o.label_smoothing / static_cast<double>(classes));
+  if (o.label_smoothing > 0)
+    q = add(mul(q, 1 - o.label_smoothing), o.label_smoothing / static_cast<double>(classes));
   if (o.weight.defined()) {
     Shape column;
     for (int i = 0; i < input.dim(); ++i) column.push_back(i == dim ? classes : 1);
@@ -128,7 +139,8 @@ Tensor composed_multi_margin(const Tensor& input, const Tensor& target, const Ma
   const Tensor hinge = o.p == 1 ? z : square(z);
   const Tensor own = one_hot(squeeze(index, 1), x.size(1), DType::Bool);
   const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
-  const Tensor terms = where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
+  const Tensor terms =
+      where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
   const Tensor losses = div(sum(terms, {1}), static_cast<double>(x.size(1)));
   if (!o.weight.defined()) return losses.to(input.dtype());
   return mul(losses, gather(o.weight.to(DType::F64), 0, squeeze(index, 1))).to(input.dtype());
@@ -143,7 +155,8 @@ Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyL
   check_defined(op, target);
   check_reduction(op, o.reduction);
   check_smoothing(op, o.label_smoothing);
-  if (input->dim() == 0) fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
+  if (input->dim() == 0)
+    fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
   check_class_weight(op, input, o.weight);
   if (target.shape() == input->shape()) return cross_entropy_probabilities(input, target, o);
   check_class_indices(op, input, target);
@@ -158,8 +171,8 @@ Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyL
                                                     : Form::Mean;
   const CrossEntropyRows options{o.weight, o.ignore_index, o.label_smoothing, form};
   if (input->dim() == 2) return cross_entropy_rows(input, target, options);
-  const Tensor losses =
-      cross_entropy_rows(reshape(input, {batch, classes, inner}), reshape(target, {batch, inner}), options);
+  const Tensor losses = cross_entropy_rows(reshape(input, {batch, classes, inner}),
+                                           reshape(target, {batch, inner}), options);
   return form == Form::None ? reshape(losses, target.shape()) : losses;
 }
 
@@ -172,7 +185,8 @@ Tensor nll_loss(const TensorArg& input, const Tensor& target, NLLLossOptions o) 
   refuse_gradient(op, o.weight);
   const int dim = class_dim(input);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
-  if (input->shape()[dim] == 0) return reduce_selected(s, zeros_like(s.weight), s.weight, o.reduction);
+  if (input->shape()[dim] == 0)
+    return reduce_selected(s, zeros_like(s.weight), s.weight, o.reduction);
   const Tensor picked = squeeze(gather(input, dim, unsqueeze(s.classes, dim)), dim);
   return reduce_selected(s, neg(picked), s.weight, o.reduction);
 }
@@ -187,7 +201,8 @@ Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions
   check_smoothing(op, o.label_smoothing);
   if (!(o.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", o.gamma);
   const Selection s = select_classes(op, input, target, o.weight, o.ignore_index);
-  const Tensor own = cross_entropy(input, target, {.ignore_index = o.ignore_index, .reduction = Reduction::None});
+  const Tensor own =
+      cross_entropy(input, target, {.ignore_index = o.ignore_index, .reduction = Reduction::None});
   const bool plain = !o.weight.defined() && o.label_smoothing == 0;
   const Tensor term = plain ? own
                             : cross_entropy(input, target,

@@ -16,7 +16,8 @@ struct CrossEntropyLossOptions {
 /// by the sum of the selected w_t. A target of input's shape holds probabilities or one-hot rows (floating of input's
 /// dtype, i64, bool): a_c = w_c ((1 - s) y_c + s / C); Mean divides by the number of samples. Gradients by input, and
 /// by probabilities and weight where the target holds probabilities (Szegedy et al. 2016 for label smoothing).
-Tensor cross_entropy(const TensorArg& input, const Tensor& target, CrossEntropyLossOptions options = {});
+Tensor cross_entropy(const TensorArg& input, const Tensor& target,
+                     CrossEntropyLossOptions options = {});
 
 struct NLLLossOptions {
   Tensor weight = {};
@@ -33,7 +34,8 @@ struct MultiMarginLossOptions {
   Reduction reduction = Reduction::Mean;
 };
 /// w_t / C sum_{i != t} max(0, margin - x_t + x_i)^p, input (N, C) or (C) (Crammer and Singer 2001). Mean: over N.
-Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarginLossOptions options = {});
+Tensor multi_margin_loss(const TensorArg& input, const Tensor& target,
+                         MultiMarginLossOptions options = {});
 
 struct FocalLossOptions {
   double gamma = 2;

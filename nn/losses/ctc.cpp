@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/nn/losses/distance.h"
@@ -23,7 +23,8 @@ struct Labels {
   std::vector<int64_t> input_lengths;
 };
 
-std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t batch, int64_t limit) {
+std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t batch,
+                                int64_t limit) {
   check_defined(kOp, lengths);
   if (is_floating(lengths.dtype())) fail(kOp, name, " must be integers, got ", lengths.dtype());
   if (lengths.dim() > 1 || lengths.numel() != batch) {
@@ -39,22 +40,28 @@ std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t
 Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                    const Tensor& target_lengths, int64_t blank) {
   check_defined(kOp, targets);
-  if (targets.dim() > 2) fail(kOp, "targets ", targets.shape(), " must be (N, S), or (sum of target_lengths)");
+  if (targets.dim() > 2)
+    fail(kOp, "targets ", targets.shape(), " must be (N, S), or (sum of target_lengths)");
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1), classes = log_probs.size(2);
-  if (blank < 0 || blank >= classes) fail(kOp, "blank ", blank, " is out of range: expected 0 to ", classes - 1);
+  if (blank < 0 || blank >= classes)
+    fail(kOp, "blank ", blank, " is out of range: expected 0 to ", classes - 1);
   Labels labels;
   labels.input_lengths = lengths_of("input_lengths", input_lengths, batch, steps);
   const bool padded = targets.dim() == 2;
-  if (padded && targets.size(0) != batch) fail(kOp, "targets ", targets.shape(), " do not match the batch of ", batch);
-  const auto lengths = lengths_of("target_lengths", target_lengths, batch, padded ? targets.size(1) : targets.numel());
+  if (padded && targets.size(0) != batch)
+    fail(kOp, "targets ", targets.shape(), " do not match the batch of ", batch);
+  const auto lengths = lengths_of("target_lengths", target_lengths, batch,
+                                  padded ? targets.size(1) : targets.numel());
   int64_t total = 0;
   for (int64_t n : lengths) total += n;
   if (!padded && total != targets.numel()) {
-    fail(kOp, "targets ", targets.shape(), " do not hold the ", total, " labels that target_lengths add up to");
+    fail(kOp, "targets ", targets.shape(), " do not hold the ", total,
+         " labels that target_lengths add up to");
   }
   const std::vector<int64_t> all = targets.to_vector<int64_t>();
   for (int64_t n = 0, at = 0; n < batch; ++n) {
-    const int64_t first = padded ? n * targets.size(1) : at, count = lengths[static_cast<size_t>(n)];
+    const int64_t first = padded ? n * targets.size(1) : at,
+                  count = lengths[static_cast<size_t>(n)];
     labels.of.emplace_back(all.begin() + first, all.begin() + first + count);
     at += count;
     for (int64_t c : labels.of.back()) {
@@ -136,7 +143,8 @@ struct Unreachable {
 Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1);
   const Lattice lattice = make_lattice(labels, blank, log_probs.device());
-  const Tensor edge = full({1, 1}, kMinusInfinity, {.dtype = DType::F64, .device = log_probs.device()});
+  const Tensor edge =
+      full({1, 1}, kMinusInfinity, {.dtype = DType::F64, .device = log_probs.device()});
   const Tensor lengths = unsqueeze(from_data(labels.input_lengths, {batch}, log_probs.device()), 1);
   Tensor alpha;
   for (int64_t t = 0; t < steps; ++t) {
@@ -159,7 +167,8 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
     is_fixed[n] = labels.input_lengths[n] == 0;
     fixed[n] = labels.of[n].empty() ? 0 : -kMinusInfinity;
   }
-  return where(from_data(is_fixed, {batch}, losses.device()), from_data(fixed, {batch}, losses.device()), losses)
+  return where(from_data(is_fixed, {batch}, losses.device()),
+               from_data(fixed, {batch}, losses.device()), losses)
       .to(log_probs.dtype());
 }
 
@@ -185,7 +194,8 @@ Tensor ctc_loss(const TensorArg& log_probs, const Tensor& targets, const Tensor&
   }
   if (o.reduction == Reduction::Mean) {
     std::vector<double> shares;
-    for (const auto& l : labels.of) shares.push_back(static_cast<double>(std::max<size_t>(l.size(), 1)));
+    for (const auto& l : labels.of)
+      shares.push_back(static_cast<double>(std::max<size_t>(l.size(), 1)));
     return mean(div(losses, from_data(shares, {batch}, x.device()).to(x.dtype())));
   }
   if (o.reduction == Reduction::Sum) return sum(losses);

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
@@ -30,21 +30,25 @@ Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions opt
   const bool batch_mean = options.reduction == Reduction::BatchMean;
   const Reduction reduction = batch_mean ? Reduction::Mean : options.reduction;
   const MeanOver over = batch_mean ? MeanOver::Batch : MeanOver::Elements;
-  if (options.log_target) return pointwise_loss(formulas::KlDivLogTarget{}, {}, reduction, over, input, target);
+  if (options.log_target)
+    return pointwise_loss(formulas::KlDivLogTarget{}, {}, reduction, over, input, target);
   return pointwise_loss(formulas::KlDiv{}, {}, reduction, over, input, target);
 }
 
-Tensor soft_margin_loss(const TensorArg& input, const Tensor& target, SoftMarginLossOptions options) {
+Tensor soft_margin_loss(const TensorArg& input, const Tensor& target,
+                        SoftMarginLossOptions options) {
   check_same_shape("soft_margin_loss", input, target);
-  return pointwise_loss(formulas::SoftMarginLoss{}, {}, options.reduction, MeanOver::Elements, input, target);
+  return pointwise_loss(formulas::SoftMarginLoss{}, {}, options.reduction, MeanOver::Elements,
+                        input, target);
 }
 
-Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target, HingeEmbeddingLossOptions options) {
+Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target,
+                            HingeEmbeddingLossOptions options) {
   constexpr std::string_view op = "hinge_embedding_loss";
   check_same_shape(op, input, target);
   check_signs(op, target);
-  return pointwise_loss(formulas::HingeEmbeddingLoss{options.margin}, {}, options.reduction, MeanOver::Elements, input,
-                        target.detach());
+  return pointwise_loss(formulas::HingeEmbeddingLoss{options.margin}, {}, options.reduction,
+                        MeanOver::Elements, input, target.detach());
 }
 
 Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
@@ -54,11 +58,11 @@ Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const 
   check_defined(op, input2);
   check_defined(op, target);
   if (input1->dim() != input2.dim() || input1->dim() != target.dim()) {
-    fail(op, "input1 ", input1->shape(), ", input2 ", input2.shape(), " and target ", target.shape(),
-         " must have the same number of dims");
+    fail(op, "input1 ", input1->shape(), ", input2 ", input2.shape(), " and target ",
+         target.shape(), " must have the same number of dims");
   }
-  return pointwise_loss(formulas::MarginRankingLoss{options.margin}, {}, options.reduction, MeanOver::Elements, input1,
-                        input2, target);
+  return pointwise_loss(formulas::MarginRankingLoss{options.margin}, {}, options.reduction,
+                        MeanOver::Elements, input1, input2, target);
 }
 
 Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
@@ -70,7 +74,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
   check_defined(op, target);
   check_same_shape(op, input1, input2);
   if (is_floating(target.dtype()) && target.dtype() != input1->dtype()) {
-    fail(op, "inputs are ", input1->dtype(), " and target is ", target.dtype(), ": convert one with to()");
+    fail(op, "inputs are ", input1->dtype(), " and target is ", target.dtype(),
+         ": convert one with to()");
   }
   check_reduction(op, options.reduction);
   const int dims = input1->dim();
@@ -85,7 +90,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
   const Tensor product = sum(mul(a, b), {-1});
   const Tensor norm_a = add(sum(square(a), {-1}), kEps), norm_b = add(sum(square(b), {-1}), kEps);
   const Tensor cosine = div(product, sqrt(mul(norm_a, norm_b)));
-  const Tensor losses = where(target.detach() == 1.0, 1.0 - cosine, clamp_min(add(cosine, -options.margin), 0));
+  const Tensor losses =
+      where(target.detach() == 1.0, 1.0 - cosine, clamp_min(add(cosine, -options.margin), 0));
   return reduce_losses(op, losses.to(input1->dtype()), options.reduction);
 }
 
@@ -108,7 +114,8 @@ Tensor last_norm(const Tensor& d, double p, bool keepdim) {
 }
 
 template <class Options>
-void check_triplet(std::string_view op, const Tensor& a, const Tensor& p, const Tensor& n, const Options& options) {
+void check_triplet(std::string_view op, const Tensor& a, const Tensor& p, const Tensor& n,
+                   const Options& options) {
   check_floating(op, a);
   check_floating(op, p);
   check_floating(op, n);
@@ -124,9 +131,11 @@ void check_triplet(std::string_view op, const Tensor& a, const Tensor& p, const 
   if (!(options.margin > 0)) fail(op, "expected a margin above 0, got ", options.margin);
 }
 
-Tensor triplet(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin, bool swap,
-               const DistanceFunction& distance) {
-  const auto wide = [&distance](const Tensor& a, const Tensor& b) { return distance(a, b).to(DType::F64); };
+Tensor triplet(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin,
+               bool swap, const DistanceFunction& distance) {
+  const auto wide = [&distance](const Tensor& a, const Tensor& b) {
+    return distance(a, b).to(DType::F64);
+  };
   const Tensor near = wide(anchor, positive);
   Tensor far = wide(anchor, negative);
   if (swap) far = minimum(far, wide(positive, negative));
@@ -149,13 +158,14 @@ Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, cons
   check_triplet(op, anchor, positive, negative, o);
   if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
   // In f64: the loss is a difference of distances, and so is its gradient.
-  const Tensor losses =
-      triplet(anchor->to(DType::F64), positive.to(DType::F64), negative.to(DType::F64), o.margin, o.swap,
-              [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
+  const Tensor losses = triplet(
+      anchor->to(DType::F64), positive.to(DType::F64), negative.to(DType::F64), o.margin, o.swap,
+      [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
   return reduce_losses(op, losses.to(anchor->dtype()), o.reduction);
 }
 
-Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
+Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive,
+                                         const Tensor& negative,
                                          TripletMarginWithDistanceLossOptions o) {
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
   const CompositeScope scope(anchor);
@@ -164,7 +174,8 @@ Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& 
     return triplet_margin_loss(anchor, positive, negative,
                                {.margin = o.margin, .swap = o.swap, .reduction = o.reduction});
   }
-  return reduce_losses(op, triplet(anchor, positive, negative, o.margin, o.swap, o.distance_function), o.reduction);
+  return reduce_losses(
+      op, triplet(anchor, positive, negative, o.margin, o.swap, o.distance_function), o.reduction);
 }
 
 }  // namespace ebb::nn

@@ -19,14 +19,16 @@ struct SoftMarginLossOptions {
   Reduction reduction = Reduction::Mean;
 };
 /// log(1 + e^(-t x)) with t = 1 or -1, by softplus: no overflow.
-Tensor soft_margin_loss(const TensorArg& input, const Tensor& target, SoftMarginLossOptions options = {});
+Tensor soft_margin_loss(const TensorArg& input, const Tensor& target,
+                        SoftMarginLossOptions options = {});
 
 struct HingeEmbeddingLossOptions {
   double margin = 1;
   Reduction reduction = Reduction::Mean;
 };
 /// x where t = 1, max(0, margin - x) where t = -1. Throws Error for another t. No gradient by target.
-Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target, HingeEmbeddingLossOptions options = {});
+Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target,
+                            HingeEmbeddingLossOptions options = {});
 
 struct MarginRankingLossOptions {
   double margin = 0;
@@ -46,7 +48,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
                              CosineEmbeddingLossOptions options = {});
 
 /// ||a - b + eps||_p over the last dim.
-Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p = 2, double eps = 1e-6, bool keepdim = false);
+Tensor pairwise_distance(const TensorArg& a, const Tensor& b, double p = 2, double eps = 1e-6,
+                         bool keepdim = false);
 
 struct TripletMarginLossOptions {
   double margin = 1;
@@ -66,7 +69,8 @@ struct TripletMarginWithDistanceLossOptions {
   bool swap = false;
   Reduction reduction = Reduction::Mean;
 };
-Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive, const Tensor& negative,
+Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& positive,
+                                         const Tensor& negative,
                                          TripletMarginWithDistanceLossOptions options = {});
 
 struct CTCLossOptions {

@@ -23,7 +23,9 @@ struct MseLoss {
 };
 
 /// -1, 0 or 1, and NaN for NaN: the slope of the linear branches of smooth_l1 and huber.
-template <class T> EBB_HD T slope_of_abs(const T& d) { return where(d > 0, T(1), where(d < 0, T(-1), d * T(0))); }
+template <class T> EBB_HD T slope_of_abs(const T& d) {
+  return where(d > 0, T(1), where(d < 0, T(-1), d * T(0)));
+}
 
 struct SmoothL1Loss {
   static constexpr std::string_view name = "smooth_l1_loss";
@@ -56,7 +58,7 @@ struct HuberLoss {
 /// On probabilities. torch clamps each log at -100 and gives gradients of its own, of orders 1 and 2.
 struct BceLoss {
   static constexpr std::string_view name = "binary_cross_entropy";
-  static constexpr bool wide = true;
+  static constexpr bool compute_in_f64 = true;
   static constexpr double kEps = static_cast<double>(1e-12f);
   template <class T> EBB_HD T operator()(T x, T t) const {
     return -(t * clamp_min(log(x), T(-100)) + (1 - t) * clamp_min(log1p(-x), T(-100)));
@@ -77,7 +79,7 @@ struct BceLoss {
 /// s(-z), which are exact for every x.
 struct MultiLabelSoftMargin {
   static constexpr std::string_view name = "multilabel_soft_margin_loss";
-  static constexpr bool wide = true;
+  static constexpr bool compute_in_f64 = true;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T z = where(x < 0, -x, x);
     return where(x < 0, t, 1 - t) * z + softplus(-z);
@@ -102,7 +104,9 @@ struct BceWithLogits {
   template <class T> EBB_HD T operator()(T x, T t) const {
     return MultiLabelSoftMargin{}(x, t) + nan_at_minus_infinity(x, t);
   }
-  template <class T> EBB_HD auto gradient(T x, T t) const { return MultiLabelSoftMargin{}.gradient(x, t); }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return MultiLabelSoftMargin{}.gradient(x, t);
+  }
 };
 
 /// The same with a weight p on the positive term.
@@ -113,23 +117,30 @@ struct BceWithLogitsPos {
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T plus = softplus(x), minus = softplus(-x);
-    const T by_target = where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p minus - plus cancels
+    const T by_target =
+        where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p minus - plus cancels
     return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), by_target, t * minus}};
   }
 };
 
 struct KlDiv {
   static constexpr std::string_view name = "kl_div";
-  static constexpr bool wide_rest = true;
+  static constexpr bool partials_in_f64 = true;
   /// 0 log 0 = 0. Written as a sum inside of the log: from a choice around it g++ makes a branch, and no vectors.
-  template <class T> EBB_HD T operator()(T x, T t) const { return t * log_minus(t + where(t == 0, T(1), T(0)), x); }
-  template <class T> EBB_HD auto gradient(T x, T t) const { return Partials<T, 2>{{-t, log_minus(t, x) + 1}}; }
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return t * log_minus(t + where(t == 0, T(1), T(0)), x);
+  }
+  template <class T> EBB_HD auto gradient(T x, T t) const {
+    return Partials<T, 2>{{-t, log_minus(t, x) + 1}};
+  }
 };
 
 struct KlDivLogTarget {
   static constexpr std::string_view name = "kl_div_log_target";
-  static constexpr bool wide = true;
-  template <class T> EBB_HD T operator()(T x, T t) const { return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x)); }
+  static constexpr bool compute_in_f64 = true;
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return where(t == T(-HUGE_VAL), T(0), exp(t) * (t - x));
+  }
   template <class T> EBB_HD auto gradient(T x, T t) const {
     const T p = exp(t);
     return Partials<T, 2>{{-p, where(t == T(-HUGE_VAL), T(0), p * (t - x + 1))}};
@@ -145,13 +156,17 @@ struct HingeEmbeddingLoss {
   static constexpr std::string_view name = "hinge_embedding_loss";
   static constexpr uint32_t masks = 2;
   double margin;
-  template <class T> EBB_HD T operator()(T x, T t) const { return where(t > 0, x, clamp_min(T(margin) - x, T(0))); }
+  template <class T> EBB_HD T operator()(T x, T t) const {
+    return where(t > 0, x, clamp_min(T(margin) - x, T(0)));
+  }
 };
 
 struct MarginRankingLoss {
   static constexpr std::string_view name = "margin_ranking_loss";
   double margin;
-  template <class T> EBB_HD T operator()(T a, T b, T t) const { return clamp_min(T(margin) - t * (a - b), T(0)); }
+  template <class T> EBB_HD T operator()(T a, T b, T t) const {
+    return clamp_min(T(margin) - t * (a - b), T(0));
+  }
 };
 
 /// Stirling's t log t - t + log(2 pi t) / 2 for t > 1, else 0.
@@ -160,13 +175,14 @@ template <class T> EBB_HD T stirling(const T& t) {
 }
 /// Its derivative; NaN for t <= 0, as torch has it.
 template <class T> EBB_HD T stirling_slope(const T& t) {
-  return where(t > 1, log(t) + T(0.5) / t, where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
+  return where(t > 1, log(t) + T(0.5) / t,
+               where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 
 /// kFull: with Stirling's term. Chosen outside of the loop, which a test inside keeps from vectors.
 template <bool kFull> struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
-  static constexpr bool wide = true;
+  static constexpr bool compute_in_f64 = true;
   double eps;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T loss = x - t * log(x + T(eps));
@@ -182,7 +198,7 @@ template <bool kFull> struct PoissonNll {
 
 template <bool kFull> struct PoissonNllLogInput {
   static constexpr std::string_view name = "poisson_nll_loss_log_input";
-  static constexpr bool wide = true;
+  static constexpr bool compute_in_f64 = true;
   template <class T> EBB_HD T operator()(T x, T t) const {
     const T loss = exp(x) - t * x;
     if constexpr (kFull) return loss + stirling(t);
@@ -196,7 +212,7 @@ template <bool kFull> struct PoissonNllLogInput {
 
 struct GaussianNll {
   static constexpr std::string_view name = "gaussian_nll_loss";
-  static constexpr bool wide = true;
+  static constexpr bool compute_in_f64 = true;
   double eps;
   bool full;
   template <class T> EBB_HD T operator()(T x, T t, T var) const {
@@ -230,7 +246,9 @@ template <bool kSquare> struct SigmoidFocalLoss {
 struct FocalLoss {
   static constexpr std::string_view name = "focal_loss";
   double gamma;
-  template <class T> EBB_HD T operator()(T c, T term) const { return focus<false>(-expm1(-c), gamma) * term; }
+  template <class T> EBB_HD T operator()(T c, T term) const {
+    return focus<false>(-expm1(-c), gamma) * term;
+  }
 };
 
 }  // namespace ebb::formulas

@@ -11,9 +11,9 @@ using namespace formulas;
 
 void enter_label_losses() {
   enter_formulas<false, FocalLoss>();
-  enter_formulas<true, BceLoss, MultiLabelSoftMargin, BceWithLogits, BceWithLogitsPos, KlDiv, KlDivLogTarget,
-                 SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss, SigmoidFocalLoss<false>,
-                 SigmoidFocalLoss<true>>();
+  enter_formulas<true, BceLoss, MultiLabelSoftMargin, BceWithLogits, BceWithLogitsPos, KlDiv,
+                 KlDivLogTarget, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
+                 SigmoidFocalLoss<false>, SigmoidFocalLoss<true>>();
 }
 
 }  // namespace ebb::cuda

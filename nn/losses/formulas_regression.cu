@@ -9,8 +9,9 @@ namespace ebb::cuda {
 using namespace formulas;
 
 void enter_regression_losses() {
-  enter_formulas<true, L1Loss, MseLoss, SmoothL1Loss, HuberLoss, PoissonNll<false>, PoissonNll<true>,
-                 PoissonNllLogInput<false>, PoissonNllLogInput<true>, GaussianNll>();
+  enter_formulas<true, L1Loss, MseLoss, SmoothL1Loss, HuberLoss, PoissonNll<false>,
+                 PoissonNll<true>, PoissonNllLogInput<false>, PoissonNllLogInput<true>,
+                 GaussianNll>();
 }
 
 }  // namespace ebb::cuda

@@ -1,7 +1,7 @@
 #include "ebb/nn/losses/margin_rows.h"
 
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
@@ -26,7 +26,8 @@ struct MarginHinges {
             .p = o.p};
   }
 
-  static Tensor forward(State& state, int, const Tensor& x, const Tensor& target, const MarginRows& options) {
+  static Tensor forward(State& state, int, const Tensor& x, const Tensor& target,
+                        const MarginRows& options) {
     state = {Saved(x), target.contiguous(), options};
     if (options.weight.defined()) state.options.weight = options.weight.contiguous();
     const Tensor dense = x.contiguous();
@@ -37,10 +38,12 @@ struct MarginHinges {
     return losses;
   }
 
-  static std::array<Tensor, 2> backward(const State& state, const Tensor& g, const BackwardContext& context) {
+  static std::array<Tensor, 2> backward(const State& state, const Tensor& g,
+                                        const BackwardContext& context) {
     const Tensor x = state.input.get();
     if (context.create_graph) {
-      const Tensor inputs[] = {alias(x)}, outputs[] = {state.options.composed(inputs[0], state.target, state.options)};
+      const Tensor inputs[] = {alias(x)},
+                   outputs[] = {state.options.composed(inputs[0], state.target, state.options)};
       return {ebb::detail::inner_grad(outputs, {&g, 1}, inputs)[0], Tensor()};
     }
     const Tensor dense = x.contiguous(), upstream = g.contiguous();
@@ -56,7 +59,8 @@ struct MarginHinges {
 }  // namespace
 
 Tensor margin_rows(const Tensor& x, const Tensor& target, const MarginRows& options) {
-  if (options.weight.defined() && options.weight.requires_grad()) return options.composed(x, target, options);
+  if (options.weight.defined() && options.weight.requires_grad())
+    return options.composed(x, target, options);
   return apply<MarginHinges>(x, target, options);
 }
 

@@ -37,8 +37,8 @@ using SmoothL1Loss = LossModule<smooth_l1_loss, SmoothL1LossOptions>;
 using HuberLoss = LossModule<huber_loss, HuberLossOptions>;
 using PoissonNLLLoss = LossModule<poisson_nll_loss, PoissonNLLLossOptions>;
 using GaussianNLLLoss =
-    LossModule<static_cast<Tensor (*)(const TensorArg&, const Tensor&, const Tensor&, GaussianNLLLossOptions)>(
-                   gaussian_nll_loss),
+    LossModule<static_cast<Tensor (*)(const TensorArg&, const Tensor&, const Tensor&,
+                                      GaussianNLLLossOptions)>(gaussian_nll_loss),
                GaussianNLLLossOptions>;
 using CrossEntropyLoss = LossModule<cross_entropy, CrossEntropyLossOptions>;
 using NLLLoss = LossModule<nll_loss, NLLLossOptions>;
@@ -48,7 +48,8 @@ using BCELoss = LossModule<binary_cross_entropy, BCELossOptions>;
 using BCEWithLogitsLoss = LossModule<binary_cross_entropy_with_logits, BCEWithLogitsLossOptions>;
 using BCELogitsLoss = BCEWithLogitsLoss;  ///< the name that this project began with
 using MultiLabelMarginLoss = LossModule<multilabel_margin_loss, MultiLabelMarginLossOptions>;
-using MultiLabelSoftMarginLoss = LossModule<multilabel_soft_margin_loss, MultiLabelSoftMarginLossOptions>;
+using MultiLabelSoftMarginLoss =
+    LossModule<multilabel_soft_margin_loss, MultiLabelSoftMarginLossOptions>;
 using SigmoidFocalLoss = LossModule<sigmoid_focal_loss, SigmoidFocalLossOptions>;
 using DiceLoss = LossModule<dice_loss, DiceLossOptions>;
 using KLDivLoss = LossModule<kl_div, KLDivLossOptions>;

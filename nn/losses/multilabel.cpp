@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
@@ -27,12 +27,13 @@ struct LabelHinges {
   };
   static int shape(const Tensor&, const Tensor&, const Tensor&, const Tensor&) { return 0; }
 
-  static Tensor forward(State& state, int, const Tensor& x, const Tensor& labels, const Tensor& counts,
-                        const Tensor& others) {
+  static Tensor forward(State& state, int, const Tensor& x, const Tensor& labels,
+                        const Tensor& counts, const Tensor& others) {
     state = {Saved(x), labels, counts, others};
     std::vector<Tensor> sums;
     for_blocks(state, x, [&](int64_t, int64_t, const Tensor& z, const Tensor& mask) {
-      sums.push_back(sum(where(mask, relu(z), zeros({}, {.dtype = x.dtype(), .device = x.device()})), {2}));
+      sums.push_back(
+          sum(where(mask, relu(z), zeros({}, {.dtype = x.dtype(), .device = x.device()})), {2}));
     });
     return cat(sums, 1);
   }
@@ -59,7 +60,8 @@ struct LabelHinges {
     for (int64_t begin = 0; begin < labels; begin += step) {
       const int64_t end = std::min(begin + step, labels);
       const Tensor z = add(sub(unsqueeze(x, 1), unsqueeze(slice(scores, 1, begin, end), 2)), 1.0);
-      body(begin, end, z, logical_and(unsqueeze(slice(s.counts, 1, begin, end), 2), unsqueeze(s.others, 1)));
+      body(begin, end, z,
+           logical_and(unsqueeze(slice(s.counts, 1, begin, end), 2), unsqueeze(s.others, 1)));
     }
   }
 };
@@ -71,12 +73,15 @@ Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, con
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
   // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
-  const Tensor place = arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
-  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());  // [j][k]: j <= k
-  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);           // (N, K)
+  const Tensor place =
+      arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
+  const Tensor upto =
+      less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());         // [j][k]: j <= k
+  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor others = equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
-  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                                       // (N, K)
+  const Tensor others =
+      equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
+  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                     // (N, K)
   if (o.weight.defined()) {
     const Tensor each = gather(o.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
     terms = mul(terms, reshape(each, {batch, classes}));
@@ -94,11 +99,14 @@ Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELos
   check_floating(op, input);
   check_weight(op, input, options.weight);
   backend(input->device())
-      .check_values(
-          op, input,
-          {0, 1, "all elements of input must be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"});
-  backend(input->device()).check_values(op, target, {0, 1, "all elements of target must be between 0 and 1"});
-  return pointwise_loss(formulas::BceLoss{}, options.weight, options.reduction, MeanOver::Elements, input, target);
+      .check_values(op, input,
+                    {0, 1,
+                     "all elements of input must be between 0 and 1 (for logits use "
+                     "binary_cross_entropy_with_logits)"});
+  backend(input->device())
+      .check_values(op, target, {0, 1, "all elements of target must be between 0 and 1"});
+  return pointwise_loss(formulas::BceLoss{}, options.weight, options.reduction, MeanOver::Elements,
+                        input, target);
 }
 
 Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target,
@@ -108,14 +116,15 @@ Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& ta
   check_weight(op, input, options.weight);
   check_weight(op, input, options.pos_weight, "pos_weight");
   if (options.pos_weight.defined()) {
-    return pointwise_loss(formulas::BceWithLogitsPos{}, options.weight, options.reduction, MeanOver::Elements, input,
-                          target, options.pos_weight);
+    return pointwise_loss(formulas::BceWithLogitsPos{}, options.weight, options.reduction,
+                          MeanOver::Elements, input, target, options.pos_weight);
   }
-  return pointwise_loss(formulas::BceWithLogits{}, options.weight, options.reduction, MeanOver::Elements, input,
-                        target);
+  return pointwise_loss(formulas::BceWithLogits{}, options.weight, options.reduction,
+                        MeanOver::Elements, input, target);
 }
 
-Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options) {
+Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
+                              MultiLabelMarginLossOptions options) {
   constexpr std::string_view op = "multilabel_margin_loss";
   const CompositeScope scope(input);
   check_floating(op, input);
@@ -134,8 +143,8 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, Mult
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");
   if (options.weight.defined()) {
     if (!(options.weight.shape() == Shape{classes})) {
-      fail(op, "weight ", options.weight.shape(), " does not match the ", classes, " classes of input ",
-           input->shape());
+      fail(op, "weight ", options.weight.shape(), " does not match the ", classes,
+           " classes of input ", input->shape());
     }
     check_weight(op, input, options.weight);
   }
@@ -156,23 +165,24 @@ Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
   if (input->dim() == 0) fail(op, "input () has no class dim");
   // The mean over classes and then over the rest is the mean over all elements.
   if (options.reduction == Reduction::Mean && input->numel() > 0) {
-    return pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::Mean, MeanOver::Elements, input,
-                          target);
+    return pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::Mean,
+                          MeanOver::Elements, input, target);
   }
-  const Tensor each = pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight, Reduction::None,
-                                     MeanOver::Elements, input, target);
+  const Tensor each = pointwise_loss(formulas::MultiLabelSoftMargin{}, options.weight,
+                                     Reduction::None, MeanOver::Elements, input, target);
   return reduce_losses(op, mean(each, {-1}), options.reduction);
 }
 
-Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target, SigmoidFocalLossOptions options) {
+Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target,
+                          SigmoidFocalLossOptions options) {
   constexpr std::string_view op = "sigmoid_focal_loss";
   check_same_shape(op, input, target);
   if (!(options.gamma >= 0)) fail(op, "expected a gamma of at least 0, got ", options.gamma);
   if (options.alpha > 1) fail(op, "expected an alpha of at most 1, got ", options.alpha);
   const auto loss = [&]<bool kSquare>() {
     const bool weighted = options.alpha >= 0;
-    const formulas::SigmoidFocalLoss<kSquare> formula{weighted ? options.alpha : 1, weighted ? 1 - options.alpha : 1,
-                                                      options.gamma};
+    const formulas::SigmoidFocalLoss<kSquare> formula{
+        weighted ? options.alpha : 1, weighted ? 1 - options.alpha : 1, options.gamma};
     return pointwise_loss(formula, {}, options.reduction, MeanOver::Elements, input, target);
   };
   return options.gamma == 2 ? loss.operator()<true>() : loss.operator()<false>();
@@ -189,7 +199,8 @@ Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions o
     if (i != 1) dims.push_back(i);
   }
   // In f64: the target's gradient is a difference of shares that may be nearly equal.
-  const Tensor x = input->to(DType::F64), t = target.to(DType::F64), p = options.logits ? sigmoid(x) : x;
+  const Tensor x = input->to(DType::F64), t = target.to(DType::F64),
+               p = options.logits ? sigmoid(x) : x;
   const Tensor overlap = add(mul(sum(mul(p, t), dims), 2.0), options.smooth);
   const Tensor total = add(add(sum(p, dims), sum(t, dims)), options.smooth);
   return mean(1.0 - div(overlap, total)).to(input->dtype());

@@ -11,12 +11,14 @@ struct BCELossOptions {
 };
 /// -w (t log x + (1 - t) log(1 - x)) on probabilities x, each log at least -100. Throws Error when an element of input
 /// or target is outside [0, 1] or NaN. Mean: over the number of elements. Prefer the form on logits: it is exact.
-Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target, BCELossOptions options = {});
+Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target,
+                            BCELossOptions options = {});
 
 struct BCEWithLogitsLossOptions {
   Tensor weight = {};
   Reduction reduction = Reduction::Mean;
-  Tensor pos_weight = {};  ///< multiplies the positive term; broadcast from the last dim; differentiable
+  Tensor pos_weight =
+      {};  ///< multiplies the positive term; broadcast from the last dim; differentiable
 };
 /// w ((1 - t) softplus(x) + pos_weight t softplus(-x)) on logits: stable for every x.
 Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target,
@@ -29,7 +31,8 @@ struct MultiLabelMarginLossOptions {
 /// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 or
 /// u8 of the same shape: labels up to the first -1. Throws Error for entries below -1 or above C - 1, behind the -1
 /// too. Mean: over N.
-Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target, MultiLabelMarginLossOptions options = {});
+Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
+                              MultiLabelMarginLossOptions options = {});
 
 struct MultiLabelSoftMarginLossOptions {
   Tensor weight = {};  ///< (C) or broadcast; differentiable
@@ -46,7 +49,8 @@ struct SigmoidFocalLossOptions {
 };
 /// alpha_t (1 - p_t)^gamma BCE on logits, p_t = p t + (1 - p)(1 - t), alpha_t = alpha t + (1 - alpha)(1 - t)
 /// (Lin et al. 2017; torchvision's convention and default reduction).
-Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target, SigmoidFocalLossOptions options = {});
+Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target,
+                          SigmoidFocalLossOptions options = {});
 
 struct DiceLossOptions {
   bool logits = true;  ///< input are logits, made probabilities by sigmoid

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "ebb/autograd/pointwise.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb::nn {
@@ -22,10 +22,12 @@ Tensor reduce_losses(std::string_view op, const Tensor& losses, Reduction reduct
 /// Throws Error unless target has input's shape, dtype and device.
 void check_same_shape(std::string_view op, const Tensor& input, const Tensor& target);
 /// Throws Error unless `other` lies where the input lies.
-void check_same_device(std::string_view op, const Tensor& input, const Tensor& other, const char* name);
+void check_same_device(std::string_view op, const Tensor& input, const Tensor& other,
+                       const char* name);
 /// Throws Error unless weight is undefined, or has input's dtype and device and broadcasts to its shape without
 /// enlarging it. pointwise_loss checks its weight so itself, against the losses.
-void check_weight(std::string_view op, const Tensor& input, const Tensor& weight, const char* name = "weight");
+void check_weight(std::string_view op, const Tensor& input, const Tensor& weight,
+                  const char* name = "weight");
 /// Throws Error for BatchMean: every loss but kl_div.
 void check_reduction(std::string_view op, Reduction reduction);
 
@@ -34,19 +36,20 @@ void check_reduction(std::string_view op, Reduction reduction);
 enum class MeanOver { Elements, Weights, Batch };
 
 namespace detail {
-Tensor reduced_pointwise(const FormulaOp& op, const void* formula, std::span<const Tensor* const> inputs,
-                         const Tensor& weight, Reduction reduction, MeanOver mean_over);
+Tensor reduced_pointwise(const FormulaOp& op, const void* formula,
+                         std::span<const Tensor* const> inputs, const Tensor& weight,
+                         Reduction reduction, MeanOver mean_over);
 }
 
-/// reduction(weight f(inputs...)): the whole of a pointwise loss but its formula. One sweep gives value and gradient
+/// reduction(weight f(inputs...)): the whole of a pointwise loss but its formula. One pass gives value and gradient
 /// when the result is a scalar. weight: undefined or broadcast; differentiable.
 template <class F, class... Rest>
-Tensor pointwise_loss(const F& formula, const Tensor& weight, Reduction reduction, MeanOver mean_over,
-                      const TensorArg& input, const Rest&... rest) {
+Tensor pointwise_loss(const F& formula, const Tensor& weight, Reduction reduction,
+                      MeanOver mean_over, const TensorArg& input, const Rest&... rest) {
   const CompositeScope scope(input);
   const Tensor* inputs[] = {&*input, &static_cast<const Tensor&>(rest)...};
-  return detail::reduced_pointwise(ebb::detail::formula_op<F, 1 + sizeof...(Rest), true>(), &formula, inputs, weight,
-                                   reduction, mean_over);
+  return detail::reduced_pointwise(ebb::detail::formula_op<F, 1 + sizeof...(Rest), true>(),
+                                   &formula, inputs, weight, reduction, mean_over);
 }
 
 }  // namespace ebb::nn

@@ -27,7 +27,8 @@ struct SmoothL1LossOptions {
 };
 /// (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2 (Girshick 2015). beta = 0 is l1_loss.
 /// Throws Error for a negative beta. Mean: over the number of elements.
-Tensor smooth_l1_loss(const TensorArg& input, const Tensor& target, SmoothL1LossOptions options = {});
+Tensor smooth_l1_loss(const TensorArg& input, const Tensor& target,
+                      SmoothL1LossOptions options = {});
 
 struct HuberLossOptions {
   double delta = 1;
@@ -45,7 +46,8 @@ struct PoissonNLLLossOptions {
   Reduction reduction = Reduction::Mean;
 };
 /// Counts: e^x - t x for x = log rate, or x - t log(x + eps) for a rate x.
-Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target, PoissonNLLLossOptions options = {});
+Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target,
+                        PoissonNLLLossOptions options = {});
 
 struct GaussianNLLLossOptions {
   bool full = false;  ///< adds log(2 pi) / 2
@@ -57,6 +59,7 @@ struct GaussianNLLLossOptions {
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var,
                          GaussianNLLLossOptions options = {});
 /// One variance for all elements.
-Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, double var, GaussianNLLLossOptions options = {});
+Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, double var,
+                         GaussianNLLLossOptions options = {});
 
 }  // namespace ebb::nn

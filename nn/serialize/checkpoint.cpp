@@ -13,13 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint", kLoadState = "load_state";
+constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint",
+                           kLoadState = "load_state";
 constexpr std::string_view kModel = "model.safetensors", kTraining = "training.safetensors";
 // The key in training.safetensors that tells the version of this layout.
 constexpr const char* kVersionKey = "ebb.checkpoint";
 constexpr const char* kVersion = "1";
 
-std::string file_in(const std::string& folder, std::string_view name) { return (fs::path(folder) / name).string(); }
+std::string file_in(const std::string& folder, std::string_view name) {
+  return (fs::path(folder) / name).string();
+}
 
 bool has_file(const std::string& folder, std::string_view name) {
   std::error_code ignored;
@@ -27,7 +30,9 @@ bool has_file(const std::string& folder, std::string_view name) {
 }
 
 // The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
-bool is_whole(const std::string& folder) { return has_file(folder, kModel) && has_file(folder, kTraining); }
+bool is_whole(const std::string& folder) {
+  return has_file(folder, kModel) && has_file(folder, kTraining);
+}
 
 // Where a checkpoint and its kin lie.
 struct Places {
@@ -39,7 +44,8 @@ struct Places {
     std::error_code ignored;
     if (fs::is_symlink(path, ignored)) path = fs::weakly_canonical(path, ignored);
     const std::string name = path.filename().string();
-    if (name.empty() || name == "." || name == "..") fail(op, "expected a folder to save to, got \"", folder, "\"");
+    if (name.empty() || name == "." || name == "..")
+      fail(op, "expected a folder to save to, got \"", folder, "\"");
     target = path.string();
     fresh = target + ".new";
     old = target + ".old";
@@ -58,8 +64,8 @@ struct Places {
   bool has_target() const { return has_file(target, kModel) || has_file(target, kTraining); }
 };
 
-constexpr std::array<std::string_view, 4> kOwnFiles = {kModel, kTraining, "model.safetensors.partial",
-                                                       "training.safetensors.partial"};
+constexpr std::array<std::string_view, 4> kOwnFiles = {
+    kModel, kTraining, "model.safetensors.partial", "training.safetensors.partial"};
 
 // A folder that is replaced is deleted: only what a checkpoint put there may be.
 void refuse_foreign_files(const std::string& folder) {
@@ -68,7 +74,8 @@ void refuse_foreign_files(const std::string& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (std::find(kOwnFiles.begin(), kOwnFiles.end(), name) == kOwnFiles.end()) {
-      fail(kSave, folder, " holds ", name, ", which is no part of a checkpoint: name a folder of its own");
+      fail(kSave, folder, " holds ", name,
+           ", which is no part of a checkpoint: name a folder of its own");
     }
   }
 }
@@ -94,7 +101,8 @@ void tidy(const Places& places) {
 
 void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
   Metadata metadata = checkpoint.metadata;
-  if (!metadata.emplace(kVersionKey, kVersion).second) fail(kSave, "the metadata ", kVersionKey, " is reserved");
+  if (!metadata.emplace(kVersionKey, kVersion).second)
+    fail(kSave, "the metadata ", kVersionKey, " is reserved");
   fs::create_directories(folder);
   try {
     save_safetensors(file_in(folder, kModel), checkpoint.model, {{"format", "pt"}});
@@ -110,7 +118,8 @@ Checkpoint read(const std::string& folder) {
   SafeTensors model = load_safetensors(file_in(folder, kModel));
   SafeTensors training = load_safetensors(file_in(folder, kTraining));
   const auto version = training.metadata.find(kVersionKey);
-  if (version == training.metadata.end()) fail(kLoad, file_in(folder, kTraining), " is no part of a checkpoint");
+  if (version == training.metadata.end())
+    fail(kLoad, file_in(folder, kTraining), " is no part of a checkpoint");
   if (version->second != kVersion) {
     fail(kLoad, folder, " has the layout ", version->second, ", this program reads ", kVersion);
   }
@@ -128,7 +137,9 @@ std::string listed(std::string_view title, const std::vector<std::string>& items
   return text;
 }
 
-std::string form(const Tensor& tensor) { return to_text(tensor.dtype()) + " " + to_text(tensor.shape()); }
+std::string form(const Tensor& tensor) {
+  return to_text(tensor.dtype()) + " " + to_text(tensor.shape());
+}
 
 using ByName = std::map<std::string_view, const Tensor*>;
 
@@ -148,14 +159,15 @@ void check_fits(const ByName& target, const ByName& source, std::string_view wha
     if (found == source.end()) {
       missing.emplace_back(name);
     } else if (form(*tensor) != form(*found->second)) {
-      different.push_back(std::string(name) + " is " + form(*found->second) + ", expected " + form(*tensor));
+      different.push_back(std::string(name) + " is " + form(*found->second) + ", expected " +
+                          form(*tensor));
     }
   }
   for (const auto& [name, tensor] : source) {
     if (!target.contains(name)) unexpected.emplace_back(name);
   }
-  const std::string text =
-      listed("missing:", missing) + listed("unexpected:", unexpected) + listed("different:", different);
+  const std::string text = listed("missing:", missing) + listed("unexpected:", unexpected) +
+                           listed("different:", different);
   if (!text.empty()) fail(kLoadState, what, " does not fit", text);
 }
 
@@ -179,7 +191,8 @@ Checkpoint load_checkpoint(const std::string& folder) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     const std::string found = places.find();
     if (found.empty()) fail(kLoad, "no checkpoint at ", places.target);
-    const detail::FolderWatch watch(found);  // another process may save meanwhile: both files from one folder, or again
+    const detail::FolderWatch watch(
+        found);  // another process may save meanwhile: both files from one folder, or again
     const auto settled = [&] { return watch.unchanged() && places.find() == found; };
     try {
       Checkpoint checkpoint = read(found);

@@ -30,8 +30,10 @@ int open_retrying(const std::string& path, int flags) {
 bool exchange_paths(std::string_view op, const std::string& a, const std::string& b) {
 #ifdef SYS_renameat2
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE of <linux/fs.h>
-  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange) == 0) return true;
-  if (errno != ENOSYS && errno != EINVAL) fail(op, "cannot exchange ", a, " and ", b, ": ", std::strerror(errno));
+  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange) == 0)
+    return true;
+  if (errno != ENOSYS && errno != EINVAL)
+    fail(op, "cannot exchange ", a, " and ", b, ": ", std::strerror(errno));
 #endif
   return false;
 }
@@ -43,15 +45,21 @@ File::File(std::string_view op, const std::string& path, int flags)
 }
 
 File::File(File&& other) noexcept
-    : op_(std::move(other.op_)), path_(std::move(other.path_)), handle_(std::exchange(other.handle_, -1)) {}
+    : op_(std::move(other.op_)),
+      path_(std::move(other.path_)),
+      handle_(std::exchange(other.handle_, -1)) {}
 
 File::~File() {
   if (handle_ >= 0) ::close(handle_);
 }
 
-File File::open_to_read(std::string_view op, const std::string& path) { return File(op, path, O_RDONLY); }
+File File::open_to_read(std::string_view op, const std::string& path) {
+  return File(op, path, O_RDONLY);
+}
 
-File File::create(std::string_view op, const std::string& path) { return File(op, path, O_WRONLY | O_CREAT | O_TRUNC); }
+File File::create(std::string_view op, const std::string& path) {
+  return File(op, path, O_WRONLY | O_CREAT | O_TRUNC);
+}
 
 void File::fail_here() const { fail(op_, path_, ": ", std::strerror(errno)); }
 
@@ -86,7 +94,8 @@ void File::write(const void* from, size_t n) {
 }
 
 void File::sync_and_close() {
-  if (::fsync(handle_) != 0 && errno != EINVAL) fail_here();  // EINVAL: a pipe or device, nothing to sync
+  if (::fsync(handle_) != 0 && errno != EINVAL)
+    fail_here();  // EINVAL: a pipe or device, nothing to sync
   if (::close(std::exchange(handle_, -1)) != 0) fail_here();
 }
 
@@ -95,7 +104,8 @@ void sync_folder(std::string_view op, const std::string& folder) {
   if (handle < 0) fail(op, folder, ": ", std::strerror(errno));
   const int code = ::fsync(handle) == 0 ? 0 : errno;
   ::close(handle);
-  if (code != 0 && code != EINVAL) fail(op, folder, ": ", std::strerror(code));  // EINVAL: not on this file system
+  if (code != 0 && code != EINVAL)
+    fail(op, folder, ": ", std::strerror(code));  // EINVAL: not on this file system
 }
 
 void rename_path(std::string_view op, const std::string& from, const std::string& to) {
@@ -103,8 +113,8 @@ void rename_path(std::string_view op, const std::string& from, const std::string
     fail(op, "cannot rename ", from, " to ", to, ": ", std::strerror(errno));
 }
 
-void replace_folder(std::string_view op, const std::string& fresh, const std::string& target, const std::string& old,
-                    bool may_exchange) {
+void replace_folder(std::string_view op, const std::string& fresh, const std::string& target,
+                    const std::string& old, bool may_exchange) {
   if (!std::filesystem::exists(target)) {
     rename_path(op, fresh, target);
   } else if (!may_exchange || !exchange_paths(op, fresh, target)) {
@@ -129,7 +139,8 @@ FolderWatch::~FolderWatch() {
 // The open handle keeps the number of the folder from being given to another one.
 bool FolderWatch::unchanged() const {
   struct stat held, now;
-  if (handle_ < 0 || ::fstat(handle_, &held) != 0 || ::stat(folder_.c_str(), &now) != 0) return false;
+  if (handle_ < 0 || ::fstat(handle_, &held) != 0 || ::stat(folder_.c_str(), &now) != 0)
+    return false;
   return held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 

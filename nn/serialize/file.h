@@ -44,8 +44,8 @@ void rename_path(std::string_view op, const std::string& from, const std::string
 /// Puts the folder `fresh` in the place of `target`, which need not exist, and syncs the folder above. What was there
 /// lies at `fresh` afterwards (exchanged in one step), or at `old` where the file system cannot exchange or
 /// may_exchange is false: between the two renames `target` is missing then. When it throws, `target` is what it was.
-void replace_folder(std::string_view op, const std::string& fresh, const std::string& target, const std::string& old,
-                    bool may_exchange = true);
+void replace_folder(std::string_view op, const std::string& fresh, const std::string& target,
+                    const std::string& old, bool may_exchange = true);
 
 /// Remembers which folder lies at a path, so that one can tell whether another has taken its place.
 class FolderWatch {

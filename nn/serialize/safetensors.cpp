@@ -45,8 +45,8 @@ std::vector<size_t> choose_layout(const NamedTensors& tensors) {
 }
 
 // The header with its length in front, padded with blanks so that the elements begin at a multiple of 8.
-std::string header_bytes(const std::string& path, const NamedTensors& tensors, const Metadata& metadata,
-                         const std::vector<size_t>& layout) {
+std::string header_bytes(const std::string& path, const NamedTensors& tensors,
+                         const Metadata& metadata, const std::vector<size_t>& layout) {
   SafeTensorsHeader header{std::vector<TensorEntry>(tensors.size()), metadata};
   uint64_t end = 0;
   for (size_t i : layout) {
@@ -58,7 +58,8 @@ std::string header_bytes(const std::string& path, const NamedTensors& tensors, c
   std::string bytes = std::string(8, '\0') + detail::print_header(path, header);
   bytes.resize((bytes.size() + 7) / 8 * 8, ' ');
   const uint64_t length = bytes.size() - 8;
-  if (length > kMostHeader) fail(kSave, path, ": a header of ", length, " bytes, more than ", kMostHeader);
+  if (length > kMostHeader)
+    fail(kSave, path, ": a header of ", length, " bytes, more than ", kMostHeader);
   std::memcpy(bytes.data(), &length, 8);
   return bytes;
 }
@@ -78,10 +79,12 @@ void write_file(const std::string& path, const std::string& header, const NamedT
 // ---- reading ----
 
 std::string read_header(detail::File& file, const std::string& path, uint64_t file_size) {
-  if (file_size < 8) fail(kLoad, path, " is truncated: ", file_size, " bytes, less than the length of a header");
+  if (file_size < 8)
+    fail(kLoad, path, " is truncated: ", file_size, " bytes, less than the length of a header");
   uint64_t length = 0;
   file.read(&length, 8);
-  if (length > kMostHeader) fail(kLoad, path, ": a header of ", length, " bytes, more than ", kMostHeader);
+  if (length > kMostHeader)
+    fail(kLoad, path, ": a header of ", length, " bytes, more than ", kMostHeader);
   if (length > file_size - 8) {
     fail(kLoad, path, " is truncated: a header of ", length, " bytes in a file of ", file_size);
   }
@@ -91,26 +94,30 @@ std::string read_header(detail::File& file, const std::string& path, uint64_t fi
 }
 
 // The order in which the tensors lie, when they fill the data exactly: without overlap, hole or rest.
-std::vector<size_t> check_layout(const std::string& path, const std::vector<TensorEntry>& entries, uint64_t data_size) {
+std::vector<size_t> check_layout(const std::string& path, const std::vector<TensorEntry>& entries,
+                                 uint64_t data_size) {
   std::vector<size_t> layout(entries.size());
   for (size_t i = 0; i < layout.size(); ++i) layout[i] = i;
   std::sort(layout.begin(), layout.end(), [&](size_t a, size_t b) {
-    return std::pair(entries[a].begin, entries[a].end) < std::pair(entries[b].begin, entries[b].end);
+    return std::pair(entries[a].begin, entries[a].end) <
+           std::pair(entries[b].begin, entries[b].end);
   });
   uint64_t end = 0;
   for (size_t i : layout) {
     const TensorEntry& entry = entries[i];
     if (entry.begin != end) {
-      fail(kLoad, path, ": tensor ", shown(entry.name), entry.begin < end ? " overlaps the one" : " leaves a hole",
-           " before it: it begins at ", entry.begin, ", expected ", end);
+      fail(kLoad, path, ": tensor ", shown(entry.name),
+           entry.begin < end ? " overlaps the one" : " leaves a hole", " before it: it begins at ",
+           entry.begin, ", expected ", end);
     }
     if (entry.end > data_size) {
-      fail(kLoad, path, " is truncated: tensor ", shown(entry.name), " ends at ", entry.end, " of ", data_size,
-           " bytes of data");
+      fail(kLoad, path, " is truncated: tensor ", shown(entry.name), " ends at ", entry.end, " of ",
+           data_size, " bytes of data");
     }
     end = entry.end;
   }
-  if (end != data_size) fail(kLoad, path, " goes on after its last tensor: ", data_size - end, " bytes");
+  if (end != data_size)
+    fail(kLoad, path, " goes on after its last tensor: ", data_size - end, " bytes");
   return layout;
 }
 
@@ -134,7 +141,8 @@ const Tensor* SafeTensors::find(std::string_view name) const {
   return nullptr;
 }
 
-void save_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
+void save_safetensors(const std::string& path, const NamedTensors& tensors,
+                      const Metadata& metadata) {
   check_tensors(path, tensors);
   const std::vector<size_t> layout = choose_layout(tensors);
   const std::string header = header_bytes(path, tensors, metadata, layout);
@@ -155,7 +163,8 @@ SafeTensors load_safetensors(const std::string& path) {
   const auto file_size = static_cast<uint64_t>(file.size());
   const std::string text = read_header(file, path, file_size);
   SafeTensorsHeader header = detail::parse_header(path, text);
-  const std::vector<size_t> layout = check_layout(path, header.entries, file_size - 8 - text.size());
+  const std::vector<size_t> layout =
+      check_layout(path, header.entries, file_size - 8 - text.size());
 
   SafeTensors result{NamedTensors(header.entries.size()), std::move(header.metadata)};
   for (size_t i : layout) {  // as the elements lie in the file

@@ -34,7 +34,8 @@ struct SafeTensors {
 /// falling element size, so that each lies aligned.
 /// Throws Error naming the path when it cannot be written (no such folder, disk full); or naming the tensor when a name
 /// comes twice, is "__metadata__" or is not UTF-8, or a tensor is undefined.
-void save_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
+void save_safetensors(const std::string& path, const NamedTensors& tensors,
+                      const Metadata& metadata = {});
 
 /// Reads a whole file. Nothing of it is believed before it is checked, and no memory is asked for that the file does
 /// not fill.

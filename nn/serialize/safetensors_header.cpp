@@ -47,7 +47,8 @@ class HeaderParser {
       if (event == Json::parse_event_t::object_end) open.pop_back();
       if (event == Json::parse_event_t::key) {
         const auto& key = value.get_ref<const std::string&>();
-        if (!open.back().insert(key).second) fail(kLoad, path_, ": the name ", shown(key), " comes twice");
+        if (!open.back().insert(key).second)
+          fail(kLoad, path_, ": the name ", shown(key), " comes twice");
         if (depth == 1) names_.push_back(key);
       }
       return true;
@@ -62,7 +63,8 @@ class HeaderParser {
     if (!json_.is_object()) fail(kLoad, path_, ": the header is no JSON object");
   }
 
-  template <class... Parts> [[noreturn]] void fail_in(const std::string& name, const Parts&... parts) const {
+  template <class... Parts>
+  [[noreturn]] void fail_in(const std::string& name, const Parts&... parts) const {
     fail(kLoad, path_, ": tensor ", shown(name), ": ", parts...);
   }
 
@@ -85,18 +87,22 @@ class HeaderParser {
     std::vector<uint64_t> numbers;
     if (!value.is_array()) fail_in(name, key, " is no list");
     for (const Json& number : value) {
-      if (!number.is_number_unsigned()) fail_in(name, key, " holds something other than whole numbers from 0");
+      if (!number.is_number_unsigned())
+        fail_in(name, key, " holds something other than whole numbers from 0");
       numbers.push_back(number.get<uint64_t>());
     }
     return numbers;
   }
 
   Shape shape(const std::string& name, const std::vector<uint64_t>& sizes, DType dtype) const {
-    if (sizes.size() > kMaxDims) fail_in(name, "a shape of ", sizes.size(), " sizes, at most ", kMaxDims, " are read");
+    if (sizes.size() > kMaxDims)
+      fail_in(name, "a shape of ", sizes.size(), " sizes, at most ", kMaxDims, " are read");
     Shape shape;
-    int64_t most = static_cast<int64_t>(size_of(dtype));  // as if no size were 0: strides must not overflow either
+    int64_t most = static_cast<int64_t>(
+        size_of(dtype));  // as if no size were 0: strides must not overflow either
     for (uint64_t n : sizes) {
-      if (__builtin_mul_overflow(most, std::max<uint64_t>(n, 1), &most)) fail_in(name, "the shape is too large");
+      if (__builtin_mul_overflow(most, std::max<uint64_t>(n, 1), &most))
+        fail_in(name, "the shape is too large");
       shape.push_back(static_cast<int64_t>(n));
     }
     return shape;
@@ -106,14 +112,16 @@ class HeaderParser {
     if (!value.is_object()) fail_in(name, "its entry is no JSON object");
     TensorEntry entry{name, dtype(name, field(name, value, "dtype")), {}};
     entry.shape = shape(name, numbers(name, field(name, value, "shape"), "shape"), entry.dtype);
-    const std::vector<uint64_t> offsets = numbers(name, field(name, value, "data_offsets"), "data_offsets");
-    if (offsets.size() != 2) fail_in(name, "data_offsets has ", offsets.size(), " numbers, expected 2");
+    const std::vector<uint64_t> offsets =
+        numbers(name, field(name, value, "data_offsets"), "data_offsets");
+    if (offsets.size() != 2)
+      fail_in(name, "data_offsets has ", offsets.size(), " numbers, expected 2");
     entry.begin = offsets[0];
     entry.end = offsets[1];
     const uint64_t bytes = static_cast<uint64_t>(entry.shape.numel()) * size_of(entry.dtype);
     if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
-      fail_in(name, "data_offsets ", entry.begin, " to ", entry.end, ", expected ", bytes, " bytes for ", entry.dtype,
-              " ", entry.shape);
+      fail_in(name, "data_offsets ", entry.begin, " to ", entry.end, ", expected ", bytes,
+              " bytes for ", entry.dtype, " ", entry.shape);
     }
     return entry;
   }
@@ -127,13 +135,15 @@ class HeaderParser {
 
 std::string print_header(const std::string& path, const SafeTensorsHeader& header) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  auto& entries = json.get_ref<nlohmann::ordered_json::object_t&>();  // its vector: json[name] would search
+  auto& entries =
+      json.get_ref<nlohmann::ordered_json::object_t&>();  // its vector: json[name] would search
   if (!header.metadata.empty()) entries.emplace_back(std::string(kMetadataKey), header.metadata);
   for (const TensorEntry& entry : header.entries) {
-    entries.emplace_back(entry.name,
-                         nlohmann::ordered_json{{"dtype", kDTypes[static_cast<int>(entry.dtype)]},
-                                                {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())},
-                                                {"data_offsets", {entry.begin, entry.end}}});
+    entries.emplace_back(
+        entry.name, nlohmann::ordered_json{
+                        {"dtype", kDTypes[static_cast<int>(entry.dtype)]},
+                        {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())},
+                        {"data_offsets", {entry.begin, entry.end}}});
   }
   try {
     return json.dump();
@@ -150,7 +160,8 @@ SafeTensorsHeader parse_header(const std::string& path, std::string_view text) {
 std::string shown(std::string_view name) {
   constexpr size_t kMost = 100;
   const std::string text(name.substr(0, kMost));
-  return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace) + (name.size() > kMost ? "..." : "");
+  return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace) +
+         (name.size() > kMost ? "..." : "");
 }
 
 }  // namespace ebb::detail

@@ -13,7 +13,8 @@ namespace ebb::nn {
 namespace {
 
 double share(int64_t part, int64_t whole) {
-  return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
+  return whole == 0 ? std::numeric_limits<double>::quiet_NaN()
+                    : static_cast<double>(part) / static_cast<double>(whole);
 }
 
 // The mean of those that are not NaN; NaN when all are.
@@ -37,7 +38,9 @@ std::vector<bool> decisions(std::string_view op, const Tensor& tensor) {
   return yes;
 }
 
-double f1_of(int64_t found, int64_t missed, int64_t in_vain) { return share(2 * found, 2 * found + missed + in_vain); }
+double f1_of(int64_t found, int64_t missed, int64_t false_positives) {
+  return share(2 * found, 2 * found + missed + false_positives);
+}
 
 std::string padded(const std::string& text, size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ').append(text) : text;
@@ -48,7 +51,8 @@ std::string padded(const std::string& text, size_t width) {
 Tensor count_correct(const Tensor& scores, const Tensor& target) {
   const NoGrad guard;
   if (scores.dim() != 2 || target.dim() != 1 || target.size(0) != scores.size(0)) {
-    fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ", target.shape());
+    fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
+         target.shape());
   }
   return sum(equal(argmax(scores, 1), target.to(DType::I64))).to(DType::F64);
 }
@@ -60,7 +64,8 @@ ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
 
 void ConfusionMatrix::add(const Tensor& predicted, const Tensor& target) {
   if (!(predicted.shape() == target.shape())) {
-    fail("ConfusionMatrix", "predictions ", predicted.shape(), " do not match targets ", target.shape());
+    fail("ConfusionMatrix", "predictions ", predicted.shape(), " do not match targets ",
+         target.shape());
   }
   const std::vector<int64_t> p = predicted.to_vector<int64_t>(), t = target.to_vector<int64_t>();
   for (size_t i = 0; i < p.size(); ++i) {
@@ -108,7 +113,9 @@ double ConfusionMatrix::mean_recall() const {
 
 std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) const {
   size_t label = 6, cell = 5;
-  const auto name = [&](int64_t i) { return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)]; };
+  const auto name = [&](int64_t i) {
+    return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)];
+  };
   for (int64_t i = 0; i < classes_; ++i) label = std::max(label, name(i).size());
   for (int64_t n : counts_) cell = std::max(cell, std::to_string(n).size() + 1);
   std::string text = padded("true", label);
@@ -116,7 +123,8 @@ std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) con
   text += "  recall   <- predicted\n";
   for (int64_t i = 0; i < classes_; ++i) {
     text += padded(name(i), label);
-    for (int64_t j = 0; j < classes_; ++j) text += padded(at(i, j) ? std::to_string(at(i, j)) : ".", cell);
+    for (int64_t j = 0; j < classes_; ++j)
+      text += padded(at(i, j) ? std::to_string(at(i, j)) : ".", cell);
     char rate[32];
     std::snprintf(rate, sizeof rate, "  %5.1f %%\n", 100 * recall(i));
     text += rate;
@@ -131,49 +139,54 @@ LabelCounts::LabelCounts(int64_t labels) {
 
 void LabelCounts::add(const Tensor& predicted, const Tensor& target) {
   const auto labels = static_cast<int64_t>(counts_.size());
-  if (!(predicted.shape() == target.shape()) || predicted.dim() != 2 || predicted.size(1) != labels) {
-    fail("LabelCounts", "expected predictions and targets (N, ", labels, "), got ", predicted.shape(), " and ",
-         target.shape());
+  if (!(predicted.shape() == target.shape()) || predicted.dim() != 2 ||
+      predicted.size(1) != labels) {
+    fail("LabelCounts", "expected predictions and targets (N, ", labels, "), got ",
+         predicted.shape(), " and ", target.shape());
   }
-  const std::vector<bool> p = decisions("LabelCounts", predicted), t = decisions("LabelCounts", target);
+  const std::vector<bool> p = decisions("LabelCounts", predicted),
+                          t = decisions("LabelCounts", target);
   for (size_t i = 0; i < p.size(); ++i) {
     Counts& counts = counts_[i % counts_.size()];
-    counts.found += p[i] && t[i];
-    counts.missed += !p[i] && t[i];
-    counts.in_vain += p[i] && !t[i];
+    counts.true_positives += p[i] && t[i];
+    counts.false_negatives += !p[i] && t[i];
+    counts.false_positives += p[i] && !t[i];
   }
 }
 
 LabelCounts::Counts LabelCounts::total() const {
   Counts sum;
   for (const Counts& c : counts_) {
-    sum.found += c.found;
-    sum.missed += c.missed;
-    sum.in_vain += c.in_vain;
+    sum.true_positives += c.true_positives;
+    sum.false_negatives += c.false_negatives;
+    sum.false_positives += c.false_positives;
   }
   return sum;
 }
 
 double LabelCounts::precision() const {
   const Counts t = total();
-  return share(t.found, t.found + t.in_vain);
+  return share(t.true_positives, t.true_positives + t.false_positives);
 }
 
 double LabelCounts::recall() const {
   const Counts t = total();
-  return share(t.found, t.found + t.missed);
+  return share(t.true_positives, t.true_positives + t.false_negatives);
 }
 
 double LabelCounts::f1() const {
   const Counts t = total();
-  return f1_of(t.found, t.missed, t.in_vain);
+  return f1_of(t.true_positives, t.false_negatives, t.false_positives);
 }
 
-double LabelCounts::f1(int64_t label) const { return f1_of(found(label), missed(label), in_vain(label)); }
+double LabelCounts::f1(int64_t label) const {
+  return f1_of(true_positives(label), missed(label), false_positives(label));
+}
 
 double LabelCounts::macro_f1() const {
   std::vector<double> each;
-  for (size_t label = 0; label < counts_.size(); ++label) each.push_back(f1(static_cast<int64_t>(label)));
+  for (size_t label = 0; label < counts_.size(); ++label)
+    each.push_back(f1(static_cast<int64_t>(label)));
   return mean_of_numbers(each);
 }
 
@@ -181,7 +194,8 @@ double best_f1_threshold(const Tensor& scores, const Tensor& target) {
   constexpr std::string_view kOp = "best_f1_threshold";
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (!(scores.shape() == target.shape()) || scores.dim() != 2) {
-    fail(kOp, "expected scores and target (N, labels), got ", scores.shape(), " and ", target.shape());
+    fail(kOp, "expected scores and target (N, labels), got ", scores.shape(), " and ",
+         target.shape());
   }
   const std::vector<double> s = scores.to_vector<double>();
   const std::vector<bool> t = decisions(kOp, target);

@@ -24,7 +24,7 @@ class ConfusionMatrix {
   int64_t total() const;
   /// Share of samples on the diagonal, in [0, 1]; NaN when empty.
   double accuracy() const;
-  /// Share of the samples of class i that were found; NaN when there are none.
+  /// Share of the samples of class i that were true_positives; NaN when there are none.
   double recall(int64_t i) const;
   /// Share of the predictions of class i that were right; NaN when there are none.
   double precision(int64_t i) const;
@@ -38,7 +38,7 @@ class ConfusionMatrix {
   std::vector<int64_t> counts_;  // (target, predicted)
 };
 
-/// Multi-label classification, where each label of a sample is a yes or no of its own: what was found, missed and
+/// Multi-label classification, where each label of a sample is a yes or no of its own: what was true_positives, false_negatives and
 /// claimed in vain. Thread-safety: one thread at a time.
 class LabelCounts {
  public:
@@ -48,15 +48,21 @@ class LabelCounts {
   /// Throws Error for another shape or value.
   void add(const Tensor& predicted, const Tensor& target);
 
-  int64_t found(int64_t label) const { return counts_[static_cast<size_t>(label)].found; }
-  int64_t missed(int64_t label) const { return counts_[static_cast<size_t>(label)].missed; }
-  int64_t in_vain(int64_t label) const { return counts_[static_cast<size_t>(label)].in_vain; }
+  int64_t true_positives(int64_t label) const {
+    return counts_[static_cast<size_t>(label)].true_positives;
+  }
+  int64_t false_negatives(int64_t label) const {
+    return counts_[static_cast<size_t>(label)].false_negatives;
+  }
+  int64_t false_positives(int64_t label) const {
+    return counts_[static_cast<size_t>(label)].false_positives;
+  }
 
-  /// Over the decisions on all labels together (micro average): found / (found + in vain); NaN over nothing.
+  /// Over the decisions on all labels together (micro average): true_positives / (true_positives + in vain); NaN over nothing.
   double precision() const;
-  /// found / (found + missed), micro average; NaN over nothing.
+  /// true_positives / (true_positives + false_negatives), micro average; NaN over nothing.
   double recall() const;
-  /// 2 found / (2 found + missed + in vain), the harmonic mean of both, micro average; NaN over nothing.
+  /// 2 true_positives / (2 true_positives + false_negatives + in vain), the harmonic mean of both, micro average; NaN over nothing.
   double f1() const;
   /// The same for one label; NaN for one that neither occurs nor was predicted.
   double f1(int64_t label) const;
@@ -65,7 +71,7 @@ class LabelCounts {
 
  private:
   struct Counts {
-    int64_t found = 0, missed = 0, in_vain = 0;
+    int64_t true_positives = 0, false_negatives = 0, false_positives = 0;
   };
   Counts total() const;
   std::vector<Counts> counts_;

@@ -18,20 +18,28 @@ std::string format_seconds(double seconds) {
 }
 
 Progress::Progress(int64_t total, int64_t done)
-    : total_(total), first_(done), terminal_(isatty(STDOUT_FILENO) == 1), start_(Clock::now()), shown_(start_) {}
+    : total_(total),
+      first_(done),
+      terminal_(isatty(STDOUT_FILENO) == 1),
+      start_(Clock::now()),
+      shown_(start_) {}
 
 Progress::~Progress() {
   if (open_line_) std::printf("\n");
 }
 
-double Progress::seconds_since_start() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+double Progress::seconds_since_start() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
 
-std::string Progress::line(const std::string& label, int64_t done, double loss, double accuracy) const {
+std::string Progress::line(const std::string& label, int64_t done, double loss,
+                           double accuracy) const {
   constexpr int kWidth = 24;
   const double rate = static_cast<double>(done - first_) / std::max(seconds_since_start(), 1e-9);
   const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
   char share[32] = "", text[256];
-  if (!std::isnan(accuracy)) std::snprintf(share, sizeof share, "accuracy %5.2f %%  ", 100 * accuracy);
+  if (!std::isnan(accuracy))
+    std::snprintf(share, sizeof share, "accuracy %5.2f %%  ", 100 * accuracy);
   std::snprintf(text, sizeof text, "loss %.4f  %s%.0f samples/s  %s left", loss, share, rate,
                 format_seconds(left).c_str());
   if (!terminal_) return label + "  " + text;

@@ -16,7 +16,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 volatile std::sig_atomic_t stop_requested = 0;
 
@@ -72,7 +74,8 @@ Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, L
   if (options_.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options_.epochs);
   if (options_.capture && device_ == Device::cpu())
     fail("Trainer", "capture needs a model on a GPU, this one is on the cpu");
-  if (options_.resume && options_.checkpoint.empty()) fail("Trainer", "resuming needs a checkpoint folder");
+  if (options_.resume && options_.checkpoint.empty())
+    fail("Trainer", "resuming needs a checkpoint folder");
 }
 
 bool Trainer::run() {
@@ -80,8 +83,8 @@ bool Trainer::run() {
   const StopOnSignal guard;
   std::unique_ptr<Progress> progress;
   if (!options_.quiet) {
-    progress =
-        std::make_unique<Progress>(samples_before(options_.epochs, 0), samples_before(first_epoch_, first_batch_));
+    progress = std::make_unique<Progress>(samples_before(options_.epochs, 0),
+                                          samples_before(first_epoch_, first_batch_));
   }
   model_.train();
   for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
@@ -96,7 +99,8 @@ bool Trainer::run() {
 }
 
 bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
-  const std::string label = "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options_.epochs);
+  const std::string label =
+      "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options_.epochs);
   loader_.set_epoch(epoch);
   if (epoch == first_epoch_ && first_batch_ > 0) {
     loader_.skip(first_batch_);
@@ -107,7 +111,8 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
       const auto steps = static_cast<double>(loader_.size() * options_.epochs);
-      optimizer_.set_lr(base_lr_ * options_.lr_schedule(static_cast<double>(optimizer_.steps()) / steps));
+      optimizer_.set_lr(base_lr_ *
+                        options_.lr_schedule(static_cast<double>(optimizer_.steps()) / steps));
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
@@ -117,10 +122,12 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
       return false;
     }
   }
-  if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
+  if (progress)
+    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
   const bool is_last = epoch + 1 == options_.epochs;
   const bool stop =
-      stop_requested != 0;  // asked once: a stop that comes later must not end the run without a checkpoint
+      stop_requested !=
+      0;  // asked once: a stop that comes later must not end the run without a checkpoint
   if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
   return is_last || !stop;
 }
@@ -155,7 +162,9 @@ void Trainer::step(const Tensor& input, const Tensor& target) {
   if (has_classes_) correct_.add_(count_correct(scores.detach(), target));
 }
 
-double Trainer::mean_loss() const { return loss_sum_.item() / static_cast<double>(std::max<int64_t>(seen_, 1)); }
+double Trainer::mean_loss() const {
+  return loss_sum_.item() / static_cast<double>(std::max<int64_t>(seen_, 1));
+}
 
 double Trainer::accuracy() const {
   if (!has_classes_) return std::numeric_limits<double>::quiet_NaN();
@@ -177,10 +186,11 @@ void Trainer::save(int64_t epoch, int64_t consumed) {
   }
   const Generator& g = default_generator();
   checkpoint.training.emplace_back("position", integers({epoch, consumed}));
-  checkpoint.training.emplace_back("generator",
-                                   integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
-  checkpoint.training.emplace_back("loader", integers({loader_.dataset().size(), loader_.options().batch_size,
-                                                       static_cast<int64_t>(loader_.options().seed)}));
+  checkpoint.training.emplace_back(
+      "generator", integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
+  checkpoint.training.emplace_back("loader",
+                                   integers({loader_.dataset().size(), loader_.options().batch_size,
+                                             static_cast<int64_t>(loader_.options().seed)}));
   checkpoint.training.emplace_back("counts", integers({correct_.item<int64_t>(), seen_}));
   checkpoint.training.emplace_back("loss_sum", loss_sum_);
   save_checkpoint(options_.checkpoint, checkpoint);
@@ -201,13 +211,15 @@ void Trainer::restore() {
     if (key.starts_with(kOptimizerPrefix))
       optimizer_state.emplace_back(key.substr(std::string_view(kOptimizerPrefix).size()), tensor);
   }
-  const auto position = take("position", 2), generator = take("generator", 2), counts = take("counts", 2);
+  const auto position = take("position", 2), generator = take("generator", 2),
+             counts = take("counts", 2);
   const std::vector<int64_t> loader{loader_.dataset().size(), loader_.options().batch_size,
                                     static_cast<int64_t>(loader_.options().seed)};
   const auto saved = take("loader", 3);
   if (saved != loader) {
-    fail("resume", from, ": was trained on ", saved[0], " samples in batches of ", saved[1], " with seed ", saved[2],
-         ", now ", loader[0], ", ", loader[1], " and ", loader[2], ": the order of samples would differ");
+    fail("resume", from, ": was trained on ", saved[0], " samples in batches of ", saved[1],
+         " with seed ", saved[2], ", now ", loader[0], ", ", loader[1], " and ", loader[2],
+         ": the order of samples would differ");
   }
   double loss_sum = 0;
   for (const auto& [key, tensor] : checkpoint.training) {
@@ -237,7 +249,8 @@ Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   return cat(parts);
 }
 
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size) {
+ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes,
+                         int64_t batch_size) {
   ConfusionMatrix matrix(classes);
   matrix.add(argmax(predict(model, dataset, batch_size), 1), dataset.targets());
   return matrix;

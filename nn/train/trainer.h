@@ -9,7 +9,7 @@
 #include "ebb/core/cuda.h"
 #include "ebb/nn/data/loader.h"
 #include "ebb/nn/module.h"
-#include "ebb/nn/optim.h"
+#include "ebb/nn/optim/optimizer.h"
 #include "ebb/nn/train/metrics.h"
 
 namespace ebb::nn {
@@ -20,21 +20,25 @@ using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& ta
 struct TrainerOptions {
   int64_t epochs = 10;
   std::string checkpoint = {};  ///< a folder, written after epochs and on Ctrl-C; none when empty
-  double checkpoint_every = 0;  ///< seconds: an epoch that ends sooner after the last checkpoint writes none, unless it
-                                ///< is the last one. 0: each writes one. Writing waits for the disk: 10 ms and more
-  bool resume = false;  ///< go on from the checkpoint: bit for bit as if it had not stopped (same CPU, threads and
-                        ///< library versions)
+  double checkpoint_every =
+      0;  ///< seconds: an epoch that ends sooner after the last checkpoint writes none, unless it
+          ///< is the last one. 0: each writes one. Writing waits for the disk: 10 ms and more
+  bool resume =
+      false;  ///< go on from the checkpoint: bit for bit as if it had not stopped (same CPU, threads and
+              ///< library versions)
   std::function<double(double progress)> lr_schedule =
-      {};                ///< factor on the learning rate by the share of all steps done
-  bool quiet = false;    ///< no output
-  bool capture = false;  ///< on a GPU: run the steps of whole batches as one CUDA graph (cuda::CapturedStep)
+      {};              ///< factor on the learning rate by the share of all steps done
+  bool quiet = false;  ///< no output
+  bool capture =
+      false;  ///< on a GPU: run the steps of whole batches as one CUDA graph (cuda::CapturedStep)
 };
 
 class Trainer {
  public:
   /// Keeps references: model, optimizer and loader outlive the trainer. Targets may be of any kind that the loss takes;
   /// where they are one class number a sample, progress shows accuracy too.
-  Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss, TrainerOptions options);
+  Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss,
+          TrainerOptions options);
 
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -89,6 +93,7 @@ class Trainer {
 Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size = 1000);
 
 /// The confusion matrix of a classifier over a data set whose targets are class numbers (N).
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes, int64_t batch_size = 1000);
+ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes,
+                         int64_t batch_size = 1000);
 
 }  // namespace ebb::nn

@@ -1,5 +1,5 @@
 // Signs of zeros, and derivatives of the branch that was not taken.
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
@@ -23,7 +23,8 @@ TEST(Conventions, EluFarFromItsExponential) {
   Tensor x = tensor({1000, 2, -1}, f64).requires_grad_();
   Tensor d = sum(elu(x, 1.5));
   const double e = 1.5 * std::exp(-1.0);
-  for (const std::vector<double>& want : {std::vector<double>{1, 1, e}, {0, 0, e}, {0, 0, e}, {0, 0, e}}) {
+  for (const std::vector<double>& want :
+       {std::vector<double>{1, 1, e}, {0, 0, e}, {0, 0, e}, {0, 0, e}}) {
     const Tensor g = grad(d, x, {.create_graph = true});
     test::expect_values(g, want, 1e-14);
     d = sum(g);

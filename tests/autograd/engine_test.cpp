@@ -1,15 +1,15 @@
 // The walk: what backward() and grad() compute, accumulate, free and refuse.
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 
 #include <pthread.h>
 
 #include <climits>
 #include <thread>
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
@@ -163,7 +163,11 @@ TEST(Engine, GradOfIntermediates) {
 
 TEST(Engine, UnusedInputs) {
   Tensor x = leaf({2}), w = leaf({5});
-  expect_error([&] { grad(x * x, {x, w}); }, "grad", {"input 1", "has no influence", "allow_unused"});
+  expect_error(
+      [&] {
+        grad(x * x, {x, w});
+      },
+      "grad", {"input 1", "has no influence", "allow_unused"});
   const std::vector<Tensor> g = grad(x * x, {x, w}, {.allow_unused = true});
   EXPECT_TRUE(g[0].defined());
   EXPECT_FALSE(g[1].defined());
@@ -177,7 +181,8 @@ TEST(Engine, RetainGraph) {
   y.backward({}, true);
   y.backward();
   expect_values(x.grad(), {12});
-  expect_error([&] { y.backward(); }, "backward", {"mul", "freed by an earlier backward", "retain_graph"});
+  expect_error([&] { y.backward(); }, "backward",
+               {"mul", "freed by an earlier backward", "retain_graph"});
   expect_values(x.grad(), {12});
   // A graph behind a shared part that was freed.
   const Tensor shared = exp(x), left = shared * 2, right = shared * 3;
@@ -202,13 +207,19 @@ TEST(Engine, CreateGraphGivesHigherOrders) {
 TEST(Engine, RootsAreChecked) {
   Tensor x = leaf({1, 2});
   expect_error([&] { (x * x).backward(); }, "backward", {"(2,)", "not a scalar"});
-  expect_error([&] { (x * x).backward(ones({3}, {.dtype = f64})); }, "backward", {"(3,)", "does not match", "(2,)"});
+  expect_error([&] { (x * x).backward(ones({3}, {.dtype = f64})); }, "backward",
+               {"(3,)", "does not match", "(2,)"});
   expect_error([&] { (x * x).backward(ones({2})); }, "backward", {"f32", "f64"});
   expect_error([&] { tensor({1}).backward(); }, "backward", {"does not require grad"});
   expect_error([&] { Tensor().backward(); }, "backward", {"undefined"});
-  expect_error([&] { grad(std::span<const Tensor>(), std::span(&x, 1)); }, "grad", {"at least one output"});
+  expect_error([&] { grad(std::span<const Tensor>(), std::span(&x, 1)); }, "grad",
+               {"at least one output"});
   const Tensor y = x * x;
-  expect_error([&] { grad(y, x, {.grad_outputs = {y, y}}); }, "grad", {"2 gradients for 1 outputs"});
+  expect_error(
+      [&] {
+        grad(y, x, {.grad_outputs = {y, y}});
+      },
+      "grad", {"2 gradients for 1 outputs"});
 }
 
 TEST(Engine, SeveralRoots) {
@@ -217,7 +228,8 @@ TEST(Engine, SeveralRoots) {
   backward(roots, {}, false, false);
   expect_values(x.grad(), {4 + 12 + 4});
   x.set_grad({});
-  const Tensor c = x * x, d = c * 3, more[] = {c, d}, seeds[] = {tensor({10}, f64), tensor({1}, f64)};
+  const Tensor c = x * x, d = c * 3, more[] = {c, d},
+               seeds[] = {tensor({10}, f64), tensor({1}, f64)};
   backward(more, seeds, false, false);
   expect_values(x.grad(), {52});
 }

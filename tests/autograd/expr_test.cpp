@@ -1,12 +1,12 @@
 // Expr: each word on tensors, on constants and on both, against the same word on plain numbers.
-#include "ebb/autograd/expr.h"
+#include "ebb/autograd/ops/expr.h"
 
 #include <cmath>
 
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/tests/support/check.h"
 
 namespace ebb {
@@ -23,11 +23,12 @@ template <class Word, class Plain> void check_binary(const char* what, Word word
   for (double a : {-1.5, 0.0, 0.5, 2.0}) {
     for (double b : {-1.5, 0.0, 0.5, 1.0, 2.0}) {
       const double want = static_cast<double>(plain(a, b));
-      const Expr mixes[] = {word(element(a), element(b)), word(element(a), constant(b)), word(constant(a), element(b)),
-                            word(constant(a), constant(b))};
+      const Expr mixes[] = {word(element(a), element(b)), word(element(a), constant(b)),
+                            word(constant(a), element(b)), word(constant(a), constant(b))};
       for (const Expr& got : mixes) {
         EXPECT_TRUE(test::is_near(value_of(got), want, 1e-15, 1e-15))
-            << what << " of " << a << " and " << b << ": " << value_of(got) << ", expected " << want;
+            << what << " of " << a << " and " << b << ": " << value_of(got) << ", expected "
+            << want;
       }
       EXPECT_TRUE(mixes[3].is_constant()) << what;
     }
@@ -36,8 +37,10 @@ template <class Word, class Plain> void check_binary(const char* what, Word word
 template <class Word, class Plain> void check_unary(const char* what, Word word, Plain plain) {
   for (double x : {-0.5, 0.0, 0.75, 2.0}) {
     const double want = plain(x);
-    EXPECT_TRUE(test::is_near(value_of(word(element(x))), want, 1e-15, 1e-15)) << what << " of " << x;
-    EXPECT_TRUE(test::is_near(value_of(word(constant(x))), want, 1e-15, 1e-15)) << what << " of constant " << x;
+    EXPECT_TRUE(test::is_near(value_of(word(element(x))), want, 1e-15, 1e-15))
+        << what << " of " << x;
+    EXPECT_TRUE(test::is_near(value_of(word(constant(x))), want, 1e-15, 1e-15))
+        << what << " of constant " << x;
     EXPECT_TRUE(word(constant(x)).is_constant());
   }
 }
@@ -117,13 +120,13 @@ struct TestHalfConstant {
 TEST(Expr, PartialsThatAreConstants) {
   const Tensor x = tensor({1, 2}, f64).requires_grad_(), y = tensor({5, 7}, f64).requires_grad_();
   const Tensor u = tensor({1, 10}, f64).requires_grad_();
-  const auto first = grad(std::vector<Tensor>{pointwise(TestHalfConstant{}, x, y)}, std::vector<Tensor>{x, y},
-                          {.grad_outputs = {u}, .create_graph = true});
+  const auto first = grad(std::vector<Tensor>{pointwise(TestHalfConstant{}, x, y)},
+                          std::vector<Tensor>{x, y}, {.grad_outputs = {u}, .create_graph = true});
   expect_values(first[0], {3, 30});
   expect_values(first[1], {10, 140});
   for (const bool record : {false, true}) {
-    const auto by_u =
-        grad(sum(first[0] * first[0]) + sum(first[1]), {u, y}, {.create_graph = record, .retain_graph = true});
+    const auto by_u = grad(sum(first[0] * first[0]) + sum(first[1]), {u, y},
+                           {.create_graph = record, .retain_graph = true});
     expect_values(by_u[0], {2 * 9 * 1 + 10, 2 * 9 * 10 + 14}, 1e-14);
     expect_values(by_u[1], {2, 20}, 1e-14);
   }
@@ -134,7 +137,8 @@ TEST(Expr, ClampsAtTheirBounds) {
   const Tensor x = tensor({2}, f64).requires_grad_(), bound = tensor({2}, f64).requires_grad_();
   for (const auto word : {+[](const Expr&a, const Expr&b) { return clamp_min(a, b); },
                           +[](const Expr&a, const Expr&b) { return clamp_max(a, b); }}) {
-    const std::vector<Tensor> g = grad(word(Expr(x), Expr(bound)).tensor(), {x, bound}, {.allow_unused = true});
+    const std::vector<Tensor> g =
+        grad(word(Expr(x), Expr(bound)).tensor(), {x, bound}, {.allow_unused = true});
     expect_values(g[0], {1});
     expect_values(g[1], {0});
   }

@@ -1,7 +1,7 @@
 // jacobian, hessian, hvp, vjp, jvp: against each other, against central differences, and against formulas.
-#include "ebb/autograd/functional.h"
+#include "ebb/autograd/check/functional.h"
 
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
@@ -30,8 +30,8 @@ Tensors mixed(const Tensors& in) {
   const Tensor &a = in[0], &b = in[1];  // (2, 3), (3, 4)
   const Tensor hidden = tanh(matmul(a, b)) + silu(slice(b, 0, 0, 2));
   const Tensor index = from_data(std::vector<int64_t>{3, 0}, {2, 1});
-  return {softmax(hidden, 1) * exp(sum(a, {1}, true)), sum(gather(hidden, 1, index) * log_softmax(a, 1)),
-          max(transpose(hidden), {0})};
+  return {softmax(hidden, 1) * exp(sum(a, {1}, true)),
+          sum(gather(hidden, 1, index) * log_softmax(a, 1)), max(transpose(hidden), {0})};
 }
 Tensors mixed_inputs() { return {random({2, 3}, 1), random({3, 4}, 2)}; }
 
@@ -65,7 +65,8 @@ TEST(Functional, ProductsAgreeWithTheJacobian) {
   const std::vector<Tensors> j = jacobian(mixed, x);
   const Products forward = jvp(mixed, x, v);
   Tensors u;
-  for (size_t o = 0; o < forward.outputs.size(); ++o) u.push_back(random(forward.outputs[o].shape(), 10 + o));
+  for (size_t o = 0; o < forward.outputs.size(); ++o)
+    u.push_back(random(forward.outputs[o].shape(), 10 + o));
   const Products back = vjp(mixed, x, u);
   Tensors by_rows(2);
   for (size_t o = 0; o < j.size(); ++o) {
@@ -82,7 +83,8 @@ TEST(Functional, ProductsAgreeWithTheJacobian) {
     }
     expect_values(forward.products[o], along.to_vector<double>(), 1e-12, 1e-13);
   }
-  for (size_t i = 0; i < 2; ++i) expect_values(back.products[i], by_rows[i].to_vector<double>(), 1e-12, 1e-13);
+  for (size_t i = 0; i < 2; ++i)
+    expect_values(back.products[i], by_rows[i].to_vector<double>(), 1e-12, 1e-13);
 }
 
 Tensor cubic(const Tensor& x) { return sum(x * x * x) + sum(x) * x[0] * 0.5; }
@@ -133,10 +135,10 @@ TEST(Functional, ResultsCanBeDifferentiated) {
   Tensor x = tensor({2, 3}, f64).requires_grad_();
   const Tensor v = tensor({1, 1}, f64);
   const auto cube = [](const Tensor& t) { return t * t * t; };
-  for (const auto product : {+[](const UnaryFunction& f, const Tensor& at, const Tensor& d) {
+  for (const auto product : {+[](const UnaryFunction&f, const Tensor&at, const Tensor&d) {
                                return jvp(f, at, d, {.create_graph = true});
                              },
-                             +[](const UnaryFunction& f, const Tensor& at, const Tensor& d) {
+                             +[](const UnaryFunction&f, const Tensor&at, const Tensor&d) {
                                return vjp(f, at, d, {.create_graph = true});
                              }}) {
     expect_values(grad(sum(product(cube, x, v)), x), {12, 18}, 1e-15);
@@ -151,7 +153,9 @@ TEST(Functional, ResultsCanBeDifferentiated) {
 
 TEST(Functional, IntegersPassAndHaveNoDerivative) {
   const Tensors x{tensor({1, 2, 3}, f64), from_data(std::vector<int64_t>{2, 0}, {2})};
-  const TensorFunction f = [](const Tensors& in) { return Tensors{square(index_select(in[0], 0, in[1]))}; };
+  const TensorFunction f = [](const Tensors& in) {
+    return Tensors{square(index_select(in[0], 0, in[1]))};
+  };
   const auto j = jacobian(f, x);
   expect_values(j[0][0], {0, 0, 6, 2, 0, 0});
   EXPECT_FALSE(j[0][1].defined());
@@ -161,13 +165,15 @@ TEST(Functional, IntegersPassAndHaveNoDerivative) {
 TEST(Functional, WorksUnderNoGradAndInF32) {
   const NoGrad guard;
   expect_values(jacobian([](const Tensor& t) { return t * t; }, tensor({1, 2})), {2, 0, 0, 4});
-  expect_values(hessian([](const Tensor& t) { return sum(t * 3.0); }, tensor({1, 2})), {0, 0, 0, 0});
+  expect_values(hessian([](const Tensor& t) { return sum(t * 3.0); }, tensor({1, 2})),
+                {0, 0, 0, 0});
 }
 
 TEST(Functional, LostInputsAreErrors) {
   const Tensor x = tensor({1, 2}, f64), one = tensor({1, 1}, f64);
   const auto lost = [](const Tensor& t) { return (t * t).detach(); };
-  expect_error([&] { jacobian(lost, x); }, "jacobian", {"no output depends on the inputs", "allow_unused"});
+  expect_error([&] { jacobian(lost, x); }, "jacobian",
+               {"no output depends on the inputs", "allow_unused"});
   expect_error([&] { jvp(lost, x, one); }, "jvp", {"no output depends"});
   expect_values(jacobian(lost, x, {.allow_unused = true}), {0, 0, 0, 0});
   expect_values(jvp(lost, x, one, {.allow_unused = true}), {0, 0});
@@ -185,7 +191,8 @@ TEST(Functional, BadArgumentsAreNamed) {
   expect_error([&] { hessian(f, x); }, "hessian", {"one tensor of one element", "(2,)"});
   expect_error([&] { hvp(f, x, x); }, "hvp", {"one tensor of one element"});
   expect_error([&] { jacobian(f, tensor({1}, i64)); }, "jacobian", {"no input is floating"});
-  expect_error([&] { jacobian([](const Tensors&) { return Tensors(); }, Tensors{x}); }, "jacobian", {"no outputs"});
+  expect_error([&] { jacobian([](const Tensors&) { return Tensors(); }, Tensors{x}); }, "jacobian",
+               {"no outputs"});
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// pointwise_sum, scale * sum(weight * f(x...)) in one sweep: its weight, what it keeps, and the nodes of second order.
-#include "ebb/autograd/engine.h"
+// pointwise_sum, scale * sum(weight * f(x...)) in one pass: its weight, what it keeps, and the nodes of second order.
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/regression.h"
@@ -23,7 +23,8 @@ struct TestProductSquared {  // a^2 b
 Tensor fused(const Tensor& a, const Tensor& b, const Tensor& weight, double scale) {
   const Tensor* in[] = {&a, &b};
   const TestProductSquared formula;
-  return detail::pointwise_sum(detail::formula_op<TestProductSquared, 2, true>(), &formula, in, weight, scale);
+  return detail::pointwise_sum(detail::formula_op<TestProductSquared, 2, true>(), &formula, in,
+                               weight, scale);
 }
 // The same of ops.
 Tensor composed(const Tensor& a, const Tensor& b, const Tensor& weight, double scale) {
@@ -45,7 +46,8 @@ TEST(FusedLoss, IsWhatItsOpsSay) {
       const GradOptions higher{.grad_outputs = {seed}, .create_graph = true};
       const Tensors right = grad(std::span(&want, 1), in, higher);
       const Tensors recorded = grad(std::span(&loss, 1), in, higher);
-      const Tensors plain = grad(std::span(&loss, 1), in, {.grad_outputs = {seed}, .retain_graph = true});
+      const Tensors plain =
+          grad(std::span(&loss, 1), in, {.grad_outputs = {seed}, .retain_graph = true});
       Tensor total = scalar(0, {.dtype = f64}), total_right = total;
       for (size_t i = 0; i < in.size(); ++i) {
         const std::vector<double> values = right[i].to_vector<double>();
@@ -55,9 +57,11 @@ TEST(FusedLoss, IsWhatItsOpsSay) {
         total = total + sum(recorded[i] * recorded[i]);
         total_right = total_right + sum(right[i] * right[i]);
       }
-      const Tensors second = grad(std::span(&total, 1), in), second_right = grad(std::span(&total_right, 1), in);
+      const Tensors second = grad(std::span(&total, 1), in),
+                    second_right = grad(std::span(&total_right, 1), in);
       for (size_t i = 0; i < in.size(); ++i) {
-        expect_values(second[i], second_right[i].to_vector<double>(), 1e-13, 1e-13, "second " + std::to_string(i));
+        expect_values(second[i], second_right[i].to_vector<double>(), 1e-13, 1e-13,
+                      "second " + std::to_string(i));
       }
     }
   }
@@ -90,8 +94,9 @@ TEST(FusedLoss, KeepsItsInputsAndTheGradientsThatAreWanted) {
 TEST(FusedLoss, FreesWhatItKept) {
   const Tensor a = leaf({1, -2}), b = leaf({3, 0.5}), w = leaf({0.5, 3});
   const Tensor loss = fused(a, b, w, 1);
-  loss.backward(
-      scalar(2, {.dtype = f64}));  // with an upstream: the gradients that were ready are scaled, not given away
+  loss.backward(scalar(
+      2, {.dtype =
+              f64}));  // with an upstream: the gradients that were ready are scaled, not given away
   EXPECT_EQ(loss.node()->saved_bytes(), 0);
   const Tensor other = fused(a, b, w, 1);
   other.backward();

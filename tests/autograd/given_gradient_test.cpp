@@ -1,8 +1,8 @@
 // Gradients given by hand are held against the derivative of the formula in debug builds: this file is one.
 #define EBB_CHECK_GRADIENTS 1
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/nn/losses/reduction.h"
 #include "ebb/tests/support/check.h"
 
@@ -15,18 +15,24 @@ using test::expect_values;
 struct TestRight {
   static constexpr std::string_view name = "test_right";
   template <class T> EBB_HD T operator()(T x, T y) const { return x * x * y; }
-  template <class T> EBB_HD auto gradient(T x, T y) const { return Partials<T, 2>{{2 * x * y, x * x}}; }
+  template <class T> EBB_HD auto gradient(T x, T y) const {
+    return Partials<T, 2>{{2 * x * y, x * x}};
+  }
 };
 struct TestWrong {
   static constexpr std::string_view name = "test_wrong";
   template <class T> EBB_HD T operator()(T x, T y) const { return x * x * y; }
-  template <class T> EBB_HD auto gradient(T x, T y) const { return Partials<T, 2>{{2 * x * y, 2 * x}}; }
+  template <class T> EBB_HD auto gradient(T x, T y) const {
+    return Partials<T, 2>{{2 * x * y, 2 * x}};
+  }
 };
 /// |x| with slope 1 at 0: a convention, not a mistake.
 struct TestConvention {
   static constexpr std::string_view name = "test_convention";
   template <class T> EBB_HD T operator()(T x) const { return ebb::abs(x); }
-  template <class T> EBB_HD auto gradient(T x) const { return Partials<T, 1>{{where(x < 0, T(-1), T(1))}}; }
+  template <class T> EBB_HD auto gradient(T x) const {
+    return Partials<T, 1>{{where(x < 0, T(-1), T(1))}};
+  }
 };
 struct TestRuleOfOutput {
   static constexpr std::string_view name = "test_rule_of_output";
@@ -38,7 +44,9 @@ struct TestWrongByOutput {
   using OutputGradient = TestRuleOfOutput;
 };
 
-Tensor leaf(std::initializer_list<double> values, DType dtype = f64) { return tensor(values, dtype).requires_grad_(); }
+Tensor leaf(std::initializer_list<double> values, DType dtype = f64) {
+  return tensor(values, dtype).requires_grad_();
+}
 
 TEST(GivenGradient, RightOnesPass) {
   Tensor x = leaf({1, 2}), y = leaf({3});
@@ -56,13 +64,17 @@ TEST(GivenGradient, WrongOnesAreNamed) {
     EXPECT_FALSE(x.grad().defined());
   }
   Tensor x = leaf({0, 1});
-  expect_error([&] { pointwise(TestWrongByOutput{}, x); }, "test_wrong_by_output", {"input 0 is 0.5 at (0)"});
+  expect_error([&] { pointwise(TestWrongByOutput{}, x); }, "test_wrong_by_output",
+               {"input 0 is 0.5 at (0)"});
 }
 
 TEST(GivenGradient, OfALoss) {
   const Tensor x = leaf({1, 3}), y = tensor({2, 2}, f64);
-  expect_error([&] { nn::pointwise_loss(TestWrong{}, {}, nn::Reduction::Mean, nn::MeanOver::Elements, x, y); },
-               "test_wrong", {"derivative of the formula"});
+  expect_error(
+      [&] {
+        nn::pointwise_loss(TestWrong{}, {}, nn::Reduction::Mean, nn::MeanOver::Elements, x, y);
+      },
+      "test_wrong", {"derivative of the formula"});
 }
 
 TEST(GivenGradient, ConventionsAtKinksPass) {

@@ -1,13 +1,13 @@
 // gradcheck: fast mode, the suspect op, and what it says of functions that cannot be checked.
-#include "ebb/autograd/gradcheck.h"
+#include "ebb/autograd/check/gradcheck.h"
 
-#include "ebb/autograd/anomaly.h"
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
@@ -63,7 +63,9 @@ struct TestDetachesInBackward {
     state = {Saved(x)};
     return x * x;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return g * state.x.get().detach() * 2; }
+  static Tensor backward(const State& state, const Tensor& g) {
+    return g * state.x.get().detach() * 2;
+  }
 };
 Tensor faulty(const TensorArg& x, Fault fault) { return apply<TestFaulty>(*x, fault); }
 
@@ -86,8 +88,10 @@ TEST(GradcheckFast, PassesWhatIsRight) {
 }
 
 TEST(GradcheckFast, FailsWhereFullModeFails) {
-  for (const Fault fault : {Fault::Factor, Fault::OneElement, Fault::ForgotBroadcast, Fault::Zero}) {
-    const GradcheckReport fast = gradcheck(chain(fault), chain_inputs(), {.raise = false, .fast = true});
+  for (const Fault fault :
+       {Fault::Factor, Fault::OneElement, Fault::ForgotBroadcast, Fault::Zero}) {
+    const GradcheckReport fast =
+        gradcheck(chain(fault), chain_inputs(), {.raise = false, .fast = true});
     const GradcheckReport full = gradcheck(chain(fault), chain_inputs(), {.raise = false});
     EXPECT_FALSE(full) << static_cast<int>(fault);
     EXPECT_FALSE(fast) << static_cast<int>(fault);
@@ -102,25 +106,35 @@ TEST(GradcheckFast, LeavesLargeFunctionsAtAProjection) {
   EXPECT_FALSE(report);
   ASSERT_EQ(report.failures.size(), 2u);
   EXPECT_EQ(report.failures[0].input_index, -1);
-  EXPECT_NE(report.message.find("a random projection of the outputs by input 0"), std::string::npos) << report.message;
+  EXPECT_NE(report.message.find("a random projection of the outputs by input 0"), std::string::npos)
+      << report.message;
   EXPECT_NE(report.message.find("test_faulty"), std::string::npos) << report.message;
 }
 
 TEST(GradcheckFast, FindsVacuousChecksAndKinks) {
   const Tensor x = leaf({4}, 4), y = leaf({4}, 5);
   const TensorFunction constant = [](const Tensors& in) { return Tensors{in[0] * 0.0}; };
-  expect_error([&] { gradcheck(constant, {x}, {.fast = true}); }, "gradcheck", {"vacuous", "input 0"});
+  expect_error([&] { gradcheck(constant, {x}, {.fast = true}); }, "gradcheck",
+               {"vacuous", "input 0"});
   const TensorFunction first = [](const Tensors& in) { return Tensors{in[0] * in[0]}; };
-  expect_error([&] { gradcheck(first, {x, y}, {.fast = true}); }, "gradcheck", {"vacuous", "input 1"});
+  expect_error(
+      [&] {
+        gradcheck(first, {x, y}, {.fast = true});
+      },
+      "gradcheck", {"vacuous", "input 1"});
   const GradcheckReport allowed = gradcheck(first, {x, y}, {.allow_zero = true, .fast = true});
   EXPECT_EQ(allowed.zero_inputs, std::vector<int>{1});
-  const TensorFunction kinked = [](const Tensors& in) { return Tensors{abs(in[0] - in[0].detach())}; };
-  expect_error([&] { gradcheck(kinked, {x}, {.fast = true, .suspect = false}); }, "gradcheck", {""});
+  const TensorFunction kinked = [](const Tensors& in) {
+    return Tensors{abs(in[0] - in[0].detach())};
+  };
+  expect_error([&] { gradcheck(kinked, {x}, {.fast = true, .suspect = false}); }, "gradcheck",
+               {""});
   Tensor at_kink = zeros({4}, {.dtype = f64}).requires_grad_();
   const TensorFunction absolute = [](const Tensors& in) { return Tensors{abs(in[0])}; };
   expect_error([&] { gradcheck(absolute, {at_kink}, {.fast = true}); }, "gradcheck",
                {"kink inside the step", "move the input, which is 0, by more than 1e-06"});
-  expect_error([&] { gradcheck(first, {tensor({1}, f64)}, {.fast = true}); }, "gradcheck", {"nothing was compared"});
+  expect_error([&] { gradcheck(first, {tensor({1}, f64)}, {.fast = true}); }, "gradcheck",
+               {"nothing was compared"});
   const TensorFunction root = [](const Tensors& in) { return Tensors{sqrt(in[0])}; };
   expect_error(
       [&] {
@@ -131,7 +145,9 @@ TEST(GradcheckFast, FindsVacuousChecksAndKinks) {
 
 TEST(Gradcheck, SaysWhereAndHowMuch) {
   const Tensor x = tensor({{1, 2}, {3, 4}}, f64).requires_grad_();
-  const TensorFunction f = [](const Tensors& in) { return Tensors{sum(in[0]), faulty(in[0], Fault::OneElement)}; };
+  const TensorFunction f = [](const Tensors& in) {
+    return Tensors{sum(in[0]), faulty(in[0], Fault::OneElement)};
+  };
   const GradcheckReport report = gradcheck(f, {x}, {.raise = false});
   ASSERT_EQ(report.failures.size(), 1u) << report.message;
   EXPECT_EQ(report.failures[0].output, 1);
@@ -139,7 +155,8 @@ TEST(Gradcheck, SaysWhereAndHowMuch) {
   EXPECT_NEAR(report.failures[0].analytic, 40.5, 1e-9);
   EXPECT_NEAR(report.failures[0].numeric, 27, 1e-5);
   EXPECT_NEAR(report.failures[0].relative_error, 0.5, 1e-6);
-  EXPECT_NE(report.message.find("output 1 [1, 0] by input 0 [1, 0]: analytic 40.5, numeric 27"), std::string::npos)
+  EXPECT_NE(report.message.find("output 1 [1, 0] by input 0 [1, 0]: analytic 40.5, numeric 27"),
+            std::string::npos)
       << report.message;
 }
 
@@ -161,39 +178,48 @@ TEST(GradcheckSuspect, IsTheOpThatIsWrong) {
 }
 
 TEST(GradcheckSuspect, OfASecondOrder) {
-  const TensorFunction lost = [](const Tensors& in) { return Tensors{apply<TestDetachesInBackward>(in[0])}; };
+  const TensorFunction lost = [](const Tensors& in) {
+    return Tensors{apply<TestDetachesInBackward>(in[0])};
+  };
   const Tensor x = leaf({3}, 8);
   EXPECT_TRUE(gradcheck(lost, {x}));
   const GradcheckReport report = gradgradcheck(lost, {x}, {.raise = false});
   EXPECT_FALSE(report);
   ASSERT_EQ(report.suspects.size(), 1u) << report.message;
-  EXPECT_NE(report.suspects[0].find("values leave the graph"), std::string::npos) << report.suspects[0];
-  EXPECT_NE(report.suspects[0].find("in the backward of test_detaches_in_backward"), std::string::npos)
+  EXPECT_NE(report.suspects[0].find("values leave the graph"), std::string::npos)
+      << report.suspects[0];
+  EXPECT_NE(report.suspects[0].find("in the backward of test_detaches_in_backward"),
+            std::string::npos)
       << report.suspects[0];
 }
 
 TEST(GradcheckSuspect, LeavesRightFunctionsAlone) {
   const Tensors inputs = chain_inputs();
   EXPECT_TRUE(gradcheck(chain(Fault::None), inputs).suspects.empty());
-  EXPECT_TRUE(gradcheck(chain(Fault::Factor), inputs, {.raise = false, .suspect = false}).suspects.empty());
+  EXPECT_TRUE(
+      gradcheck(chain(Fault::Factor), inputs, {.raise = false, .suspect = false}).suspects.empty());
   const Tensor before = inputs[0].clone();
   gradcheck(chain(Fault::Factor), inputs, {.raise = false});
   test::expect_values(inputs[0], before.to_vector<double>(), 0, 0, "the input after all that");
-  EXPECT_FALSE(detail::watching);
+  EXPECT_FALSE(detail::observers);
 }
 
 TEST(Gradcheck, FailsOnWhatIsNoFunction) {
   const Tensor x = leaf({3}, 9);
-  const TensorFunction noisy = [](const Tensors& in) { return Tensors{in[0] * rand({3}, {.dtype = f64})}; };
+  const TensorFunction noisy = [](const Tensors& in) {
+    return Tensors{in[0] * rand({3}, {.dtype = f64})};
+  };
   for (const bool fast : {false, true}) {
-    expect_error([&] { gradcheck(noisy, {x}, {.fast = fast}); }, "gradcheck", {"two results for the same inputs"});
+    expect_error([&] { gradcheck(noisy, {x}, {.fast = fast}); }, "gradcheck",
+                 {"two results for the same inputs"});
   }
 }
 
 TEST(Gradcheck, IsDeterministic) {
   for (const uint64_t seed : {0u, 1u}) {
     const auto run = [&] {
-      return gradgradcheck(chain(Fault::Factor), chain_inputs(), {.seed = seed, .raise = false, .fast = true});
+      return gradgradcheck(chain(Fault::Factor), chain_inputs(),
+                           {.seed = seed, .raise = false, .fast = true});
     };
     const auto projection = [&] {
       return gradcheck(chain(Fault::None), chain_inputs(), {.seed = seed, .fast = true}).max_error;

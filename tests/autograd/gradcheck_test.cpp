@@ -1,8 +1,8 @@
 // gradcheck's own honesty: it must fail where it should, and say why.
-#include "ebb/autograd/gradcheck.h"
+#include "ebb/autograd/check/gradcheck.h"
 
-#include "ebb/autograd/op.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/tests/support/check.h"
@@ -26,7 +26,9 @@ struct TestWrongFactor {
     state = {Saved(x), factor};
     return x * x;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return g * state.x.get() * state.factor; }
+  static Tensor backward(const State& state, const Tensor& g) {
+    return g * state.x.get() * state.factor;
+  }
 };
 
 // x^2 with the right gradient, from a detached x: the second order is lost.
@@ -40,11 +42,15 @@ struct TestLostSecondOrder {
     state = {Saved(x)};
     return x * x;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return g * state.x.get().detach() * 2; }
+  static Tensor backward(const State& state, const Tensor& g) {
+    return g * state.x.get().detach() * 2;
+  }
 };
 
 TensorFunction squares(double factor) {
-  return [factor](const std::vector<Tensor>& in) { return std::vector<Tensor>{apply<TestWrongFactor>(in[0], factor)}; };
+  return [factor](const std::vector<Tensor>& in) {
+    return std::vector<Tensor>{apply<TestWrongFactor>(in[0], factor)};
+  };
 }
 
 template <class F> TensorFunction one(F f) {
@@ -78,36 +84,48 @@ TEST(Gradcheck, FailsOnAWrongFactor) {
 TEST(Gradcheck, FailsOnVacuousChecks) {
   const Tensor x = leaf({1, 2});
   const TensorFunction constant = one([](const Tensor& t) { return t * 0; });
-  expect_error([&] { gradcheck(constant, {x}); }, "gradcheck", {"vacuous", "input 0", "allow_zero"});
+  expect_error([&] { gradcheck(constant, {x}); }, "gradcheck",
+               {"vacuous", "input 0", "allow_zero"});
   EXPECT_TRUE(gradcheck(constant, {x}, {.allow_zero = true}));
   const TensorFunction first = one([](const Tensor& t) { return t * t; });
-  expect_error([&] { gradcheck(first, {x, leaf({5})}); }, "gradcheck", {"vacuous", "by input 1 is zero"});
-  expect_error([&] { gradgradcheck(one([](const Tensor& t) { return t * 3; }), {x}); }, "gradgradcheck", {"vacuous"});
-  expect_error([&] { gradcheck(first, {tensor({1}, f64)}); }, "gradcheck", {"nothing was compared"});
-  expect_error([&] { gradgradcheck(first, {tensor({1}, f64)}); }, "gradgradcheck", {"nothing to check"});
-  expect_error([&] { gradcheck(first, {zeros({0}, {.dtype = f64}).requires_grad_()}); }, "gradcheck", {"empty"});
+  expect_error(
+      [&] {
+        gradcheck(first, {x, leaf({5})});
+      },
+      "gradcheck", {"vacuous", "by input 1 is zero"});
+  expect_error([&] { gradgradcheck(one([](const Tensor& t) { return t * 3; }), {x}); },
+               "gradgradcheck", {"vacuous"});
+  expect_error([&] { gradcheck(first, {tensor({1}, f64)}); }, "gradcheck",
+               {"nothing was compared"});
+  expect_error([&] { gradgradcheck(first, {tensor({1}, f64)}); }, "gradgradcheck",
+               {"nothing to check"});
+  expect_error([&] { gradcheck(first, {zeros({0}, {.dtype = f64}).requires_grad_()}); },
+               "gradcheck", {"empty"});
 }
 
 // The values vary, but the graph does not know.
 TEST(Gradcheck, FailsOnADetachedOutput) {
   const Tensor x = leaf({1, 2});
-  expect_error([&] { gradcheck(one([](const Tensor& t) { return (t * t).detach(); }), {x}); }, "gradcheck",
-               {"analytic 0, numeric 2"});
+  expect_error([&] { gradcheck(one([](const Tensor& t) { return (t * t).detach(); }), {x}); },
+               "gradcheck", {"analytic 0, numeric 2"});
 }
 
 TEST(Gradcheck, FailsOnNaN) {
   const Tensor x = leaf({-1, 2});
-  expect_error([&] { gradcheck(one([](const Tensor& t) { return log(t); }), {x}); }, "gradcheck", {"not finite"});
+  expect_error([&] { gradcheck(one([](const Tensor& t) { return log(t); }), {x}); }, "gradcheck",
+               {"not finite"});
 }
 
 TEST(Gradcheck, FailsAtAKink) {
   const Tensor x = leaf({0, 2});
   const TensorFunction f = one([](const Tensor& t) { return maximum(t, t * 0.5); });
-  expect_error([&] { gradcheck(f, {x}); }, "gradcheck", {"a kink inside the step (slope 0.5 left, 1 right)"});
+  expect_error([&] { gradcheck(f, {x}); }, "gradcheck",
+               {"a kink inside the step (slope 0.5 left, 1 right)"});
   const TensorFunction clamped = one([](const Tensor& t) { return clamp_min(t, 0); });
   expect_error([&] { gradcheck(clamped, {x}); }, "gradcheck", {"analytic 1, numeric 0.5", "kink"});
   // The derivative that abs has at 0 is the mean of its slopes: right by accident, and so not worth a pass.
-  expect_error([&] { gradcheck(one([](const Tensor& t) { return abs(t); }), {x}); }, "gradcheck", {"kink"});
+  expect_error([&] { gradcheck(one([](const Tensor& t) { return abs(t); }), {x}); }, "gradcheck",
+               {"kink"});
 }
 
 TEST(Gradcheck, SecondOrderIsCheckedOnItsOwn) {
@@ -121,11 +139,13 @@ TEST(Gradcheck, SecondOrderIsCheckedOnItsOwn) {
 
 TEST(Gradcheck, RefusesWhatItCannotCheck) {
   const TensorFunction f = one([](const Tensor& t) { return t * t; });
-  expect_error([&] { gradcheck(f, {ones({2}).requires_grad_()}); }, "gradcheck", {"input 0 is f32", "f64"});
+  expect_error([&] { gradcheck(f, {ones({2}).requires_grad_()}); }, "gradcheck",
+               {"input 0 is f32", "f64"});
   const Tensor x = leaf({1});
   expect_error([&] { gradcheck(f, {x * 2}); }, "gradcheck", {"not a leaf"});
-  expect_error([&] { gradcheck([](const std::vector<Tensor>&) { return std::vector<Tensor>(); }, {x}); }, "gradcheck",
-               {"no outputs"});
+  expect_error(
+      [&] { gradcheck([](const std::vector<Tensor>&) { return std::vector<Tensor>(); }, {x}); },
+      "gradcheck", {"no outputs"});
 }
 
 TEST(Gradcheck, TakesSeveralInputsOutputsAndConstants) {

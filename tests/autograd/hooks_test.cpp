@@ -1,14 +1,14 @@
 // Hooks, kept gradients, and anomaly detection.
 #include <source_location>
 
-#include "ebb/autograd/anomaly.h"
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/tests/support/check.h"
 
 namespace ebb {
@@ -68,7 +68,8 @@ TEST(Hooks, OnAFusedLoss) {
     Tensor x = leaf({1, 2});
     const Tensor* in[] = {&x};
     const TestSquare formula;
-    Tensor loss = detail::pointwise_sum(detail::formula_op<TestSquare, 1, true>(), &formula, in, Tensor(), 0.5);
+    Tensor loss = detail::pointwise_sum(detail::formula_op<TestSquare, 1, true>(), &formula, in,
+                                        Tensor(), 0.5);
     expect_values(loss, {2.5});
     if (factor != 1) loss.register_hook([factor](const Tensor& g) { return g * factor; });
     loss.backward();
@@ -80,7 +81,8 @@ TEST(Hooks, BadReplacementsAreRefused) {
   Tensor x = leaf({2});
   x.register_hook([](const Tensor&) { return ones({3}, {.dtype = f64}); });
   expect_error([&] { (x * x).backward(); }, "backward", {"hook", "(3,)"});
-  expect_error([] { tensor({1}).register_hook([](const Tensor& g) { return g; }); }, "register_hook", {"require grad"});
+  expect_error([] { tensor({1}).register_hook([](const Tensor& g) { return g; }); },
+               "register_hook", {"require grad"});
 }
 
 TEST(Hooks, AreDifferentiatedUnderCreateGraph) {
@@ -134,7 +136,11 @@ TEST(Anomaly, LeadsToTheUsersLineFromInsideABackward) {
   const Tensor w = full({2, 2}, 1e200, {.dtype = f64});
   const int line = std::source_location::current().line() + 1;
   const Tensor y = matmul(x, w);
-  expect_error([&] { y.backward(full({2, 2}, 1e200, {.dtype = f64})); }, "", {"matmul", here(line)});
+  expect_error(
+      [&] {
+        y.backward(full({2, 2}, 1e200, {.dtype = f64}));
+      },
+      "", {"matmul", here(line)});
 }
 
 TEST(Anomaly, OperatorsAndCompositesKnowTheirPlace) {

@@ -1,12 +1,12 @@
 // No gradient is lost in silence: each way to lose one is an error that names the op, the shapes and the place.
 #include <source_location>
 
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/tests/support/check.h"
 
@@ -35,11 +35,15 @@ Tensor round_down(const TensorArg& x) { return apply<TestRound>(*x); }
 
 TEST(LostGradient, OpsWithoutDerivativeAreNamed) {
   const Tensor x = leaf({1.5, 2});
-  const Tensor a = round_down(x); const std::string at = here();
+  const Tensor a = round_down(x);
+  const std::string at = here();
   EXPECT_TRUE(a.requires_grad());
-  expect_error([&] { sum(a * x).backward(); }, "backward", {"test_round (2,) f64", at, "no derivative", "detach()"});
-  const Tensor b = pointwise(TestStep{}, x); const std::string there = here();
-  expect_error([&] { sum(b * x).backward(); }, "backward", {"test_step (2,) f64", there, "no derivative"});
+  expect_error([&] { sum(a * x).backward(); }, "backward",
+               {"test_round (2,) f64", at, "no derivative", "detach()"});
+  const Tensor b = pointwise(TestStep{}, x);
+  const std::string there = here();
+  expect_error([&] { sum(b * x).backward(); }, "backward",
+               {"test_step (2,) f64", there, "no derivative"});
   EXPECT_FALSE(x.grad().defined());
   test::expect_values(grad(sum(round_down(x).detach() * x), x), {1, 2});
 }
@@ -65,41 +69,45 @@ TEST(LostGradient, AGraphMadeInsideNoGrad) {
 
 TEST(LostGradient, AFreedGraph) {
   const Tensor x = leaf({1, 2});
-  const Tensor y = x * x; const std::string at = here();
+  const Tensor y = x * x;
+  const std::string at = here();
   const Tensor z = sum(y);
   z.backward();
-  expect_error([&] { sum(y * y).backward(); }, "backward", {"mul (2,) f64", at, "freed by an earlier backward"});
+  expect_error([&] { sum(y * y).backward(); }, "backward",
+               {"mul (2,) f64", at, "freed by an earlier backward"});
 }
 
 TEST(LostGradient, AChangedTensor) {
   const Tensor x = leaf({1, 2});
   Tensor w = tensor({3, 4}, f64);
-  const Tensor y = sum(x * w); const std::string at = here();
+  const Tensor y = sum(x * w);
+  const std::string at = here();
   w.zero_();
-  expect_error([&] { y.backward(); }, "backward", {"mul (2,) f64", at, "shape=(2,)", "changed in place", "saved at"});
+  expect_error([&] { y.backward(); }, "backward",
+               {"mul (2,) f64", at, "shape=(2,)", "changed in place", "saved at"});
 }
 
 TEST(LostGradient, PlacesOfMembersAndLists) {
   const Tensor x = leaf({1, 2});
-  const auto place_of = [](const Tensor& t) {
+  const auto location_of = [](const Tensor& t) {
     const std::source_location& at = t.node()->made_at();
     if (at.line() == 0) return std::string("nowhere");
     const std::string file = at.file_name();
     return file.substr(file.rfind('/') + 1) + ":" + std::to_string(at.line());
   };
-  EXPECT_EQ(place_of(cat({x, x})), here());
-  EXPECT_EQ(place_of(stack({x, x})), here());
-  EXPECT_EQ(place_of(x.to(f32)), here());
-  EXPECT_EQ(place_of(x.clone()), here());
-  EXPECT_EQ(place_of(expand(x, {2, 2}).contiguous()), here());
-  EXPECT_EQ(place_of(x[1]), here());
-  EXPECT_EQ(place_of(add(x, exp(x))), here());
+  EXPECT_EQ(location_of(cat({x, x})), here());
+  EXPECT_EQ(location_of(stack({x, x})), here());
+  EXPECT_EQ(location_of(x.to(f32)), here());
+  EXPECT_EQ(location_of(x.clone()), here());
+  EXPECT_EQ(location_of(expand(x, {2, 2}).contiguous()), here());
+  EXPECT_EQ(location_of(x[1]), here());
+  EXPECT_EQ(location_of(add(x, exp(x))), here());
   const std::vector<Tensor> list{x, x};
-  EXPECT_EQ(place_of(cat(list)), here());
+  EXPECT_EQ(location_of(cat(list)), here());
   // An op that says nothing of its place has none, rather than another one's.
-  EXPECT_EQ(place_of(apply<TestRound>(x)), "nowhere");
-  EXPECT_EQ(place_of(x * x), here());
-  EXPECT_EQ(place_of(apply<TestRound>(x)), "nowhere");
+  EXPECT_EQ(location_of(apply<TestRound>(x)), "nowhere");
+  EXPECT_EQ(location_of(x * x), here());
+  EXPECT_EQ(location_of(apply<TestRound>(x)), "nowhere");
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // Hooks on nodes: what they are called with, what they may change, and how they end.
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/nn/losses/regression.h"
 #include "ebb/tests/support/check.h"
 
@@ -48,8 +48,11 @@ TEST(NodeHooks, ReplaceWhatTheyReturn) {
   const Tensor x = leaf({1, 2}), w = leaf({3, 4});
   const Tensor y = x * w;
   y.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] * 2}; });
-  y.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] + 1}; });  // in order
-  y.node()->register_hook([](Gradients inputs, Gradients) { return Tensors{Tensor(), inputs[1] * 100}; });
+  y.node()->register_prehook(
+      [](Gradients outputs) { return Tensors{outputs[0] + 1}; });  // in order
+  y.node()->register_hook([](Gradients inputs, Gradients) {
+    return Tensors{Tensor(), inputs[1] * 100};
+  });
   sum(y).backward();
   expect_values(x.grad(), {9, 12});
   expect_values(w.grad(), {300, 600});
@@ -123,28 +126,43 @@ TEST(NodeHooks, WhatDoesNotFitIsAnError) {
   const NodeHook no;
   const auto three = [](DType dtype = f64) { return ones({3}, {.dtype = dtype}); };
   const auto before = [&](Tensors list) { return NodePreHook([list](Gradients) { return list; }); };
-  const auto after = [&](Tensors list) { return NodeHook([list](Gradients, Gradients) { return list; }); };
-  expect_error([&] { with(before({three()}), no); }, "backward", {"mul (2,) f64", "output 0, (2,) f64", "(3,)"});
+  const auto after = [&](Tensors list) {
+    return NodeHook([list](Gradients, Gradients) { return list; });
+  };
+  expect_error([&] { with(before({three()}), no); }, "backward",
+               {"mul (2,) f64", "output 0, (2,) f64", "(3,)"});
   expect_error([&] { with(before({ones({2})}), no); }, "backward", {"output 0", "f64", "f32"});
-  expect_error([&] { with(before({three(), three()}), no); }, "backward", {"2 gradients for 1 outputs"});
-  expect_error([&] { with(none, after({three(), {}})); }, "backward", {"mul (2,) f64", "input 0, (2,) f64", "(3,)"});
+  expect_error(
+      [&] {
+        with(before({three(), three()}), no);
+      },
+      "backward", {"2 gradients for 1 outputs"});
+  expect_error(
+      [&] {
+        with(none, after({three(), {}}));
+      },
+      "backward", {"mul (2,) f64", "input 0, (2,) f64", "(3,)"});
   expect_error([&] { with(none, after({{}, c})); }, "backward", {"input 1", "wants none"});
   expect_error([&] { with(none, after({c})); }, "backward", {"1 gradients for 2 inputs"});
   EXPECT_FALSE(x.grad().defined());
-  expect_error([&] { x.node()->register_hook(no); }, "register_hook", {"leaf (2,) f64", "no backward"});
-  expect_error([&] { x.node()->register_prehook(none); }, "register_hook", {"leaf (2,) f64", "no backward"});
+  expect_error([&] { x.node()->register_hook(no); }, "register_hook",
+               {"leaf (2,) f64", "no backward"});
+  expect_error([&] { x.node()->register_prehook(none); }, "register_hook",
+               {"leaf (2,) f64", "no backward"});
 }
 
 // d/dx of (g(x) = 2 x h(x)): what hooks compute is part of the graph.
 TEST(NodeHooks, AreDifferentiatedUnderCreateGraph) {
   const Tensor x = leaf({3});
   const Tensor y = x * x;
-  y.node()->register_prehook([x](Gradients outputs) { return Tensors{outputs[0] * x}; });  // g = 2 x^2
+  y.node()->register_prehook(
+      [x](Gradients outputs) { return Tensors{outputs[0] * x}; });  // g = 2 x^2
   const Tensor g = grad(y, x, {.create_graph = true});
   expect_values(g, {18});
   expect_values(grad(g, x), {12});
   const Tensor z = x * 5;
-  z.node()->register_hook([x](Gradients inputs, Gradients) { return Tensors{inputs[0] * x * x}; });  // 5 x^2
+  z.node()->register_hook(
+      [x](Gradients inputs, Gradients) { return Tensors{inputs[0] * x * x}; });  // 5 x^2
   const Tensor h = grad(z, x, {.create_graph = true});
   expect_values(h, {45});
   expect_values(grad(h, x), {30});
@@ -177,7 +195,8 @@ TEST(NodeHooks, OfSeveralOutputs) {
     EXPECT_EQ(outputs.size(), 2u);
     EXPECT_FALSE(outputs[0].defined()) << "nothing came to it: zero";
     expect_values(outputs[1], {1, 1});
-    return Tensors{ones({2}, {.dtype = f64}) * 10, Tensor()};  // a gradient where there was none; the other stays
+    return Tensors{ones({2}, {.dtype = f64}) * 10,
+                   Tensor()};  // a gradient where there was none; the other stays
   });
   sum(y[1]).backward();
   EXPECT_EQ(calls, 1);
@@ -194,7 +213,8 @@ TEST(NodeHooks, OnTheRootChangeTheSeed) {
   Tensor x = leaf({1, 2});
   const Tensor* in[] = {&x};
   const TestSquares formula;
-  const Tensor loss = detail::pointwise_sum(detail::formula_op<TestSquares, 1, true>(), &formula, in, Tensor(), 0.5);
+  const Tensor loss = detail::pointwise_sum(detail::formula_op<TestSquares, 1, true>(), &formula,
+                                            in, Tensor(), 0.5);
   loss.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] * 7}; });
   loss.node()->register_hook([](Gradients inputs, Gradients) { return Tensors{inputs[0] * 10}; });
   loss.backward();
@@ -220,7 +240,8 @@ TEST(NodeHooks, AreRemoved) {
   Tensor y = x * x;
   auto held = std::make_shared<int>(0);
   HookHandle of_tensor = y.register_hook([held](const Tensor& g) { return ++*held, g * 2; });
-  HookHandle before = y.node()->register_prehook([held](Gradients g) { return ++*held, Tensors{g[0] * 3}; });
+  HookHandle before =
+      y.node()->register_prehook([held](Gradients g) { return ++*held, Tensors{g[0] * 3}; });
   HookHandle after = y.node()->register_hook([held](Gradients g, Gradients) {
     return ++*held, Tensors{g[0] * 5, Tensor()};
   });
@@ -277,7 +298,8 @@ TEST(NodeHooks, RemovedOnesLeaveTheList) {
   for (int i = 0; i < 100; ++i) x.register_hook([](const Tensor& g) { return g; }).remove();
   EXPECT_LE(x.node()->extras().hooks.size(), 1u);
   const Tensor y = x * x;
-  for (int i = 0; i < 100; ++i) y.node()->register_prehook([](Gradients) { return Tensors{}; }).remove();
+  for (int i = 0; i < 100; ++i)
+    y.node()->register_prehook([](Gradients) { return Tensors{}; }).remove();
   EXPECT_LE(y.node()->extras().prehooks.size(), 1u);
 }
 

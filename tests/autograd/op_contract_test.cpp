@@ -1,8 +1,8 @@
 // What apply<Op>() holds an op's forward and backward to.
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/gradcheck.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
@@ -36,7 +36,9 @@ TEST(OpContract, AnInputThatIsPassedOnStaysWhatItIs) {
   sum(y).backward();
   expect_values(x.grad(), {5, 5, 5}, 0);
   const auto with = [](double slope) {
-    return [slope](const std::vector<Tensor>& in) { return std::vector{apply<TestPassOn>(in[0], slope)}; };
+    return [slope](const std::vector<Tensor>& in) {
+      return std::vector{apply<TestPassOn>(in[0], slope)};
+    };
   };
   EXPECT_TRUE(gradcheck(with(1), {leaf()}));
   expect_error([&] { gradcheck(with(5), {leaf()}); }, "gradcheck", {"test_pass_on"});
@@ -49,7 +51,9 @@ struct TestBoth {  // its input itself, and a new tensor
   struct State {};
   static int shape(const Tensor&) { return 0; }
   static std::array<Tensor, 2> forward(State&, int, const Tensor& x) { return {x, x.clone()}; }
-  static Tensor backward(const State&, std::span<const Tensor> g) { return g[0].defined() ? g[0] : g[1] * 2.0; }
+  static Tensor backward(const State&, std::span<const Tensor> g) {
+    return g[0].defined() ? g[0] : g[1] * 2.0;
+  }
 };
 
 TEST(OpContract, AnInputAmongSeveralOutputsStaysWhatItIs) {
@@ -68,7 +72,8 @@ struct TestNothing {
 };
 
 TEST(OpContract, AForwardHasToReturnATensor) {
-  expect_error([] { apply<TestNothing>(leaf()); }, "test_nothing", {"forward returned an undefined tensor"});
+  expect_error([] { apply<TestNothing>(leaf()); }, "test_nothing",
+               {"forward returned an undefined tensor"});
 }
 
 struct TestGradientOf {  // the identity, with a gradient that is given
@@ -77,7 +82,8 @@ struct TestGradientOf {  // the identity, with a gradient that is given
     Tensor gradient;
   };
   static int shape(const Tensor&, std::function<Tensor()>) { return 0; }
-  static Tensor forward(State& state, int, const Tensor& x, const std::function<Tensor()>& gradient) {
+  static Tensor forward(State& state, int, const Tensor& x,
+                        const std::function<Tensor()>& gradient) {
     state = {gradient()};
     return x.clone();
   }
@@ -90,10 +96,16 @@ TEST(OpContract, AGradientFitsItsInput) {
     sum(apply<TestGradientOf>(x, std::function<Tensor()>([&] { return gradient; }))).backward();
     return x.grad();
   };
-  expect_error([&] { backward(ones({2}, {.dtype = f64})); }, "backward",
-               {"test_gradient_of (3,) f64", "gave for input 0 a gradient of (2,) f64, expected (3,) f64"});
-  expect_error([&] { backward(ones({3, 2}, {.dtype = f64})); }, "backward", {"test_gradient_of", "(3, 2) f64"});
-  expect_error([&] { backward(ones({3})); }, "backward", {"test_gradient_of", "(3,) f32, expected (3,) f64"});
+  expect_error(
+      [&] { backward(ones({2}, {.dtype = f64})); }, "backward",
+      {"test_gradient_of (3,) f64", "gave for input 0 a gradient of (2,) f64, expected (3,) f64"});
+  expect_error(
+      [&] {
+        backward(ones({3, 2}, {.dtype = f64}));
+      },
+      "backward", {"test_gradient_of", "(3, 2) f64"});
+  expect_error([&] { backward(ones({3})); }, "backward",
+               {"test_gradient_of", "(3,) f32, expected (3,) f64"});
   const Tensor y = leaf() * 2.0;
   expect_error([&] { y.backward(ones({3})); }, "backward", {"f32", "f64"});
   // In the shape that the input was broadcast to, it is summed.

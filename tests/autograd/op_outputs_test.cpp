@@ -1,12 +1,12 @@
 // Structural ops with several outputs, and what is told of ops while they run.
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/gradcheck.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/inspect/op_observer.h"
+#include "ebb/autograd/inspect/picture.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/picture.h"
-#include "ebb/autograd/watch.h"
 #include "ebb/tests/support/check.h"
 
 namespace ebb {
@@ -36,7 +36,9 @@ template <bool kContext> struct TestThree {
     if (g[2].defined()) total = total.defined() ? total + g[2] * 3 : g[2] * 3;
     return total;
   }
-  static Tensor backward(const State& state, std::span<const Tensor> g) requires(!kContext) { return sum_of(state, g); }
+  static Tensor backward(const State& state, std::span<const Tensor> g) requires(!kContext) {
+    return sum_of(state, g);
+  }
   static Tensor backward(const State& state, std::span<const Tensor> g,
                          const BackwardContext& context) requires(kContext) {
     EXPECT_TRUE(context.needs(0));
@@ -73,7 +75,7 @@ TEST(SeveralOutputs, EachIsTold) {
   const Tensor x = leaf({1, -2});
   std::vector<std::pair<int, std::string>> told;
   {
-    const WatchOps watch([&](const OpEvent& e) {
+    const OpObserver watch([&](const OpEvent& e) {
       EXPECT_EQ(e.op, "test_three");
       ASSERT_EQ(e.inputs.size(), 1u);
       EXPECT_EQ(e.inputs[0]->impl(), x.impl());
@@ -120,7 +122,9 @@ struct TestHalves {
   static std::array<Tensor, 2> forward(State&, int, const Tensor& x) {
     return {slice(x, 0, 0, 1).clone(), (slice(x, 0, 1, 3) > 0).to(i64)};
   }
-  static Tensor backward(const State&, std::span<const Tensor> g) { return cat({g[0], zeros({2}, {.dtype = f64})}); }
+  static Tensor backward(const State&, std::span<const Tensor> g) {
+    return cat({g[0], zeros({2}, {.dtype = f64})});
+  }
 };
 
 TEST(SeveralOutputs, SaveOneOfThem) {
@@ -151,7 +155,8 @@ struct TestStops {
 TEST(SeveralOutputs, AreClearedAfterAnError) {
   const Tensor x = leaf({0.5, -1});
   const auto y = apply<TestTwoExps>(x);
-  const Tensor deeper = sum(y[1] * 1 * 1 * 1);  // its gradient has arrived when the other one's backward throws
+  const Tensor deeper =
+      sum(y[1] * 1 * 1 * 1);  // its gradient has arrived when the other one's backward throws
   const Tensor all = deeper + sum(apply<TestStops>(y[0]));
   expect_error([&] { all.backward({}, true); }, "test_stops", {"on purpose"});
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(y[0].node()->output(i).pending.defined());
@@ -163,7 +168,7 @@ TEST(Watch, HearsOfGradientsThatAreRecorded) {
   const Tensor y = sum(a * b);
   std::vector<std::string> ops;
   size_t inputs = 0;
-  const WatchOps watch([&](const OpEvent& e) {
+  const OpObserver watch([&](const OpEvent& e) {
     ops.emplace_back(e.op);
     if (e.op != "pointwise_gradient") return;
     inputs = e.inputs.size();
@@ -178,21 +183,21 @@ TEST(Watch, HearsOfGradientsThatAreRecorded) {
 TEST(Watch, AnErrorInItLeavesNothingBehind) {
   const Tensor a = leaf({1, 2});
   {
-    const WatchOps watch([](const OpEvent&) { fail("watcher", "stops here"); });
+    const OpObserver watch([](const OpEvent&) { fail("watcher", "stops here"); });
     expect_error([&] { a* a; }, "watcher", {"stops here"});
     expect_error([&] { a* a; }, "watcher", {"stops here"});
   }
-  EXPECT_EQ(detail::watching, 0u);
+  EXPECT_EQ(detail::observers, 0u);
   expect_values(a * a, {1, 4});
 }
 
 TEST(Watch, InnerAndOuter) {
   int outer = 0, inner = 0;
   const Tensor a = leaf({1});
-  const WatchOps first([&](const OpEvent&) { ++outer; });
+  const OpObserver first([&](const OpEvent&) { ++outer; });
   a* a;
   {
-    const WatchOps second([&](const OpEvent&) { ++inner; });
+    const OpObserver second([&](const OpEvent&) { ++inner; });
     a* a;
   }
   a* a;
@@ -206,7 +211,8 @@ TEST(Describe, SaysOpShapesAndPlace) {
   EXPECT_EQ(describe(*x.node()), "leaf (2,) f64: ");
   const Tensor y = x * x;
   const int line = static_cast<int>(std::source_location::current().line()) - 1;
-  const std::string text = describe(*y.node()), want = "op_outputs_test.cpp:" + std::to_string(line) + "): ";
+  const std::string text = describe(*y.node()),
+                    want = "op_outputs_test.cpp:" + std::to_string(line) + "): ";
   EXPECT_EQ(text.find("mul (2,) f64 (made at "), 0u) << text;
   EXPECT_TRUE(text.ends_with(want)) << text;
 }

@@ -7,7 +7,7 @@
 // points: values and gradients at kinks and limits. bad_input: the messages. captured, on a GPU: as a captured step.
 #include <set>
 
-#include "ebb/autograd/registry.h"
+#include "ebb/autograd/ops/registry.h"
 #include "ebb/core/backend.h"
 #include "ebb/tests/support/check.h"
 #include "ebb/tests/support/op_checks.h"
@@ -27,8 +27,9 @@ class OpTableTest : public testing::Test {
 };
 
 void add_test(const std::string& name, std::function<void()> body) {
-  testing::RegisterTest("op_table", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                        [body = std::move(body)]() -> OpTableTest* { return new OpTableTest(body); });
+  testing::RegisterTest(
+      "op_table", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+      [body = std::move(body)]() -> OpTableTest* { return new OpTableTest(body); });
 }
 
 void register_row(const OpRow& row, Device device) {
@@ -48,9 +49,11 @@ void register_row(const OpRow& row, Device device) {
     if (!row.broadcast.empty()) add(Layout::Broadcast);
     if (row.has_empty) add(Layout::Empty);
     if (row.has_scalar) add(Layout::Scalar);
-    if (!row.points.empty()) add_test(prefix + "points", [&row, device, dtype] { run_points(row, device, dtype); });
+    if (!row.points.empty())
+      add_test(prefix + "points", [&row, device, dtype] { run_points(row, device, dtype); });
   }
-  if (row.has_integers) add_test(place + "i64/contiguous", [&row, device] { run_integers(row, device); });
+  if (row.has_integers)
+    add_test(place + "i64/contiguous", [&row, device] { run_integers(row, device); });
   if (device == Device::cpu()) add_test(place + "bad_input", [&row] { run_bad_inputs(row); });
   else add_test(place + "f32/captured", [&row] { run_captured(row); });
 }
@@ -76,11 +79,13 @@ void every_op_has_a_row(const std::vector<OpRow>& rows) {
   for (std::string_view name : op_names()) {
     if (name.starts_with("test_")) continue;  // ops that tests define
     registered.insert(std::string(name));
-    EXPECT_TRUE(covered.contains(std::string(name))) << name << " has no row in tests/support/rows_*.cpp";
+    EXPECT_TRUE(covered.contains(std::string(name)))
+        << name << " has no row in tests/support/rows_*.cpp";
   }
   for (const OpRow& row : rows) {
     for (const std::string& name : row.covers) {
-      EXPECT_TRUE(registered.contains(name)) << "row " << row.name << " covers " << name << ", which is no op";
+      EXPECT_TRUE(registered.contains(name))
+          << "row " << row.name << " covers " << name << ", which is no op";
     }
   }
 }
@@ -92,7 +97,8 @@ void register_all() {
   if (why.empty()) {
     for (const OpRow& row : rows) register_row(row, Device::cuda());
   } else {
-    add_test("cuda/no_device", [why] { GTEST_SKIP() << why << ": " << rows.size() << " rows not run on a GPU"; });
+    add_test("cuda/no_device",
+             [why] { GTEST_SKIP() << why << ": " << rows.size() << " rows not run on a GPU"; });
   }
   add_test("every_op_has_a_row", [] { every_op_has_a_row(rows); });
 }

@@ -1,5 +1,5 @@
 // Pictures of a graph: what they say is what the graph holds.
-#include "ebb/autograd/picture.h"
+#include "ebb/autograd/inspect/picture.h"
 
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -12,7 +12,9 @@ namespace {
 
 using test::expect_error;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 int count(const std::string& text, const std::string& part) {
   int n = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;

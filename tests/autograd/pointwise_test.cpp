@@ -1,8 +1,8 @@
 // Ops that a user makes from a formula in a file of their own: as good as the built-in ones, of any order.
-#include "ebb/autograd/pointwise.h"
+#include "ebb/autograd/ops/pointwise.h"
 
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/gradcheck.h"
+#include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
@@ -20,16 +20,21 @@ using Tensors = std::vector<Tensor>;
 struct TestCauchy {
   static constexpr std::string_view name = "test_cauchy";
   double scale;
-  template <class T> EBB_HD T operator()(T x, T y) const { return T(scale) * log1p(x * x) / (1 + y * y); }
+  template <class T> EBB_HD T operator()(T x, T y) const {
+    return T(scale) * log1p(x * x) / (1 + y * y);
+  }
 };
 
 // Every word of the vocabulary, of three inputs.
 struct TestVocabulary {
   static constexpr std::string_view name = "test_vocabulary";
   template <class T> EBB_HD T operator()(T x, T y, T z) const {
-    const T smooth = exp(-x) + tanh(y) * erf(x) + sigmoid(z) * softplus(y) + expm1(x * T(0.1)) - 2 * sqrt(2 + y * y);
-    const T kinked = abs(x) + relu(y) * z + clamp_min(x, T(-1)) * clamp_max(y, T(1)) + hardtanh(z, T(-1), T(1)) * x;
-    return where(x > y, smooth, kinked) + maximum(x, y) * minimum(y, z) + pow(2 + x * x, T(1.5)) + log(3 + z * z) / 2;
+    const T smooth = exp(-x) + tanh(y) * erf(x) + sigmoid(z) * softplus(y) + expm1(x * T(0.1)) -
+                     2 * sqrt(2 + y * y);
+    const T kinked = abs(x) + relu(y) * z + clamp_min(x, T(-1)) * clamp_max(y, T(1)) +
+                     hardtanh(z, T(-1), T(1)) * x;
+    return where(x > y, smooth, kinked) + maximum(x, y) * minimum(y, z) + pow(2 + x * x, T(1.5)) +
+           log(3 + z * z) / 2;
   }
 };
 
@@ -53,8 +58,12 @@ Tensor random_leaf(const Shape& shape, uint64_t seed) {
   return x.requires_grad_();
 }
 
-const auto cauchy = [](const Tensors& in) { return Tensors{pointwise(TestCauchy{2}, in[0], in[1])}; };
-const auto vocabulary = [](const Tensors& in) { return Tensors{pointwise(TestVocabulary{}, in[0], in[1], in[2])}; };
+const auto cauchy = [](const Tensors& in) {
+  return Tensors{pointwise(TestCauchy{2}, in[0], in[1])};
+};
+const auto vocabulary = [](const Tensors& in) {
+  return Tensors{pointwise(TestVocabulary{}, in[0], in[1], in[2])};
+};
 
 // The gradient of f along fixed random upstreams: its gradgradcheck is the third order of f.
 TensorFunction gradient_of(TensorFunction f) {
@@ -69,10 +78,12 @@ TensorFunction gradient_of(TensorFunction f) {
 TEST(Pointwise, ValueOfACustomFormula) {
   const Tensor x = tensor({{1, 2}, {3, 4}}, f64), y = tensor({0, 1}, f64);
   std::vector<double> want;
-  for (double v : {1.0, 2.0, 3.0, 4.0}) want.push_back(2 * std::log1p(v * v) / (want.size() % 2 ? 2 : 1));
+  for (double v : {1.0, 2.0, 3.0, 4.0})
+    want.push_back(2 * std::log1p(v * v) / (want.size() % 2 ? 2 : 1));
   expect_values(pointwise(TestCauchy{2}, x, y), want, 1e-15);
   expect_values(pointwise(TestCauchy{2}, x.to(f32), y.to(f32)), want, 1e-6);
-  EXPECT_EQ(pointwise(TestCauchy{2}, x.requires_grad() ? x : x.clone().requires_grad_(), y).grad_node_name(),
+  EXPECT_EQ(pointwise(TestCauchy{2}, x.requires_grad() ? x : x.clone().requires_grad_(), y)
+                .grad_node_name(),
             "test_cauchy");
 }
 
@@ -116,15 +127,18 @@ TEST(Pointwise, AFormulasOwnGradientIsUsed) {
   expect_values(y, {-1, 0, 1});
   y.backward(tensor({5, 6, 7}, f64));
   expect_values(x.grad(), {5, 6, 7});
-  EXPECT_FALSE(gradcheck([](const Tensors& t) { return Tensors{pointwise(TestStraightThrough{}, t[0])}; },
-                         {tensor({-2, 3}, f64).requires_grad_()}, {.raise = false}));
+  EXPECT_FALSE(
+      gradcheck([](const Tensors& t) { return Tensors{pointwise(TestStraightThrough{}, t[0])}; },
+                {tensor({-2, 3}, f64).requires_grad_()}, {.raise = false}));
 }
 
 TEST(Pointwise, ErrorsNameTheFormula) {
   const Tensor x = zeros({2}, {.dtype = f64});
-  expect_error([&] { pointwise(TestCauchy{1}, x, zeros({3}, {.dtype = f64})); }, "test_cauchy", {"(2,)", "(3,)"});
+  expect_error([&] { pointwise(TestCauchy{1}, x, zeros({3}, {.dtype = f64})); }, "test_cauchy",
+               {"(2,)", "(3,)"});
   expect_error([&] { pointwise(TestCauchy{1}, x, zeros({2})); }, "test_cauchy", {"f64", "f32"});
-  expect_error([&] { pointwise(TestCauchy{1}, x.to(i64), x.to(i64)); }, "test_cauchy", {"floating", "i64"});
+  expect_error([&] { pointwise(TestCauchy{1}, x.to(i64), x.to(i64)); }, "test_cauchy",
+               {"floating", "i64"});
   expect_error([&] { pointwise(TestCauchy{1}, x, Tensor()); }, "test_cauchy", {"undefined"});
 }
 
@@ -134,7 +148,9 @@ TEST(Pointwise, ValueDoesNotDependOnPlace) {
     for (int64_t n : {1, 3, 31, 511, 513, 32 * 1024 + 5, 100'003}) {
       const Tensor x = full({n}, 0.7, {.dtype = dtype}), y = full({n}, -1.3, {.dtype = dtype});
       const std::vector<double> got = pointwise(TestVocabulary{}, x, y, y).to_vector<double>();
-      const double alone = pointwise(TestVocabulary{}, slice(x, 0, 0, 1), slice(y, 0, 0, 1), slice(y, 0, 0, 1)).item();
+      const double alone =
+          pointwise(TestVocabulary{}, slice(x, 0, 0, 1), slice(y, 0, 0, 1), slice(y, 0, 0, 1))
+              .item();
       for (double v : got) ASSERT_EQ(v, alone) << n;
     }
   }
@@ -146,7 +162,8 @@ TEST(PointwiseSum, ValueAndGradientsOfEveryOrder) {
   const auto f = [](const Tensors& in) {
     const Tensor* inputs[] = {&in[0], &in[1]};
     const TestCauchy formula{2};
-    return Tensors{detail::pointwise_sum(detail::formula_op<TestCauchy, 2, true>(), &formula, inputs, in[2], 0.25)};
+    return Tensors{detail::pointwise_sum(detail::formula_op<TestCauchy, 2, true>(), &formula,
+                                         inputs, in[2], 0.25)};
   };
   const Tensors in{random_leaf({2, 3}, 1), random_leaf({2, 3}, 2), random_leaf({3}, 3)};
   const Tensor want = sum(pointwise(TestCauchy{2}, in[0], in[1]) * in[2]) * 0.25;
@@ -169,7 +186,8 @@ TEST(PointwiseSum, RetainedGraphGivesTheSameTwice) {
   Tensor x = tensor({1, 2}, f64).requires_grad_(), y = tensor({0, 1}, f64);
   const Tensor* inputs[] = {&x, &y};
   const TestCauchy formula{1};
-  const Tensor loss = detail::pointwise_sum(detail::formula_op<TestCauchy, 2, true>(), &formula, inputs, Tensor(), 1);
+  const Tensor loss = detail::pointwise_sum(detail::formula_op<TestCauchy, 2, true>(), &formula,
+                                            inputs, Tensor(), 1);
   loss.backward({}, true);
   const std::vector<double> once = x.grad().to_vector<double>();
   loss.backward({}, true);

@@ -1,5 +1,5 @@
 // What a graph keeps: saved tensors are guarded against changes, and memory comes back.
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
@@ -27,8 +27,9 @@ TEST(InPlace, ChangeOfASavedInputIsFound) {
 }
 
 TEST(InPlace, ChangeOfASavedOutputIsFound) {
-  for (const auto op : {+[](const Tensor& t) { return exp(t); }, +[](const Tensor& t) { return sigmoid(t); },
-                        +[](const Tensor& t) { return softmax(t, 0); }}) {
+  for (const auto op :
+       {+[](const Tensor& t) { return exp(t); }, +[](const Tensor& t) { return sigmoid(t); },
+        +[](const Tensor& t) { return softmax(t, 0); }}) {
     Tensor x = leaf({1, 2});
     Tensor y = op(x);
     const std::string name = y.grad_node_name();
@@ -198,7 +199,8 @@ TEST(Leaks, WalkFreesWhatWasSaved) {
   const Tensor y = sum(exp(x) * exp(x));
   EXPECT_GT(memory::stats().live_bytes - before, 16'000);
   y.backward();
-  EXPECT_LT(memory::stats().live_bytes - before, 12'000);  // the gradient remains, and the emptied nodes
+  EXPECT_LT(memory::stats().live_bytes - before,
+            12'000);  // the gradient remains, and the emptied nodes
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // What a walk does beside the numbers: what it skips, what it cleans up, and whose buffers it hands on.
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/op.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "ebb/autograd/pointwise.h"
 #include "ebb/tests/support/check.h"
 
 namespace ebb {
@@ -14,7 +14,9 @@ using test::expect_error;
 using test::expect_values;
 using Tensors = std::vector<Tensor>;
 
-Tensor leaf(std::initializer_list<double> values, DType dtype = f64) { return tensor(values, dtype).requires_grad_(); }
+Tensor leaf(std::initializer_list<double> values, DType dtype = f64) {
+  return tensor(values, dtype).requires_grad_();
+}
 
 // a + 2 b + 3 c ..., which notes what its backward is asked for, and throws on demand.
 struct Asked {
@@ -124,7 +126,8 @@ struct TestHalfSquare {
 Tensor fused_loss(const Tensor& x) {
   const Tensor* in[] = {&x};
   const TestHalfSquare formula;
-  return detail::pointwise_sum(detail::formula_op<TestHalfSquare, 1, true>(), &formula, in, Tensor(), 1);
+  return detail::pointwise_sum(detail::formula_op<TestHalfSquare, 1, true>(), &formula, in,
+                               Tensor(), 1);
 }
 
 // A fused loss hands its gradient on when the upstream is known to be 1. Here it is not.
@@ -134,7 +137,8 @@ TEST(Walk, UnitSeedIsOneRootAlone) {
   const Tensor twice[] = {loss, loss};
   backward(twice, {}, false, false);
   expect_values(x.grad(), {2, 4});
-  EXPECT_EQ(fused_loss(x).node()->saved_bytes(), 32) << "the input and its gradient, two doubles each";
+  EXPECT_EQ(fused_loss(x).node()->saved_bytes(), 32)
+      << "the input and its gradient, two doubles each";
   const Tensor y = leaf({1, 2});
   (fused_loss(y) * 3).backward();
   expect_values(y.grad(), {3, 6});

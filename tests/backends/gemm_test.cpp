@@ -24,8 +24,8 @@ namespace ebb::cpu {
 namespace {
 
 enum class Layout { RowMajor, ColMajor, PaddedRow, PaddedCol, General };
-constexpr Layout kLayouts[] = {Layout::RowMajor, Layout::ColMajor, Layout::PaddedRow, Layout::PaddedCol,
-                               Layout::General};
+constexpr Layout kLayouts[] = {Layout::RowMajor, Layout::ColMajor, Layout::PaddedRow,
+                               Layout::PaddedCol, Layout::General};
 
 struct Case {
   int64_t m, n, k;
@@ -34,7 +34,8 @@ struct Case {
   int64_t c_padding = 0;
 
   std::string text() const {
-    std::string s = std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " layouts ";
+    std::string s =
+        std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " layouts ";
     s += std::to_string(static_cast<int>(a)) + std::to_string(static_cast<int>(b));
     return s + (accumulate ? " accumulate" : "") + (bias ? " bias" : "") + (relu ? " relu" : "") +
            (c_padding ? " padded" : "");
@@ -87,7 +88,8 @@ template <class T> struct Problem {
         for (int64_t j = 0; j < x.n; ++j) c[i * c_row + j] = uniform.template draw<T>();
       }
     }
-    g = {x.m, x.n, x.k, a.data.data(), a.row, a.col, b.data.data(), b.row, b.col, c.data(), c_row, x.accumulate};
+    g = {x.m,           x.n,   x.k,   a.data.data(), a.row, a.col,
+         b.data.data(), b.row, b.col, c.data(),      c_row, x.accumulate};
     if (x.bias) g.bias = bias.data();
     g.relu = x.relu;
   }
@@ -104,7 +106,8 @@ struct Expected {
         long double sum = 0, size = 0;
         auto add = [&](long double x) { sum += x, size += std::abs(x); };
         for (int64_t q = 0; q < g.k; ++q) {
-          add(static_cast<long double>(g.a[i * g.a_row + q * g.a_col]) * g.b[q * g.b_row + j * g.b_col]);
+          add(static_cast<long double>(g.a[i * g.a_row + q * g.a_col]) *
+              g.b[q * g.b_row + j * g.b_col]);
         }
         if (g.accumulate) add(g.c[i * g.c_row + j]);
         if (g.bias) add(g.bias[j]);
@@ -124,8 +127,8 @@ template <class T> double check(const Case& x, const Gemm<T>& g, const Expected&
       const long double want = expected.value[i * g.n + j], bound = expected.bound[i * g.n + j];
       const long double error = std::abs(want - got);
       if (!(error <= bound)) {
-        ADD_FAILURE() << x.text() << " at (" << i << ", " << j << "): expected " << static_cast<double>(want)
-                      << ", got " << got;
+        ADD_FAILURE() << x.text() << " at (" << i << ", " << j << "): expected "
+                      << static_cast<double>(want) << ", got " << got;
         return 1e9;
       }
       if (bound > 0) worst = std::max(worst, static_cast<double>(error / bound * (g.k + 4)));
@@ -169,7 +172,8 @@ template <class T> std::vector<Path<T>> paths() {
 
 /// Runs a case by every path that takes it and is cheap enough to start.
 template <class T>
-void run_case(const Case& x, Start dearest = Start::Threads, std::map<std::string, double>* worst = nullptr) {
+void run_case(const Case& x, Start dearest = Start::Threads,
+              std::map<std::string, double>* worst = nullptr) {
   const Problem<T> fresh(x);
   const Expected expected(fresh);
   for (const Path<T>& path : paths<T>()) {
@@ -194,7 +198,9 @@ template <class T> class GemmTest : public testing::Test {
 #endif
 };
 struct Names {
-  template <class T> static std::string GetName(int) { return std::is_same_v<T, float> ? "f32" : "f64"; }
+  template <class T> static std::string GetName(int) {
+    return std::is_same_v<T, float> ? "f32" : "f64";
+  }
 };
 using Types = testing::Types<float, double>;
 TYPED_TEST_SUITE(GemmTest, Types, Names);
@@ -215,13 +221,16 @@ TYPED_TEST(GemmTest, AllSmallShapes) {
 }
 
 TYPED_TEST(GemmTest, LayoutsAndEpilogues) {
-  const int64_t shapes[][3] = {{33, 37, 41}, {12, 32, 24}, {6, 16, 300}, {1, 50, 40}, {50, 1, 40}, {3, 70, 290}};
+  const int64_t shapes[][3] = {{33, 37, 41}, {12, 32, 24}, {6, 16, 300},
+                               {1, 50, 40},  {50, 1, 40},  {3, 70, 290}};
   for (const auto& [m, n, k] : shapes) {
     for (Layout a : kLayouts) {
       for (Layout b : kLayouts) {
         for (int bits = 0; bits < 16; ++bits) {
-          const Case x{m, n, k, a, b, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) ? 5 : 0};
-          if (m == 12 || bits % 5 == 0) run_case<TypeParam>(x, m == 12 ? Start::Primitive : Start::Cheap);
+          const Case x{
+              m, n, k, a, b, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) ? 5 : 0};
+          if (m == 12 || bits % 5 == 0)
+            run_case<TypeParam>(x, m == 12 ? Start::Primitive : Start::Cheap);
         }
       }
     }
@@ -229,17 +238,20 @@ TYPED_TEST(GemmTest, LayoutsAndEpilogues) {
 }
 
 TYPED_TEST(GemmTest, LargeShapes) {
-  const int64_t shapes[][3] = {{64, 128, 784}, {129, 97, 641}, {1, 1030, 700}, {1500, 1, 300}, {2, 600, 513},
-                               {700, 3, 260},  {25, 2100, 33}, {5, 5, 5000},   {10, 128, 64}};
+  const int64_t shapes[][3] = {{64, 128, 784}, {129, 97, 641}, {1, 1030, 700},
+                               {1500, 1, 300}, {2, 600, 513},  {700, 3, 260},
+                               {25, 2100, 33}, {5, 5, 5000},   {10, 128, 64}};
   std::map<std::string, double> worst;
   for (const auto& [m, n, k] : shapes) {
     for (int form = 0; form < 4; ++form) {
       const Layout a = form & 1 ? Layout::ColMajor : Layout::RowMajor;
       const Layout b = form & 2 ? Layout::ColMajor : Layout::RowMajor;
-      run_case<TypeParam>({m, n, k, a, b, form == 1, form != 2, form == 3, form}, Start::Threads, &worst);
+      run_case<TypeParam>({m, n, k, a, b, form == 1, form != 2, form == 3, form}, Start::Threads,
+                          &worst);
     }
   }
-  for (const auto& [name, error] : worst) this->RecordProperty(name + "_error_in_eps", std::to_string(error));
+  for (const auto& [name, error] : worst)
+    this->RecordProperty(name + "_error_in_eps", std::to_string(error));
 }
 
 // A NaN or infinity in an operand must reach exactly the elements that the naive loop gives it to: 0 * inf is NaN, and
@@ -265,11 +277,14 @@ TYPED_TEST(GemmTest, NonFinitePropagates) {
               for (int64_t j = 0; j < n; ++j) {
                 T sum = 0;
                 for (int64_t q = 0; q < k; ++q) {
-                  sum += p.g.a[i * p.g.a_row + q * p.g.a_col] * p.g.b[q * p.g.b_row + j * p.g.b_col];
+                  sum +=
+                      p.g.a[i * p.g.a_row + q * p.g.a_col] * p.g.b[q * p.g.b_row + j * p.g.b_col];
                 }
                 const T want = relu && sum < 0 ? T(0) : sum, got = p.c[i * p.g.c_row + j];
-                ASSERT_EQ(std::isnan(want), std::isnan(got)) << x.text() << " " << bad << " at " << i << ", " << j;
-                ASSERT_EQ(std::isinf(want), std::isinf(got)) << x.text() << " " << bad << " at " << i << ", " << j;
+                ASSERT_EQ(std::isnan(want), std::isnan(got))
+                    << x.text() << " " << bad << " at " << i << ", " << j;
+                ASSERT_EQ(std::isinf(want), std::isinf(got))
+                    << x.text() << " " << bad << " at " << i << ", " << j;
               }
             }
           }
@@ -291,7 +306,8 @@ TYPED_TEST(GemmTest, EmptyProductIsTheEpilogue) {
 #ifdef _OPENMP
 TYPED_TEST(GemmTest, ThreadsDoNotChangeTheResult) {
   using T = TypeParam;
-  const int64_t shapes[][3] = {{64, 128, 784}, {301, 203, 150}, {1, 2000, 1000}, {2000, 1, 1000}, {7, 900, 800}};
+  const int64_t shapes[][3] = {
+      {64, 128, 784}, {301, 203, 150}, {1, 2000, 1000}, {2000, 1, 1000}, {7, 900, 800}};
   for (const auto& [m, n, k] : shapes) {
     for (Layout a : {Layout::RowMajor, Layout::ColMajor}) {
       for (Layout b : {Layout::RowMajor, Layout::ColMajor}) {

@@ -36,7 +36,8 @@ Tensor classes(int64_t rows, int64_t columns) {
 }
 
 void train(const std::vector<int64_t>& widths, int64_t batch) {
-  nn::Sequential model(nn::Linear(widths[0], widths[1]), nn::ReLU(), nn::Linear(widths[1], widths[2]));
+  nn::Sequential model(nn::Linear(widths[0], widths[1]), nn::ReLU(),
+                       nn::Linear(widths[1], widths[2]));
   nn::Adam optimizer(model.named_parameters());
   nn::cross_entropy(model(randn({batch, widths[0]})), classes(batch, widths[2])).backward();
   optimizer.step();
@@ -46,8 +47,8 @@ void every_loss(int64_t rows, int64_t columns) {
   const Tensor x = randn({rows, columns}).requires_grad_();
   const Tensor t = rand({rows, columns});
   const Tensor scores = log_softmax(x, 1);
-  (nn::cross_entropy(x, classes(rows, columns)) + nn::binary_cross_entropy_with_logits(x, t) + nn::mse_loss(x, t) +
-   nn::smooth_l1_loss(x, t) + nn::kl_div(scores, t) + mean(sigmoid(x)))
+  (nn::cross_entropy(x, classes(rows, columns)) + nn::binary_cross_entropy_with_logits(x, t) +
+   nn::mse_loss(x, t) + nn::smooth_l1_loss(x, t) + nn::kl_div(scores, t) + mean(sigmoid(x)))
       .backward();
 }
 

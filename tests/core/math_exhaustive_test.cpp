@@ -44,9 +44,11 @@ TYPED_TEST(MathExhaustiveTest, AllFloats) {
     }
   };
   std::vector<std::thread> threads;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(work);
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i)
+    threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
-  std::printf("%s: at most %.6f ulp, at %.9g (%a)\n", TypeParam::name, worst.error, worst.at, worst.at);
+  std::printf("%s: at most %.6f ulp, at %.9g (%a)\n", TypeParam::name, worst.error, worst.at,
+              worst.at);
   EXPECT_LE(worst.error, 1);
 }
 

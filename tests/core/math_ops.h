@@ -54,7 +54,9 @@ struct Log1pUnit {
   static constexpr const char* name = "log1p_unit";
   static constexpr double low = -1, high = 1;
   static constexpr double critical[] = {0, 0.5, 1};
-  template <class T> EBB_HD static T in_range(T x) { return std::fabs(x) > 1 ? T(1) : std::fabs(x); }
+  template <class T> EBB_HD static T in_range(T x) {
+    return std::fabs(x) > 1 ? T(1) : std::fabs(x);
+  }
   template <class T> EBB_HD T operator()(T x) const { return math::log1p_unit(in_range(x)); }
   template <class R> static R reference(R x) { return std::log1p(in_range(x)); }
 };
@@ -62,7 +64,8 @@ struct Log1pUnit {
 struct Expm1 {
   static constexpr const char* name = "expm1";
   static constexpr double low = -38, high = 89;
-  static constexpr double critical[] = {0, 0.34657, -0.34657, 1.0397, -1.0397, 17.2, 36.8, 709.7827};
+  static constexpr double critical[] = {0,       0.34657, -0.34657, 1.0397,
+                                        -1.0397, 17.2,    36.8,     709.7827};
   template <class T> EBB_HD T operator()(T x) const { return math::expm1(x); }
   template <class R> static R reference(R x) { return std::expm1(x); }
 };
@@ -96,7 +99,8 @@ template <class T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, u
 template <class R, class T> R spacing(T value) {
   using Limits = std::numeric_limits<T>;
   const T size = std::clamp(std::abs(value), Limits::min(), Limits::max());
-  const auto power_of_two = std::bit_cast<BitsOf<T>>(size) & std::bit_cast<BitsOf<T>>(Limits::infinity());
+  const auto power_of_two =
+      std::bit_cast<BitsOf<T>>(size) & std::bit_cast<BitsOf<T>>(Limits::infinity());
   return R(std::bit_cast<T>(BitsOf<T>(power_of_two))) * R(Limits::epsilon());
 }
 
@@ -109,7 +113,8 @@ template <class T, class R> double ulps(T got, R exact) {
   const T rounded = T(exact);
   if (std::isinf(rounded) && got == rounded) return 0;
   if ((rounded == 0 || got == 0) && std::signbit(rounded) != std::signbit(got)) return wrong;
-  const R past_largest = R(std::numeric_limits<T>::max()) + spacing<R>(std::numeric_limits<T>::max());
+  const R past_largest =
+      R(std::numeric_limits<T>::max()) + spacing<R>(std::numeric_limits<T>::max());
   const R value = std::isinf(got) ? std::copysign(past_largest, R(got)) : R(got);
   return double(std::abs(value - exact) / spacing<R>(rounded));
 }

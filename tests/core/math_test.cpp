@@ -26,28 +26,35 @@ template <class Op, class T> T value_alone(T x) {
   return y;
 }
 
-template <class T> bool same_bits(T a, T b) { return std::bit_cast<BitsOf<T>>(a) == std::bit_cast<BitsOf<T>>(b); }
+template <class T> bool same_bits(T a, T b) {
+  return std::bit_cast<BitsOf<T>>(a) == std::bit_cast<BitsOf<T>>(b);
+}
 
 template <class T> struct Special { T x, y; };
 
 template <class Op, class T> std::vector<Special<T>> specials() {
   using Limits = std::numeric_limits<T>;
-  const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min(), huge = Limits::max();
+  const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min(),
+          huge = Limits::max();
   if constexpr (std::same_as<Op, Exp>) {
-    return {{0, 1}, {T(-0.), 1}, {tiny, 1}, {-tiny, 1}, {inf, inf}, {-inf, 0}, {huge, inf}, {-huge, 0}};
+    return {{0, 1},     {T(-0.), 1}, {tiny, 1},   {-tiny, 1},
+            {inf, inf}, {-inf, 0},   {huge, inf}, {-huge, 0}};
   } else if constexpr (std::same_as<Op, ExpNonpositive>) {
     return {{0, 1}, {T(-0.), 1}, {tiny, 1}, {inf, 0}, {huge, 0}};
   } else if constexpr (std::same_as<Op, Log>) {
-    return {{1, 0}, {0, -inf}, {T(-0.), -inf}, {inf, inf}, {-tiny, nan}, {-1, nan}, {-huge, nan}, {-inf, nan}};
+    return {{1, 0},       {0, -inf}, {T(-0.), -inf}, {inf, inf},
+            {-tiny, nan}, {-1, nan}, {-huge, nan},   {-inf, nan}};
   } else if constexpr (std::same_as<Op, Log1p>) {
     return {{0, 0},     {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny}, {-1, -inf},
             {inf, inf}, {-2, nan},        {-huge, nan}, {-inf, nan}};
   } else if constexpr (std::same_as<Op, Log1pUnit>) {
     return {{0, 0}, {tiny, tiny}};
   } else if constexpr (std::same_as<Op, Expm1>) {
-    return {{0, 0}, {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny}, {inf, inf}, {huge, inf}, {-huge, -1}, {-inf, -1}};
+    return {{0, 0},     {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny},
+            {inf, inf}, {huge, inf},      {-huge, -1},  {-inf, -1}};
   } else {  // tanh, erf
-    return {{0, 0}, {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny}, {inf, 1}, {-inf, -1}, {huge, 1}, {-huge, -1}};
+    return {{0, 0},   {T(-0.), T(-0.)}, {tiny, tiny}, {-tiny, -tiny},
+            {inf, 1}, {-inf, -1},       {huge, 1},    {-huge, -1}};
   }
 }
 
@@ -79,7 +86,8 @@ template <class Op, class R, class T> void expect_within_one_ulp(const std::vect
 
 TYPED_TEST(MathTest, EveryThousandthFloat) {
   std::vector<float> in;
-  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 1021) in.push_back(std::bit_cast<float>(uint32_t(bits)));
+  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 1021)
+    in.push_back(std::bit_cast<float>(uint32_t(bits)));
   expect_within_one_ulp<TypeParam, double>(in);
 }
 
@@ -88,7 +96,9 @@ TYPED_TEST(MathTest, RandomDoubles) {
     GTEST_SKIP() << "long double is no wider than double here: no reference";
   } else {
     std::mt19937_64 random(20240501);
-    const auto uniform = [&](double low, double high) { return low + (high - low) * double(random() >> 11) * 0x1p-53; };
+    const auto uniform = [&](double low, double high) {
+      return low + (high - low) * double(random() >> 11) * 0x1p-53;
+    };
     std::vector<double> in;
     for (int i = 0; i < 60'000; ++i) {
       in.push_back(uniform(TypeParam::low, TypeParam::high));
@@ -118,7 +128,8 @@ template <class Op, class T> void check_position_independence() {
       for (size_t i = 0; i < n; ++i) {
         const T alone = value_alone<Op>(in[i]);
         ASSERT_TRUE(same_bits(out[i], alone) || (std::isnan(out[i]) && std::isnan(alone)))
-            << Op::name << "(" << in[i] << ") is " << out[i] << " at " << i << " of " << n << ", alone " << alone;
+            << Op::name << "(" << in[i] << ") is " << out[i] << " at " << i << " of " << n
+            << ", alone " << alone;
       }
     }
   }

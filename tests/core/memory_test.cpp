@@ -101,7 +101,8 @@ TEST(Memory, AStreamBetweenThreadsIsBounded) {
     EXPECT_LT(stats().cached_bytes, int64_t{160} << 20);
     if (round == 2) after_warmup = stats().system_calls;
   }
-  EXPECT_LT(stats().system_calls - after_warmup, 28 * 70) << "about a thread's own list a round, not all 600 blocks";
+  EXPECT_LT(stats().system_calls - after_warmup, 28 * 70)
+      << "about a thread's own list a round, not all 600 blocks";
 }
 
 TEST(Memory, TrimEmptiesTheCentralList) {
@@ -113,15 +114,18 @@ TEST(Memory, TrimEmptiesTheCentralList) {
 
 TEST(Memory, CentralListIsBounded) {
   trim();
-  for (int i = 0; i < 40; ++i) give_back(take({(size_t{4} << 20) + static_cast<size_t>(i) * (size_t{1} << 20)}));
-  EXPECT_LE(stats().cached_bytes, int64_t{1} << 30) << "40 sizes, 1 GB in all, were freed one after the other";
+  for (int i = 0; i < 40; ++i)
+    give_back(take({(size_t{4} << 20) + static_cast<size_t>(i) * (size_t{1} << 20)}));
+  EXPECT_LE(stats().cached_bytes, int64_t{1} << 30)
+      << "40 sizes, 1 GB in all, were freed one after the other";
   trim();
 }
 
 TEST(Memory, WhatIsUsedNowDisplacesWhatWasUsedOnce) {
   if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
   trim();
-  give_back(take(std::vector<size_t>(4, 16 << 20)));  // the cache is full of blocks that nobody asks for again
+  give_back(take(
+      std::vector<size_t>(4, 16 << 20)));  // the cache is full of blocks that nobody asks for again
   const auto use = [] { give_back(take({48 << 20})); };
   use();
   const int64_t calls = stats().system_calls;

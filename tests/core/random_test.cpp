@@ -32,19 +32,22 @@ std::array<uint32_t, 4> reference_philox(std::array<uint32_t, 4> x, std::array<u
 TEST(Philox, KnownAnswers) {
   // kat_vectors of Random123. Ours fixes counter words 2 and 3 at 0, so the other two go through the reference.
   using Words = std::array<uint32_t, 4>;
-  EXPECT_EQ(reference_philox({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(reference_philox({0, 0, 0, 0}, {0, 0}),
+            (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(reference_philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
             (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(reference_philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(
+      reference_philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+      (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
   const PhiloxBits zero = philox(0, 0);
   EXPECT_EQ((Words{zero.word[0], zero.word[1], zero.word[2], zero.word[3]}),
             (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   for (uint64_t seed : {uint64_t{1}, uint64_t{0xdeadbeefcafef00d}, ~uint64_t{0}}) {
     for (uint64_t counter : {uint64_t{1}, uint64_t{1} << 32, uint64_t{0x123456789abcdef0}}) {
       const PhiloxBits bits = philox(seed, counter);
-      const Words want = reference_philox({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0},
-                                          {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+      const Words want = reference_philox(
+          {static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0},
+          {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
       EXPECT_EQ((Words{bits.word[0], bits.word[1], bits.word[2], bits.word[3]}), want);
     }
   }
@@ -146,7 +149,8 @@ TEST(Random, ElementsAreAFunctionOfSeedAndOffset) {
   Generator whole{7, 0}, parts{7, 0}, later{7, 60};
   const std::vector<double> all = rand({100}, {.dtype = f64}, &whole).to_vector<double>();
   std::vector<double> joined = rand({60}, {.dtype = f64}, &parts).to_vector<double>();
-  EXPECT_EQ(rand({40}, {.dtype = f64}, &later).to_vector<double>(), std::vector<double>(all.begin() + 60, all.end()));
+  EXPECT_EQ(rand({40}, {.dtype = f64}, &later).to_vector<double>(),
+            std::vector<double>(all.begin() + 60, all.end()));
   for (double x : rand({40}, {.dtype = f64}, &parts).to_vector<double>()) joined.push_back(x);
   EXPECT_EQ(joined, all);
   Generator other{8, 0};
@@ -175,7 +179,8 @@ TEST(Random, PermutationsArePermutations) {
   EXPECT_NE(randperm(100, &b).to_vector<int64_t>(), once);
   // Every element is first about equally often.
   std::array<int, 5> firsts{};
-  for (int i = 0; i < 5000; ++i) ++firsts[static_cast<size_t>(randperm(5, &generator).data<int64_t>()[0])];
+  for (int i = 0; i < 5000; ++i)
+    ++firsts[static_cast<size_t>(randperm(5, &generator).data<int64_t>()[0])];
   for (int count : firsts) EXPECT_NEAR(count, 1000, 150);
 }
 

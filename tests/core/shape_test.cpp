@@ -50,8 +50,9 @@ TEST(Shape, BroadcastsByNumPysRule) {
   struct Row {
     Shape a, b, out;
   };
-  for (const Row& row : {Row{{2, 3}, {3}, {2, 3}}, Row{{2, 1}, {1, 3}, {2, 3}}, Row{{}, {4}, {4}},
-                         Row{{5, 1, 4}, {3, 1}, {5, 3, 4}}, Row{{0, 3}, {1, 3}, {0, 3}}, Row{{1}, {0}, {0}}}) {
+  for (const Row& row :
+       {Row{{2, 3}, {3}, {2, 3}}, Row{{2, 1}, {1, 3}, {2, 3}}, Row{{}, {4}, {4}},
+        Row{{5, 1, 4}, {3, 1}, {5, 3, 4}}, Row{{0, 3}, {1, 3}, {0, 3}}, Row{{1}, {0}, {0}}}) {
     EXPECT_EQ(to_text(broadcast_shapes("op", row.a, row.b)), to_text(row.out));
     EXPECT_EQ(to_text(broadcast_shapes("op", row.b, row.a)), to_text(row.out));
   }
@@ -63,7 +64,11 @@ TEST(Shape, BroadcastsByNumPysRule) {
   EXPECT_FALSE(broadcasts_to({3}, {1})) << "the other way";
   EXPECT_FALSE(broadcasts_to({2}, {2, 3}));
   EXPECT_FALSE(broadcasts_to({0}, {2}));
-  expect_error([] { broadcast_shapes("op", {2, 3}, {2}); }, "op", {"(2, 3) and (2,) do not broadcast: 3 against 2"});
+  expect_error(
+      [] {
+        broadcast_shapes("op", {2, 3}, {2});
+      },
+      "op", {"(2, 3) and (2,) do not broadcast: 3 against 2"});
   expect_error([] { broadcast_shapes("op", {0}, {2}); }, "op", {"0 against 2"});
 }
 
@@ -71,7 +76,8 @@ TEST(Shape, NegativeDimsCountFromTheEnd) {
   EXPECT_EQ(normalize_dim("op", -1, 3), 2);
   EXPECT_EQ(normalize_dim("op", 0, 3), 0);
   EXPECT_EQ(normalize_dim("op", -1, 0), 0);
-  expect_error([] { normalize_dim("op", 3, 3); }, "op", {"dim 3 is out of range: expected -3 to 2"});
+  expect_error([] { normalize_dim("op", 3, 3); }, "op",
+               {"dim 3 is out of range: expected -3 to 2"});
   expect_error([] { normalize_dim("op", -4, 3); }, "op", {"dim -4"});
   expect_error([] { normalize_dim("op", 1, 0); }, "op", {"dim 1"});
 }
@@ -81,13 +87,15 @@ TEST(DType, SizesAndNames) {
     DType dtype;
     size_t bytes;
     const char* name;
-  } rows[] = {{f32, 4, "f32"}, {f64, 8, "f64"}, {i64, 8, "i64"}, {u8, 1, "u8"}, {boolean, 1, "bool"}};
+  } rows[] = {
+      {f32, 4, "f32"}, {f64, 8, "f64"}, {i64, 8, "i64"}, {u8, 1, "u8"}, {boolean, 1, "bool"}};
   for (const auto& row : rows) {
     EXPECT_EQ(size_of(row.dtype), row.bytes);
     EXPECT_EQ(to_text(row.dtype), row.name);
     EXPECT_EQ(dispatch_all(row.dtype, []<class T>(T) { return sizeof(T); }), row.bytes);
   }
-  EXPECT_TRUE(is_floating(f32) && is_floating(f64) && !is_floating(i64) && !is_floating(u8) && !is_floating(boolean));
+  EXPECT_TRUE(is_floating(f32) && is_floating(f64) && !is_floating(i64) && !is_floating(u8) &&
+              !is_floating(boolean));
 }
 
 TEST(Device, ParsesAndPrints) {
@@ -95,16 +103,18 @@ TEST(Device, ParsesAndPrints) {
   EXPECT_EQ(to_text(Device::parse("cuda")), "cuda:0");
   EXPECT_EQ(to_text(Device::parse("cuda:3")), "cuda:3");
   for (const char* text : {"", "gpu", "cuda:", "cuda:x", "cpu:0"}) {
-    expect_error([&] { Device::parse(text); }, "device", {"unknown device '" + std::string(text) + "'"});
+    expect_error([&] { Device::parse(text); }, "device",
+                 {"unknown device '" + std::string(text) + "'"});
   }
 }
 
 TEST(Error, IsOneFormForAll) {
   try {
-    fail("cross_entropy", "target ", Shape{64}, " does not match input ", Shape{32, 10}, ", ", f32, " ", 1.5, " ",
-         true);
+    fail("cross_entropy", "target ", Shape{64}, " does not match input ", Shape{32, 10}, ", ", f32,
+         " ", 1.5, " ", true);
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "[cross_entropy] target (64,) does not match input (32, 10), f32 1.5 true");
+    EXPECT_STREQ(error.what(),
+                 "[cross_entropy] target (64,) does not match input (32, 10), f32 1.5 true");
   }
 }
 

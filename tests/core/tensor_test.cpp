@@ -53,10 +53,18 @@ TEST(Creation, FromValues) {
   EXPECT_EQ(to_text(tensor({{7}}, i64).shape()), "(1, 1)");
   EXPECT_EQ(to_text(tensor({0, 1.5}).shape()), "(2,)");
   EXPECT_EQ(tensor({1, 2}, i64).dtype(), i64);
-  expect_error([] { tensor({{1, 2}, {3}}); }, "tensor", {"ragged rows: 2 values in the first, 1 later"});
+  expect_error(
+      [] {
+        tensor({{1, 2}, {3}});
+      },
+      "tensor", {"ragged rows: 2 values in the first, 1 later"});
   expect_values(from_data(std::vector<float>{1, 2, 3, 4}, {2, 2}), {1, 2, 3, 4});
   EXPECT_EQ(from_data(std::vector<uint8_t>{1}, {1}).dtype(), u8);
-  expect_error([] { from_data(std::vector<float>{1, 2, 3}, {2, 2}); }, "from_data", {"(2, 2) takes 4 values, got 3"});
+  expect_error(
+      [] {
+        from_data(std::vector<float>{1, 2, 3}, {2, 2});
+      },
+      "from_data", {"(2, 2) takes 4 values, got 3"});
 }
 
 TEST(Creation, RefusesImpossibleShapes) {
@@ -157,7 +165,8 @@ TEST(Views, ReshapeOfStridedTensorsKeepsOrder) {
   expect_values(split, x.to_vector<double>());
   EXPECT_EQ(split.raw(), x.raw()) << "splitting a dim needs no copy";
   EXPECT_NE(merged.raw(), x.raw()) << "merging two dims that do not lie as one does";
-  expect_values(reshape(slice(t, 0, 0, 24, 2), {3, 4}), {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22});
+  expect_values(reshape(slice(t, 0, 0, 24, 2), {3, 4}),
+                {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22});
 }
 
 TEST(Views, SliceBoundsAreThoseOfPython) {
@@ -265,24 +274,29 @@ TEST(Printing, ShowsValuesShapeDtypeAndPlaceInTheGraph) {
 TEST(Printing, UnusualNumbers) {
   EXPECT_EQ(printed(tensor({1e10, -1e-10, 0}, f64)),
             "[ 1.0000e+10, -1.0000e-10,      0.0000] Tensor(shape=(3,), dtype=f64)");
-  EXPECT_EQ(printed(tensor({INFINITY, -INFINITY}, f64)), "[ inf, -inf] Tensor(shape=(2,), dtype=f64)");
-  EXPECT_EQ(printed(tensor({std::nan(""), -std::nan("")})), "[nan, nan] Tensor(shape=(2,), dtype=f32)");
+  EXPECT_EQ(printed(tensor({INFINITY, -INFINITY}, f64)),
+            "[ inf, -inf] Tensor(shape=(2,), dtype=f64)");
+  EXPECT_EQ(printed(tensor({std::nan(""), -std::nan("")})),
+            "[nan, nan] Tensor(shape=(2,), dtype=f32)");
   const int64_t large = (int64_t{1} << 53) + 1;
-  EXPECT_EQ(printed(from_data(std::vector<int64_t>{large}, {})), "9007199254740993 Tensor(shape=(), dtype=i64)");
+  EXPECT_EQ(printed(from_data(std::vector<int64_t>{large}, {})),
+            "9007199254740993 Tensor(shape=(), dtype=i64)");
 }
 
 // An integer tensor and a scalar that it cannot hold: an error, not another number.
 TEST(Scalars, AreNotCutToIntegers) {
   const Tensor x = arange(3), bytes = tensor({0, 255}, u8);
-  const std::function<Tensor()> wrong[] = {
-      [&] { return x + 0.5; }, [&] { return x - 0.5; },  [&] { return 0.5 - x; },  [&] { return x * 1.5; },
-      [&] { return x < 0.5; }, [&] { return x >= 0.5; }, [&] { return x == NAN; }, [&] { return bytes < 300; }};
+  const std::function<Tensor()> wrong[] = {[&] { return x + 0.5; },  [&] { return x - 0.5; },
+                                           [&] { return 0.5 - x; },  [&] { return x * 1.5; },
+                                           [&] { return x < 0.5; },  [&] { return x >= 0.5; },
+                                           [&] { return x == NAN; }, [&] { return bytes < 300; }};
   for (const auto& f : wrong) {
     try {
       f();
       ADD_FAILURE() << "no error";
     } catch (const Error& e) {
-      EXPECT_NE(std::string(e.what()).find("does not fit a tensor of"), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find("does not fit a tensor of"), std::string::npos)
+          << e.what();
     }
   }
   EXPECT_EQ((x - 2.0).to_vector<int64_t>(), (std::vector<int64_t>{-2, -1, 0}));
@@ -301,7 +315,8 @@ TEST(Printing, LargeTensorsAreShortened) {
 }
 
 TEST(Printing, StridedTensorsPrintInTheirOrder) {
-  EXPECT_EQ(printed(transpose(tensor({{1, 2}, {3, 4}}, i64))), "[[1, 3],\n [2, 4]]\nTensor(shape=(2, 2), dtype=i64)");
+  EXPECT_EQ(printed(transpose(tensor({{1, 2}, {3, 4}}, i64))),
+            "[[1, 3],\n [2, 4]]\nTensor(shape=(2, 2), dtype=i64)");
 }
 
 }  // namespace

@@ -60,9 +60,9 @@ TEST_F(CudaBackend, AStepDoesNotWait) {
   const auto step = [&] {
     const Tensor scores = model(x);
     Tensor loss = nn::cross_entropy(scores, t, {.label_smoothing = 0.1});
-    loss = loss + nn::binary_cross_entropy(sigmoid(scores), soft) + nn::multi_margin_loss(scores, t) +
-           nn::nll_loss(log_softmax(scores, 1), t) + nn::kl_div(log_softmax(scores, 1), soft) +
-           nn::gaussian_nll_loss(scores, soft, soft);
+    loss = loss + nn::binary_cross_entropy(sigmoid(scores), soft) +
+           nn::multi_margin_loss(scores, t) + nn::nll_loss(log_softmax(scores, 1), t) +
+           nn::kl_div(log_softmax(scores, 1), soft) + nn::gaussian_nll_loss(scores, soft, soft);
     optimizer.zero_grad();
     loss.backward();
     optimizer.step();
@@ -103,8 +103,10 @@ TEST_F(CudaBackend, DevicesDoNotMix) {
   const Tensor a = ones({2}, {.device = kCuda}), b = ones({2});
   expect_error([&] { a + b; }, "add", {"cuda:0", "cpu"});
   expect_error([&] { empty({2}, {.device = Device::cuda(1)}); }, "backend", {"cuda:1"});
-  const Tensor scores = zeros({2, 3}, {.device = kCuda}), classes = zeros({2}, {.dtype = i64, .device = kCuda});
-  expect_error([&] { nn::cross_entropy(scores, classes.to(Device::cpu())); }, "cross_entropy", {"target is on cpu"});
+  const Tensor scores = zeros({2, 3}, {.device = kCuda}),
+               classes = zeros({2}, {.dtype = i64, .device = kCuda});
+  expect_error([&] { nn::cross_entropy(scores, classes.to(Device::cpu())); }, "cross_entropy",
+               {"target is on cpu"});
   expect_error([&] { nn::cross_entropy(scores, classes, {.weight = ones({3})}); }, "cross_entropy",
                {"weight is on cpu"});
   expect_error([&] { nn::mse_loss(scores, zeros({2, 3})); }, "mse_loss", {"target is on cpu"});
@@ -117,7 +119,8 @@ TEST_F(CudaBackend, RandomNumbersAreThoseOfTheCpu) {
     EXPECT_EQ(rand({1000}, {.dtype = dtype}, &a).to_vector<double>(),
               rand({1000}, {.dtype = dtype, .device = kCuda}, &b).to_vector<double>());
     expect_values(randn({1000}, {.dtype = dtype, .device = kCuda}, &b),
-                  randn({1000}, {.dtype = dtype}, &a).to_vector<double>(), dtype == f32 ? 1e-6 : 1e-14, 1e-15);
+                  randn({1000}, {.dtype = dtype}, &a).to_vector<double>(),
+                  dtype == f32 ? 1e-6 : 1e-14, 1e-15);
   }
 }
 
@@ -177,7 +180,8 @@ TEST_F(CudaBackend, ANaNSurvivesAFusedRelu) {
         const Tensor y = linear(x.to(kCuda), weight.to(kCuda), bias, Activation::Relu);
         const std::vector<float> values = y.to_vector<float>();
         for (int64_t i = 0; i < n * n; ++i) {
-          EXPECT_EQ(std::isnan(values[static_cast<size_t>(i)]), i < n) << n << " wide, element " << i;
+          EXPECT_EQ(std::isnan(values[static_cast<size_t>(i)]), i < n)
+              << n << " wide, element " << i;
         }
       }
     }
@@ -187,7 +191,8 @@ TEST_F(CudaBackend, ANaNSurvivesAFusedRelu) {
 
 TEST_F(CudaBackend, ScatterAddIsThatOfTheCpuToTheBit) {
   Generator g{4, 0};
-  for (const Shape& shape : {Shape{500}, Shape{40, 6}, Shape{6, 200}, Shape{3, 70, 2}, Shape{5000}, Shape{2, 3100}}) {
+  for (const Shape& shape :
+       {Shape{500}, Shape{40, 6}, Shape{6, 200}, Shape{3, 70, 2}, Shape{5000}, Shape{2, 3100}}) {
     for (int64_t d = 0; d < shape.dim(); ++d) {
       for (int64_t places : {1, 4, 45}) {
         const Tensor x = randn(shape, {}, &g);
@@ -196,7 +201,8 @@ TEST_F(CudaBackend, ScatterAddIsThatOfTheCpuToTheBit) {
         narrow[static_cast<int>(d)] = places;
         const Tensor want = scatter_add(x, narrow, d, index);
         const Tensor got = scatter_add(x.to(kCuda), narrow, d, index.to(kCuda));
-        EXPECT_EQ(got.to_vector<float>(), want.to_vector<float>()) << to_text(shape) << " to " << places;
+        EXPECT_EQ(got.to_vector<float>(), want.to_vector<float>())
+            << to_text(shape) << " to " << places;
       }
     }
   }
@@ -205,11 +211,13 @@ TEST_F(CudaBackend, ScatterAddIsThatOfTheCpuToTheBit) {
 TEST_F(CudaBackend, ProductsOfEveryLayout) {
   Generator g{5, 0};
   for (DType dtype : {f32, f64}) {
-    for (const auto& [m, k, n] :
-         std::vector<std::array<int64_t, 3>>{{1, 1, 1}, {3, 5, 4}, {1, 7, 1}, {17, 1, 9}, {33, 20, 65}, {4, 0, 3}}) {
+    for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
+             {1, 1, 1}, {3, 5, 4}, {1, 7, 1}, {17, 1, 9}, {33, 20, 65}, {4, 0, 3}}) {
       for (int layout = 0; layout < 4; ++layout) {
-        Tensor a = layout & 1 ? transpose(randn({k, m}, {.dtype = dtype}, &g)) : randn({m, k}, {.dtype = dtype}, &g);
-        Tensor b = layout & 2 ? transpose(randn({n, k}, {.dtype = dtype}, &g)) : randn({k, n}, {.dtype = dtype}, &g);
+        Tensor a = layout & 1 ? transpose(randn({k, m}, {.dtype = dtype}, &g))
+                              : randn({m, k}, {.dtype = dtype}, &g);
+        Tensor b = layout & 2 ? transpose(randn({n, k}, {.dtype = dtype}, &g))
+                              : randn({k, n}, {.dtype = dtype}, &g);
         const auto on_device = [](const Tensor& x, bool turned) {
           return turned ? transpose(transpose(x).contiguous().to(kCuda)) : x.contiguous().to(kCuda);
         };
@@ -226,10 +234,12 @@ TEST(CudaLibrary, IsTakenFromAFolderAndMissedByName) {
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::terminate), &some), 0);
   std::string folder = std::filesystem::temp_directory_path() / "ebb-library-XXXXXX";
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  std::filesystem::create_symlink(std::filesystem::canonical(some.dli_fname), folder + "/libofnobody.so.7");
+  std::filesystem::create_symlink(std::filesystem::canonical(some.dli_fname),
+                                  folder + "/libofnobody.so.7");
   EXPECT_NE(cuda::open_library("libofnobody.so.7", folder), nullptr);
-  expect_error([&] { cuda::open_library("libofnobody.so.8", folder); }, "cuda",
-               {"expected libofnobody.so.8 where the loader looks or in " + folder, "No such file"});
+  expect_error(
+      [&] { cuda::open_library("libofnobody.so.8", folder); }, "cuda",
+      {"expected libofnobody.so.8 where the loader looks or in " + folder, "No such file"});
   std::filesystem::remove_all(folder);
 }
 

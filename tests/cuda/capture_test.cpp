@@ -16,7 +16,8 @@ using Capture = CudaTest;
 // A net with dropout, Adam and a schedule, on data that changes every step.
 struct Training {
   nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Dropout(0.25), nn::Linear(16, 3)};
-  Tensor x = zeros({10, 6}, {.device = kCuda}), t = zeros({10}, {.dtype = i64, .device = kCuda}), loss;
+  Tensor x = zeros({10, 6}, {.device = kCuda}), t = zeros({10}, {.dtype = i64, .device = kCuda}),
+         loss;
   std::unique_ptr<nn::Optimizer> optimizer;
 
   explicit Training(const std::string& rule) {
@@ -25,7 +26,8 @@ struct Training {
     model = fresh;
     model.to(kCuda);
     if (rule == "sgd") {
-      optimizer = std::make_unique<nn::SGD>(model.named_parameters(), nn::SGDOptions{.lr = 0.1, .momentum = 0.9});
+      optimizer = std::make_unique<nn::SGD>(model.named_parameters(),
+                                            nn::SGDOptions{.lr = 0.1, .momentum = 0.9});
     } else {
       optimizer = std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 0.01});
     }
@@ -104,7 +106,8 @@ TEST_F(Capture, WhatItFreesIsNotGivenToOthers) {
   });
   step();
   step();
-  const Tensor other = full({300}, 5, {.device = kCuda}), another = full({300}, 5, {.device = kCuda});
+  const Tensor other = full({300}, 5, {.device = kCuda}),
+               another = full({300}, 5, {.device = kCuda});
   step();
   EXPECT_EQ(other.to_vector<float>(), std::vector<float>(300, 5));
   EXPECT_EQ(another.to_vector<float>(), std::vector<float>(300, 5));
@@ -203,7 +206,8 @@ TEST_F(Capture, ALoadersBatchIsRefused) {
       for (const data::Batch& batch : loader) total.add_(sum(batch.input));
     });
     step();
-    expect_error([&] { step(); }, prefetch == 0 ? "upload" : "receive", {"captured", "loader's batch"});
+    expect_error([&] { step(); }, prefetch == 0 ? "upload" : "receive",
+                 {"captured", "loader's batch"});
   }
 }
 
@@ -232,7 +236,8 @@ TEST_F(Capture, AdaptiveSoftmaxIsThatOfTheCpuAndWaitsForNothing) {
                                                 {3, 5, 5, 25, 1, 2, 6},
                                                 {21, 22, 23, 4, 5, 0, 1},
                                                 {0, 1, 2, 3, 0, 1, 2}}) {
-      const Tensor input = randn({7, 16}, {.dtype = dtype}).requires_grad_(), target = from_data(classes, {7});
+      const Tensor input = randn({7, 16}, {.dtype = dtype}).requires_grad_(),
+                   target = from_data(classes, {7});
       for (Tensor p : mine) p.set_grad({});
       const auto want = here(input, target);
       (want.loss + sum(want.output)).backward();
@@ -254,7 +259,8 @@ TEST_F(Capture, AdaptiveSoftmaxIsThatOfTheCpuAndWaitsForNothing) {
     }
     EXPECT_EQ(step.replays(), 3);
     for (const int64_t wrong : {-100, -1, 30, 31}) {
-      const auto bad = there(x.detach(), full({7}, static_cast<double>(wrong), {.dtype = i64, .device = kCuda}));
+      const auto bad =
+          there(x.detach(), full({7}, static_cast<double>(wrong), {.dtype = i64, .device = kCuda}));
       expect_error([] { cuda::synchronize(); }, "adaptive_log_softmax_with_loss",
                    {"index " + std::to_string(wrong), "expected 0 to 29"});
       EXPECT_TRUE(std::isnan(bad.loss.item()));

@@ -35,15 +35,20 @@ Net make_net(const std::vector<int64_t>& widths, int64_t rows, uint64_t seed) {
   net.input = randn({rows, widths[0]}, {}, &g);
   slice(net.input, 0, 0, 1).fill_(0);
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
-    net.weights.push_back(randn({widths[i + 1], widths[i]}, {}, &g) / std::sqrt(static_cast<double>(widths[i])));
-    net.biases.push_back(i == 1 ? Tensor() : i == 0 ? zeros({widths[1]}) : randn({widths[i + 1]}, {}, &g));
+    net.weights.push_back(randn({widths[i + 1], widths[i]}, {}, &g) /
+                          std::sqrt(static_cast<double>(widths[i])));
+    net.biases.push_back(i == 1   ? Tensor()
+                         : i == 0 ? zeros({widths[1]})
+                                  : randn({widths[i + 1]}, {}, &g));
   }
   return net;
 }
 
 Net on(const Net& net, Device device) {
   Net moved;
-  const auto leaf = [&](const Tensor& x) { return x.defined() ? x.to(device).detach().clone().requires_grad_() : x; };
+  const auto leaf = [&](const Tensor& x) {
+    return x.defined() ? x.to(device).detach().clone().requires_grad_() : x;
+  };
   moved.input = leaf(net.input);
   for (const Tensor& w : net.weights) moved.weights.push_back(leaf(w));
   for (const Tensor& b : net.biases) moved.biases.push_back(leaf(b));
@@ -53,7 +58,8 @@ Net on(const Net& net, Device device) {
 using Forward = std::function<Tensor(const Net&)>;
 
 Tensor layer(const Net& net, size_t i, const Tensor& x, Activation activation = Activation::Relu) {
-  return linear(x, net.weights[i], net.biases[i], i + 1 < net.weights.size() ? activation : Activation::None);
+  return linear(x, net.weights[i], net.biases[i],
+                i + 1 < net.weights.size() ? activation : Activation::None);
 }
 
 Tensor mlp(const Net& net) {
@@ -62,10 +68,10 @@ Tensor mlp(const Net& net) {
   return sum(x * x);
 }
 
-// ReLU's gradients that a backward takes in a sweep of their own.
-int relu_sweeps(const std::function<void()>& backward) {
+// ReLU's gradients that a backward takes in a pass of their own.
+int relu_passes(const std::function<void()>& backward) {
   int count = 0;
-  const WatchOps watch([&](const OpEvent& event) { count += event.op == "relu_backward"; });
+  const OpObserver watch([&](const OpEvent& event) { count += event.op == "relu_backward"; });
   backward();
   return count;
 }
@@ -95,9 +101,12 @@ TEST_F(CudaEpilogues, AProductMasksTheGradientThatItMakes) {
     expect_gradients_of_the_cpu(make_net(widths, rows, 2), mlp);
     const Net net = on(make_net(widths, rows, 3), kCuda);
     const Tensor loss = mlp(net);
-    const int sweeps = relu_sweeps([&] { loss.backward(); }), layers = static_cast<int>(widths.size()) - 2;
-    if (cuda::device_name() == "emulated") EXPECT_EQ(sweeps, masks ? 0 : layers);
-    else std::cout << "of " << layers << " ReLUs' gradients " << sweeps << " are a sweep of their own\n";
+    const int passes = relu_passes([&] { loss.backward(); }),
+              layers = static_cast<int>(widths.size()) - 2;
+    if (cuda::device_name() == "emulated") EXPECT_EQ(passes, masks ? 0 : layers);
+    else
+      std::cout << "of " << layers << " ReLUs' gradients " << passes
+                << " are a pass of their own\n";
   }
 }
 
@@ -108,12 +117,13 @@ TEST_F(CudaEpilogues, MaskedAndOtherGradientsAddUp) {
     const Tensor y = layer(n, 3, h + further);
     return sum(y * y);
   });
-  expect_gradients_of_the_cpu(net, [](const Net& n) {  // the product, which lies deeper, comes first
-    const Tensor h = layer(n, 0, n.input);
-    const Tensor deep = linear(h, n.weights[1] * 1.0 * 1.0 * 1.0 * 1.0, {}, Activation::Relu);
-    const Tensor y = layer(n, 3, layer(n, 2, deep));
-    return sum(y * y) + sum(h);
-  });
+  expect_gradients_of_the_cpu(
+      net, [](const Net& n) {  // the product, which lies deeper, comes first
+        const Tensor h = layer(n, 0, n.input);
+        const Tensor deep = linear(h, n.weights[1] * 1.0 * 1.0 * 1.0 * 1.0, {}, Activation::Relu);
+        const Tensor y = layer(n, 3, layer(n, 2, deep));
+        return sum(y * y) + sum(h);
+      });
   expect_gradients_of_the_cpu(net, [](const Net& n) {  // two products
     const Tensor h = layer(n, 0, n.input), y = layer(n, 3, layer(n, 1, h) + layer(n, 2, h));
     return sum(y * y);
@@ -130,14 +140,16 @@ TEST_F(CudaEpilogues, WhoLooksSeesTheGradientItself) {
     const Net n = on(net, device);
     Tensor h = layer(n, 0, n.input), seen;
     HookHandle handle;
-    if (way == 0) handle = h.register_hook([&](const Tensor& g) { return seen = g.clone(), Tensor(); });
+    if (way == 0)
+      handle = h.register_hook([&](const Tensor& g) { return seen = g.clone(), Tensor(); });
     if (way == 1) h.retain_grad();
     const Tensor second = layer(n, 1, h);
     if (way == 2) {
-      handle = second.node()->register_hook([&](std::span<const Tensor> inputs, std::span<const Tensor>) {
-        seen = inputs[0].clone();
-        return std::vector<Tensor>();
-      });
+      handle = second.node()->register_hook(
+          [&](std::span<const Tensor> inputs, std::span<const Tensor>) {
+            seen = inputs[0].clone();
+            return std::vector<Tensor>();
+          });
     }
     if (way == 3) {
       handle = h.node()->register_prehook([&](std::span<const Tensor> outputs) {
@@ -155,7 +167,8 @@ TEST_F(CudaEpilogues, WhoLooksSeesTheGradientItself) {
     const auto [want, want_weight] = look(Device::cpu(), way);
     const auto [got, got_weight] = look(kCuda, way);
     expect_values(got, want.to_vector<double>(), 2e-5, 2e-5);
-    if (want_weight.defined()) expect_values(got_weight, want_weight.to_vector<double>(), 2e-5, 2e-5);
+    if (want_weight.defined())
+      expect_values(got_weight, want_weight.to_vector<double>(), 2e-5, 2e-5);
   }
 }
 
@@ -184,7 +197,8 @@ TEST_F(CudaEpilogues, ASecondWalkAndASecondOrder) {
 
 // Frozen weights, and a graph without the layer below.
 TEST_F(CudaEpilogues, OnlyWhatIsWantedIsMade) {
-  Net n = on(make_net({6, 16, 16, 3}, 9, 8), kCuda), host = on(make_net({6, 16, 16, 3}, 9, 8), Device::cpu());
+  Net n = on(make_net({6, 16, 16, 3}, 9, 8), kCuda),
+      host = on(make_net({6, 16, 16, 3}, 9, 8), Device::cpu());
   for (Net* net : {&n, &host}) {
     for (Tensor& w : net->weights) w = w.detach();
     mlp(*net).backward();
@@ -197,19 +211,23 @@ TEST_F(CudaEpilogues, OnlyWhatIsWantedIsMade) {
 TEST_F(CudaEpilogues, GeluComesWithItsProduct) {
   Generator g{10, 0};
   for (const int64_t width : {64, 65}) {
-    const Tensor a = randn({1, 33, 16}, {}, &g).to(kCuda), b = randn({1, 16, width}, {}, &g).to(kCuda);
+    const Tensor a = randn({1, 33, 16}, {}, &g).to(kCuda),
+                 b = randn({1, 16, width}, {}, &g).to(kCuda);
     const Tensor bias = randn({width}, {}, &g).to(kCuda);
     Tensor out = empty({33, width}, {.device = kCuda}), made;
     backend(kCuda).matmul({.a = &a, .b = &b, .bias = &bias, .out = &out, .gelu = &made});
     const Tensor sums = matmul(a, b)[0] + bias;
     expect_values(out, sums.to_vector<double>(), 2e-6, 2e-6);
-    if (made.defined()) expect_values(made, gelu(sums, GeluApproximate::Tanh).to_vector<double>(), 2e-6, 2e-6);
+    if (made.defined())
+      expect_values(made, gelu(sums, GeluApproximate::Tanh).to_vector<double>(), 2e-6, 2e-6);
     if (cuda::device_name() == "emulated") {
       const char* library = std::getenv("EBB_EMULATION_EPILOGUES");
       EXPECT_EQ(made.defined(),
-                width == 64 && (!library || (library == "max"s || library == "forward"s || library == "turned"s)));
+                width == 64 && (!library || (library == "max"s || library == "forward"s ||
+                                             library == "turned"s)));
     } else {
-      std::cout << "GELU of width " << width << (made.defined() ? " comes" : " does not come") << " with its product\n";
+      std::cout << "GELU of width " << width << (made.defined() ? " comes" : " does not come")
+                << " with its product\n";
     }
   }
 }
@@ -235,7 +253,7 @@ TEST_F(CudaEpilogues, GeluIsThatOfTheCpu) {
         }
         {  // who watches may change what GELU sees
           const NoGrad guard;
-          const WatchOps watch([](const OpEvent& event) {
+          const OpObserver watch([](const OpEvent& event) {
             if (event.op == "linear") Tensor(event.result).mul_(2);
           });
           watched.push_back(model(input).to_vector<double>());

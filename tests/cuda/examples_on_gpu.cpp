@@ -43,7 +43,8 @@ class ExamplesOnGpu : public testing::Test {
   // What it wrote; fails unless it ended well.
   std::string run(const std::string& example, const std::string& flags) const {
     const std::string log = path("log"), program = std::string(EBB_PROGRAMS) + "/" + example;
-    const std::string command = "OMP_WAIT_POLICY=passive " + program + " " + flags + " >" + log + " 2>&1";
+    const std::string command =
+        "OMP_WAIT_POLICY=passive " + program + " " + flags + " >" + log + " 2>&1";
     const int status = std::system(command.c_str());
     std::ifstream file(log);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -65,7 +66,8 @@ class ExamplesOnGpu : public testing::Test {
   }
 
   // Trains `models` models on the CPU, on the GPU with captured steps and, as a rule, on the GPU without.
-  void compare(const std::string& example, const std::string& flags, size_t models, bool eager = true) const {
+  void compare(const std::string& example, const std::string& flags, size_t models,
+               bool eager = true) const {
     run(example, flags + " --out " + path("cpu"));
     run(example, flags + " --device cuda --capture --out " + path("captured"));
     const auto want = parameters(path("cpu")), captured = parameters(path("captured"));
@@ -92,19 +94,22 @@ class ExamplesOnGpu : public testing::Test {
   void write_idx(const std::string& images, const std::string& labels, uint8_t count) const {
     std::ofstream pixels(path(images), std::ios::binary), classes(path(labels), std::ios::binary);
     const auto header = [count](std::ofstream& file, std::initializer_list<int> words) {
-      for (int word : words) file.put(0).put(0).put(static_cast<char>(word >> 8)).put(static_cast<char>(word));
+      for (int word : words)
+        file.put(0).put(0).put(static_cast<char>(word >> 8)).put(static_cast<char>(word));
     };
     header(pixels, {0x803, count, 28, 28});
     header(classes, {0x801, count});
     for (int i = 0; i < count; ++i) {
-      for (int p = 0; p < 28 * 28; ++p) pixels.put(static_cast<char>((i * 37 + p * (i % 10 + 1)) % 251));
+      for (int p = 0; p < 28 * 28; ++p)
+        pixels.put(static_cast<char>((i * 37 + p * (i % 10 + 1)) % 251));
       classes.put(static_cast<char>(i % 10));
     }
   }
 
   // The first rows of each class of a table whose last column is the class, as CSV.
   std::string some_of_each_class(const std::string& file, int rows) const {
-    const Tensor table = data::read_csv(std::string(EBB_DATA_DIR) + "/" + file, {.dtype = f32}).values;
+    const Tensor table =
+        data::read_csv(std::string(EBB_DATA_DIR) + "/" + file, {.dtype = f32}).values;
     const std::vector<float> values = table.to_vector<float>();
     const auto columns = static_cast<size_t>(table.size(1));
     std::ofstream out(path("some.csv"));
@@ -132,7 +137,9 @@ TEST_F(ExamplesOnGpu, xor_net) {
 // The picture at its end takes the emulation a minute: once.
 TEST_F(ExamplesOnGpu, spirals) { compare("spirals", "--epochs 1", 1, false); }
 
-TEST_F(ExamplesOnGpu, digits) { compare("digits", "--epochs 2 --data " + some_of_each_class("digits.csv.gz", 40), 1); }
+TEST_F(ExamplesOnGpu, digits) {
+  compare("digits", "--epochs 2 --data " + some_of_each_class("digits.csv.gz", 40), 1);
+}
 
 TEST_F(ExamplesOnGpu, fashion_mnist) {
   write_idx("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 100);
@@ -141,7 +148,8 @@ TEST_F(ExamplesOnGpu, fashion_mnist) {
 }
 
 TEST_F(ExamplesOnGpu, imbalanced) {
-  compare("imbalanced", "--epochs 2 --batch-size 128 --data " + some_of_each_class("shuttle.csv.gz", 200), 3);
+  compare("imbalanced",
+          "--epochs 2 --batch-size 128 --data " + some_of_each_class("shuttle.csv.gz", 200), 3);
 }
 
 TEST_F(ExamplesOnGpu, multilabel) { compare("multilabel", "--epochs 1 --batch-size 512", 4); }

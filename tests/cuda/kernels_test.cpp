@@ -18,7 +18,9 @@ using CudaKernels = CudaTest;
 using MakeOptimizer = std::function<std::unique_ptr<nn::Optimizer>(std::vector<nn::NamedTensor>)>;
 
 template <class Rule, class Options> MakeOptimizer with(Options options) {
-  return [options](std::vector<nn::NamedTensor> p) { return std::make_unique<Rule>(std::move(p), options); };
+  return [options](std::vector<nn::NamedTensor> p) {
+    return std::make_unique<Rule>(std::move(p), options);
+  };
 }
 
 const std::vector<MakeOptimizer>& optimizers() {
@@ -28,8 +30,10 @@ const std::vector<MakeOptimizer>& optimizers() {
       with<SGD>(nn::SGDOptions{.lr = 0.1, .weight_decay = 0.05}),
       with<SGD>(nn::SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.01}),
       with<SGD>(nn::SGDOptions{.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true}),
-      with<Adam>(nn::AdamOptions{.lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
-      with<AdamW>(nn::AdamOptions{.lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
+      with<Adam>(nn::AdamOptions{
+          .lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
+      with<AdamW>(nn::AdamOptions{
+          .lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
   };
   return all;
 }
@@ -41,21 +45,25 @@ std::vector<nn::NamedTensor> parameters(Device device, bool mixed) {
   for (int k = 0; k < 51; ++k) {
     const int64_t numel = k == 7 ? 0 : k % 17 == 2 ? 2100 : k + 1;
     const DType dtype = mixed && k % 3 == 1 ? f64 : f32;
-    made.push_back({std::to_string(k), randn({numel}, {.dtype = dtype}, &g).to(device).requires_grad_()});
+    made.push_back(
+        {std::to_string(k), randn({numel}, {.dtype = dtype}, &g).to(device).requires_grad_()});
   }
   return made;
 }
 
 // Three steps with gradients that are the same everywhere.
-std::vector<nn::NamedTensor> train(const MakeOptimizer& make, Device device, bool mixed, bool captured) {
+std::vector<nn::NamedTensor> train(const MakeOptimizer& make, Device device, bool mixed,
+                                   bool captured) {
   std::vector<nn::NamedTensor> p = parameters(device, mixed);
   const std::unique_ptr<nn::Optimizer> optimizer = make(p);
-  for (auto& [name, tensor] : p) tensor.set_grad(zeros(tensor.shape(), {.dtype = tensor.dtype(), .device = device}));
+  for (auto& [name, tensor] : p)
+    tensor.set_grad(zeros(tensor.shape(), {.dtype = tensor.dtype(), .device = device}));
   std::unique_ptr<cuda::CapturedStep> step;
   if (captured) step = std::make_unique<cuda::CapturedStep>([&] { optimizer->step(); });
   Generator g{4, 0};
   for (int i = 0; i < 3; ++i) {
-    for (auto& [name, tensor] : p) tensor.grad().copy_(randn(tensor.shape(), {.dtype = tensor.dtype()}, &g));
+    for (auto& [name, tensor] : p)
+      tensor.grad().copy_(randn(tensor.shape(), {.dtype = tensor.dtype()}, &g));
     if (step) (*step)();
     else optimizer->step();
   }
@@ -79,7 +87,8 @@ TEST_F(CudaKernels, OptimizersStepAsOnTheCpu) {
 }
 
 // Scores, classes, weights and what comes back, on the CPU and on the GPU.
-void compare_cross_entropy(const Tensor& scores, const Tensor& classes, nn::CrossEntropyLossOptions options) {
+void compare_cross_entropy(const Tensor& scores, const Tensor& classes,
+                           nn::CrossEntropyLossOptions options) {
   const auto run = [&](Device device) {
     const Tensor x = scores.to(device).detach().requires_grad_();
     nn::CrossEntropyLossOptions o = options;
@@ -92,23 +101,27 @@ void compare_cross_entropy(const Tensor& scores, const Tensor& classes, nn::Cros
   const auto want = run(Device::cpu()), got = run(kCuda);
   const double tolerance = scores.dtype() == f32 ? 2e-5 : 1e-12;
   expect_values(got.first, want.first.to_vector<double>(), tolerance, tolerance * 1e-2, "loss");
-  expect_values(got.second, want.second.to_vector<double>(), tolerance, tolerance * 1e-2, "gradient");
+  expect_values(got.second, want.second.to_vector<double>(), tolerance, tolerance * 1e-2,
+                "gradient");
 }
 
 TEST_F(CudaKernels, CrossEntropyOfEveryLayout) {
   Generator g{2, 0};
   for (DType dtype : {f32, f64}) {
-    for (const Shape& shape : {Shape{5, 7}, Shape{1, 3, 2}, Shape{3, 5, 2, 3}, Shape{2, 1, 4}, Shape{2, 40, 70}}) {
+    for (const Shape& shape :
+         {Shape{5, 7}, Shape{1, 3, 2}, Shape{3, 5, 2, 3}, Shape{2, 1, 4}, Shape{2, 40, 70}}) {
       Shape places = shape;
       places.erase(1);
       const Tensor x = randn(shape, {.dtype = dtype}, &g) * 3;
       const Tensor t = (rand(places, {}, &g) * static_cast<double>(shape[1])).to(i64);
       const Tensor weight = rand({shape[1]}, {.dtype = dtype}, &g) + 0.5;
-      for (nn::Reduction reduction : {nn::Reduction::None, nn::Reduction::Sum, nn::Reduction::Mean}) {
+      for (nn::Reduction reduction :
+           {nn::Reduction::None, nn::Reduction::Sum, nn::Reduction::Mean}) {
         for (const bool weighted : {false, true}) {
           for (const double smoothing : {0.0, 0.2}) {
             SCOPED_TRACE(to_text(shape) + (weighted ? ", weighted" : ""));
-            nn::CrossEntropyLossOptions options{.reduction = reduction, .label_smoothing = smoothing};
+            nn::CrossEntropyLossOptions options{.reduction = reduction,
+                                                .label_smoothing = smoothing};
             if (weighted) options.weight = weight;
             compare_cross_entropy(x, t, options);
             options.ignore_index = flatten(t)[0].item<int64_t>();
@@ -127,7 +140,8 @@ TEST_F(CudaKernels, CrossEntropyOfManyTargets) {
     Shape places = shape;
     places.erase(1);
     const Tensor t = (rand(places, {}, &g) * 3).to(i64);
-    compare_cross_entropy(randn(shape, {}, &g), t, {.weight = tensor({0.5, 2, 1.5}, f32), .ignore_index = 1});
+    compare_cross_entropy(randn(shape, {}, &g), t,
+                          {.weight = tensor({0.5, 2, 1.5}, f32), .ignore_index = 1});
   }
 }
 
@@ -160,15 +174,19 @@ TEST_F(CudaKernels, CrossEntropyOfABadClassTouchesItsPlaceAlone) {
   for (const bool columns : {false, true}) {
     for (const int64_t bad : {-1, 3}) {
       Generator g{2, 2};
-      const Tensor x = randn(columns ? Shape{1, 3, 4} : Shape{4, 3}, {}, &g).to(kCuda).requires_grad_();
-      const Tensor t = from_data(std::vector<int64_t>{0, bad, 2, 1}, columns ? Shape{1, 4} : Shape{4}).to(kCuda);
+      const Tensor x =
+          randn(columns ? Shape{1, 3, 4} : Shape{4, 3}, {}, &g).to(kCuda).requires_grad_();
+      const Tensor t =
+          from_data(std::vector<int64_t>{0, bad, 2, 1}, columns ? Shape{1, 4} : Shape{4}).to(kCuda);
       const Tensor loss = nn::cross_entropy(x, t, {.reduction = nn::Reduction::None});
       sum(loss).backward();
       expect_error([] { cuda::synchronize(); }, "cross_entropy", {"index", "at position 1"});
-      const std::vector<double> values = loss.to_vector<double>(), gradient = x.grad().to_vector<double>();
+      const std::vector<double> values = loss.to_vector<double>(),
+                                gradient = x.grad().to_vector<double>();
       for (size_t i = 0; i < 4; ++i) {
         EXPECT_EQ(std::isnan(values[i]), i == 1);
-        for (size_t c = 0; c < 3; ++c) EXPECT_EQ(std::isnan(gradient[columns ? c * 4 + i : i * 3 + c]), i == 1);
+        for (size_t c = 0; c < 3; ++c)
+          EXPECT_EQ(std::isnan(gradient[columns ? c * 4 + i : i * 3 + c]), i == 1);
       }
     }
   }
@@ -176,7 +194,8 @@ TEST_F(CudaKernels, CrossEntropyOfABadClassTouchesItsPlaceAlone) {
 
 TEST_F(CudaKernels, RowsInPiecesThatDoNotDivideThem) {
   Generator g{1, 0};
-  for (const Shape& shape : {Shape{20011}, Shape{2, 9001}, Shape{5003, 3}, Shape{2, 701, 70}, Shape{3, 130, 33}}) {
+  for (const Shape& shape :
+       {Shape{20011}, Shape{2, 9001}, Shape{5003, 3}, Shape{2, 701, 70}, Shape{3, 130, 33}}) {
     const Tensor x = randn(shape, {.dtype = f64}, &g), y = x.to(kCuda);
     SCOPED_TRACE(to_text(shape));
     for (int64_t d = 0; d < x.dim(); ++d) {

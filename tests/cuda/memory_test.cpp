@@ -14,7 +14,8 @@ using CudaMemory = CudaTest;
 Tensor bytes(int64_t count) { return empty({count}, {.dtype = u8, .device = kCuda}); }
 
 TEST_F(CudaMemory, LittleMoreThanWhatIsAskedForIsTaken) {
-  for (const int64_t asked : {1, 511, 512, 513, 1023, 1024, 1025, 4096, 4097, 5000, 7 << 10, 1 << 20, (1 << 20) + 1}) {
+  for (const int64_t asked :
+       {1, 511, 512, 513, 1023, 1024, 1025, 4096, 4097, 5000, 7 << 10, 1 << 20, (1 << 20) + 1}) {
     const int64_t before = cuda::memory_stats().current_bytes;
     const Tensor held = bytes(asked);
     const int64_t taken = cuda::memory_stats().current_bytes - before;
@@ -71,7 +72,9 @@ TEST_F(CudaMemory, TheBackendAndTheCacheWait) {
   EXPECT_EQ(cuda::synchronizations(), before + 2);
 }
 
-TEST_F(CudaMemory, AnEmptyUploadIsEmpty) { EXPECT_EQ(backend(kCuda).upload(zeros({0, 3})).numel(), 0); }
+TEST_F(CudaMemory, AnEmptyUploadIsEmpty) {
+  EXPECT_EQ(backend(kCuda).upload(zeros({0, 3})).numel(), 0);
+}
 
 }  // namespace
 }  // namespace ebb::test

@@ -119,7 +119,8 @@ template <class Body> Work work_of(const Body& body) {
 
 // What fails there is the capture, and no algorithm of cuBLAS: later products of the shape are as they were.
 TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
-  const Tensor x = randn({4, 3}).to(kCuda), weight = randn({5, 3}).to(kCuda), bias = randn({5}).to(kCuda);
+  const Tensor x = randn({4, 3}).to(kCuda), weight = randn({5, 3}).to(kCuda),
+               bias = randn({5}).to(kCuda);
   for (const Activation activation : {Activation::None, Activation::Relu}) {
     for (const Tensor& b : {Tensor(), bias}) {
       const auto run = [&] { return linear(x, weight, b, activation); };
@@ -140,7 +141,8 @@ TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
 }
 
 TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
-  nn::Sequential model{nn::Linear(8, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(), nn::Linear(16, 3)};
+  nn::Sequential model{nn::Linear(8, 16), nn::ReLU(), nn::Linear(16, 16), nn::ReLU(),
+                       nn::Linear(16, 3)};
   model.to(kCuda);
   nn::Adam optimizer(model.named_parameters());
   const Tensor x = randn({32, 8}).to(kCuda), t = zeros({32}, {.dtype = i64, .device = kCuda});

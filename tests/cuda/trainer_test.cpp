@@ -28,7 +28,8 @@ struct Training {
     model = nn::Sequential{nn::Linear(5, 16), nn::ReLU(), nn::Dropout(0.1), nn::Linear(16, 3)};
     model.to(device);
     optimizer = std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 0.02});
-    data::DataLoader loader(points(), {.batch_size = 16, .shuffle = true, .seed = 2, .device = device});
+    data::DataLoader loader(points(),
+                            {.batch_size = 16, .shuffle = true, .seed = 2, .device = device});
     options.quiet = true;
     nn::Trainer trainer(model, *optimizer, loader, nn::CrossEntropyLoss(), options);
     finished = trainer.run();
@@ -43,7 +44,8 @@ struct Training {
 };
 
 TEST_F(TrainerOnGpu, LearnsTheSameEagerAndCapturedAndOnTheCpu) {
-  nn::TrainerOptions options{.epochs = 12, .lr_schedule = [](double done) { return 1 - 0.5 * done; }};
+  nn::TrainerOptions options{.epochs = 12,
+                             .lr_schedule = [](double done) { return 1 - 0.5 * done; }};
   const Training cpu(Device::cpu(), options), eager(kCuda, options);
   options.capture = true;
   Training captured(kCuda, options);
@@ -60,7 +62,8 @@ TEST_F(TrainerOnGpu, ResumesACapturedTrainingToTheBit) {
   const Training whole(kCuda, {.epochs = 6, .capture = true});
   const Training half(kCuda, {.epochs = 3, .checkpoint = folder, .capture = true});
   EXPECT_NE(half.parameters(), whole.parameters());
-  const Training resumed(kCuda, {.epochs = 6, .checkpoint = folder, .resume = true, .capture = true});
+  const Training resumed(kCuda,
+                         {.epochs = 6, .checkpoint = folder, .resume = true, .capture = true});
   EXPECT_EQ(resumed.parameters(), whole.parameters());
   std::filesystem::remove_all(folder);
 }

@@ -43,7 +43,9 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
   }
-  std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(((next() >> 32) * n) >> 32); }
+  std::uint32_t below(std::uint32_t n) {
+    return static_cast<std::uint32_t>(((next() >> 32) * n) >> 32);
+  }
 
  private:
   std::uint64_t state_;
@@ -52,8 +54,8 @@ class Random {
 std::string name_of(const void* kernel) {
   Dl_info info;
   if (dladdr(kernel, &info) == 0 || info.dli_sname == nullptr) return "(unnamed)";
-  std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, nullptr),
-                                                   std::free);
+  std::unique_ptr<char, decltype(&std::free)> name(
+      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, nullptr), std::free);
   return name ? name.get() : info.dli_sname;
 }
 
@@ -64,7 +66,8 @@ class Grid {
 
   // Called on the fiber of the running thread.
   void wait(State state, Where where);
-  std::uint64_t exchange(Exchange kind, unsigned mask, int source, std::uint64_t value, Where where);
+  std::uint64_t exchange(Exchange kind, unsigned mask, int source, std::uint64_t value,
+                         Where where);
   int lane() const { return current_ % warpSize; }
   unsigned active_lanes() const;
 
@@ -81,12 +84,14 @@ class Grid {
   [[noreturn]] void deadlock() const;
   std::string place() const;
 
-  std::mutex mutex_;  // held while a grid runs; guards everything here and in the built-in variables
+  std::mutex
+      mutex_;  // held while a grid runs; guards everything here and in the built-in variables
   Random random_{first_seed()};
   const void* kernel_ = nullptr;
   const Work* body_ = nullptr;
   std::vector<Thread> threads_;
-  std::vector<int> ready_;  // the threads that run in this round, of which the first next_ have begun
+  std::vector<int>
+      ready_;  // the threads that run in this round, of which the first next_ have begun
   std::size_t next_ = 0;
   int current_ = 0;
   int ended_ = 0, at_barrier_ = 0;
@@ -165,7 +170,8 @@ void Grid::fiber_loop() {
     ended.fiber = nullptr;
     ++grid.ended_;
     const bool more = grid.next_ < grid.ready_.size();
-    if (more && grid.threads_[grid.ready_[grid.next_]].fiber == nullptr) {  // one that has not begun
+    if (more &&
+        grid.threads_[grid.ready_[grid.next_]].fiber == nullptr) {  // one that has not begun
       grid.begin(grid.ready_[grid.next_++]);
       grid.threads_[grid.current_].fiber = self;
     } else {
@@ -235,16 +241,18 @@ bool Grid::complete(int warp, const Thread& leader) const {
 }
 
 void Grid::release_warp(int warp) {
-  const int first = warp * warpSize, lanes = std::min<int>(warpSize, static_cast<int>(threads_.size()) - first);
+  const int first = warp * warpSize,
+            lanes = std::min<int>(warpSize, static_cast<int>(threads_.size()) - first);
   const unsigned alive = lanes_alive(warp);
   bool left = false;
   for (int lane = 0; lane < lanes; ++lane) {
     const Thread leader = threads_[first + lane];
     if (leader.state != State::kWarp) continue;
     if (leader.mask & ~alive) {
-      die("%s: the mask %08x of %s:%u (%s) names lanes %08x of warp %d, which have ended or do not exist",
-          place().c_str(), leader.mask, leader.where.file_name(), leader.where.line(), leader.where.function_name(),
-          leader.mask & ~alive, warp);
+      die("%s: the mask %08x of %s:%u (%s) names lanes %08x of warp %d, which have ended or do not "
+          "exist",
+          place().c_str(), leader.mask, leader.where.file_name(), leader.where.line(),
+          leader.where.function_name(), leader.mask & ~alive, warp);
     }
     if (!complete(warp, leader)) {
       left = true;
@@ -259,7 +267,8 @@ void Grid::release_warp(int warp) {
       if (!(leader.mask >> i & 1)) continue;
       Thread& t = threads_[first + i];
       if (t.kind == Exchange::kShuffle && !(t.mask >> t.source & 1)) {
-        die("%s: lane %d of warp %d shuffles from lane %d, which the mask %08x does not name, at %s:%u",
+        die("%s: lane %d of warp %d shuffles from lane %d, which the mask %08x does not name, at "
+            "%s:%u",
             place().c_str(), i, warp, t.source, t.mask, t.where.file_name(), t.where.line());
       }
       t.value = t.kind == Exchange::kBallot ? ballot : given[t.source];
@@ -270,11 +279,12 @@ void Grid::release_warp(int warp) {
   if (!left) warps_waiting_ &= ~(1u << warp);
 }
 
-std::uint64_t Grid::exchange(Exchange kind, unsigned mask, int source, std::uint64_t value, Where where) {
+std::uint64_t Grid::exchange(Exchange kind, unsigned mask, int source, std::uint64_t value,
+                             Where where) {
   Thread& self = threads_[current_];
   if (!(mask >> lane() & 1)) {
-    die("%s: lane %d is not in its own mask %08x at %s:%u", place().c_str(), lane(), mask, where.file_name(),
-        where.line());
+    die("%s: lane %d is not in its own mask %08x at %s:%u", place().c_str(), lane(), mask,
+        where.file_name(), where.line());
   }
   self.kind = kind;
   self.mask = mask;
@@ -313,7 +323,8 @@ void Grid::deadlock() const {
   for (int i = 0; i < static_cast<int>(threads_.size()); ++i) {
     const Thread& t = threads_[i];
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
-      return g.state == t.state && (t.state == State::kEnded || (g.where.line() == t.where.line() && g.mask == t.mask));
+      return g.state == t.state &&
+             (t.state == State::kEnded || (g.where.line() == t.where.line() && g.mask == t.mask));
     });
     if (same != groups.end()) ++same->count;
     else groups.push_back({t.state, t.where, t.mask, 1, i});
@@ -328,7 +339,8 @@ void Grid::deadlock() const {
       continue;
     }
     text += g.state == State::kBarrier ? "wait for the block at " : "wait for their warp at ";
-    text += std::string(g.where.file_name()) + ":" + std::to_string(g.where.line()) + " in " + g.where.function_name();
+    text += std::string(g.where.file_name()) + ":" + std::to_string(g.where.line()) + " in " +
+            g.where.function_name();
   }
   die("%s", text.c_str());
 }
@@ -349,7 +361,8 @@ void check_argument(const void* kernel, const void* pointer) {
   }
 }
 void block_barrier(Where where) { the_grid().wait(State::kBarrier, where); }
-std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value, Where where) {
+std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value,
+                            Where where) {
   return the_grid().exchange(kind, mask, source, value, where);
 }
 int lane() { return the_grid().lane(); }

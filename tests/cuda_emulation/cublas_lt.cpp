@@ -54,10 +54,12 @@ std::string_view epilogues_of_this_run() {
 }
 
 // The epilogues are sums of these.
-constexpr unsigned kRelu = 2, kBias = 4, kReluGradient = 8, kBiasGradient = 16, kGelu = 32, kAux = 128;
+constexpr unsigned kRelu = 2, kBias = 4, kReluGradient = 8, kBiasGradient = 16, kGelu = 32,
+                   kAux = 128;
 
 bool takes_bias(unsigned epilogue) {
-  return (epilogue & (kBias | kBiasGradient | CUBLASLT_EPILOGUE_BGRADA | CUBLASLT_EPILOGUE_BGRADB)) != 0;
+  return (epilogue &
+          (kBias | kBiasGradient | CUBLASLT_EPILOGUE_BGRADA | CUBLASLT_EPILOGUE_BGRADB)) != 0;
 }
 
 template <typename T> cublasStatus_t set(T& field, const void* value, std::size_t bytes) {
@@ -67,22 +69,26 @@ template <typename T> cublasStatus_t set(T& field, const void* value, std::size_
 }
 
 // What cublasLtMatmul and the heuristic refuse alike.
-cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const Layout& c, const Layout& d) {
+cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const Layout& c,
+                     const Layout& d) {
   for (const Layout* l : {&a, &b, &c, &d}) {
     if (l->rows == 0 || l->cols == 0 || l->batches < 1) return CUBLAS_STATUS_INVALID_VALUE;
     if (l->order != CUBLASLT_ORDER_COL || l->type != a.type) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (l->ld < static_cast<std::int64_t>(l->rows) || l->batches != a.batches) return CUBLAS_STATUS_INVALID_VALUE;
+    if (l->ld < static_cast<std::int64_t>(l->rows) || l->batches != a.batches)
+      return CUBLAS_STATUS_INVALID_VALUE;
   }
   const bool ta = desc.transposed_a != CUBLAS_OP_N, tb = desc.transposed_b != CUBLAS_OP_N;
   const std::uint64_t m = ta ? a.cols : a.rows, k = ta ? a.rows : a.cols;
-  if ((tb ? b.cols : b.rows) != k || d.rows != m || d.cols != (tb ? b.rows : b.cols) || c.rows != m ||
-      c.cols != d.cols) {
+  if ((tb ? b.cols : b.rows) != k || d.rows != m || d.cols != (tb ? b.rows : b.cols) ||
+      c.rows != m || c.cols != d.cols) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
 
   const bool f64 = a.type == CUDA_R_64F;
-  const bool f64_compute = desc.compute == CUBLAS_COMPUTE_64F || desc.compute == CUBLAS_COMPUTE_64F_PEDANTIC;
-  if ((!f64 && a.type != CUDA_R_32F) || desc.scale != a.type || f64 != f64_compute) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool f64_compute =
+      desc.compute == CUBLAS_COMPUTE_64F || desc.compute == CUBLAS_COMPUTE_64F_PEDANTIC;
+  if ((!f64 && a.type != CUDA_R_32F) || desc.scale != a.type || f64 != f64_compute)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   if (desc.bias_type != -1 && desc.bias_type != d.type) return CUBLAS_STATUS_NOT_SUPPORTED;
   switch (desc.epilogue) {
     case CUBLASLT_EPILOGUE_DEFAULT: return CUBLAS_STATUS_SUCCESS;
@@ -103,15 +109,17 @@ cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const L
   }
   if (f64) return CUBLAS_STATUS_NOT_SUPPORTED;
   const int unit = (desc.epilogue & kGelu) != 0 ? 8 : 128;
-  if ((desc.epilogue & kAux) != 0 &&
-      (desc.aux_ld < static_cast<std::int64_t>(d.rows) || desc.aux_ld % unit != 0 || desc.aux_stride % unit != 0)) {
+  if ((desc.epilogue & kAux) != 0 && (desc.aux_ld < static_cast<std::int64_t>(d.rows) ||
+                                      desc.aux_ld % unit != 0 || desc.aux_stride % unit != 0)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   return CUBLAS_STATUS_SUCCESS;
 }
 
 // ReLU's mask: a bit an element, 0 where its input was at most 0; column j begins at bit j * ld.
-bool bit(const void* mask, std::int64_t at) { return static_cast<const std::uint8_t*>(mask)[at / 8] >> (at % 8) & 1; }
+bool bit(const void* mask, std::int64_t at) {
+  return static_cast<const std::uint8_t*>(mask)[at / 8] >> (at % 8) & 1;
+}
 void set_bit(void* mask, std::int64_t at, bool on) {
   std::uint8_t& byte = static_cast<std::uint8_t*>(mask)[at / 8];
   byte = static_cast<std::uint8_t>(on ? byte | 1 << (at % 8) : byte & ~(1 << (at % 8)));
@@ -137,7 +145,8 @@ template <typename T> struct Product {
     const Operand<T> op_b{of(b, lb), lb.ld, desc.transposed_b != CUBLAS_OP_N};
     const auto m = static_cast<std::int64_t>(ld.rows), n = static_cast<std::int64_t>(ld.cols);
     const auto k = static_cast<std::int64_t>(op_a.transposed ? la.rows : la.cols);
-    const T x = alpha_on_device ? *alpha_on_device : alpha, y = beta_on_device ? *beta_on_device : beta;
+    const T x = alpha_on_device ? *alpha_on_device : alpha,
+            y = beta_on_device ? *beta_on_device : beta;
     const unsigned epilogue = desc.epilogue;
     const std::string_view library = epilogues_of_this_run();
     const T* const from = of(c, lc);
@@ -150,13 +159,17 @@ template <typename T> struct Product {
       if (epilogue & kBias) value += bias[i];
       if (epilogue & kRelu) {
         if (epilogue & kAux) {
-          set_bit(desc.aux, aux, library == "max" ? value > 0 : library == "loose" ? !(value < 0) : !(value <= 0));
+          set_bit(desc.aux, aux,
+                  library == "max"     ? value > 0
+                  : library == "loose" ? !(value < 0)
+                                       : !(value <= 0));
         }
         value = library == "max" ? std::fmax(value, 0.0) : value < 0 ? 0 : value;
       }
       if (epilogue & kGelu) {
         if (epilogue & kAux) static_cast<T*>(desc.aux)[aux] = static_cast<T>(value);
-        const double u = std::tanh(0.79788456080286536 * (value + 0.044715 * value * value * value));
+        const double u =
+            std::tanh(0.79788456080286536 * (value + 0.044715 * value * value * value));
         value *= 0.5 * (1 + (library == "loose" ? static_cast<int>(u * 4096) / 4096.0 : u));
       }
       if (epilogue & kReluGradient) value = bit(desc.aux, aux) != (library == "turned") ? value : 0;
@@ -173,7 +186,8 @@ template <typename T> struct Product {
     }
   }
 
-  template <typename At> static void sum_over_k(std::int64_t count, std::int64_t k, At at, T* sums) {
+  template <typename At>
+  static void sum_over_k(std::int64_t count, std::int64_t k, At at, T* sums) {
     for (std::int64_t i = 0; i < count; ++i) {
       double sum = 0;
       for (std::int64_t p = 0; p < k; ++p) sum += at(i, p);
@@ -183,12 +197,23 @@ template <typename T> struct Product {
 };
 
 template <typename T>
-ebb::emulation::Work product(const Desc& desc, const void* alpha, const void* a, const Layout& la, const void* b,
-                             const Layout& lb, const void* beta, const void* c, const Layout& lc, void* d,
-                             const Layout& ld) {
+ebb::emulation::Work product(const Desc& desc, const void* alpha, const void* a, const Layout& la,
+                             const void* b, const Layout& lb, const void* beta, const void* c,
+                             const Layout& lc, void* d, const Layout& ld) {
   const T *x = static_cast<const T*>(alpha), *y = static_cast<const T*>(beta);
   const bool host = desc.pointers == CUBLASLT_POINTER_MODE_HOST;
-  return Product<T>{desc,           la, lb, lc, ld, a, b, c, d, host ? nullptr : x, host ? nullptr : y, host ? *x : T{},
+  return Product<T>{desc,
+                    la,
+                    lb,
+                    lc,
+                    ld,
+                    a,
+                    b,
+                    c,
+                    d,
+                    host ? nullptr : x,
+                    host ? nullptr : y,
+                    host ? *x : T{},
                     host ? *y : T{}};
 }
 
@@ -207,7 +232,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
   *desc = new Desc{.compute = compute, .scale = scale};
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -217,7 +243,8 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
+                                              cublasLtMatmulDescAttributes_t attribute,
                                               const void* value, std::size_t bytes) {
   switch (attribute) {
     case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE: return set(desc->compute, value, bytes);
@@ -236,8 +263,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasL
   return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
-                                          std::uint64_t cols, std::int64_t ld) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type,
+                                          std::uint64_t rows, std::uint64_t cols, std::int64_t ld) {
   *layout = new Layout{.type = type, .rows = rows, .cols = cols, .ld = ld};
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -248,8 +275,8 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
 }
 
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
-                                                cublasLtMatrixLayoutAttribute_t attribute, const void* value,
-                                                std::size_t bytes) {
+                                                cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void* value, std::size_t bytes) {
   switch (attribute) {
     case CUBLASLT_MATRIX_LAYOUT_TYPE: return set(layout->type, value, bytes);
     case CUBLASLT_MATRIX_LAYOUT_ORDER: return set(layout->order, value, bytes);
@@ -273,17 +300,19 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
 }
 
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
-                                                    std::size_t bytes) {
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, std::size_t bytes) {
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_SEARCH_MODE: return set(preference->mode, value, bytes);
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return set(preference->workspace, value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return set(preference->reductions, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return set(preference->reductions, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
-      return set(preference->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
+      return set(preference->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES],
+                 value, bytes);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -292,14 +321,17 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t preference, int requested,
-                                              cublasLtMatmulHeuristicResult_t results[], int* found) {
+                                              cublasLtMatmulHeuristicResult_t results[],
+                                              int* found) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (requested < 1 || results == nullptr || found == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *found = 0;
-  if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS) return status;
+  if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS)
+    return status;
   const std::string_view library = epilogues_of_this_run();
   if ((library == "none" && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT) ||
-      (library == "forward" && (desc->epilogue & (kReluGradient | CUBLASLT_EPILOGUE_BGRADB)) != 0)) {
+      (library == "forward" &&
+       (desc->epilogue & (kReluGradient | CUBLASLT_EPILOGUE_BGRADB)) != 0)) {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   results[0] = {};
@@ -309,29 +341,34 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha, const void* A,
-                              cublasLtMatrixLayout_t a, const void* B, cublasLtMatrixLayout_t b, const void* beta,
-                              const void* C, cublasLtMatrixLayout_t c, void* D, cublasLtMatrixLayout_t d,
-                              const cublasLtMatmulAlgo_t* algorithm, void* workspace, std::size_t workspace_bytes,
-                              cudaStream_t stream) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void* alpha,
+                              const void* A, cublasLtMatrixLayout_t a, const void* B,
+                              cublasLtMatrixLayout_t b, const void* beta, const void* C,
+                              cublasLtMatrixLayout_t c, void* D, cublasLtMatrixLayout_t d,
+                              const cublasLtMatmulAlgo_t* algorithm, void* workspace,
+                              std::size_t workspace_bytes, cudaStream_t stream) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
-  if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS) return status;
+  if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d); status != CUBLAS_STATUS_SUCCESS)
+    return status;
   const void* const matrices[] = {A, B, C, D};
   for (int i = 0; i < 4; ++i) {
     const std::uint64_t alignment = algorithm != nullptr ? algorithm->data[i] : 1;
     if (matrices[i] == nullptr || alignment == 0) return CUBLAS_STATUS_INVALID_VALUE;
-    if (reinterpret_cast<std::uintptr_t>(matrices[i]) % alignment != 0) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (reinterpret_cast<std::uintptr_t>(matrices[i]) % alignment != 0)
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
   if (desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogues_of_this_run() == "refuses") {
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
-  if (alpha == nullptr || beta == nullptr || (C == D && c->ld != d->ld)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (alpha == nullptr || beta == nullptr || (C == D && c->ld != d->ld))
+    return CUBLAS_STATUS_INVALID_VALUE;
   if (takes_bias(desc->epilogue) && desc->bias == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   if ((desc->epilogue & kAux) != 0 && desc->aux == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   const ebb::emulation::Reach reach = ebb::emulation::reach(workspace);
   if (workspace_bytes > reach.bytes && workspace != nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   const auto make = a->type == CUDA_R_64F ? product<double> : product<float>;
-  const cudaError_t error = ebb::emulation::submit(stream, make(*desc, alpha, A, *a, B, *b, beta, C, *c, D, *d));
+  const cudaError_t error =
+      ebb::emulation::submit(stream, make(*desc, alpha, A, *a, B, *b, beta, C, *c, D, *d));
   if (error != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;
   ++ebb::emulation::tally().matmuls;
   return CUBLAS_STATUS_SUCCESS;

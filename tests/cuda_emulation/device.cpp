@@ -23,7 +23,8 @@ constexpr ErrorText kErrors[] = {
     {cudaSuccess, "cudaSuccess", "no error"},
     {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
     {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
-    {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration", "invalid configuration argument"},
+    {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration",
+     "invalid configuration argument"},
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
     {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
@@ -36,7 +37,8 @@ constexpr ErrorText kErrors[] = {
      "operation would result in a merge of separate capture sequences"},
     {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched",
      "capture was not ended in the same stream as it began"},
-    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined",
+     "capturing stream has unjoined work"},
     {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
      "dependency created on uncaptured work in another stream"},
     {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
@@ -54,15 +56,17 @@ int multiprocessors() {
 }
 
 const ErrorText* find(cudaError_t error) {
-  const auto* found = std::find_if(std::begin(kErrors), std::end(kErrors), [=](auto& e) { return e.error == error; });
+  const auto* found = std::find_if(std::begin(kErrors), std::end(kErrors),
+                                   [=](auto& e) { return e.error == error; });
   return found == std::end(kErrors) ? nullptr : found;
 }
 
 bool launchable(const cudaLaunchConfig_t& c) {
   const auto between = [](unsigned n, unsigned most) { return n >= 1 && n <= most; };
-  return between(c.gridDim.x, INT_MAX) && between(c.gridDim.y, 65535) && between(c.gridDim.z, 65535) &&
-         between(c.blockDim.x, kThreadsPerBlock) && between(c.blockDim.y, kThreadsPerBlock) &&
-         between(c.blockDim.z, 64) && c.blockDim.x * c.blockDim.y * c.blockDim.z <= kThreadsPerBlock;
+  return between(c.gridDim.x, INT_MAX) && between(c.gridDim.y, 65535) &&
+         between(c.gridDim.z, 65535) && between(c.blockDim.x, kThreadsPerBlock) &&
+         between(c.blockDim.y, kThreadsPerBlock) && between(c.blockDim.z, 64) &&
+         c.blockDim.x * c.blockDim.y * c.blockDim.z <= kThreadsPerBlock;
 }
 
 }  // namespace
@@ -91,8 +95,9 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work bo
   if (config.dynamicSmemBytes != 0) die("dynamic shared memory is not emulated");
   if (config.numAttrs != 0) die("launch attributes are not emulated");
   if (!launchable(config)) return note(cudaErrorInvalidConfiguration);
-  const cudaError_t error = submit(config.stream, [grid = config.gridDim, block = config.blockDim, kernel,
-                                                   body = std::move(body)] { run_grid(grid, block, kernel, body); });
+  const cudaError_t error =
+      submit(config.stream, [grid = config.gridDim, block = config.blockDim, kernel,
+                             body = std::move(body)] { run_grid(grid, block, kernel, body); });
   if (error == cudaSuccess) ++tally().launches;
   return error;
 }
@@ -124,7 +129,9 @@ cudaError_t cudaGetDevice(int* device) {
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return note(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  return note(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return note(cudaErrorInvalidDevice);
@@ -162,14 +169,19 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   cudaDeviceProp properties;
-  if (const cudaError_t error = cudaGetDeviceProperties(&properties, device); error != cudaSuccess) return error;
+  if (const cudaError_t error = cudaGetDeviceProperties(&properties, device); error != cudaSuccess)
+    return error;
   switch (attribute) {
     case cudaDevAttrMaxThreadsPerBlock: *value = properties.maxThreadsPerBlock; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = static_cast<int>(properties.sharedMemPerBlock); break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = static_cast<int>(properties.sharedMemPerBlock);
+      break;
     case cudaDevAttrWarpSize: *value = properties.warpSize; break;
     case cudaDevAttrMultiProcessorCount: *value = properties.multiProcessorCount; break;
     case cudaDevAttrL2CacheSize: *value = properties.l2CacheSize; break;
-    case cudaDevAttrMaxThreadsPerMultiProcessor: *value = properties.maxThreadsPerMultiProcessor; break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+      *value = properties.maxThreadsPerMultiProcessor;
+      break;
     case cudaDevAttrComputeCapabilityMajor: *value = properties.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = properties.minor; break;
     case cudaDevAttrMemoryPoolsSupported: *value = properties.memoryPoolsSupported; break;
@@ -193,7 +205,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
   return cudaSuccess;
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int block_size, std::size_t) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int block_size,
+                                                          std::size_t) {
   if (block_size < 1 || block_size > kThreadsPerBlock) return note(cudaErrorInvalidValue);
   *blocks = std::min(kThreadsPerMultiprocessor / block_size, 32);
   return cudaSuccess;

@@ -26,11 +26,13 @@ __global__ void write_index(int* out, int count) {
 __global__ void write_place(int* out) {
   const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-  out[block * blockDim.x * blockDim.y * blockDim.z + thread] = static_cast<int>(1000 * block + thread);
+  out[block * blockDim.x * blockDim.y * blockDim.z + thread] =
+      static_cast<int>(1000 * block + thread);
 }
 
 // The sum of the block by halving, as a tree; without the barriers between its levels, a race.
-template <bool kBarriers> __global__ void __launch_bounds__(256) sum_block(const float* in, float* out) {
+template <bool kBarriers>
+__global__ void __launch_bounds__(256) sum_block(const float* in, float* out) {
   __shared__ float partial[256];
   partial[threadIdx.x] = in[blockIdx.x * 256 + threadIdx.x];
   __syncthreads();
@@ -72,10 +74,13 @@ __global__ void shuffle_halves(int* out) {
 
 __global__ void count_blocks(unsigned* tickets, int* last_block) {
   __threadfence();
-  if (atomicInc(tickets, gridDim.x - 1) == gridDim.x - 1) *last_block = static_cast<int>(blockIdx.x);
+  if (atomicInc(tickets, gridDim.x - 1) == gridDim.x - 1)
+    *last_block = static_cast<int>(blockIdx.x);
 }
 
-__global__ void write_order(unsigned* next, unsigned* order) { order[atomicAdd(next, 1)] = threadIdx.x; }
+__global__ void write_order(unsigned* next, unsigned* order) {
+  order[atomicAdd(next, 1)] = threadIdx.x;
+}
 
 __global__ void diverge(int limit) {
   if (static_cast<int>(threadIdx.x) < limit) return;
@@ -109,7 +114,8 @@ TEST(cuda_emulation, every_thread_runs_once) {
 
 TEST(cuda_emulation, launch_errors) {
   const dim3 bad_blocks[] = {0, 1025, dim3(64, 32), dim3(1, 1, 65)};
-  for (const dim3& block : bad_blocks) EXPECT_EQ(launch(throw_out, 1, block, nullptr), cudaErrorInvalidConfiguration);
+  for (const dim3& block : bad_blocks)
+    EXPECT_EQ(launch(throw_out, 1, block, nullptr), cudaErrorInvalidConfiguration);
   EXPECT_EQ(launch(throw_out, 0, 32, nullptr), cudaErrorInvalidConfiguration);
   EXPECT_EQ(launch(throw_out, dim3(1, 65536), 32, nullptr), cudaErrorInvalidConfiguration);
   EXPECT_EQ(cudaPeekAtLastError(), cudaErrorInvalidConfiguration);
@@ -227,8 +233,10 @@ TEST(cuda_emulation, host_threads_may_launch_at_once) {
 // ---- mistakes that end the program ----------------------------------------------------------------------------------
 TEST(cuda_emulation_death, barriers_and_shuffles) {
   const Device<int> out(32);
-  EXPECT_DEATH(launch(diverge, 1, 64, nullptr, 5), "block \\(0, 0, 0\\): divergent barrier(.|\n)*emulation_test.cpp");
-  EXPECT_DEATH(launch(wait_apart, 1, 64, nullptr), "divergent barrier(.|\n)*8 threads(.|\n)*wait_apart");
+  EXPECT_DEATH(launch(diverge, 1, 64, nullptr, 5),
+               "block \\(0, 0, 0\\): divergent barrier(.|\n)*emulation_test.cpp");
+  EXPECT_DEATH(launch(wait_apart, 1, 64, nullptr),
+               "divergent barrier(.|\n)*8 threads(.|\n)*wait_apart");
   EXPECT_DEATH(launch(shuffle_after_end, 1, 32, nullptr, out.data()),
                "names lanes 00000008 of warp 0, which have ended");
   EXPECT_DEATH(launch(shuffles, 1, 16, nullptr, out.data()), "names lanes ffff0000");
@@ -240,7 +248,8 @@ TEST(cuda_emulation_death, arguments_point_to_memory_of_the_device) {
   ASSERT_EQ(cudaMalloc(&gone, 4096), cudaSuccess);
   ASSERT_EQ(cudaFree(gone), cudaSuccess);
   for (int* pointer : {&on_the_host, gone}) {
-    EXPECT_DEATH(launch(write_index, 1, 1, nullptr, pointer, 1), "kernel .*: its argument .* is no device memory");
+    EXPECT_DEATH(launch(write_index, 1, 1, nullptr, pointer, 1),
+                 "kernel .*: its argument .* is no device memory");
   }
 }
 
@@ -255,7 +264,8 @@ __global__ void overrun_shared(int* out, int i) {
 
 TEST(cuda_emulation_death, address_sanitizer_sees_kernels) {
   const Device<int> out(1000);
-  EXPECT_DEATH(launch(write_index, 4, 256, nullptr, out.data(), 1001), "heap-buffer-overflow(.|\n)*write_index");
+  EXPECT_DEATH(launch(write_index, 4, 256, nullptr, out.data(), 1001),
+               "heap-buffer-overflow(.|\n)*write_index");
   EXPECT_DEATH(launch(overrun_shared, 1, 32, nullptr, out.data(), 1),
                "(global-buffer-overflow|insufficient space)(.|\n)*overrun_shared");
 }

@@ -46,14 +46,16 @@ void after_switch(void*, const void**, std::size_t*) {}
 
 Fiber::Fiber(void (*loop)()) : loop_(loop) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  void* memory =
-      mmap(nullptr, page + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0) die("no memory for the stack of a thread");
+  void* memory = mmap(nullptr, page + kStackBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0)
+    die("no memory for the stack of a thread");
   stack_ = static_cast<std::byte*>(memory) + page;
   // Tops at the same place of their pages would all compete for the same few cache lines.
   static std::size_t count = 0;
   const std::size_t used = kStackBytes - count++ * 448 % page;
-  context_ = boost::context::detail::make_fcontext(static_cast<std::byte*>(stack_) + used, used, main);
+  context_ =
+      boost::context::detail::make_fcontext(static_cast<std::byte*>(stack_) + used, used, main);
 }
 
 void Fiber::enter() {

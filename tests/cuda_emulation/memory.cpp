@@ -56,7 +56,8 @@ cudaError_t release(void* pointer, bool device) {
   {
     const std::lock_guard lock(m.mutex);
     const auto found = m.allocations.find(reinterpret_cast<std::uintptr_t>(pointer));
-    if (found == m.allocations.end() || found->second.device != device || found->second.given_back) {
+    if (found == m.allocations.end() || found->second.device != device ||
+        found->second.given_back) {
       return note(cudaErrorInvalidValue);
     }
     (device ? m.live : m.pinned) -= found->second.bytes;
@@ -71,19 +72,22 @@ cudaError_t release(void* pointer, bool device) {
 }
 
 // Aborts unless [pointer, pointer + bytes) is memory of the kind that `call` expects there.
-void expect(bool device, const char* call, const char* role, const void* pointer, std::size_t bytes) {
+void expect(bool device, const char* call, const char* role, const void* pointer,
+            std::size_t bytes) {
   const Reach r = reach(pointer);
   if (device && !r.device) die("%s: %s %p is no device memory", call, role, pointer);
   if (!device && r.device) die("%s: %s %p is device memory", call, role, pointer);
   if (r.bytes != 0 && bytes > r.bytes) {
-    die("%s: %zu bytes at %s %p, where the allocation has only %zu", call, bytes, role, pointer, r.bytes);
+    die("%s: %zu bytes at %s %p, where the allocation has only %zu", call, bytes, role, pointer,
+        r.bytes);
   }
 }
 
 void copy(const char* call, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   if (bytes == 0) return;
   const bool any = kind == cudaMemcpyDefault;
-  const bool to_device = any ? reach(to).device : kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool to_device =
+      any ? reach(to).device : kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device =
       any ? reach(from).device : kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   expect(to_device, call, "the destination", to, bytes);
@@ -91,7 +95,9 @@ void copy(const char* call, void* to, const void* from, std::size_t bytes, cudaM
   std::memmove(to, from, bytes);
 }
 
-bool known(cudaMemcpyKind kind) { return kind >= cudaMemcpyHostToHost && kind <= cudaMemcpyDefault; }
+bool known(cudaMemcpyKind kind) {
+  return kind >= cudaMemcpyHostToHost && kind <= cudaMemcpyDefault;
+}
 
 }  // namespace
 
@@ -198,7 +204,8 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return submit(nullptr, [=] { copy("cudaMemcpy", to, from, bytes, kind); });
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
   ++tally().copies;
   const bool recorded = is_capturing(stream), from_device = reach(from).device;
@@ -228,7 +235,8 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, std::size_t bytes, cudaStr
   return submit(stream, [=] {
     if (bytes == 0) return;
     if (const Reach r = reach(pointer); bytes > r.bytes) {
-      die("cudaMemsetAsync: %zu bytes at %p, where a device allocation has %zu", bytes, pointer, r.bytes);
+      die("cudaMemsetAsync: %zu bytes at %p, where a device allocation has %zu", bytes, pointer,
+          r.bytes);
     }
     std::memset(pointer, value, bytes);
   });

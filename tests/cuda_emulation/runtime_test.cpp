@@ -24,10 +24,12 @@ TEST(cuda_emulation_death, copies) {
   std::vector<int> host(8), other(8);
   EXPECT_DEATH(cudaMemcpy(host.data(), other.data(), 16, cudaMemcpyHostToDevice),
                "the destination .* no device memory");
-  EXPECT_DEATH(cudaMemcpy(host.data(), other.data(), 16, cudaMemcpyDeviceToHost), "the source .* no device memory");
+  EXPECT_DEATH(cudaMemcpy(host.data(), other.data(), 16, cudaMemcpyDeviceToHost),
+               "the source .* no device memory");
   EXPECT_DEATH(cudaMemcpy(device.data(), device.data() + 2, 8, cudaMemcpyHostToDevice),
                "the source .* is device memory");
-  EXPECT_DEATH(cudaMemcpy(device.data() + 2, host.data(), 12, cudaMemcpyHostToDevice), "12 bytes .* has only 8");
+  EXPECT_DEATH(cudaMemcpy(device.data() + 2, host.data(), 12, cudaMemcpyHostToDevice),
+               "12 bytes .* has only 8");
   EXPECT_DEATH(cudaMemset(device.data() + 2, 0, 12), "12 bytes .* has 8");
 }
 
@@ -73,10 +75,19 @@ TEST(cuda_emulation, synchronisations_are_counted) {
     f();
     return emulation::counters().synchronisations;
   };
-  EXPECT_EQ(counted([&] { cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream); }), 0);
-  EXPECT_EQ(counted([&] { cudaMemcpyAsync(pinned, device.data(), 16, cudaMemcpyDeviceToHost, stream); }), 0);
-  EXPECT_EQ(counted([&] { cudaMemcpyAsync(pageable.data(), device.data(), 16, cudaMemcpyDeviceToHost, stream); }), 1);
-  EXPECT_EQ(counted([&] { cudaMemcpy(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice); }), 1);
+  EXPECT_EQ(counted([&] {
+              cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream);
+            }),
+            0);
+  EXPECT_EQ(
+      counted([&] { cudaMemcpyAsync(pinned, device.data(), 16, cudaMemcpyDeviceToHost, stream); }),
+      0);
+  EXPECT_EQ(counted([&] {
+              cudaMemcpyAsync(pageable.data(), device.data(), 16, cudaMemcpyDeviceToHost, stream);
+            }),
+            1);
+  EXPECT_EQ(
+      counted([&] { cudaMemcpy(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice); }), 1);
   EXPECT_EQ(counted([&] { cudaStreamSynchronize(stream); }), 1);
   EXPECT_EQ(counted([&] { cudaDeviceSynchronize(); }), 1);
   EXPECT_EQ(counted([&] { cudaEventRecord(event, stream), cudaEventQuery(event); }), 0);
@@ -200,13 +211,14 @@ TEST(cuda_emulation, capture_forbids) {
   const Device<float> device(1);
   const Row rows[] = {
       {"cudaMalloc", [&] { return cudaMalloc(&pointer, 4); }, true},
-      {"cudaMemcpy", [&] { return cudaMemcpy(&host, device.data(), 4, cudaMemcpyDeviceToHost); }, true},
+      {"cudaMemcpy", [&] { return cudaMemcpy(&host, device.data(), 4, cudaMemcpyDeviceToHost); },
+       true},
       {"cudaStreamSynchronize", [&] { return cudaStreamSynchronize(stream); }, false},
       {"cudaStreamQuery", [&] { return cudaStreamQuery(stream); }, false},
       {"cudaDeviceSynchronize", [] { return cudaDeviceSynchronize(); }, false},
   };
-  for (const auto mode :
-       {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed}) {
+  for (const auto mode : {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal,
+                          cudaStreamCaptureModeRelaxed}) {
     for (const Row& row : rows) {
       SCOPED_TRACE(std::string(row.name) + ", mode " + std::to_string(mode));
       const bool permitted = mode == cudaStreamCaptureModeRelaxed && row.relaxed_permits;
@@ -215,7 +227,8 @@ TEST(cuda_emulation, capture_forbids) {
       EXPECT_EQ(launch(add, 1, 1, stream, device.data(), 1.0f),
                 permitted ? cudaSuccess : cudaErrorStreamCaptureInvalidated);
       cudaGraph_t graph = nullptr;
-      EXPECT_EQ(cudaStreamEndCapture(stream, &graph), permitted ? cudaSuccess : cudaErrorStreamCaptureInvalidated);
+      EXPECT_EQ(cudaStreamEndCapture(stream, &graph),
+                permitted ? cudaSuccess : cudaErrorStreamCaptureInvalidated);
       EXPECT_EQ(graph != nullptr, permitted);
       cudaGraphDestroy(graph);
       cudaFree(pointer);
@@ -229,7 +242,8 @@ TEST(cuda_emulation, capture_forks_and_joins_by_events) {
   const Stream origin, side;
   const Device<float> x(std::vector<float>{0});
   cudaEvent_t fork, join, outside;
-  for (cudaEvent_t* event : {&fork, &join, &outside}) cudaEventCreateWithFlags(event, cudaEventDisableTiming);
+  for (cudaEvent_t* event : {&fork, &join, &outside})
+    cudaEventCreateWithFlags(event, cudaEventDisableTiming);
   const auto record = [&](bool joined) {
     cudaStreamBeginCapture(origin, cudaStreamCaptureModeGlobal);
     cudaEventRecord(fork, origin);

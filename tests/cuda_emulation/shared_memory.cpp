@@ -26,14 +26,17 @@ int add_module(dl_phdr_info* info, std::size_t, void* ranges) {
            file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
   };
   ElfW(Ehdr) header;
-  if (!read(0, &header, sizeof(header)) || header.e_shnum == 0) return 0;  // the kernel's own page has no file
+  if (!read(0, &header, sizeof(header)) || header.e_shnum == 0)
+    return 0;  // the kernel's own page has no file
   std::vector<ElfW(Shdr)> sections(header.e_shnum);
   if (!read(header.e_shoff, sections.data(), sections.size() * sizeof(sections[0]))) return 0;
   const ElfW(Shdr)& strings = sections[header.e_shstrndx];
   std::vector<char> names(strings.sh_size);
   if (!read(strings.sh_offset, names.data(), names.size())) return 0;
   for (const auto& section : sections) {
-    if (!std::string_view(names.data() + section.sh_name).starts_with(".noinit") || section.sh_size == 0) continue;
+    if (!std::string_view(names.data() + section.sh_name).starts_with(".noinit") ||
+        section.sh_size == 0)
+      continue;
     auto* const begin = reinterpret_cast<std::byte*>(info->dlpi_addr + section.sh_addr);
     static_cast<std::vector<Range>*>(ranges)->push_back({begin, section.sh_size});
   }
@@ -52,7 +55,8 @@ void forget_shared_memory() {
   for (const Range& range : all) {
 #if defined(__SANITIZE_ADDRESS__)
     [&]() __attribute__((no_sanitize("address"))) {
-      for (std::size_t i = 0; i < range.bytes; ++i) const_cast<volatile std::byte&>(range.begin[i]) = std::byte{0xff};
+      for (std::size_t i = 0; i < range.bytes; ++i)
+        const_cast<volatile std::byte&>(range.begin[i]) = std::byte{0xff};
     }
     ();
 #else

@@ -70,7 +70,8 @@ thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
 // The functions below hold the lock.
 
 CUstream_st* find(cudaStream_t stream) {
-  if (stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread) return &streams().legacy;
+  if (stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread)
+    return &streams().legacy;
   return streams().live.contains(stream) ? stream : nullptr;
 }
 
@@ -144,7 +145,8 @@ cudaError_t unsafe_call() {
   for (CUstream_st* s : streams().live) {
     if (!s->capture || s->capture->mode == cudaStreamCaptureModeRelaxed) continue;
     const bool own = s->capture->thread == std::this_thread::get_id();
-    const bool global = s->capture->mode == cudaStreamCaptureModeGlobal && thread_mode == cudaStreamCaptureModeGlobal;
+    const bool global = s->capture->mode == cudaStreamCaptureModeGlobal &&
+                        thread_mode == cudaStreamCaptureModeGlobal;
     if (own || global) return invalidate(*s->capture, cudaErrorStreamCaptureUnsupported);
   }
   return cudaSuccess;
@@ -163,7 +165,9 @@ using ebb::emulation::submit;
 using ebb::emulation::tally;
 
 // ---- streams --------------------------------------------------------------------------------------------------------
-cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const std::lock_guard lock(streams().mutex);
@@ -216,18 +220,21 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (!event->recorded) return cudaSuccess;
   if (!event->capture) {
     if (s->capture) return invalidate(*s->capture, cudaErrorStreamCaptureIsolation);
-    if (event->queue != s->queue) s->queue->push([other = event->queue, n = event->until] { other->run(n); });
+    if (event->queue != s->queue)
+      s->queue->push([other = event->queue, n = event->until] { other->run(n); });
     return cudaSuccess;
   }
-  if (!event->capture->graph || s == &streams().legacy) return note(cudaErrorCapturedEvent);  // or that capture is over
-  if (!s->capture) {  // the stream joins the capture
+  if (!event->capture->graph || s == &streams().legacy)
+    return note(cudaErrorCapturedEvent);  // or that capture is over
+  if (!s->capture) {                      // the stream joins the capture
     s->capture = event->capture;
     s->recorded = 1;
     s->joined = 0;
   }
   if (s->capture != event->capture) return invalidate(*s->capture, cudaErrorStreamCaptureMerge);
   CUstream_st* const other = event->stream;
-  if (other != s && streams().live.contains(other)) other->joined = std::max(other->joined, event->covers);
+  if (other != s && streams().live.contains(other))
+    other->joined = std::max(other->joined, event->covers);
   return cudaSuccess;
 }
 
@@ -236,7 +243,9 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
 }
 
 // ---- events ---------------------------------------------------------------------------------------------------------
-cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   *event = new CUevent_st{.timed = (flags & cudaEventDisableTiming) == 0, .capture = nullptr};
@@ -268,7 +277,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     const std::lock_guard lock(streams().mutex);
     if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
     if (event->capture) {
-      return event->capture->graph ? invalidate(*event->capture, cudaErrorCapturedEvent) : note(cudaErrorCapturedEvent);
+      return event->capture->graph ? invalidate(*event->capture, cudaErrorCapturedEvent)
+                                   : note(cudaErrorCapturedEvent);
     }
     queue = event->queue;
     until = event->until;
@@ -290,7 +300,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   for (const cudaEvent_t event : {start, end}) {
-    if (event == nullptr || !event->timed || !event->recorded) return note(cudaErrorInvalidResourceHandle);
+    if (event == nullptr || !event->timed || !event->recorded)
+      return note(cudaErrorInvalidResourceHandle);
   }
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
   return cudaSuccess;
@@ -315,7 +326,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (!s->capture) return note(cudaErrorIllegalState);
   const std::shared_ptr<Capture> capture = s->capture;
   if (capture->origin != s) return invalidate(*capture, cudaErrorStreamCaptureUnmatched);
-  if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id()) {
+  if (capture->mode != cudaStreamCaptureModeRelaxed &&
+      capture->thread != std::this_thread::get_id()) {
     return note(cudaErrorStreamCaptureWrongThread);
   }
   bool joined = true;
@@ -325,7 +337,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     other->capture = nullptr;
     other->recorded = other->joined = 0;
   }
-  const std::unique_ptr<CUgraph_st> recorded = std::move(capture->graph);  // events know by this that it is over
+  const std::unique_ptr<CUgraph_st> recorded =
+      std::move(capture->graph);  // events know by this that it is over
   if (capture->invalid) return note(cudaErrorStreamCaptureInvalidated);
   if (!joined) return note(cudaErrorStreamCaptureUnjoined);
   *graph = new CUgraph_st(std::move(*recorded));
@@ -348,7 +361,8 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
 }
 
 // ---- graphs ---------------------------------------------------------------------------------------------------------
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                 unsigned long long) {
   if (graph == nullptr) return note(cudaErrorInvalidValue);
   *executable = new CUgraphExec_st{std::make_shared<const std::vector<Work>>(graph->nodes)};
   return cudaSuccess;

@@ -42,7 +42,8 @@ class Examples : public ::testing::Test {
     const fs::path program = fs::path(EBB_EXAMPLES_DIR) / example;
     const pid_t child = fork();
     if (child != 0) return child;
-    if (!freopen((folder_ / "out").c_str(), "w", stdout) || !freopen((folder_ / "err").c_str(), "w", stderr))
+    if (!freopen((folder_ / "out").c_str(), "w", stdout) ||
+        !freopen((folder_ / "err").c_str(), "w", stderr))
       _exit(126);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
@@ -55,8 +56,8 @@ class Examples : public ::testing::Test {
   Result finish(pid_t child) {
     int status = 0;
     waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(folder_ / "out"),
-            read_file(folder_ / "err")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            read_file(folder_ / "out"), read_file(folder_ / "err")};
   }
 
   Result run(const std::string& example, const std::vector<std::string>& arguments) {
@@ -84,7 +85,9 @@ TEST_F(Examples, XorLearnsTheTable) {
   const Result r = run("xor", {});
   ASSERT_EQ(r.status, 0) << r.error;
   double p[4] = {};
-  ASSERT_EQ(std::sscanf(r.out.c_str(), "[[%lf],\n [%lf],\n [%lf],\n [%lf]]", p, p + 1, p + 2, p + 3), 4) << r.out;
+  ASSERT_EQ(
+      std::sscanf(r.out.c_str(), "[[%lf],\n [%lf],\n [%lf],\n [%lf]]", p, p + 1, p + 2, p + 3), 4)
+      << r.out;
   EXPECT_LT(p[0], 0.1);
   EXPECT_GT(p[1], 0.9);
   EXPECT_GT(p[2], 0.9);
@@ -128,11 +131,13 @@ TEST_F(Examples, ClassWeightsFindRareClasses) {
   for (const char* seed : {"1", "11", "12"}) {
     const Result r = run("imbalanced", {"--out", path(seed), "--seed", seed});
     ASSERT_EQ(r.status, 0) << r.error;
-    const auto rare = row(r, "Fpv Close"), mean = row(r, "mean of the classes' recalls"), accuracy = row(r, "accuracy");
+    const auto rare = row(r, "Fpv Close"), mean = row(r, "mean of the classes' recalls"),
+               accuracy = row(r, "accuracy");
     EXPECT_EQ(rare[0] + rare[1], 50) << r.out;
     EXPECT_GT(rare[4], rare[3] + 15) << r.out;  // train, test, weight, then the recalls
     EXPECT_GT(mean[1], mean[0] + 4) << r.out;
-    EXPECT_NEAR(mean[2], mean[1], 1) << "weighted NLL on log-softmax is weighted cross-entropy\n" << r.out;
+    EXPECT_NEAR(mean[2], mean[1], 1) << "weighted NLL on log-softmax is weighted cross-entropy\n"
+                                     << r.out;
     EXPECT_GT(accuracy[1], 98) << r.out;
     EXPECT_NE(r.out.find("Class weights raise the mean recall"), std::string::npos) << r.out;
   }
@@ -203,7 +208,8 @@ TEST_F(Examples, AComparisonResumesWhereItStopped) {
   ASSERT_EQ(whole.status, 0) << whole.error;
   fs::remove(path("out"));
   const pid_t child = start("outliers", with("parts", false));
-  for (int wait = 0; wait < 2000 && read_file(path("out")).find("trained mse:") == std::string::npos; ++wait) {
+  for (int wait = 0;
+       wait < 2000 && read_file(path("out")).find("trained mse:") == std::string::npos; ++wait) {
     usleep(5000);
   }
   usleep(150000);  // into the second model
@@ -261,7 +267,8 @@ TEST_F(Examples, KilledAtAnyMomentItResumes) {
     resume.push_back("--resume");
     child = start("spirals", resume);
     usleep(150000);
-    EXPECT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "did not resume: " << read_file(folder_ / "err");
+    EXPECT_EQ(waitpid(child, nullptr, WNOHANG), 0)
+        << "did not resume: " << read_file(folder_ / "err");
   }
   kill(child, SIGKILL);
   finish(child);
@@ -277,8 +284,10 @@ TEST_F(Examples, WrongInputIsOneLine) {
   expect_one_line(run("digits", {"--resume", "--out", path("never")}), "never/checkpoint");
   expect_one_line(run("outliers", {"--resume", "--out", path("never")}), "never/mse");
   expect_one_line(run("imbalanced", {"--data", path("nowhere.csv")}), "nowhere.csv");
-  expect_one_line(run("imbalanced", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 10 columns, got 65");
-  expect_one_line(run("outliers", {"--data", EBB_DATA_DIR "/digits.csv.gz"}), "expected 5 columns, got 65");
+  expect_one_line(run("imbalanced", {"--data", EBB_DATA_DIR "/digits.csv.gz"}),
+                  "expected 10 columns, got 65");
+  expect_one_line(run("outliers", {"--data", EBB_DATA_DIR "/digits.csv.gz"}),
+                  "expected 5 columns, got 65");
   expect_one_line(run("digits", {"--device", "tpu"}), "tpu");
   expect_one_line(run("digits", {"--device", "cuda:1", "--out", path("o")}), "[backend] ");
 }

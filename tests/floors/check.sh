@@ -7,14 +7,14 @@
 #   2. Vendor headers stay in backends/: oneDNN's in onednn.cpp alone (and in the step by hand that benchmarks/ holds Ebb
 #      against), CUDA's nowhere above backends/.
 #   3. No path of one machine in a file.
-#   4. No file above 400 lines, unless it is listed here with its reason.
+#   4. No file above 420 lines, unless it is listed here with its reason.
 set -euo pipefail
 
 root=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 cd "$root"
 source_pattern='\.(h|hpp|cpp|cu|cuh)$'
 text_pattern='\.(h|hpp|cpp|cu|cuh|py|sh|cmake|in|txt|md|yml|yaml|json)$|^scripts/|^\.ci/'
-max_lines=400
+max_lines=420
 long_files=(
 )
 
@@ -55,9 +55,9 @@ floor() {
     path=$(sed -E 's/^[^:]+:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]*["<]([^">]+)[">].*/\1/' <<<"$line")
     if [[ $path =~ ^ebb/($2)/ ]]; then continue; fi
     # Formulas become kernels in the file that uses them, so this one header of autograd reaches down to one of backends.
-    if [[ $line == autograd/pointwise.h:* && $path == ebb/backends/cpu/pointwise_kernels.h ]]; then continue; fi
+    if [[ $line == autograd/ops/pointwise.h:* && $path == ebb/backends/cpu/pointwise_kernels.h ]]; then continue; fi
     # ... and the lists of formulas that nvcc compiles.
-    if [[ $line == nn/losses/formulas_*.cu:* || $line == autograd/formulas/*.cu:* ]] && [[ $path == ebb/backends/cuda/* ]]; then continue; fi
+    if [[ $line == nn/losses/formulas_*.cu:* || $line == autograd/ops/formulas/*.cu:* ]] && [[ $path == ebb/backends/cuda/* ]]; then continue; fi
     fail "${line%%:*}:$(cut -d: -f2 <<<"$line"): $1 may include only ebb/{${2//|/,}}, not $path"
   done < <(lines_of "$1" '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<ebb/)')
 }

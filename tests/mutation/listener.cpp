@@ -41,7 +41,10 @@ class Listener : public testing::EmptyTestEventListener {
 const bool added = (testing::UnitTest::GetInstance()->listeners().Append(new Listener), true);
 #else
 const Clock::time_point start = Clock::now();
-const bool added = (std::atexit([] { write_line("all", std::chrono::duration<double>(Clock::now() - start).count()); }), true);
+const bool added =
+    (std::atexit(
+         [] { write_line("all", std::chrono::duration<double>(Clock::now() - start).count()); }),
+     true);
 #endif
 
 }  // namespace

@@ -29,7 +29,8 @@ using test::TempFolder;
 Checkpoint numbered(int64_t n, int64_t size = 6) {
   const auto value = static_cast<double>(n);
   return {{{"0.weight", full({size / 2, 2}, value)}, {"0.bias", full({2}, value)}},
-          {{"momentum/0.weight", full({size}, value, {.dtype = DType::F64})}, {"epoch", from_data<int64_t>({n}, {})}},
+          {{"momentum/0.weight", full({size}, value, {.dtype = DType::F64})},
+           {"epoch", from_data<int64_t>({n}, {})}},
           {{"number", std::to_string(n)}}};
 }
 
@@ -52,7 +53,8 @@ int64_t number_at(const std::string& folder) {
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -78,7 +80,8 @@ TEST(Checkpoint, ANewOneReplacesTheOldOneAndLeavesNothingBehind) {
   for (int64_t n = 0; n < 3; ++n) save_checkpoint(folder / "x/", numbered(n));
   EXPECT_EQ(number_at(folder / "x"), 2);
   EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));
-  EXPECT_EQ(names_in(folder / "x"), (std::vector<std::string>{"model.safetensors", "training.safetensors"}));
+  EXPECT_EQ(names_in(folder / "x"),
+            (std::vector<std::string>{"model.safetensors", "training.safetensors"}));
   EXPECT_TRUE(load_safetensors(folder / "x/model.safetensors").find("0.bias"));
 }
 
@@ -96,16 +99,20 @@ TEST(Checkpoint, DeletesNothingThatIsNotItsOwn) {
   const TempFolder folder;
   save_checkpoint(folder / "x", numbered(1));
   test::write_bytes(folder / "x/thesis.tex", "years of work");
-  expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint", {folder / "x", "thesis.tex"});
+  expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint",
+               {folder / "x", "thesis.tex"});
   EXPECT_EQ(test::read_bytes(folder / "x/thesis.tex"), "years of work");
   EXPECT_EQ(number_at(folder / "x"), 1);
   fs::create_directories(folder / "y.new/more");
-  expect_error([&] { save_checkpoint(folder / "y", numbered(2)); }, "save_checkpoint", {"cannot remove", "y.new"});
+  expect_error([&] { save_checkpoint(folder / "y", numbered(2)); }, "save_checkpoint",
+               {"cannot remove", "y.new"});
   EXPECT_TRUE(fs::exists(folder / "y.new/more"));
   test::write_bytes(folder / "file", "text");
-  expect_error([&] { save_checkpoint(folder / "file", numbered(2)); }, "save_checkpoint", {"file is not a folder"});
+  expect_error([&] { save_checkpoint(folder / "file", numbered(2)); }, "save_checkpoint",
+               {"file is not a folder"});
   for (const char* name : {"", ".", "..", "/", "runs/.."}) {
-    expect_error([&] { save_checkpoint(name, numbered(2)); }, "save_checkpoint", {"expected a folder", name});
+    expect_error([&] { save_checkpoint(name, numbered(2)); }, "save_checkpoint",
+                 {"expected a folder", name});
   }
 }
 
@@ -123,7 +130,8 @@ void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
     if (left == Left::Nothing) continue;
     save_checkpoint(folder / "made", numbered(number));
     if (left == Left::Part) {  // cut off within the second file
-      fs::rename(folder / "made/training.safetensors", folder / "made/training.safetensors.partial");
+      fs::rename(folder / "made/training.safetensors",
+                 folder / "made/training.safetensors.partial");
       fs::resize_file(folder / "made/training.safetensors.partial", 10);
     }
     fs::rename(folder / "made", folder / name);
@@ -146,14 +154,16 @@ TEST(Checkpoint, EveryStateThatAKillCanLeaveLoadsAndCanBeSavedOver) {
     make_state(folder, state.target, state.fresh, state.old);
     EXPECT_EQ(checkpoint_exists(folder / "x"), state.expected != 0);
     if (state.expected == 0) {
-      expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {"no checkpoint at " + (folder / "x")});
+      expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
+                   {"no checkpoint at " + (folder / "x")});
     } else {
       EXPECT_EQ(number_at(folder / "x"), state.expected);
     }
     // A save that fails leaves what was there, and one that works leaves nothing else.
     Checkpoint bad = numbered(4);
     bad.training.emplace_back("epoch", ones({1}));
-    expect_error([&] { save_checkpoint(folder / "x", bad); }, "save_safetensors", {"\"epoch\" comes twice"});
+    expect_error([&] { save_checkpoint(folder / "x", bad); }, "save_safetensors",
+                 {"\"epoch\" comes twice"});
     EXPECT_EQ(checkpoint_exists(folder / "x"), state.expected != 0);
     if (state.expected != 0) {
       EXPECT_EQ(number_at(folder / "x"), state.expected);
@@ -206,7 +216,8 @@ TEST(Checkpoint, KilledAtAnyMomentOneRemains) {
   for (uint32_t kill = 0; kill < 25 || (last <= 5 && kill < 200); ++kill) {
     const pid_t child = fork();
     if (child == 0) save_for_ever(folder / "x", last + 1);
-    std::this_thread::sleep_for(one_save * (philox(1, kill).word[0] % 1000) / 250);  // up to four saves
+    std::this_thread::sleep_for(one_save * (philox(1, kill).word[0] % 1000) /
+                                250);  // up to four saves
     ::kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);
@@ -227,7 +238,8 @@ std::string read_while_replacing(bool may_exchange) {
   std::thread writer([&] {
     for (int turn = 1; turn <= 400; ++turn) {
       fs::copy(folder / std::to_string(turn % 2), folder / "x.new");
-      detail::replace_folder("test", folder / "x.new", folder / "x", folder / "x.old", may_exchange);
+      detail::replace_folder("test", folder / "x.new", folder / "x", folder / "x.old",
+                             may_exchange);
       fs::remove_all(folder / (may_exchange ? "x.new" : "x.old"));
     }
     done = true;
@@ -278,7 +290,8 @@ TEST(Checkpoint, AFullDiskLeavesTheOldOne) {
 TEST(Checkpoint, DamagedOnesAreNamedAndNotPassedOver) {
   const TempFolder folder;
   make_state(folder, Left::Whole, Left::Whole, Left::Whole);
-  const std::string model = folder / "x/model.safetensors", training = folder / "x/training.safetensors";
+  const std::string model = folder / "x/model.safetensors",
+                    training = folder / "x/training.safetensors";
   const std::string bytes = test::read_bytes(model);
   test::write_bytes(model, bytes.substr(0, bytes.size() - 1));
   expect_error([&] { load_checkpoint(folder / "x"); }, "load_safetensors", {model, "truncated"});
@@ -286,9 +299,11 @@ TEST(Checkpoint, DamagedOnesAreNamedAndNotPassedOver) {
   expect_error([&] { load_checkpoint(folder / "x"); }, "load_safetensors", {model, "No such file"});
   test::write_bytes(model, bytes);
   save_safetensors(training, {}, {});
-  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {training, "no part of a checkpoint"});
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
+               {training, "no part of a checkpoint"});
   save_safetensors(training, {}, {{"ebb.checkpoint", "2"}});
-  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint", {"layout 2, this program reads 1"});
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
+               {"layout 2, this program reads 1"});
   expect_error(
       [&] {
         save_checkpoint(folder / "y", {{}, {}, {{"ebb.checkpoint", "1"}}});

@@ -38,7 +38,8 @@ TEST(Csv, ReadsF32RoundedOnce) {
 }
 
 TEST(Csv, ReadsHeadersQuotesBlanksAndForeignLineEnds) {
-  const CsvTable table = read_text("\xEF\xBB\xBF\"a, b\" , c\r\n 1 ,\"2\"\r\n\r\n3\t, 4\r\n\n5,6", {.header = true});
+  const CsvTable table =
+      read_text("\xEF\xBB\xBF\"a, b\" , c\r\n 1 ,\"2\"\r\n\r\n3\t, 4\r\n\n5,6", {.header = true});
   EXPECT_EQ(table.columns, (std::vector<std::string>{"a, b", "c"}));
   EXPECT_EQ(table.values.shape(), Shape({3, 2}));
   EXPECT_EQ(table.values.to_vector<double>(), (std::vector<double>{1, 2, 3, 4, 5, 6}));
@@ -47,12 +48,14 @@ TEST(Csv, ReadsHeadersQuotesBlanksAndForeignLineEnds) {
 TEST(Csv, ReadsOtherDelimiters) {
   EXPECT_EQ(read_text("1;2\n", {.delimiter = ';'}).values.shape(), Shape({1, 2}));
   EXPECT_EQ(read_text("1\t\"2\"\n", {.delimiter = '\t'}).values.shape(), Shape({1, 2}));
-  expect_error([] { read_text("1\t\t2\n", {.delimiter = '\t'}); }, "read_csv", {"column 2: an empty field"});
+  expect_error([] { read_text("1\t\t2\n", {.delimiter = '\t'}); }, "read_csv",
+               {"column 2: an empty field"});
 }
 
 TEST(Csv, ReadsInfinityAndNan) {
   const std::vector<double> values = read_text("inf,-inf,nan\n").values.to_vector<double>();
-  EXPECT_TRUE(std::isinf(values[0]) && std::isinf(values[1]) && values[1] < 0 && std::isnan(values[2]));
+  EXPECT_TRUE(std::isinf(values[0]) && std::isinf(values[1]) && values[1] < 0 &&
+              std::isnan(values[2]));
 }
 
 TEST(Csv, ReadsGzip) {
@@ -86,15 +89,20 @@ TEST(Csv, NamesLineAndColumnOfWhatIsWrong) {
       {"", false, {"table.csv: the file has no rows"}},
       {"\n \r\n\n", false, {"the file has no rows"}},
       {"a,b\n", true, {"the file has no rows below its header"}},
-      {"1,\x1b[31m\x01 a text that is far too long to stand in an error as a whole\n", false, {"?[31m?", "...\""}},
+      {"1,\x1b[31m\x01 a text that is far too long to stand in an error as a whole\n",
+       false,
+       {"?[31m?", "...\""}},
   };
   for (const Bad& row : rows) {
     SCOPED_TRACE(row.text);
     expect_error([&] { read_text(row.text, {.header = row.header}); }, "read_csv", row.parts);
   }
-  expect_error([] { read_csv("/no/such.csv"); }, "read_csv", {"/no/such.csv: No such file or directory"});
-  expect_error([] { read_text("1\n", {.dtype = DType::I64}); }, "read_csv", {"f32 or f64, got i64"});
-  expect_error([] { read_text("1e99\n", {.dtype = DType::F32}); }, "read_csv", {"out of the range of f32"});
+  expect_error([] { read_csv("/no/such.csv"); }, "read_csv",
+               {"/no/such.csv: No such file or directory"});
+  expect_error([] { read_text("1\n", {.dtype = DType::I64}); }, "read_csv",
+               {"f32 or f64, got i64"});
+  expect_error([] { read_text("1e99\n", {.dtype = DType::F32}); }, "read_csv",
+               {"out of the range of f32"});
 }
 
 // ---- the digits ----
@@ -105,8 +113,10 @@ TEST(Digits, TheFileOfTheRepositoryIsWhatItShouldBe) {
   EXPECT_EQ(digits.inputs().dtype(), DType::F32);
   EXPECT_EQ(digits.targets().dtype(), DType::I64);
   std::array<int, 10> counts{};
-  for (int64_t target : digits.targets().to_vector<int64_t>()) ++counts.at(static_cast<size_t>(target));
-  EXPECT_EQ(counts, (std::array<int, 10>{178, 182, 177, 183, 181, 182, 181, 179, 174, 180}));  // scikit-learn's page
+  for (int64_t target : digits.targets().to_vector<int64_t>())
+    ++counts.at(static_cast<size_t>(target));
+  EXPECT_EQ(counts, (std::array<int, 10>{178, 182, 177, 183, 181, 182, 181, 179, 174,
+                                         180}));  // scikit-learn's page
   double sum = 0;
   for (float value : digits.inputs().to_vector<float>()) {
     EXPECT_TRUE(value >= 0 && value <= 1);
@@ -125,11 +135,14 @@ TEST(Digits, RefusesOtherTables) {
   std::string pixels;
   for (int i = 0; i < 64; ++i) pixels += "16,";
   load(pixels + "9\n");
-  expect_error([&] { load("1,2,3\n"); }, "load_digits", {"digits.csv: expected 65 columns", "got 3"});
+  expect_error([&] { load("1,2,3\n"); }, "load_digits",
+               {"digits.csv: expected 65 columns", "got 3"});
   expect_error([&] { load(pixels + "9\n" + pixels + "10\n"); }, "load_digits",
                {"row 2, column 65: 10 is not a digit from 0 to 9"});
-  expect_error([&] { load("16.5" + pixels.substr(2) + "0\n"); }, "load_digits", {"column 1", "grey level"});
-  expect_error([&] { load("nan" + pixels.substr(2) + "0\n"); }, "load_digits", {"column 1", "grey level"});
+  expect_error([&] { load("16.5" + pixels.substr(2) + "0\n"); }, "load_digits",
+               {"column 1", "grey level"});
+  expect_error([&] { load("nan" + pixels.substr(2) + "0\n"); }, "load_digits",
+               {"column 1", "grey level"});
   expect_error([&] { load_digits(folder / "none"); }, "read_csv", {"none: No such file"});
 }
 

@@ -1,5 +1,5 @@
 // The edges of ctc_loss: targets one behind the other, labels and inputs of no length, samples out of reach.
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
@@ -21,16 +21,20 @@ Tensor log_probs(int64_t steps, int64_t batch, int64_t classes) {
   Generator generator{11, 0};
   return log_softmax(randn({steps, batch, classes}, {.dtype = f64}, &generator), 2);
 }
-Tensor integers(const std::vector<int64_t>& values) { return from_data(values, {static_cast<int64_t>(values.size())}); }
+Tensor integers(const std::vector<int64_t>& values) {
+  return from_data(values, {static_cast<int64_t>(values.size())});
+}
 
 // Each sample alone, with nothing padded.
 std::vector<double> one_by_one(const Tensor& x, const std::vector<std::vector<int64_t>>& labels,
                                const std::vector<int64_t>& steps) {
   std::vector<double> losses;
   for (size_t n = 0; n < labels.size(); ++n) {
-    const Tensor own = slice(slice(x, 1, static_cast<int64_t>(n), static_cast<int64_t>(n) + 1), 0, 0, steps[n]);
+    const Tensor own =
+        slice(slice(x, 1, static_cast<int64_t>(n), static_cast<int64_t>(n) + 1), 0, 0, steps[n]);
     losses.push_back(ctc_loss(own, integers(labels[n]), integers({steps[n]}),
-                              integers({static_cast<int64_t>(labels[n].size())}), {.reduction = Reduction::Sum})
+                              integers({static_cast<int64_t>(labels[n].size())}),
+                              {.reduction = Reduction::Sum})
                          .item());
   }
   return losses;
@@ -43,7 +47,8 @@ TEST(Ctc, TargetsOneBehindTheOther) {
   const Tensor steps = integers({6, 5, 6}), lengths = integers({2, 2, 3});
   const CTCLossOptions each{.reduction = Reduction::None};
   expect_values(ctc_loss(x, integers({1, 2, 3, 3, 2, 1, 3}), steps, lengths, each), want, 1e-14);
-  expect_values(ctc_loss(x, tensor({{1, 2, 0}, {3, 3, 0}, {2, 1, 3}}, i64), steps, lengths, each), want, 1e-14);
+  expect_values(ctc_loss(x, tensor({{1, 2, 0}, {3, 3, 0}, {2, 1, 3}}, i64), steps, lengths, each),
+                want, 1e-14);
   double mean = 0;
   for (size_t n = 0; n < 3; ++n) mean += want[n] / static_cast<double>(labels[n].size()) / 3;
   expect_values(ctc_loss(x, integers({1, 2, 3, 3, 2, 1, 3}), steps, lengths), {mean}, 1e-14);
@@ -51,9 +56,10 @@ TEST(Ctc, TargetsOneBehindTheOther) {
 
 TEST(Ctc, OneSampleWithoutABatch) {
   const Tensor x = log_probs(5, 1, 3);
-  const Tensor want = ctc_loss(x, integers({1, 2}), integers({5}), integers({2}), {.reduction = Reduction::None});
-  const Tensor got = ctc_loss(select(x, 1, 0), integers({1, 2}), scalar(5, {.dtype = i64}), scalar(2, {.dtype = i64}),
-                              {.reduction = Reduction::None});
+  const Tensor want =
+      ctc_loss(x, integers({1, 2}), integers({5}), integers({2}), {.reduction = Reduction::None});
+  const Tensor got = ctc_loss(select(x, 1, 0), integers({1, 2}), scalar(5, {.dtype = i64}),
+                              scalar(2, {.dtype = i64}), {.reduction = Reduction::None});
   EXPECT_EQ(to_text(got.shape()), "()");
   expect_values(got, {want.item()});
 }
@@ -61,17 +67,17 @@ TEST(Ctc, OneSampleWithoutABatch) {
 // Without input, no labels are certain and any are impossible; without labels, all blanks.
 TEST(Ctc, NoInputAndNoLabels) {
   const Tensor x = log_probs(4, 4, 3);
-  const Tensor targets = tensor({{1, 2}, {0, 0}, {0, 0}, {1, 0}}, i64), steps = integers({0, 0, 4, 1}),
-               lengths = integers({2, 0, 0, 1});
+  const Tensor targets = tensor({{1, 2}, {0, 0}, {0, 0}, {1, 0}}, i64),
+               steps = integers({0, 0, 4, 1}), lengths = integers({2, 0, 0, 1});
   double blanks = 0;
   for (int64_t t = 0; t < 4; ++t) blanks -= x[t][2][0].item();
   const std::vector<double> want{kInf, 0, blanks, -x[0][3][1].item()};
   expect_values(ctc_loss(x, targets, steps, lengths, {.reduction = Reduction::None}), want, 1e-14);
   // Nobody has input.
   const Tensor nothing = log_probs(0, 2, 3);
-  expect_values(
-      ctc_loss(nothing, tensor({{1}, {0}}, i64), integers({0, 0}), integers({1, 0}), {.reduction = Reduction::None}),
-      {kInf, 0});
+  expect_values(ctc_loss(nothing, tensor({{1}, {0}}, i64), integers({0, 0}), integers({1, 0}),
+                         {.reduction = Reduction::None}),
+                {kInf, 0});
 }
 
 TEST(Ctc, NoSamples) {
@@ -81,7 +87,9 @@ TEST(Ctc, NoSamples) {
   EXPECT_EQ(to_text(each.shape()), "(0,)");
   expect_values(ctc_loss(x, targets, none, none, {.reduction = Reduction::Sum}), {0});
   expect_values(ctc_loss(x, targets, none, none), {kNaN});
-  EXPECT_EQ(to_text(grad(ctc_loss(x, targets, none, none, {.reduction = Reduction::Sum}), x).shape()), "(4, 0, 3)");
+  EXPECT_EQ(
+      to_text(grad(ctc_loss(x, targets, none, none, {.reduction = Reduction::Sum}), x).shape()),
+      "(4, 0, 3)");
 }
 
 // Two equal labels need a blank between: three steps. Two are out of reach.
@@ -89,13 +97,15 @@ TEST(Ctc, OutOfReach) {
   for (const int64_t batch : {1, 2}) {
     Tensor x = log_probs(4, batch, 3).clone().requires_grad_();
     const Tensor targets = batch == 1 ? tensor({{1, 1}}, i64) : tensor({{1, 1}, {1, 2}}, i64),
-                 steps = batch == 1 ? integers({2}) : integers({2, 4}), lengths = full({batch}, 2, {.dtype = i64});
+                 steps = batch == 1 ? integers({2}) : integers({2, 4}),
+                 lengths = full({batch}, 2, {.dtype = i64});
     const Tensor each = ctc_loss(x, targets, steps, lengths, {.reduction = Reduction::None});
     EXPECT_EQ(each[0].item(), kInf);
     const Tensor g = grad(sum(each), x);
     for (int64_t t = 0; t < 4; ++t) {
       // NaN over the sample's steps and nothing beyond them; the other sample is not touched.
-      expect_values(g[t][0], t < 2 ? std::vector<double>{kNaN, kNaN, kNaN} : std::vector<double>{0, 0, 0});
+      expect_values(g[t][0],
+                    t < 2 ? std::vector<double>{kNaN, kNaN, kNaN} : std::vector<double>{0, 0, 0});
       EXPECT_TRUE(batch == 1 || std::isfinite(sum(select(g[t], 0, batch - 1)).item()));
     }
     const CTCLossOptions zero{.reduction = Reduction::Sum, .zero_infinity = true};
@@ -110,9 +120,21 @@ TEST(Ctc, OutOfReach) {
 TEST(Ctc, SaysWhatItExpected) {
   const Tensor x = log_probs(4, 2, 3);
   const Tensor steps = integers({4, 4}), lengths = integers({2, 1});
-  expect_error([&] { ctc_loss(x, integers({1, 2}), steps, lengths); }, "ctc_loss", {"(2,)", "3 labels"});
-  expect_error([&] { ctc_loss(x, tensor({{1, 2}}, i64), steps, lengths); }, "ctc_loss", {"(1, 2)", "batch of 2"});
-  expect_error([&] { ctc_loss(x, integers({1, 2, 3}), steps, lengths); }, "ctc_loss", {"target 3 of sample 1"});
+  expect_error(
+      [&] {
+        ctc_loss(x, integers({1, 2}), steps, lengths);
+      },
+      "ctc_loss", {"(2,)", "3 labels"});
+  expect_error(
+      [&] {
+        ctc_loss(x, tensor({{1, 2}}, i64), steps, lengths);
+      },
+      "ctc_loss", {"(1, 2)", "batch of 2"});
+  expect_error(
+      [&] {
+        ctc_loss(x, integers({1, 2, 3}), steps, lengths);
+      },
+      "ctc_loss", {"target 3 of sample 1"});
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ TEST(Dataset, TakesSamplesInTheOrderAsked) {
 }
 
 TEST(Dataset, PacksStridedTensors) {
-  const Tensor columns = make_view(from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3}), {3, 2}, {1, 3});
+  const Tensor columns =
+      make_view(from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3}), {3, 2}, {1, 3});
   const Dataset data(columns, from_data(Numbers{0, 1, 2}, {3}), {"a", "b", "c"});
   const Dataset taken = data.take(from_data(Numbers{2}, {1}));
   EXPECT_EQ(taken.inputs().to_vector<float>(), (std::vector<float>{3, 6}));
@@ -39,7 +40,11 @@ TEST(Dataset, RefusesWhatDoesNotFit) {
   expect_error([] { Dataset(zeros({3, 2}), zeros({4})); }, "Dataset", {"(3, 2)", "(4,)"});
   expect_error([] { Dataset(scalar(1), zeros({4})); }, "Dataset", {"inputs", "0-d"});
   expect_error([] { Dataset(Tensor(), zeros({4})); }, "Dataset", {"undefined"});
-  expect_error([] { numbered(3).take(from_data(Numbers{0, 3}, {2})); }, "take", {"index 3", "3 samples"});
+  expect_error(
+      [] {
+        numbered(3).take(from_data(Numbers{0, 3}, {2}));
+      },
+      "take", {"index 3", "3 samples"});
   expect_error([] { numbered(3).take(from_data(Numbers{-1}, {1})); }, "take", {"index -1"});
   expect_error([] { numbered(3).take(zeros({1})); }, "take", {"i64 (M,)", "f32 (1,)"});
 }
@@ -47,7 +52,8 @@ TEST(Dataset, RefusesWhatDoesNotFit) {
 // Checks that both parts are ascending and together 0 ... n - 1; returns the test part.
 Numbers check_split(const Split& split, int64_t n) {
   Numbers train = split.train.to_vector<int64_t>(), test = split.test.to_vector<int64_t>();
-  EXPECT_TRUE(std::is_sorted(train.begin(), train.end()) && std::is_sorted(test.begin(), test.end()));
+  EXPECT_TRUE(std::is_sorted(train.begin(), train.end()) &&
+              std::is_sorted(test.begin(), test.end()));
   std::set<int64_t> all(train.begin(), train.end());
   all.insert(test.begin(), test.end());
   EXPECT_EQ(static_cast<int64_t>(train.size() + test.size()), n);
@@ -83,7 +89,8 @@ TEST(Split, RefusesFractionsThatLeaveAPartEmpty) {
   expect_error([] { split(10, std::nan(""), 1); }, "split", {"between 0 and 1"});
   expect_error([] { split(2, 0.1, 1); }, "split", {"2 samples empty"});
   expect_error([] { split(-1, 0.1, 1); }, "split", {"-1"});
-  expect_error([] { stratified_split(zeros({4}), 0.5, 1); }, "stratified_split", {"i64 or u8 (N,)", "f32 (4,)"});
+  expect_error([] { stratified_split(zeros({4}), 0.5, 1); }, "stratified_split",
+               {"i64 or u8 (N,)", "f32 (4,)"});
 }
 
 }  // namespace

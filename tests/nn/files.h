@@ -44,8 +44,8 @@ inline void write_bytes(const std::string& path, const std::string& bytes) {
 
 inline void write_gz(const std::string& path, const std::string& bytes) {
   gzFile file = gzopen(path.c_str(), "wb");
-  const bool written =
-      file && gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())) == static_cast<int>(bytes.size());
+  const bool written = file && gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())) ==
+                                   static_cast<int>(bytes.size());
   if (!written || gzclose(file) != Z_OK) throw std::runtime_error("cannot write " + path);
 }
 
@@ -56,14 +56,16 @@ inline std::string read_bytes(const std::string& path) {
 }
 
 /// Expects that body throws an Error of one line, whose text begins with "[op] " and contains each of the parts.
-template <class Body> void expect_error(Body&& body, const std::string& op, std::initializer_list<std::string> parts) {
+template <class Body>
+void expect_error(Body&& body, const std::string& op, std::initializer_list<std::string> parts) {
   try {
     body();
   } catch (const Error& error) {
     const std::string text = error.what();
     EXPECT_EQ(text.find("[" + op + "] "), 0u) << text;
     EXPECT_EQ(text.find('\n'), std::string::npos) << text;
-    for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " not in: " << text;
+    for (const std::string& part : parts)
+      EXPECT_NE(text.find(part), std::string::npos) << part << " not in: " << text;
     return;
   }
   ADD_FAILURE() << "no error of " << op;

@@ -16,7 +16,8 @@ using test::expect_error;
 using test::TempFolder;
 
 std::string big_endian(uint32_t n) {
-  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
+  return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8),
+          static_cast<char>(n)};
 }
 
 std::string idx_header(unsigned char code, std::initializer_list<uint32_t> sizes) {
@@ -42,10 +43,15 @@ const Kind kKinds[] = {
      std::string("\x00\x01\x00\x02\x80\x00\x00\x00\xFF\xFF\xFF\xFD", 12),
      DType::I64,
      {65538, -2147483648.0, -3}},
-    {"f32", 0x0D, std::string("\x3F\x80\x00\x00\xC0\x20\x00\x00\x00\x00\x00\x00", 12), DType::F32, {1, -2.5, 0}},
+    {"f32",
+     0x0D,
+     std::string("\x3F\x80\x00\x00\xC0\x20\x00\x00\x00\x00\x00\x00", 12),
+     DType::F32,
+     {1, -2.5, 0}},
     {"f64",
      0x0E,
-     std::string("\x3F\xF0\x00\x00\x00\x00\x00\x00\xC0\x04\x00\x00\x00\x00\x00\x00\x3F\xB9\x99\x99\x99\x99\x99\x9A",
+     std::string("\x3F\xF0\x00\x00\x00\x00\x00\x00\xC0\x04\x00\x00\x00\x00\x00\x00\x3F\xB9\x99\x99"
+                 "\x99\x99\x99\x9A",
                  24),
      DType::F64,
      {1, -2.5, 0.1}},
@@ -68,7 +74,8 @@ TEST_P(IdxKind, ReadsValuesPlainAndCompressed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, IdxKind, testing::ValuesIn(kKinds), [](const auto& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, IdxKind, testing::ValuesIn(kKinds),
+                         [](const auto& row) { return row.param.name; });
 
 TEST(Idx, AnEmptyDimensionGivesAnEmptyTensor) {
   const TempFolder folder;
@@ -81,8 +88,9 @@ TEST(Idx, EveryTruncationIsAnError) {
   const std::string bytes = idx_header(0x0C, {2, 2}) + std::string(16, '\1');
   for (size_t n = 0; n < bytes.size(); ++n) {
     test::write_bytes(folder / "x", bytes.substr(0, n));
-    expect_error([&] { read_idx(folder / "x"); }, "read_idx",
-                 {folder / "x", n < 4 ? "no IDX file" : "truncated", n < 12 ? "" : "(2, 2) takes 16 bytes"});
+    expect_error(
+        [&] { read_idx(folder / "x"); }, "read_idx",
+        {folder / "x", n < 4 ? "no IDX file" : "truncated", n < 12 ? "" : "(2, 2) takes 16 bytes"});
   }
   test::write_bytes(folder / "x", bytes);
   EXPECT_EQ(read_idx(folder / "x").numel(), 4);
@@ -97,7 +105,8 @@ TEST(Idx, ATruncatedOrDamagedGzipIsAnError) {
   EXPECT_EQ(read_idx(folder / "x.gz").numel(), 5000);
   for (size_t n = 0; n < packed.size(); n += n < 40 ? 1 : 97) {
     test::write_bytes(folder / "x.gz", packed.substr(0, n));
-    expect_error([&] { read_idx(folder / "x.gz"); }, "read_idx", {folder / "x.gz", n < 10 ? "" : "truncated"});
+    expect_error([&] { read_idx(folder / "x.gz"); }, "read_idx",
+                 {folder / "x.gz", n < 10 ? "" : "truncated"});
   }
   std::string damaged = packed;
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
@@ -107,7 +116,8 @@ TEST(Idx, ATruncatedOrDamagedGzipIsAnError) {
 
 TEST(Idx, WhatIsNoIdxFileIsAnError) {
   const TempFolder folder;
-  expect_error([&] { read_idx(folder / "none"); }, "read_idx", {folder / "none", "No such file or directory"});
+  expect_error([&] { read_idx(folder / "none"); }, "read_idx",
+               {folder / "none", "No such file or directory"});
   expect_error([&] { read_idx(folder / ""); }, "read_idx", {"Is a directory"});
   test::write_bytes(folder / "text", "1,2,3\n4,5,6\n");
   expect_error([&] { read_idx(folder / "text"); }, "read_idx", {"no IDX file"});
@@ -118,7 +128,8 @@ TEST(Idx, WhatIsNoIdxFileIsAnError) {
   test::write_bytes(folder / "deep", idx_header(0x08, {1, 1, 1, 1, 1, 1, 1, 1, 1}) + "x");
   expect_error([&] { read_idx(folder / "deep"); }, "read_idx", {"1 to 8 dimensions, got 9"});
   test::write_bytes(folder / "long", idx_header(0x08, {2}) + "xyz");
-  expect_error([&] { read_idx(folder / "long"); }, "read_idx", {"goes on after the last element of (2,)"});
+  expect_error([&] { read_idx(folder / "long"); }, "read_idx",
+               {"goes on after the last element of (2,)"});
 }
 
 int64_t peak_memory() {
@@ -131,7 +142,8 @@ TEST(Idx, ALyingHeaderCostsNoMemory) {
   const TempFolder folder;
   const int64_t before = peak_memory();
   test::write_bytes(folder / "x", idx_header(0x08, {3'000'000'000, 1000}) + "few");
-  expect_error([&] { read_idx(folder / "x"); }, "read_idx", {"truncated", "3000000000000 bytes, the file holds 3"});
+  expect_error([&] { read_idx(folder / "x"); }, "read_idx",
+               {"truncated", "3000000000000 bytes, the file holds 3"});
   EXPECT_LT(peak_memory() - before, int64_t{16} << 20);
   test::write_bytes(folder / "y", idx_header(0x0E, {4'000'000'000, 4'000'000'000, 0}));
   expect_error([&] { read_idx(folder / "y"); }, "read_idx", {"too large"});
@@ -140,7 +152,9 @@ TEST(Idx, ALyingHeaderCostsNoMemory) {
 // ---- Fashion-MNIST ----
 
 void write_fashion(const TempFolder& folder, uint32_t test_labels, char label) {
-  const auto images = [](uint32_t n) { return idx_header(0x08, {n, 28, 28}) + std::string(n * 784, '\x33'); };
+  const auto images = [](uint32_t n) {
+    return idx_header(0x08, {n, 28, 28}) + std::string(n * 784, '\x33');
+  };
   const auto labels = [&](uint32_t n) { return idx_header(0x08, {n}) + std::string(n, label); };
   test::write_gz(folder / "train-images-idx3-ubyte.gz", images(3));
   test::write_bytes(folder / "train-labels-idx1-ubyte", labels(3));
@@ -165,24 +179,30 @@ TEST(FashionMnist, NamesWhatIsMissingOrWrong) {
   std::filesystem::remove(folder / "train-labels-idx1-ubyte");
   std::filesystem::remove(folder / "t10k-images-idx3-ubyte");
   expect_error([&] { load_fashion_mnist(folder / ""); }, "load_fashion_mnist",
-               {"train-labels-idx1-ubyte[.gz], t10k-images-idx3-ubyte[.gz]", "package dataset-fashion-mnist"});
-  expect_error([&] { load_fashion_mnist("/no/such/folder"); }, "load_fashion_mnist", {"/no/such/folder lacks train-"});
+               {"train-labels-idx1-ubyte[.gz], t10k-images-idx3-ubyte[.gz]",
+                "package dataset-fashion-mnist"});
+  expect_error([&] { load_fashion_mnist("/no/such/folder"); }, "load_fashion_mnist",
+               {"/no/such/folder lacks train-"});
   write_fashion(folder, 3, 9);
-  expect_error([&] { load_fashion_mnist(folder / ""); }, "load_fashion_mnist", {"t10k-labels", "u8 (2,)", "u8 (3,)"});
+  expect_error([&] { load_fashion_mnist(folder / ""); }, "load_fashion_mnist",
+               {"t10k-labels", "u8 (2,)", "u8 (3,)"});
   write_fashion(folder, 2, 10);
-  expect_error([&] { load_fashion_mnist(folder / ""); }, "load_fashion_mnist", {"train-labels", "label 0 is 10"});
+  expect_error([&] { load_fashion_mnist(folder / ""); }, "load_fashion_mnist",
+               {"train-labels", "label 0 is 10"});
   test::write_bytes(folder / "train-images-idx3-ubyte", "");
   std::filesystem::remove(folder / "train-images-idx3-ubyte.gz");
   expect_error([&] { load_fashion_mnist(folder / ""); }, "read_idx", {"train-images-idx3-ubyte"});
 }
 
 TEST(FashionMnist, ThePackagedFilesAreWhatTheyShouldBe) {
-  if (!std::filesystem::exists(kFashionMnistFolder)) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  if (!std::filesystem::exists(kFashionMnistFolder))
+    GTEST_SKIP() << "dataset-fashion-mnist is not installed";
   const FashionMnist data = load_fashion_mnist();
   EXPECT_EQ(data.train.inputs().shape(), Shape({60000, 28, 28}));
   EXPECT_EQ(data.test.inputs().shape(), Shape({10000, 28, 28}));
   std::array<int, 10> counts{};
-  for (int64_t target : data.train.targets().to_vector<int64_t>()) ++counts[static_cast<size_t>(target)];
+  for (int64_t target : data.train.targets().to_vector<int64_t>())
+    ++counts[static_cast<size_t>(target)];
   for (int count : counts) EXPECT_EQ(count, 6000);
   double sum = 0;  // the mean that the literature gives: 0.2860
   const uint8_t* pixels = data.train.inputs().data<uint8_t>();

@@ -33,7 +33,9 @@ Numbers samples_of(DataLoader& loader) {
   return samples;
 }
 
-Numbers tail(const Numbers& numbers, int64_t from) { return {numbers.begin() + from, numbers.end()}; }
+Numbers tail(const Numbers& numbers, int64_t from) {
+  return {numbers.begin() + from, numbers.end()};
+}
 
 // ---- the batches of an epoch ----
 
@@ -47,7 +49,8 @@ TEST_P(Prefetch, BatchesHoldTheSamplesInOrder) {
     sizes.push_back(batch.input.size(0));
     const std::vector<double> input = batch.input.to_vector<double>();
     const Numbers target = batch.target.to_vector<int64_t>();
-    for (size_t i = 0; i < target.size(); ++i) EXPECT_EQ(input[2 * i + 1], 10.0 * static_cast<double>(target[i]) + 1);
+    for (size_t i = 0; i < target.size(); ++i)
+      EXPECT_EQ(input[2 * i + 1], 10.0 * static_cast<double>(target[i]) + 1);
     EXPECT_EQ(loader.consumed(), static_cast<int64_t>(sizes.size()));
   }
   EXPECT_EQ(sizes, (std::vector<int64_t>{3, 3, 1}));
@@ -74,7 +77,8 @@ TEST_P(Prefetch, TheOrderIsAFunctionOfSeedAndEpoch) {
   EXPECT_EQ(samples_of(other), second);
   other.set_epoch(0);
   EXPECT_EQ(samples_of(other), first);
-  DataLoader reseeded(numbered(100), {.batch_size = 8, .shuffle = true, .seed = 6, .prefetch = GetParam()});
+  DataLoader reseeded(numbered(100),
+                      {.batch_size = 8, .shuffle = true, .seed = 6, .prefetch = GetParam()});
   EXPECT_NE(samples_of(reseeded), first);
   EXPECT_NE(reseeded.order(0).to_vector<int64_t>(), loader.order(1).to_vector<int64_t>());
 }
@@ -91,7 +95,8 @@ TEST_P(Prefetch, SkippingGivesTheTailOfTheOrder) {
     EXPECT_EQ(resumed.epoch(), 3);
     EXPECT_EQ(samples_of(resumed), tail(all, std::min<int64_t>(consumed * 8, 100))) << consumed;
     EXPECT_EQ(resumed.consumed(), resumed.size());
-    EXPECT_EQ(samples_of(resumed), resumed.order(4).to_vector<int64_t>());  // whole again, the next epoch
+    EXPECT_EQ(samples_of(resumed),
+              resumed.order(4).to_vector<int64_t>());  // whole again, the next epoch
   }
 }
 
@@ -111,10 +116,12 @@ TEST_P(Prefetch, CountsWhatWasHandedOutNotWhatWasMadeAhead) {
 TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
   int64_t failing = 3;
   const auto transform = [&failing](Batch batch) {
-    if (batch.target.to_vector<int64_t>()[0] == 10 * failing) fail("transform", "no batch ", failing);
+    if (batch.target.to_vector<int64_t>()[0] == 10 * failing)
+      fail("transform", "no batch ", failing);
     return batch;
   };
-  DataLoader loader(numbered(100), {.batch_size = 10, .prefetch = GetParam(), .transform = transform});
+  DataLoader loader(numbered(100),
+                    {.batch_size = 10, .prefetch = GetParam(), .transform = transform});
   Numbers seen;
   const auto loop = [&] {
     for (const Batch& batch : loader) seen.push_back(batch.target.to_vector<int64_t>()[0]);
@@ -132,7 +139,8 @@ TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
 TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
   const auto noise = [](Batch batch) { return Batch{rand({2}), batch.target}; };
   const auto drawn = [&](uint64_t seed, int64_t epoch, int64_t skipped) {
-    DataLoader loader(numbered(20), {.batch_size = 4, .seed = seed, .prefetch = GetParam(), .transform = noise});
+    DataLoader loader(numbered(20),
+                      {.batch_size = 4, .seed = seed, .prefetch = GetParam(), .transform = noise});
     loader.set_epoch(epoch);
     loader.skip(skipped);
     std::vector<float> numbers;
@@ -161,7 +169,8 @@ TEST(DataLoader, PicturesBecomeFloatsFromZeroToOne) {
     EXPECT_EQ(batch.input.dtype(), DType::F32);
     EXPECT_EQ(batch.input.shape(), Shape({2, 16, 16}));
     const std::vector<float> values = batch.input.to_vector<float>();
-    for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], static_cast<float>(i % 256) / 255.0f);
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(values[i], static_cast<float>(i % 256) / 255.0f);
   }
   for (const Batch& batch : DataLoader(pictures, {.batch_size = 2, .unit_float = false})) {
     EXPECT_EQ(batch.input.to_vector<uint8_t>(), pixels);
@@ -169,8 +178,10 @@ TEST(DataLoader, PicturesBecomeFloatsFromZeroToOne) {
 }
 
 TEST(DataLoader, RefusesBadOptions) {
-  expect_error([] { DataLoader(numbered(3), {.batch_size = 0}); }, "DataLoader", {"batch_size", "got 0"});
-  expect_error([] { DataLoader(numbered(3), {.prefetch = -1}); }, "DataLoader", {"prefetch", "got -1"});
+  expect_error([] { DataLoader(numbered(3), {.batch_size = 0}); }, "DataLoader",
+               {"batch_size", "got 0"});
+  expect_error([] { DataLoader(numbered(3), {.prefetch = -1}); }, "DataLoader",
+               {"prefetch", "got -1"});
   expect_error([] { DataLoader{Dataset()}; }, "DataLoader", {"empty"});
   expect_error([] { DataLoader(numbered(3), {.batch_size = 4, .drop_last = true}); }, "DataLoader",
                {"drop_last", "no batch of 3 samples"});
@@ -227,7 +238,9 @@ TEST(DataLoader, ManyLoadersOnManyThreadsShareADataset) {
   const Dataset data = numbered(500);
   std::atomic<int> wrong = 0;
   const auto work = [&](uint64_t seed) {
-    DataLoader loader(data, {.batch_size = 7, .shuffle = true, .seed = seed, .prefetch = static_cast<int>(seed % 4)});
+    DataLoader loader(
+        data,
+        {.batch_size = 7, .shuffle = true, .seed = seed, .prefetch = static_cast<int>(seed % 4)});
     for (int epoch = 0; epoch < 20; ++epoch) {
       const Numbers expected = loader.order(epoch).to_vector<int64_t>();
       if (samples_of(loader) != expected) ++wrong;

@@ -1,5 +1,5 @@
 // Values of losses at infinities and NaN, where a formula says more than its derivative: what no random value meets.
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/nn/losses/multilabel.h"
@@ -16,11 +16,13 @@ constexpr double kInf = INFINITY, kNaN = NAN;
 // torch's sum (1 - t) x + softplus(-x) is NaN at -inf, unless t > 1: then the infinity has a sign.
 TEST(LossConventions, LogitsOfMinusInfinity) {
   for (const DType dtype : {f32, f64}) {
-    const Tensor x = tensor({-kInf, -kInf, -kInf, -kInf, -1e30}, dtype), t = tensor({0, 0.5, 1, 2, 0}, dtype);
+    const Tensor x = tensor({-kInf, -kInf, -kInf, -kInf, -1e30}, dtype),
+                 t = tensor({0, 0.5, 1, 2, 0}, dtype);
     const std::vector<double> want{kNaN, kNaN, kNaN, kInf, 0};
     expect_values(binary_cross_entropy_with_logits(x, t, {.reduction = Reduction::None}), want);
-    expect_values(
-        binary_cross_entropy_with_logits(x, t, {.reduction = Reduction::None, .pos_weight = tensor({2}, dtype)}), want);
+    expect_values(binary_cross_entropy_with_logits(
+                      x, t, {.reduction = Reduction::None, .pos_weight = tensor({2}, dtype)}),
+                  want);
   }
 }
 
@@ -35,7 +37,8 @@ TEST(LossConventions, LogitsOfMinusInfinityWeighted) {
 // log(x + eps) where x is 1: eps is all there is, in f32 too. It is the gradient by the target.
 TEST(LossConventions, PoissonKeepsItsEps) {
   Tensor t = ones({1}).requires_grad_();
-  expect_values(grad(poisson_nll_loss(ones({1}), t, {.log_input = false, .eps = 1e-8}), t), {-1e-8}, 1e-6);
+  expect_values(grad(poisson_nll_loss(ones({1}), t, {.log_input = false, .eps = 1e-8}), t), {-1e-8},
+                1e-6);
 }
 
 TEST(LossConventions, NaNStays) {

@@ -24,7 +24,8 @@ Tensor pseudo_huber_loss(const TensorArg& input, const Tensor& target, double de
                          nn::Reduction reduction = nn::Reduction::Mean, const Tensor& weight = {}) {
   nn::check_same_shape("pseudo_huber_loss", input, target);
   nn::check_weight("pseudo_huber_loss", input, weight);
-  return nn::pointwise_loss(PseudoHuber{delta}, weight, reduction, nn::MeanOver::Elements, input, target);
+  return nn::pointwise_loss(PseudoHuber{delta}, weight, reduction, nn::MeanOver::Elements, input,
+                            target);
 }
 
 TEST(PseudoHuber, HasGradientsOfBothOrders) {
@@ -41,7 +42,8 @@ TEST(PseudoHuber, IsASquareAtZeroAndALineFarAway) {
   const Tensor x = tensor({0, 1e-6, 3, -1e6}, f64).requires_grad_(), t = zeros({4}, {.dtype = f64});
   const Tensor losses = pseudo_huber_loss(x, t, 2, nn::Reduction::None);
   const double expected[] = {0, 0.5e-12, 4 * (std::sqrt(1 + 2.25) - 1), 2e6};
-  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(losses.to_vector<double>()[i], expected[i], 1e-5 * expected[i]);
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_NEAR(losses.to_vector<double>()[i], expected[i], 1e-5 * expected[i]);
   const Tensor first = grad(sum(losses), x, {.create_graph = true});
   const Tensor second = grad(sum(first), x);
   EXPECT_EQ(first.to_vector<double>()[0], 0);
@@ -69,10 +71,12 @@ std::string text_of(const std::string& file) {
 }
 
 TEST(Documentation, CodeOfLossesIsCompiledHere) {
-  const std::string page = text_of("docs/losses.md"), here = text_of("tests/nn/loss_from_scratch_test.cpp");
+  const std::string page = text_of("docs/losses.md"),
+                    here = text_of("tests/nn/loss_from_scratch_test.cpp");
   const std::string begin = "```cpp\n", end = "```";
   int blocks = 0;
-  for (size_t at = page.find(begin); at != std::string::npos; at = page.find(begin, at + 1), ++blocks) {
+  for (size_t at = page.find(begin); at != std::string::npos;
+       at = page.find(begin, at + 1), ++blocks) {
     const size_t from = at + begin.size();
     const std::string block = page.substr(from, page.find(end, from) - from);
     EXPECT_NE(here.find(block), std::string::npos) << "not compiled:\n" << block;

@@ -26,7 +26,8 @@ TEST(Losses, WorkedExampleOfBinaryCrossEntropy) {
   }
   EXPECT_NEAR(nn::BCELoss()(p, target).item(), sum / 6, 1e-14);
   EXPECT_NEAR(nn::BCELogitsLoss()(input, target).item(), sum / 6, 1e-14);
-  EXPECT_NEAR(nn::BCEWithLogitsLoss({.reduction = Reduction::Sum})(input, target).item(), sum, 1e-13);
+  EXPECT_NEAR(nn::BCEWithLogitsLoss({.reduction = Reduction::Sum})(input, target).item(), sum,
+              1e-13);
 }
 
 TEST(Losses, LegacyFlags) {
@@ -44,7 +45,8 @@ TEST(Losses, LegacyFlags) {
 }
 
 TEST(Losses, EmptyBatches) {
-  const Tensor x = zeros({0, 3}).requires_grad_(), t = zeros({0}, {.dtype = i64}), y = zeros({0, 3});
+  const Tensor x = zeros({0, 3}).requires_grad_(), t = zeros({0}, {.dtype = i64}),
+               y = zeros({0, 3});
   const auto check = [&](const char* name, const std::function<Tensor(Reduction)>& loss) {
     EXPECT_EQ(loss(Reduction::None).numel(), 0) << name;
     EXPECT_EQ(loss(Reduction::Sum).item(), 0) << name;
@@ -59,7 +61,8 @@ TEST(Losses, EmptyBatches) {
   check("multilabel_margin", [&](Reduction r) {
     return nn::multilabel_margin_loss(x, zeros({0, 3}, {.dtype = i64}), {.reduction = r});
   });
-  check("multilabel_soft_margin", [&](Reduction r) { return nn::multilabel_soft_margin_loss(x, y, {.reduction = r}); });
+  check("multilabel_soft_margin",
+        [&](Reduction r) { return nn::multilabel_soft_margin_loss(x, y, {.reduction = r}); });
 }
 
 TEST(Losses, IgnoredRowsNeverMatter) {
@@ -88,11 +91,14 @@ TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
     }
   };
   for (const double gamma : {0.0, 0.5, 1.0, 1.5, 2.0, 3.0}) {
-    const Tensor x = tensor({{200, -200, -150}}).requires_grad_(), one = zeros({1, 1}).requires_grad_();
+    const Tensor x = tensor({{200, -200, -150}}).requires_grad_(),
+                 one = zeros({1, 1}).requires_grad_();
     const Tensor none = zeros({1}, {.dtype = i64});
     expect_quiet(nn::focal_loss(x, none, {.gamma = gamma}), x);
     expect_quiet(nn::focal_loss(one, none, {.gamma = gamma}), one);
-    expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}), {.gamma = gamma, .reduction = Reduction::Sum}), x);
+    expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}),
+                                        {.gamma = gamma, .reduction = Reduction::Sum}),
+                 x);
   }
 }
 
@@ -112,7 +118,8 @@ TEST(Losses, MultiLabelMarginOfManyClasses) {
     const std::set<int64_t> named(labels, labels + classes);
     for (int64_t k = 0; k < classes; ++k) {
       for (int64_t i = 0; i < classes; ++i) {
-        const auto own = static_cast<size_t>(n * classes + labels[k]), other = static_cast<size_t>(n * classes + i);
+        const auto own = static_cast<size_t>(n * classes + labels[k]),
+                   other = static_cast<size_t>(n * classes + i);
         const double z = 1 - v[own] + v[other];
         if (named.contains(i) || z <= 0) continue;
         total += z / classes;
@@ -121,7 +128,8 @@ TEST(Losses, MultiLabelMarginOfManyClasses) {
       }
     }
   }
-  const Tensor loss = nn::multilabel_margin_loss(x, from_data(target, {rows, classes}), {.reduction = Reduction::Sum});
+  const Tensor loss = nn::multilabel_margin_loss(x, from_data(target, {rows, classes}),
+                                                 {.reduction = Reduction::Sum});
   EXPECT_NEAR(loss.item(), total, 1e-9 * total);
   const std::vector<double> gradient = grad(loss, x).to_vector<double>();
   for (size_t i = 0; i < slopes.size(); ++i) EXPECT_NEAR(gradient[i], slopes[i], 1e-9);
@@ -134,7 +142,8 @@ TEST(Losses, ClassWeightsThatRequireGradAreRefused) {
 }
 
 // The probability of a label sequence by enumerating every path.
-double enumerate(const std::vector<double>& p, int64_t steps, int64_t classes, const std::vector<int64_t>& labels) {
+double enumerate(const std::vector<double>& p, int64_t steps, int64_t classes,
+                 const std::vector<int64_t>& labels) {
   double total = 0;
   std::vector<int64_t> path(static_cast<size_t>(steps));
   const auto count = static_cast<int64_t>(std::pow(classes, steps) + 0.5);
@@ -157,23 +166,28 @@ double enumerate(const std::vector<double>& p, int64_t steps, int64_t classes, c
 TEST(Losses, CtcEqualsEnumeration) {
   manual_seed(4);
   const int64_t steps = 5, classes = 3;
-  for (const std::vector<int64_t>& labels : {std::vector<int64_t>{1, 2}, {1, 1}, {2}, {}, {1, 2, 1}, {1, 1, 1}}) {
+  for (const std::vector<int64_t>& labels :
+       {std::vector<int64_t>{1, 2}, {1, 1}, {2}, {}, {1, 2, 1}, {1, 1, 1}}) {
     const Tensor logits = randn({steps, 1, classes}, {.dtype = f64});
     const Tensor logp = log_softmax(logits, 2);
-    const Tensor targets =
-        labels.empty() ? zeros({1, 0}, {.dtype = i64}) : from_data(labels, {1, static_cast<int64_t>(labels.size())});
+    const Tensor targets = labels.empty()
+                               ? zeros({1, 0}, {.dtype = i64})
+                               : from_data(labels, {1, static_cast<int64_t>(labels.size())});
     const auto length = [](int64_t n) { return from_data(std::vector<int64_t>{n}, {1}); };
-    const double loss = nn::ctc_loss(logp, targets, length(steps), length(static_cast<int64_t>(labels.size())),
-                                     {.reduction = Reduction::Sum})
-                            .item();
-    EXPECT_NEAR(loss, -std::log(enumerate(exp(logp).to_vector<double>(), steps, classes, labels)), 1e-12);
+    const double loss =
+        nn::ctc_loss(logp, targets, length(steps), length(static_cast<int64_t>(labels.size())),
+                     {.reduction = Reduction::Sum})
+            .item();
+    EXPECT_NEAR(loss, -std::log(enumerate(exp(logp).to_vector<double>(), steps, classes, labels)),
+                1e-12);
   }
 }
 
 TEST(Losses, CtcGradientsOfBothOrders) {
   manual_seed(6);
   const Tensor logits = randn({6, 2, 4}, {.dtype = f64}).requires_grad_();
-  const Tensor targets = tensor({{1, 1, 3}, {2, 3, 0}}, i64), in = tensor({6, 5}, i64), out = tensor({3, 2}, i64);
+  const Tensor targets = tensor({{1, 1, 3}, {2, 3, 0}}, i64), in = tensor({6, 5}, i64),
+               out = tensor({3, 2}, i64);
   const TensorFunction f = [&](const std::vector<Tensor>& x) {
     return std::vector<Tensor>{nn::ctc_loss(log_softmax(x[0], 2), targets, in, out)};
   };
@@ -188,14 +202,15 @@ TEST(Losses, AdaptiveSoftmaxIsADistribution) {
   nn::AdaptiveLogSoftmaxWithLoss loss(16, 20, {4, 10}, {}, f64);
   std::vector<std::string> names;
   for (const auto& [name, p] : loss.named_parameters()) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"head.weight", "tail.0.0.weight", "tail.0.1.weight", "tail.1.0.weight",
-                                             "tail.1.1.weight"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"head.weight", "tail.0.0.weight", "tail.0.1.weight",
+                                             "tail.1.0.weight", "tail.1.1.weight"}));
   const Tensor x = randn({5, 16}, {.dtype = f64}), target = tensor({0, 5, 19, 9, 10}, i64);
   const Tensor logp = loss.log_prob(x);
   for (double v : sum(exp(logp), {1}).to_vector<double>()) EXPECT_NEAR(v, 1, 1e-12);
   const auto out = loss(x, target);
   const std::vector<double> each = out.output.to_vector<double>();
-  const std::vector<double> expected = squeeze(gather(logp, 1, unsqueeze(target, 1)), 1).to_vector<double>();
+  const std::vector<double> expected =
+      squeeze(gather(logp, 1, unsqueeze(target, 1)), 1).to_vector<double>();
   for (size_t i = 0; i < 5; ++i) EXPECT_NEAR(each[i], expected[i], 1e-12);
   EXPECT_NEAR(out.loss.item(), -mean(out.output).item(), 1e-14);
   EXPECT_EQ(loss.predict(x).to_vector<int64_t>(), argmax(logp, 1).to_vector<int64_t>());
@@ -204,7 +219,9 @@ TEST(Losses, AdaptiveSoftmaxIsADistribution) {
     nn::AdaptiveLogSoftmaxWithLoss(8, 20, {4, 10});
     ADD_FAILURE() << "a tail of width 0";
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("div_value 4 leaves cluster 1 no width"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("div_value 4 leaves cluster 1 no width"),
+              std::string::npos)
+        << e.what();
   }
   EXPECT_THROW(loss(x, tensor({0, 5, 20, 9, 10}, i64)), Error);
 }
@@ -236,12 +253,15 @@ TEST(Losses, UnitSeedAndScaledSeedAgree) {
 
 // A condition in the graph of a second-order gradient: its dtype is not the one that is computed in.
 TEST(Losses, SecondOrderThroughConditionsCanBeRecorded) {
-  const Tensor x = tensor({{0.5, -1, 2}, {1, 0.25, -0.5}}, f64).requires_grad_(), t = tensor({2, 0}, i64);
-  const Tensor first = grad(nn::multi_margin_loss(x, t, {.p = 2, .margin = 4}), x, {.create_graph = true});
+  const Tensor x = tensor({{0.5, -1, 2}, {1, 0.25, -0.5}}, f64).requires_grad_(),
+               t = tensor({2, 0}, i64);
+  const Tensor first =
+      grad(nn::multi_margin_loss(x, t, {.p = 2, .margin = 4}), x, {.create_graph = true});
   const Tensor plain = grad(sum(square(first)), x, {.retain_graph = true});
   const Tensor recorded = grad(sum(square(first)), x, {.create_graph = true});
   EXPECT_NE(plain.to_vector<double>()[0], 0);
-  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(recorded.to_vector<double>()[i], plain.to_vector<double>()[i], 1e-12);
+  for (size_t i = 0; i < 6; ++i)
+    EXPECT_NEAR(recorded.to_vector<double>()[i], plain.to_vector<double>()[i], 1e-12);
 }
 
 TEST(Losses, ModulesKeepWeightsAsBuffers) {

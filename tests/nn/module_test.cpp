@@ -17,8 +17,8 @@ std::vector<std::string> names_of(const std::vector<nn::NamedTensor>& list) {
 
 struct Net : nn::Module {
   nn::Linear hidden = add_module("hidden", nn::Linear(3, 4));
-  nn::Sequential tail =
-      add_module("tail", nn::Sequential(nn::ReLU(), nn::Dropout(0.5), nn::Linear(4, 2, {.bias = false})));
+  nn::Sequential tail = add_module(
+      "tail", nn::Sequential(nn::ReLU(), nn::Dropout(0.5), nn::Linear(4, 2, {.bias = false})));
   Tensor scale = add_buffer("scale", ones({2}));
   Tensor forward(const Tensor& x) const { return tail(hidden(x)) * scale; }
 };
@@ -54,7 +54,8 @@ TEST(Module, TrainAndEvalReachDropout) {
   Net net;
   const Tensor x = rand({64, 3});
   net.eval();
-  const std::vector<float> a = net.forward(x).to_vector<float>(), b = net.forward(x).to_vector<float>();
+  const std::vector<float> a = net.forward(x).to_vector<float>(),
+                           b = net.forward(x).to_vector<float>();
   EXPECT_EQ(a, b);
   net.train();
   EXPECT_NE(net.forward(x).to_vector<float>(), net.forward(x).to_vector<float>());
@@ -167,7 +168,8 @@ TEST(Init, DeviationsAreTorchs) {
   nn::init::xavier_normal_(w, 2);
   EXPECT_NEAR(deviation(w), 2 * std::sqrt(2.0 / 500), 0.003);
   Tensor vector = empty({3});
-  EXPECT_NE(error_of([&] { nn::init::xavier_normal_(vector); }).find("two dims"), std::string::npos);
+  EXPECT_NE(error_of([&] { nn::init::xavier_normal_(vector); }).find("two dims"),
+            std::string::npos);
 }
 
 }  // namespace

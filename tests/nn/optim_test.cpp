@@ -14,7 +14,8 @@ constexpr int kSteps = 7;
 // Gradients that the "loss" gives at each step: fixed, so that only the update is tested.
 double gradient(int step, size_t i) { return std::sin(1.3 * step + 0.7 * static_cast<double>(i)); }
 
-template <class Make, class Reference> void compare(DType dtype, const Make& make, Reference reference) {
+template <class Make, class Reference>
+void compare(DType dtype, const Make& make, Reference reference) {
   std::vector<double> expected{0.5, -1.25, 2, 0.125};
   Tensor p = tensor({0.5, -1.25, 2, 0.125}, dtype).requires_grad_();
   auto optimizer = make(std::vector<nn::NamedTensor>{{"p", p}});
@@ -51,7 +52,9 @@ TEST(SGD, Plain) { check_sgd({.lr = 0.1}); }
 TEST(SGD, WeightDecay) { check_sgd({.lr = 0.1, .weight_decay = 0.05}); }
 TEST(SGD, Momentum) { check_sgd({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01}); }
 TEST(SGD, Dampening) { check_sgd({.lr = 0.1, .momentum = 0.9, .dampening = 0.3}); }
-TEST(SGD, Nesterov) { check_sgd({.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true}); }
+TEST(SGD, Nesterov) {
+  check_sgd({.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true});
+}
 
 template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
   for (DType dtype : {f32, f64}) {
@@ -64,7 +67,8 @@ template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
             const double d = g[i] + (decoupled ? 0 : o.weight_decay * p[i]);
             m[i] = o.beta1 * m[i] + (1 - o.beta1) * d;
             v[i] = o.beta2 * v[i] + (1 - o.beta2) * d * d;
-            const double mean = m[i] / (1 - std::pow(o.beta1, t)), square = v[i] / (1 - std::pow(o.beta2, t));
+            const double mean = m[i] / (1 - std::pow(o.beta1, t)),
+                         square = v[i] / (1 - std::pow(o.beta2, t));
             p[i] -= o.lr * mean / (std::sqrt(square) + o.eps);
           }
         });
@@ -73,7 +77,8 @@ template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
 
 TEST(Adam, Plain) { check_adam<nn::Adam>({.lr = 0.01}, false); }
 TEST(Adam, WeightDecayAndBetas) {
-  check_adam<nn::Adam>({.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1}, false);
+  check_adam<nn::Adam>({.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1},
+                       false);
 }
 TEST(AdamW, DecoupledDecay) { check_adam<nn::AdamW>({.lr = 0.02, .weight_decay = 0.1}, true); }
 TEST(AdamW, DefaultDecayIsTorchs) {
@@ -114,7 +119,8 @@ TEST(Optimizer, StateComesBack) {
       optimizer.step();
     }
   };
-  Tensor p = zeros({3}, {.dtype = f64}).requires_grad_(), q = zeros({3}, {.dtype = f64}).requires_grad_();
+  Tensor p = zeros({3}, {.dtype = f64}).requires_grad_(),
+         q = zeros({3}, {.dtype = f64}).requires_grad_();
   nn::Adam whole({{"p", p}}), half({{"p", q}});
   train(whole, p, 0, 10);
   train(half, q, 0, 5);

@@ -37,7 +37,9 @@ bool same(const Tensor& a, const Tensor& b) {
 NamedTensors one_of_each() {
   const bool mask[] = {true, false, true};
   return {{"pixels", from_data(std::vector<uint8_t>{0, 1, 255}, {3})},
-          {"weight", from_data(std::vector<float>{1, -0.0f, 1e-45f, std::numeric_limits<float>::infinity()}, {2, 2})},
+          {"weight",
+           from_data(std::vector<float>{1, -0.0f, 1e-45f, std::numeric_limits<float>::infinity()},
+                     {2, 2})},
           {"mask", from_data(std::span<const bool>(mask), {3, 1})},
           {"exact", from_data(std::vector<double>{0.1, std::nan("1")}, {2})},
           {"step", from_data(std::vector<int64_t>{std::numeric_limits<int64_t>::min()}, {})},
@@ -68,12 +70,15 @@ TEST(SafeTensors, NothingAtAllComesBack) {
 
 TEST(SafeTensors, TheBytesAreThoseOfTheFormat) {
   const TempFolder folder;
-  save_safetensors(folder / "x", {{"b", from_data(std::vector<uint8_t>{7, 8}, {2})}, {"a", tensor({1.0})}},
+  save_safetensors(folder / "x",
+                   {{"b", from_data(std::vector<uint8_t>{7, 8}, {2})}, {"a", tensor({1.0})}},
                    {{"k", "v"}});
-  std::string header = R"({"__metadata__":{"k":"v"},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
-                       R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  std::string header =
+      R"({"__metadata__":{"k":"v"},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
+      R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
-  EXPECT_EQ(test::read_bytes(folder / "x"), file_of(header, std::string("\0\0\x80\x3F\x07\x08", 6)));
+  EXPECT_EQ(test::read_bytes(folder / "x"),
+            file_of(header, std::string("\0\0\x80\x3F\x07\x08", 6)));
 }
 
 TEST(SafeTensors, StridedAndRecordedTensorsAreWrittenByValue) {
@@ -81,8 +86,9 @@ TEST(SafeTensors, StridedAndRecordedTensorsAreWrittenByValue) {
   const Tensor base = from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3});
   Tensor parameter = tensor({1, 2});
   parameter.requires_grad_();
-  save_safetensors(folder / "x",
-                   {{"t", make_view(base, {3, 2}, {1, 3})}, {"e", make_view(base, {2, 2}, {0, 1})}, {"p", parameter}});
+  save_safetensors(folder / "x", {{"t", make_view(base, {3, 2}, {1, 3})},
+                                  {"e", make_view(base, {2, 2}, {0, 1})},
+                                  {"p", parameter}});
   const SafeTensors loaded = load_safetensors(folder / "x");
   EXPECT_EQ(loaded.find("t")->to_vector<float>(), (std::vector<float>{1, 4, 2, 5, 3, 6}));
   EXPECT_EQ(loaded.find("e")->to_vector<float>(), (std::vector<float>{1, 2, 1, 2}));
@@ -96,12 +102,21 @@ TEST(SafeTensors, RefusesToWriteWhatCannotBeRead) {
   const auto save = [&](const NamedTensors& tensors) {
     return [&, tensors] { save_safetensors(folder / "x", tensors); };
   };
-  expect_error(save({{"a", t}, {"b", t}, {"a", t}}), "save_safetensors", {folder / "x", "\"a\" comes twice"});
+  expect_error(save({{"a", t}, {"b", t}, {"a", t}}), "save_safetensors",
+               {folder / "x", "\"a\" comes twice"});
   expect_error(save({{"a", Tensor()}}), "save_safetensors", {"\"a\" is undefined"});
   expect_error(save({{"__metadata__", t}}), "save_safetensors", {"__metadata__"});
   expect_error(save({{"\xFF\xFE", t}}), "save_safetensors", {"not UTF-8"});
-  expect_error([&] { save_safetensors(folder / "x", {}, {{"k", "\xC3"}}); }, "save_safetensors", {"not UTF-8"});
-  expect_error([&] { save_safetensors(folder / "no/such/x", {{"a", t}}); }, "save_safetensors", {"No such file"});
+  expect_error(
+      [&] {
+        save_safetensors(folder / "x", {}, {{"k", "\xC3"}});
+      },
+      "save_safetensors", {"not UTF-8"});
+  expect_error(
+      [&] {
+        save_safetensors(folder / "no/such/x", {{"a", t}});
+      },
+      "save_safetensors", {"No such file"});
   EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
 }
 
@@ -113,7 +128,8 @@ TEST(SafeTensors, EveryTruncationIsAnError) {
   for (size_t n = 0; n < bytes.size(); ++n) {
     SCOPED_TRACE(n);
     test::write_bytes(folder / "cut", bytes.substr(0, n));
-    expect_error([&] { load_safetensors(folder / "cut"); }, "load_safetensors", {folder / "cut", "truncated"});
+    expect_error([&] { load_safetensors(folder / "cut"); }, "load_safetensors",
+                 {folder / "cut", "truncated"});
   }
   test::write_bytes(folder / "cut", bytes + '\0');
   expect_error([&] { load_safetensors(folder / "cut"); }, "load_safetensors",
@@ -153,12 +169,14 @@ struct Lie {
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
                   const std::string& offsets) {
-  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" +
+         offsets + "}";
 }
 
 std::vector<Lie> lies() {
   const std::string four(4, '\0'), eight(8, '\0');
-  const auto one = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
+  const auto one = [](const std::string& dtype, const std::string& shape,
+                      const std::string& offsets) {
     return "{" + entry("a", dtype, shape, offsets) + "}";
   };
   const auto two = [](const std::string& first, const std::string& second) {
@@ -183,7 +201,8 @@ std::vector<Lie> lies() {
       {one("F32", "1", "[0,4]"), four, "shape is no list"},
       {one("F32", "[-1]", "[0,4]"), four, "shape holds something other than whole numbers"},
       {one("F32", "[1.0]", "[0,4]"), four, "shape holds something other than whole numbers"},
-      {one("F32", "[18446744073709551616]", "[0,4]"), four, "shape holds something other than whole numbers"},
+      {one("F32", "[18446744073709551616]", "[0,4]"), four,
+       "shape holds something other than whole numbers"},
       {one("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), four, "a shape of 9 sizes"},
       {one("F32", "[4294967296,4294967296]", "[0,4]"), four, "the shape is too large"},
       {one("F32", "[0,4294967296,4294967296]", "[0,0]"), "", "the shape is too large"},
@@ -193,17 +212,22 @@ std::vector<Lie> lies() {
       {one("F32", "[1]", "[4,0]"), four, "data_offsets 4 to 0, expected 4 bytes"},
       {one("F32", "[1]", "[18446744073709551612,0]"), four, "expected 4 bytes"},
       {one("F32", "[1]", "[18446744073709551608,18446744073709551612]"), four, "leaves a hole"},
-      {one("F32", "[250000000000]", "[0,1000000000000]"), four, "\"a\" ends at 1000000000000 of 4 bytes"},
-      {one("F32", "[1]", "[4,8]"), eight, "\"a\" leaves a hole before it: it begins at 4, expected 0"},
-      {two("[0,4]", "[2,6]"), eight, "\"b\" overlaps the one before it: it begins at 2, expected 4"},
+      {one("F32", "[250000000000]", "[0,1000000000000]"), four,
+       "\"a\" ends at 1000000000000 of 4 bytes"},
+      {one("F32", "[1]", "[4,8]"), eight,
+       "\"a\" leaves a hole before it: it begins at 4, expected 0"},
+      {two("[0,4]", "[2,6]"), eight,
+       "\"b\" overlaps the one before it: it begins at 2, expected 4"},
       {two("[0,4]", "[0,4]"), four, "overlaps"},
       {two("[0,4]", "[8,12]"), eight + four, "\"b\" leaves a hole before it"},
       {two("[0,4]", "[4,8]"), four, "truncated: tensor \"b\" ends at 8 of 4 bytes"},
       {one("F32", "[1]", "[0,4]"), eight, "goes on after its last tensor: 4 bytes"},
-      {"{" + entry("a", "F32", "[1]", "[0,4]") + "," + entry("a", "F32", "[1]", "[4,8]") + "}", eight,
-       "the name \"a\" comes twice"},
-      {R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}})", four, "\"dtype\" comes twice"},
-      {one("BOOL", "[4]", "[0,4]"), std::string("\0\1\2\0", 4), "tensor \"a\": a BOOL is neither 0 nor 1"},
+      {"{" + entry("a", "F32", "[1]", "[0,4]") + "," + entry("a", "F32", "[1]", "[4,8]") + "}",
+       eight, "the name \"a\" comes twice"},
+      {R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}})", four,
+       "\"dtype\" comes twice"},
+      {one("BOOL", "[4]", "[0,4]"), std::string("\0\1\2\0", 4),
+       "tensor \"a\": a BOOL is neither 0 nor 1"},
       {R"({"line\nbreak":1})", "", "tensor \"line\\nbreak\": its entry"},
       {"{\"" + std::string(5000, 'n') + "\":1}", "", "nnn\"...: its entry"},
   };
@@ -214,7 +238,8 @@ TEST(SafeTensors, NoLieOfAHeaderIsBelieved) {
   for (const Lie& lie : lies()) {
     SCOPED_TRACE(lie.header.substr(0, 200));
     test::write_bytes(folder / "x", file_of(lie.header, lie.data));
-    expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors", {folder / "x", lie.expected});
+    expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors",
+                 {folder / "x", lie.expected});
   }
 }
 
@@ -242,7 +267,8 @@ TEST(SafeTensors, LyingLengthsCostNoMemory) {
 
 TEST(SafeTensors, WhatIsNoFileIsAnError) {
   const TempFolder folder;
-  expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors", {folder / "x", "No such file"});
+  expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors",
+               {folder / "x", "No such file"});
   expect_error([&] { load_safetensors(folder / ""); }, "load_safetensors", {"not a regular file"});
   expect_error([] { load_safetensors("/dev/zero"); }, "load_safetensors", {"not a regular file"});
 }
@@ -272,7 +298,8 @@ TEST(SafeTensors, AFullDiskLeavesTheOldFile) {
       try {
         save_safetensors(folder / "x", large);
       } catch (const Error& error) {
-        return std::string(error.what()).find("x.partial: File too large") != std::string::npos ? 0 : 2;
+        return std::string(error.what()).find("x.partial: File too large") != std::string::npos ? 0
+                                                                                                : 2;
       }
       return 1;
     });

@@ -37,7 +37,8 @@ TEST(Summary, OfASequential) {
   EXPECT_EQ(s.parameters, model.parameter_count());
   EXPECT_EQ(s.multiply_adds, 32 * 128 * (784 + 10));
   EXPECT_EQ(s.parameter_bytes, 4 * model.parameter_count());
-  EXPECT_EQ(s.output_bytes, 4 * 32 * (128 * 3 + 10 + 10));  // the model's own row counts its output as well
+  EXPECT_EQ(s.output_bytes,
+            4 * 32 * (128 * 3 + 10 + 10));  // the model's own row counts its output as well
   const std::string text = to_text(s);
   EXPECT_NE(text.find("100,480"), std::string::npos) << text;
   EXPECT_NE(text.find("  0 Linear"), std::string::npos) << text;
@@ -48,7 +49,8 @@ TEST(Summary, OfASequential) {
 
 struct Chain : Module {
   Linear body = add_module("body", Linear(3, 4, {.dtype = f64}));
-  Sequential head = add_module("head", Sequential(Tanh(), Linear(4, 2, {.bias = false, .dtype = f64})));
+  Sequential head =
+      add_module("head", Sequential(Tanh(), Linear(4, 2, {.bias = false, .dtype = f64})));
   Tensor scale = add_parameter("scale", ones({3, 3}, {.dtype = f64}));
   Tensor forward(const Tensor& x) { return head(body(matmul(x, scale))); }
 };

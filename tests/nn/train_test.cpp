@@ -47,9 +47,9 @@ TEST(Metrics, LabelCounts) {
   counts.add(tensor({{1, 1, 0}, {1, 0, 0}}) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}));
   counts.add(tensor({{0, 1, 0}}, i64), tensor({{1, 1, 0}}, u8));
   // label 0: found 2, missed 1; label 1: found 1, missed 1, in vain 1; label 2 never occurs
-  EXPECT_EQ(counts.found(0), 2);
-  EXPECT_EQ(counts.missed(0), 1);
-  EXPECT_EQ(counts.in_vain(1), 1);
+  EXPECT_EQ(counts.true_positives(0), 2);
+  EXPECT_EQ(counts.false_negatives(0), 1);
+  EXPECT_EQ(counts.false_positives(1), 1);
   EXPECT_DOUBLE_EQ(counts.precision(), 3.0 / 4);
   EXPECT_DOUBLE_EQ(counts.recall(), 3.0 / 5);
   EXPECT_DOUBLE_EQ(counts.f1(), 6.0 / 9);
@@ -62,8 +62,14 @@ TEST(Metrics, LabelCounts) {
               counts.add(tensor({{0.5, 0, 0}}), tensor({{0, 0, 0}}));
             }).find("got 0.5"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { counts.add(tensor({{0, 0}}), tensor({{0, 0}})); }).find("(N, 3)"), std::string::npos);
-  EXPECT_NE(error_of([&] { counts.add(tensor({{0, 0, 0}}), tensor({{0, 0}})); }).find("(1, 2)"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              counts.add(tensor({{0, 0}}), tensor({{0, 0}}));
+            }).find("(N, 3)"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              counts.add(tensor({{0, 0, 0}}), tensor({{0, 0}}));
+            }).find("(1, 2)"),
+            std::string::npos);
   EXPECT_NE(error_of([] { nn::LabelCounts(0); }), "");
 }
 
@@ -84,13 +90,20 @@ TEST(Metrics, BestF1Threshold) {
     EXPECT_EQ(f1_at(scores, nn::best_f1_threshold(scores, target), target), best) << trial;
   }
   EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}, {2, 1}}), tensor({{1, 0}, {0, 0}})), 2);
-  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}), ones({1, 2})), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}), ones({1, 2})),
+            -std::numeric_limits<double>::infinity());
   EXPECT_NE(error_of([] {
               nn::best_f1_threshold(zeros({1, 2}), zeros({1, 2}));
             }).find("nothing to find"),
             std::string::npos);
-  EXPECT_NE(error_of([] { nn::best_f1_threshold(tensor({{0, NAN}}), ones({1, 2})); }).find("NaN"), std::string::npos);
-  EXPECT_NE(error_of([] { nn::best_f1_threshold(zeros({1, 2}), ones({2})); }).find("(2,)"), std::string::npos);
+  EXPECT_NE(error_of([] {
+              nn::best_f1_threshold(tensor({{0, NAN}}), ones({1, 2}));
+            }).find("NaN"),
+            std::string::npos);
+  EXPECT_NE(error_of([] {
+              nn::best_f1_threshold(zeros({1, 2}), ones({2}));
+            }).find("(2,)"),
+            std::string::npos);
 }
 
 struct Counting : nn::Layer {
@@ -129,9 +142,10 @@ std::string log_of(int64_t outputs, const Tensor& target, const nn::LossFunction
 TEST(Trainer, ShowsAccuracyWhereTargetsAreClasses) {
   const std::string classes = log_of(2, tensor({0, 1, 0, 1, 1, 0}, i64), nn::CrossEntropyLoss());
   EXPECT_NE(classes.find("accuracy"), std::string::npos) << classes;
-  for (const auto& [target, loss] : {std::pair<Tensor, nn::LossFunction>{zeros({6, 2}), nn::MSELoss()},
-                                     {ones({6, 2}), nn::BCEWithLogitsLoss()},
-                                     {zeros({6, 2}, {.dtype = i64}), nn::MultiLabelMarginLoss()}}) {
+  for (const auto& [target, loss] :
+       {std::pair<Tensor, nn::LossFunction>{zeros({6, 2}), nn::MSELoss()},
+        {ones({6, 2}), nn::BCEWithLogitsLoss()},
+        {zeros({6, 2}, {.dtype = i64}), nn::MultiLabelMarginLoss()}}) {
     const std::string other = log_of(2, target, loss);
     EXPECT_NE(other.find("epoch 2/2"), std::string::npos) << other;
     EXPECT_EQ(other.find("accuracy"), std::string::npos) << other;
@@ -149,8 +163,9 @@ std::vector<bool> checkpoints(double every) {
     there.push_back(checkpoint_exists(folder));
     return nn::mse_loss(scores, target);
   };
-  nn::Trainer trainer(model, optimizer, loader, loss,
-                      {.epochs = 3, .checkpoint = folder, .checkpoint_every = every, .quiet = true});
+  nn::Trainer trainer(
+      model, optimizer, loader, loss,
+      {.epochs = 3, .checkpoint = folder, .checkpoint_every = every, .quiet = true});
   EXPECT_TRUE(trainer.run());
   there.push_back(checkpoint_exists(folder));
   std::filesystem::remove_all(folder);
@@ -180,7 +195,11 @@ Stopped stop_in(int batch) {
   };
   const auto train = [&](bool resume) {
     nn::Trainer trainer(model, optimizer, loader, loss,
-                        {.epochs = 3, .checkpoint = folder, .checkpoint_every = 1000, .resume = resume, .quiet = true});
+                        {.epochs = 3,
+                         .checkpoint = folder,
+                         .checkpoint_every = 1000,
+                         .resume = resume,
+                         .quiet = true});
     const bool finished = trainer.run();
     return Stopped{finished, trainer.interrupted(), batches, 0};
   };
@@ -195,7 +214,8 @@ Stopped stop_in(int batch) {
 TEST(Trainer, StopsAtAnyBatchWithACheckpoint) {
   for (int batch = 1; batch <= 7; ++batch) {
     const Stopped r = stop_in(batch);
-    EXPECT_EQ(r.finished, batch >= 6) << batch;  // in the last batch the training is finished all the same
+    EXPECT_EQ(r.finished, batch >= 6)
+        << batch;  // in the last batch the training is finished all the same
     EXPECT_EQ(r.interrupted, batch <= 6) << batch;
     EXPECT_EQ(r.batches, std::min(batch, 6)) << batch;
     EXPECT_EQ(r.batches + r.batches_later, 6) << batch;

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
@@ -41,7 +41,8 @@ Error error_of(const Tensor& exact, const Tensor& got) {
     std::frexp(size, &exponent);
     const double ulp = error / std::ldexp(1.0, std::max(exponent, -125) - 24);
     const bool normal = size >= static_cast<double>(std::numeric_limits<float>::min());
-    worst.include(std::isfinite(ulp) ? Error{ulp, normal ? error / size : 0} : Error{HUGE_VAL, HUGE_VAL});
+    worst.include(std::isfinite(ulp) ? Error{ulp, normal ? error / size : 0}
+                                     : Error{HUGE_VAL, HUGE_VAL});
   }
   return worst;
 }
@@ -50,8 +51,8 @@ Error error_of(const Tensor& exact, const Tensor& got) {
 Computed with_distance(const Case& c) {
   std::vector<Tensor> x;
   for (const std::string& name : c.inputs) x.push_back(c.tensor(name).detach().requires_grad_());
-  const Tensor losses =
-      nn::triplet_margin_with_distance_loss(x.at(0), x.at(1), x.at(2), {.reduction = nn::Reduction::None});
+  const Tensor losses = nn::triplet_margin_with_distance_loss(x.at(0), x.at(1), x.at(2),
+                                                              {.reduction = nn::Reduction::None});
   return {{losses.detach()}, grad(std::vector{sum(losses)}, x)};
 }
 
@@ -81,21 +82,24 @@ class Table {
     };
     include("output", computed.outputs.at(0));
     if (computed.outputs.size() > 1) include("loss", computed.outputs.at(1));
-    for (size_t i = 0; i < c.grad_of.size(); ++i) include("grad/" + c.grad_of[i], computed.gradients.at(i));
+    for (size_t i = 0; i < c.grad_of.size(); ++i)
+      include("grad/" + c.grad_of[i], computed.gradients.at(i));
   }
 
   /// Prints the table and a summary; the number of results in which Ebb is worse.
   int print(std::ostream& out) const {
     int worse = 0;
-    out << "| loss | result | ulp: Ebb | PyTorch | relative: Ebb | PyTorch |\n|---|---|---|---|---|---|\n";
+    out << "| loss | result | ulp: Ebb | PyTorch | relative: Ebb | PyTorch "
+           "|\n|---|---|---|---|---|---|\n";
     for (const std::string& name : order_) {
       const Row& row = rows_.at(name);
       for (const std::string& result : row.results) {
         const Error our = row.ours.at(result), their = row.theirs.at(result);
         const char* mark = is_worse(our, their) ? "**" : "";
         worse += is_worse(our, their);
-        out << "| " << name << (row.composed ? " *" : "") << " | " << result << " | " << mark << text(our.ulp) << mark
-            << " | " << text(their.ulp) << " | " << text(our.relative) << " | " << text(their.relative) << " |\n";
+        out << "| " << name << (row.composed ? " *" : "") << " | " << result << " | " << mark
+            << text(our.ulp) << mark << " | " << text(their.ulp) << " | " << text(our.relative)
+            << " | " << text(their.relative) << " |\n";
       }
     }
     out << worse << " results are less exact than PyTorch's\n";

@@ -53,7 +53,8 @@ class Runner : public testing::Test {
 
   void write(const ParityFile& file) {
     const std::string cases = file.text.empty() ? file.cases.dump() : file.text;
-    save_safetensors(path_, {file.tensors.begin(), file.tensors.end()}, {{"format", file.format}, {"cases", cases}});
+    save_safetensors(path_, {file.tensors.begin(), file.tensors.end()},
+                     {{"format", file.format}, {"cases", cases}});
   }
 
   // Runs ebb-parity on the file; its exit status, and in output_ what it prints.
@@ -69,7 +70,8 @@ class Runner : public testing::Test {
     return output_.substr(before + 1, end - before - 1);
   }
 
-  const std::string path_ = testing::TempDir() + "ebb-parity-" + std::to_string(getpid()) + ".safetensors";
+  const std::string path_ =
+      testing::TempDir() + "ebb-parity-" + std::to_string(getpid()) + ".safetensors";
   std::string output_;
 };
 
@@ -87,8 +89,9 @@ TEST_F(Runner, sums_up_errors_in_markdown) {
   write(file);
   EXPECT_EQ(run("--summary"), 0) << output_;
   // Cases, telling ones, order 2, errors, widened; then the errors: 1e-5 of 5 in the gradient.
-  EXPECT_NE(output_.find("| leaky_relu | 1 | 1 | 1 | 0 | 1 | 0.0e+00 | 2.0e-06 | 0.0e+00 | 0.0e+00 |"),
-            std::string::npos)
+  EXPECT_NE(
+      output_.find("| leaky_relu | 1 | 1 | 1 | 0 | 1 | 0.0e+00 | 2.0e-06 | 0.0e+00 | 0.0e+00 |"),
+      std::string::npos)
       << output_;
   EXPECT_NE(output_.find("| A.9 |\n"), std::string::npos) << output_;
 }
@@ -115,16 +118,20 @@ TEST_P(SpoiledCase, fails) {
 INSTANTIATE_TEST_SUITE_P(
     , SpoiledCase,
     testing::Values(
-        Spoiled{"unknown_op", [](ParityFile& f) { f.entry()["op"] = "leaky_rely"; }, "unknown op 'leaky_rely'"},
+        Spoiled{"unknown_op", [](ParityFile& f) { f.entry()["op"] = "leaky_rely"; },
+                "unknown op 'leaky_rely'"},
         Spoiled{"unknown_option", [](ParityFile& f) { f.entry()["options"]["inplace"] = true; },
                 "unknown option inplace"},
-        Spoiled{"unknown_tensor_option", [](ParityFile& f) { f.entry()["tensor_options"] = {"input"}; },
+        Spoiled{"unknown_tensor_option",
+                [](ParityFile& f) { f.entry()["tensor_options"] = {"input"}; },
                 "unknown option input"},
-        Spoiled{"option_of_other_type", [](ParityFile& f) { f.entry()["options"]["negative_slope"] = true; },
+        Spoiled{"option_of_other_type",
+                [](ParityFile& f) { f.entry()["options"]["negative_slope"] = true; },
                 "option 'negative_slope' is true, not a number"},
         Spoiled{"wrong_option", [](ParityFile& f) { f.entry()["options"]["negative_slope"] = 0.5; },
                 "output: at (0,) expected -1, got -2, tolerance"},
-        Spoiled{"ignored_option", [](ParityFile& f) { f.entry()["options"].clear(); }, "output: at (0,) expected -1"},
+        Spoiled{"ignored_option", [](ParityFile& f) { f.entry()["options"].clear(); },
+                "output: at (0,) expected -1"},
         Spoiled{"wrong_value",
                 [](ParityFile& f) {
                   f.at("output") = tensor({-1, 2.0001});
@@ -162,7 +169,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "output: expected shape (1, 2), got (2,)"},
         Spoiled{"missing_input", [](ParityFile& f) { f.tensors.erase("leaky_relu/0/input"); },
                 "the file has no tensor 'input'"},
-        Spoiled{"missing_gradient", [](ParityFile& f) { f.tensors.erase("leaky_relu/0/grad/input"); },
+        Spoiled{"missing_gradient",
+                [](ParityFile& f) { f.tensors.erase("leaky_relu/0/grad/input"); },
                 "the file has no tensor 'grad/input'"},
         Spoiled{"missing_upstream", [](ParityFile& f) { f.tensors.erase("leaky_relu/0/upstream"); },
                 "the file has no tensor 'upstream'"},
@@ -175,7 +183,8 @@ INSTANTIATE_TEST_SUITE_P(
                   f.entry()["inputs"] = {"input", "upstream"};
                 },
                 "it does not take 2 inputs"},
-        Spoiled{"error_that_is_none", [](ParityFile& f) { f.entry()["error"] = true; }, "error: nothing is thrown"},
+        Spoiled{"error_that_is_none", [](ParityFile& f) { f.entry()["error"] = true; },
+                "error: nothing is thrown"},
         Spoiled{"error_of_the_runner",
                 [](ParityFile& f) {
                   f.entry()["error"] = true;
@@ -191,8 +200,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(Runner, passes_an_error_that_is_thrown) {
   ParityFile file = good_file();
-  file.entry() = {
-      {"id", "hardtanh/0"}, {"op", "hardtanh"}, {"options", {{"min_val", 2}}}, {"inputs", {"input"}}, {"error", true}};
+  file.entry() = {{"id", "hardtanh/0"},
+                  {"op", "hardtanh"},
+                  {"options", {{"min_val", 2}}},
+                  {"inputs", {"input"}},
+                  {"error", true}};
   file.tensors = {{"hardtanh/0/input", tensor({1})}};
   write(file);
   EXPECT_EQ(run(), 0) << output_;
@@ -211,7 +223,8 @@ TEST_F(Runner, counts_gradients_of_zeros_as_vacuous) {
   for (const char* name : {"upstream", "grad/input"}) file.at(name) = zeros({2});
   write(file);
   EXPECT_EQ(run(), 0);
-  const std::string row = "1        1        0        1        0        0        1\n1 cases, 1 passed, 0 failed";
+  const std::string row =
+      "1        1        0        1        0        0        1\n1 cases, 1 passed, 0 failed";
   EXPECT_NE(output_.find(row), std::string::npos) << output_;
 }
 
@@ -222,7 +235,8 @@ TEST_F(Runner, fails_when_no_case_is_left) {
 }
 
 // Expects status 1 and one line, which names the file.
-void expect_malformed(int status, const std::string& output, const std::string& path, const std::string& what) {
+void expect_malformed(int status, const std::string& output, const std::string& path,
+                      const std::string& what) {
   EXPECT_EQ(status, 1);
   EXPECT_EQ(std::ranges::count(output, '\n'), 1) << output;
   EXPECT_NE(output.find(path), std::string::npos) << output;
@@ -249,7 +263,8 @@ TEST_F(Runner, refuses_another_format) {
 
 TEST_F(Runner, refuses_cases_that_are_no_json) {
   ParityFile file = good_file();
-  for (const char* text : {"[{", "{}", "[1]", "[{\"id\": 3}]", "[{\"id\": \"a\", \"op\": \"abs\"}]"}) {
+  for (const char* text :
+       {"[{", "{}", "[1]", "[{\"id\": 3}]", "[{\"id\": \"a\", \"op\": \"abs\"}]"}) {
     file.text = text;
     write(file);
     expect_malformed(run(), output_, path_, "");

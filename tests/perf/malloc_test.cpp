@@ -28,7 +28,9 @@ std::atomic<int64_t> calls{0};
 void count(const void* caller) {
   if (!counting.load(std::memory_order_relaxed)) return;
   Dl_info info;
-  if (dladdr(caller, &info) && std::string_view(info.dli_fname).find("dnnl") != std::string_view::npos) return;
+  if (dladdr(caller, &info) &&
+      std::string_view(info.dli_fname).find("dnnl") != std::string_view::npos)
+    return;
   calls.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -36,10 +38,18 @@ void count(const void* caller) {
 
 extern "C" {
 void* malloc(size_t n) { return count(__builtin_return_address(0)), __libc_malloc(n); }
-void* calloc(size_t n, size_t size) { return count(__builtin_return_address(0)), __libc_calloc(n, size); }
-void* realloc(void* p, size_t n) { return count(__builtin_return_address(0)), __libc_realloc(p, n); }
-void* memalign(size_t to, size_t n) { return count(__builtin_return_address(0)), __libc_memalign(to, n); }
-void* aligned_alloc(size_t to, size_t n) { return count(__builtin_return_address(0)), __libc_memalign(to, n); }
+void* calloc(size_t n, size_t size) {
+  return count(__builtin_return_address(0)), __libc_calloc(n, size);
+}
+void* realloc(void* p, size_t n) {
+  return count(__builtin_return_address(0)), __libc_realloc(p, n);
+}
+void* memalign(size_t to, size_t n) {
+  return count(__builtin_return_address(0)), __libc_memalign(to, n);
+}
+void* aligned_alloc(size_t to, size_t n) {
+  return count(__builtin_return_address(0)), __libc_memalign(to, n);
+}
 int posix_memalign(void** p, size_t to, size_t n) {
   count(__builtin_return_address(0));
   *p = __libc_memalign(to, n);
@@ -58,7 +68,8 @@ using namespace ebb;
 class Training {
  public:
   enum class Rule { Sgd, Adam };
-  Training(const std::vector<int64_t>& widths, int64_t batch, Rule rule) : x_(randn({batch, widths.front()})) {
+  Training(const std::vector<int64_t>& widths, int64_t batch, Rule rule)
+      : x_(randn({batch, widths.front()})) {
     for (size_t i = 0; i + 1 < widths.size(); ++i) {
       model_.push_back(nn::Linear(widths[i], widths[i + 1]));
       if (i + 2 < widths.size()) model_.push_back(nn::ReLU());
@@ -68,14 +79,17 @@ class Training {
     classes_ = from_data(classes, {batch});
     dense_ = rand({batch, widths.back()});
     if (rule == Rule::Adam) optimizer_ = std::make_unique<nn::Adam>(model_.named_parameters());
-    else optimizer_ = std::make_unique<nn::SGD>(model_.named_parameters(), nn::SGDOptions{.momentum = 0.9});
+    else
+      optimizer_ =
+          std::make_unique<nn::SGD>(model_.named_parameters(), nn::SGDOptions{.momentum = 0.9});
   }
 
   // Every kind of loss kernel: rows, pointwise, composed.
   void step() {
     const Tensor scores = model_(x_);
-    const Tensor loss = nn::cross_entropy(scores, classes_) + nn::binary_cross_entropy_with_logits(scores, dense_) +
-                        nn::kl_div(log_softmax(scores, 1), dense_, {.reduction = nn::Reduction::BatchMean});
+    const Tensor loss =
+        nn::cross_entropy(scores, classes_) + nn::binary_cross_entropy_with_logits(scores, dense_) +
+        nn::kl_div(log_softmax(scores, 1), dense_, {.reduction = nn::Reduction::BatchMean});
     optimizer_->zero_grad();
     loss.backward();
     optimizer_->step();

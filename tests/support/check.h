@@ -15,7 +15,8 @@
 namespace ebb::test {
 
 /// Expects an Error of one line that begins with "[" op "] " (any op when it is empty) and contains every part.
-template <class Call> void expect_error(Call&& call, const std::string& op, std::initializer_list<std::string> parts) {
+template <class Call>
+void expect_error(Call&& call, const std::string& op, std::initializer_list<std::string> parts) {
   try {
     call();
   } catch (const Error& error) {
@@ -37,19 +38,21 @@ inline bool is_near(double got, double want, double relative, double absolute) {
   return std::fabs(got - want) <= relative * std::fabs(want) + absolute;
 }
 
-inline void expect_values(const std::vector<double>& got, const std::vector<double>& want, double relative = 0,
-                          double absolute = 0, const std::string& what = "value") {
+inline void expect_values(const std::vector<double>& got, const std::vector<double>& want,
+                          double relative = 0, double absolute = 0,
+                          const std::string& what = "value") {
   ASSERT_EQ(got.size(), want.size()) << what;
   int shown = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     if (is_near(got[i], want[i], relative, absolute)) continue;
-    ADD_FAILURE() << what << " [" << i << "]: got " << testing::PrintToString(got[i]) << ", expected "
-                  << testing::PrintToString(want[i]) << ", error " << std::fabs(got[i] - want[i]);
+    ADD_FAILURE() << what << " [" << i << "]: got " << testing::PrintToString(got[i])
+                  << ", expected " << testing::PrintToString(want[i]) << ", error "
+                  << std::fabs(got[i] - want[i]);
     if (++shown == 5) return;
   }
 }
-inline void expect_values(const Tensor& got, const std::vector<double>& want, double relative = 0, double absolute = 0,
-                          const std::string& what = "value") {
+inline void expect_values(const Tensor& got, const std::vector<double>& want, double relative = 0,
+                          double absolute = 0, const std::string& what = "value") {
   ASSERT_TRUE(got.defined()) << what;
   expect_values(got.to_vector<double>(), want, relative, absolute, what);
 }
@@ -61,7 +64,8 @@ inline void expect_same_bits(const Tensor& got, const Tensor& want, const std::s
   const std::vector<double> a = got.to_vector<double>(), b = want.to_vector<double>();
   for (size_t i = 0; i < a.size(); ++i) {
     if (std::isnan(a[i]) && std::isnan(b[i])) continue;
-    ASSERT_EQ(std::memcmp(&a[i], &b[i], sizeof(double)), 0) << what << " [" << i << "]: " << a[i] << " and " << b[i];
+    ASSERT_EQ(std::memcmp(&a[i], &b[i], sizeof(double)), 0)
+        << what << " [" << i << "]: " << a[i] << " and " << b[i];
   }
 }
 

@@ -1,7 +1,7 @@
 // Every row as a captured step: what a launch makes of new inputs is what a call makes of them.
 #include <algorithm>
 
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/core/cuda.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
@@ -23,7 +23,8 @@ Arrays turned(const OpRow& row, Arrays arrays) {
 Tensors step_of(const OpRow& row, const Tensors& leaves, const Tensors& upstreams) {
   Tensors made = row.op(leaves);
   if (!row.differentiable) return made;
-  for (const Tensor& g : grad(made, wanted_of(leaves), {.grad_outputs = upstreams})) made.push_back(g);
+  for (const Tensor& g : grad(made, wanted_of(leaves), {.grad_outputs = upstreams}))
+    made.push_back(g);
   return made;
 }
 
@@ -31,7 +32,8 @@ Tensors step_of(const OpRow& row, const Tensors& leaves, const Tensors& upstream
 
 void run_captured(const OpRow& row) {
   const Case c{row, Device::cuda(), f32, Layout::Contiguous};
-  const Arrays first = arrays_of(row, shapes_of(row, c.layout)[0], false), second = turned(row, first);
+  const Arrays first = arrays_of(row, shapes_of(row, c.layout)[0], false),
+               second = turned(row, first);
   Tensors leaves = leaves_of(c, first, f32), upstreams;
   for (const Tensor& out : row.op(leaves)) {
     Generator generator{kSeed, 0};
@@ -52,7 +54,8 @@ void run_captured(const OpRow& row) {
     }
     step();
     ASSERT_EQ(made.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i) expect_same_bits(made[i], want[i], "result " + std::to_string(i));
+    for (size_t i = 0; i < want.size(); ++i)
+      expect_same_bits(made[i], want[i], "result " + std::to_string(i));
   }
   EXPECT_EQ(step.replays(), 2);
 }

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/gradcheck.h"
+#include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/core/random.h"
 #include "ebb/tests/support/check.h"
@@ -30,21 +30,27 @@ void check_values(const Case& c, const Arrays& arrays) {
     }
     expect_values(out[i], expected, tolerance.relative, tolerance.absolute);
   }
-  for (size_t i = 0; i < in.size(); ++i) expect_values(in[i], arrays[i].v, 0, 0, "input after the op");
+  for (size_t i = 0; i < in.size(); ++i)
+    expect_values(in[i], arrays[i].v, 0, 0, "input after the op");
   if (c.layout != Layout::Strided || !c.row.bitwise) return;
-  const Tensors plain = c.row.op(tensors_of({c.row, c.device, c.dtype, Layout::Contiguous}, arrays, c.dtype));
-  for (size_t i = 0; i < out.size(); ++i) expect_same_bits(out[i], plain[i], "strided against contiguous");
+  const Tensors plain =
+      c.row.op(tensors_of({c.row, c.device, c.dtype, Layout::Contiguous}, arrays, c.dtype));
+  for (size_t i = 0; i < out.size(); ++i)
+    expect_same_bits(out[i], plain[i], "strided against contiguous");
 }
 
 namespace {
 
-GradcheckOptions strict() { return {.eps = 1e-6, .atol = 1e-7, .rtol = 1e-6, .allow_zero = true, .raise = false}; }
+GradcheckOptions strict() {
+  return {.eps = 1e-6, .atol = 1e-7, .rtol = 1e-6, .allow_zero = true, .raise = false};
+}
 
 // Runs one checker; the inputs that it found without influence must be those that the row states.
-void expect_passes(const Case& c, const GradcheckReport& report, const std::vector<int>& stated_zero,
-                   const char* order) {
+void expect_passes(const Case& c, const GradcheckReport& report,
+                   const std::vector<int>& stated_zero, const char* order) {
   EXPECT_TRUE(report.passed) << order << ": " << report.message;
-  if (c.layout == Layout::Scalar || c.layout == Layout::Broadcast) return;  // few elements may lie where it is zero
+  if (c.layout == Layout::Scalar || c.layout == Layout::Broadcast)
+    return;  // few elements may lie where it is zero
   std::vector<int> zero;
   for (int i : report.zero_inputs) {
     if (i < static_cast<int>(c.row.inputs.size())) zero.push_back(i);
@@ -89,7 +95,8 @@ Tensors two_orders(const Case& c, const Arrays& arrays, DType dtype) {
     if (g.requires_grad()) connected.push_back(g);
   }
   if (connected.empty()) return all;
-  for (const Tensor& g : grad(connected, wanted, {.grad_outputs = upstreams(connected, 2), .allow_unused = true})) {
+  for (const Tensor& g :
+       grad(connected, wanted, {.grad_outputs = upstreams(connected, 2), .allow_unused = true})) {
     all.push_back(g.defined() ? g : zeros({}, {.dtype = dtype}));
   }
   return all;
@@ -101,7 +108,8 @@ void check_f32_against_f64(const Case& c, const Arrays& arrays) {
   for (size_t i = 0; i < low.size(); ++i) {
     EXPECT_EQ(low[i].dtype(), f32);
     EXPECT_EQ(to_text(low[i].shape()), to_text(high[i].shape()));
-    expect_values(low[i], high[i].to_vector<double>(), 2e-5, 2e-5, "gradient " + std::to_string(i) + " in f32");
+    expect_values(low[i], high[i].to_vector<double>(), 2e-5, 2e-5,
+                  "gradient " + std::to_string(i) + " in f32");
   }
 }
 
@@ -112,7 +120,8 @@ void check_against_cpu(const Case& c, const Arrays& arrays) {
   ASSERT_EQ(here.size(), there.size());
   for (size_t i = 0; i < here.size(); ++i) {
     EXPECT_EQ(to_text(here[i].shape()), to_text(there[i].shape()));
-    expect_values(here[i], there[i].to_vector<double>(), 1e-10, 1e-10, "gradient " + std::to_string(i) + " on the GPU");
+    expect_values(here[i], there[i].to_vector<double>(), 1e-10, 1e-10,
+                  "gradient " + std::to_string(i) + " on the GPU");
   }
 }
 
@@ -124,7 +133,8 @@ void check_empty_gradients(const Case& c, const Arrays& arrays) {
   const Tensors gradients = grad(out, wanted, {.grad_outputs = upstreams});
   for (size_t i = 0; i < wanted.size(); ++i) {
     EXPECT_EQ(to_text(gradients[i].shape()), to_text(wanted[i].shape()));
-    expect_values(gradients[i], Values(static_cast<size_t>(wanted[i].numel())), 0, 0, "gradient of nothing");
+    expect_values(gradients[i], Values(static_cast<size_t>(wanted[i].numel())), 0, 0,
+                  "gradient of nothing");
   }
 }
 
@@ -163,7 +173,8 @@ void run_points(const OpRow& row, Device device, DType dtype) {
     for (const Point& point : row.points) {
       SCOPED_TRACE("at " + testing::PrintToString(point.at) + " in shape " + to_text(shape));
       Tensors at;
-      for (double x : point.at) at.push_back(full(shape, x, {.dtype = dtype, .device = device}).requires_grad_());
+      for (double x : point.at)
+        at.push_back(full(shape, x, {.dtype = dtype, .device = device}).requires_grad_());
       const Tensors out = row.op(at);
       const Values same(static_cast<size_t>(shape.numel()), 1);
       const auto expect = [&](const Tensor& got, double want, const std::string& what) {
@@ -176,11 +187,13 @@ void run_points(const OpRow& row, Device device, DType dtype) {
       if (point.gradient.empty()) continue;
       const Tensor one = ones_like(out[0]);
       const Tensors first = grad(out, at, {.grad_outputs = {one}, .create_graph = true});
-      for (size_t k = 0; k < at.size(); ++k) expect(first[k], point.gradient[k], "gradient " + std::to_string(k));
+      for (size_t k = 0; k < at.size(); ++k)
+        expect(first[k], point.gradient[k], "gradient " + std::to_string(k));
       if (point.second.empty()) continue;
-      const Tensors second = first[0].requires_grad()
-                                 ? grad(std::span(&first[0], 1), at, {.grad_outputs = {one}, .allow_unused = true})
-                                 : Tensors(at.size());
+      const Tensors second =
+          first[0].requires_grad()
+              ? grad(std::span(&first[0], 1), at, {.grad_outputs = {one}, .allow_unused = true})
+              : Tensors(at.size());
       for (size_t k = 0; k < at.size(); ++k) {
         expect(second[k].defined() ? second[k] : zeros_like(at[k]), point.second[k],
                "second order " + std::to_string(k));

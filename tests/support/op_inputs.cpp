@@ -38,7 +38,8 @@ Tensor strided(const Tensor& x) {
     order.push_back(d);
   }
   backwards.push_back(3);
-  const Tensor storage = full(backwards, is_floating(x.dtype()) ? kNaN : 1, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor storage = full(backwards, is_floating(x.dtype()) ? kNaN : 1,
+                              {.dtype = x.dtype(), .device = x.device()});
   Tensor view = permute(select(storage, -1, 1), order);
   view.copy_(x);
   return view;
@@ -48,7 +49,8 @@ Tensor strided(const Tensor& x) {
 
 Arrays arrays_of(const OpRow& row, const std::vector<Shape>& shapes, bool extremes) {
   Arrays arrays;
-  for (size_t i = 0; i < shapes.size(); ++i) arrays.push_back(values_of(row.inputs[i], shapes[i], extremes, i));
+  for (size_t i = 0; i < shapes.size(); ++i)
+    arrays.push_back(values_of(row.inputs[i], shapes[i], extremes, i));
   return arrays;
 }
 
@@ -56,7 +58,9 @@ Tensors tensors_of(const Case& c, const Arrays& arrays, DType dtype) {
   Tensors tensors;
   for (size_t i = 0; i < arrays.size(); ++i) {
     const Input& input = c.row.inputs[i];
-    Tensor x = from_data(arrays[i].v, arrays[i].shape).to(input.is_floating() ? dtype : input.dtype).to(c.device);
+    Tensor x = from_data(arrays[i].v, arrays[i].shape)
+                   .to(input.is_floating() ? dtype : input.dtype)
+                   .to(c.device);
     if (c.layout == Layout::Strided) x = strided(x);
     tensors.push_back(x);
   }
@@ -83,7 +87,8 @@ std::vector<std::vector<Shape>> shapes_of(const OpRow& row, Layout layout) {
   if (layout == Layout::Broadcast) return row.broadcast;
   if (layout == Layout::Empty) return {row.empty};
   std::vector<Shape> shapes;
-  for (const Input& input : row.inputs) shapes.push_back(layout == Layout::Scalar ? Shape{} : input.shape);
+  for (const Input& input : row.inputs)
+    shapes.push_back(layout == Layout::Scalar ? Shape{} : input.shape);
   return {shapes};
 }
 

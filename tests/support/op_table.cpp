@@ -6,9 +6,9 @@ namespace ebb::test {
 
 std::vector<OpRow> all_rows() {
   std::vector<OpRow> rows;
-  for (auto family :
-       {arithmetic_rows, comparison_rows, elementary_rows, activation_rows, reduce_rows, softmax_rows, matmul_rows,
-        view_rows, indexing_rows, pointwise_loss_rows, class_loss_rows, similarity_loss_rows}) {
+  for (auto family : {arithmetic_rows, comparison_rows, elementary_rows, activation_rows,
+                      reduce_rows, softmax_rows, matmul_rows, view_rows, indexing_rows,
+                      pointwise_loss_rows, class_loss_rows, similarity_loss_rows}) {
     for (OpRow& row : family()) rows.push_back(std::move(row));
   }
   return rows;
@@ -38,7 +38,8 @@ int64_t ravel(const Shape& at, const Shape& shape) {
 
 Array make_array(const Shape& shape, const std::function<double(const Shape& at)>& element) {
   Array a{shape, Values(static_cast<size_t>(shape.numel()))};
-  for (int64_t i = 0; i < shape.numel(); ++i) a.v[static_cast<size_t>(i)] = element(unravel(i, shape));
+  for (int64_t i = 0; i < shape.numel(); ++i)
+    a.v[static_cast<size_t>(i)] = element(unravel(i, shape));
   return a;
 }
 
@@ -60,11 +61,14 @@ std::function<Arrays(const Arrays&)> each(Function1 f) {
 std::function<Arrays(const Arrays&)> each(Function2 f) {
   return [f](const Arrays& in) -> Arrays {
     const Shape shape = broadcast_shapes("reference", in[0].shape, in[1].shape);
-    return {make_array(shape, [&](const Shape& at) { return f(broadcast_at(in[0], at), broadcast_at(in[1], at)); })};
+    return {make_array(shape, [&](const Shape& at) {
+      return f(broadcast_at(in[0], at), broadcast_at(in[1], at));
+    })};
   };
 }
 
-OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference, Input domain) {
+OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference,
+                Input domain) {
   domain.shape = {3, 4};
   OpRow row{.name = name,
             .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; },
@@ -77,8 +81,8 @@ OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 
   return row;
 }
 
-OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), Function2 reference, Input left,
-                 Input right) {
+OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&),
+                 Function2 reference, Input left, Input right) {
   left.shape = right.shape = {3, 4};
   OpRow row{.name = name,
             .op = [op](const Tensors& in) -> Tensors { return {op(in[0], in[1])}; },
@@ -87,14 +91,14 @@ OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tens
   row.broadcast = {{{3, 4}, {4}}, {{3, 1}, {1, 4}}, {{2, 1, 3}, {4, 1}}, {{}, {2, 3}}};
   row.empty = {{0, 3}, {3}};
   row.has_empty = row.has_scalar = true;
-  row.bad = {
-      {"shapes",
-       [op] {
-         op(zeros({2, 3}), zeros({2, 4}));
-       },
-       "(2, 3) and (2, 4)"},
-      {"dtypes", [op] { op(zeros({2}), zeros({2}, {.dtype = f64})); }, "f32 of shape (2,) and f64 of shape (2,)"},
-      {"undefined", [op] { op(zeros({2}), Tensor()); }, "undefined tensor"}};
+  row.bad = {{"shapes",
+              [op] {
+                op(zeros({2, 3}), zeros({2, 4}));
+              },
+              "(2, 3) and (2, 4)"},
+             {"dtypes", [op] { op(zeros({2}), zeros({2}, {.dtype = f64})); },
+              "f32 of shape (2,) and f64 of shape (2,)"},
+             {"undefined", [op] { op(zeros({2}), Tensor()); }, "undefined tensor"}};
   return row;
 }
 

@@ -35,8 +35,9 @@ struct Input {
   double low = -2, high = 2;  ///< random values in [low, high)
   Values extremes = {};       ///< put in front of the random values where only values are checked
   Values kinks = {};          ///< random values keep a distance of 0.05 from these
-  DType dtype = f32;          ///< f32 stands for the dtype under test; i64, u8 and boolean are themselves
-  Values fixed = {};          ///< these values instead of random ones (indices, masks, where equal values matter)
+  DType dtype = f32;  ///< f32 stands for the dtype under test; i64, u8 and boolean are themselves
+  Values fixed =
+      {};  ///< these values instead of random ones (indices, masks, where equal values matter)
   bool requires_grad = true;
 
   bool is_floating() const { return dtype == f32; }
@@ -66,8 +67,9 @@ struct Tolerance {
 };
 
 struct OpRow {
-  std::string name;                      ///< in test names
-  std::vector<std::string> covers = {};  ///< names in ebb::op_names(); empty: a composite, or {name}
+  std::string name;  ///< in test names
+  std::vector<std::string> covers =
+      {};  ///< names in ebb::op_names(); empty: a composite, or {name}
   std::function<Tensors(const Tensors&)> op;
   std::vector<Input> inputs;
   std::function<Arrays(const Arrays&)> reference = {};
@@ -75,8 +77,8 @@ struct OpRow {
   Tolerance f64_tolerance{1e-14, 1e-14};
 
   bool differentiable = true;
-  bool bitwise = true;       ///< the value of an element is the same to the last bit in every layout
-  bool captured = true;      ///< a captured step may contain it
+  bool bitwise = true;   ///< the value of an element is the same to the last bit in every layout
+  bool captured = true;  ///< a captured step may contain it
   bool third_order = false;  ///< check it
   /// Inputs whose gradient, or second order, is zero by mathematics: stated, so that no other check is vacuous.
   std::vector<int> zero_gradient = {};
@@ -122,11 +124,12 @@ std::function<Arrays(const Arrays&)> each(Function1 f);
 std::function<Arrays(const Arrays&)> each(Function2 f);
 
 /// A row of one input of shape (3, 4) with layouts empty and 0-d, refusing integers.
-OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference, Input domain = {});
+OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference,
+                Input domain = {});
 /// A row of two inputs of shape (3, 4) with layouts broadcast, empty and 0-d; refuses shapes that do not broadcast and
 /// dtypes that differ.
-OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), Function2 reference,
-                 Input left = {}, Input right = {});
+OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&),
+                 Function2 reference, Input left = {}, Input right = {});
 
 // ---- arrays for references ----
 

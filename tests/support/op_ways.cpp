@@ -1,6 +1,6 @@
 // The ways to a gradient lead to the same place, and every op knows the line that called it.
-#include "ebb/autograd/engine.h"
-#include "ebb/autograd/watch.h"
+#include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/core/random.h"
 #include "ebb/tests/support/check.h"
 #include "ebb/tests/support/op_checks.h"
@@ -13,12 +13,15 @@ Tensors random_upstreams(const Tensors& outputs, uint64_t seed, double constant)
   for (const Tensor& t : outputs) {
     Generator generator{seed, 0};
     const Tensor random = rand(t.shape(), {.dtype = f64}, &generator);
-    list.push_back((constant != 0 ? full(t.shape(), constant, {.dtype = f64}) : random).to(t.dtype()).to(t.device()));
+    list.push_back((constant != 0 ? full(t.shape(), constant, {.dtype = f64}) : random)
+                       .to(t.dtype())
+                       .to(t.device()));
   }
   return list;
 }
 
-void expect_same(const Tensor& got, const Tensor& want, DType dtype, const std::string& what, double f64 = 1e-12) {
+void expect_same(const Tensor& got, const Tensor& want, DType dtype, const std::string& what,
+                 double f64 = 1e-12) {
   ASSERT_EQ(got.defined(), want.defined()) << what;
   if (!got.defined()) return;
   EXPECT_EQ(to_text(got.shape()), to_text(want.shape())) << what;
@@ -33,12 +36,14 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
   const Tensors leaves = leaves_of(c, arrays, c.dtype), wanted = wanted_of(leaves);
   const auto first = [&](bool record, double constant) {
     const Tensors out = c.row.op(leaves);
-    return grad(out, wanted, {.grad_outputs = random_upstreams(out, 1, constant), .create_graph = record});
+    return grad(out, wanted,
+                {.grad_outputs = random_upstreams(out, 1, constant), .create_graph = record});
   };
   const Tensors plain = first(false, 0), recorded = first(true, 0);
   for (size_t i = 0; i < wanted.size(); ++i) {
     EXPECT_FALSE(plain[i].requires_grad());
-    expect_same(plain[i], recorded[i], c.dtype, "gradient " + std::to_string(i) + ", plain against create_graph");
+    expect_same(plain[i], recorded[i], c.dtype,
+                "gradient " + std::to_string(i) + ", plain against create_graph");
   }
   // backward() on the leaves, without an upstream where the output is a scalar: fused losses hand their gradient on.
   const Tensors out = c.row.op(leaves);
@@ -48,14 +53,16 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
       for (Tensor x : wanted) x.set_grad({});
       c.row.op(leaves)[0].backward({}, retain);
       for (size_t i = 0; i < wanted.size(); ++i) {
-        expect_same(wanted[i].grad(), ones_along[i], c.dtype, "backward() into leaf " + std::to_string(i));
+        expect_same(wanted[i].grad(), ones_along[i], c.dtype,
+                    "backward() into leaf " + std::to_string(i));
       }
     }
   } else {
     for (Tensor x : wanted) x.set_grad({});
     backward(out, random_upstreams(out, 1, 0), false, false);
     for (size_t i = 0; i < wanted.size(); ++i) {
-      expect_same(wanted[i].grad(), recorded[i], c.dtype, "backward() into leaf " + std::to_string(i));
+      expect_same(wanted[i].grad(), recorded[i], c.dtype,
+                  "backward() into leaf " + std::to_string(i));
     }
   }
   // The second order likewise. (torch's own one of binary_cross_entropy, which we have, adds 1e-12 here and there.)
@@ -83,12 +90,13 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
 void check_places(const Case& c, const Arrays& arrays) {
   const Tensors leaves = leaves_of(c, arrays, c.dtype);
   int recorded = 0;
-  const WatchOps watch([&](const OpEvent& e) {
+  const OpObserver watch([&](const OpEvent& e) {
     if (!e.node) return;
     ++recorded;
-    const std::string file = e.place ? e.place->file_name() : "";
+    const std::string file = e.call_site ? e.call_site->file_name() : "";
     EXPECT_NE(file.find("tests/"), std::string::npos)
-        << e.op << " was called at " << (e.place ? file + ":" + std::to_string(e.place->line()) : "no known place");
+        << e.op << " was called at "
+        << (e.call_site ? file + ":" + std::to_string(e.call_site->line()) : "no known place");
   });
   c.row.op(leaves);
   EXPECT_GT(recorded, 0) << "no op was recorded: nothing was checked";

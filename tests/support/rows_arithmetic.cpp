@@ -10,22 +10,26 @@ namespace {
 
 std::vector<OpRow> operator_rows() {
   OpRow plus = binary_row(
-      "add", [](const Tensor& a, const Tensor& b) { return a + b; }, [](double a, double b) { return a + b; });
+      "add", [](const Tensor& a, const Tensor& b) { return a + b; },
+      [](double a, double b) { return a + b; });
   plus.zero_second = {0, 1};
   plus.has_integers = true;
   OpRow minus = binary_row(
-      "sub", [](const Tensor& a, const Tensor& b) { return a - b; }, [](double a, double b) { return a - b; });
+      "sub", [](const Tensor& a, const Tensor& b) { return a - b; },
+      [](double a, double b) { return a - b; });
   minus.zero_second = {0, 1};
   minus.has_integers = true;
   OpRow times = binary_row(
-      "mul", [](const Tensor& a, const Tensor& b) { return a * b; }, [](double a, double b) { return a * b; },
-      {.extremes = {kInf, 0, -kInf, kNaN}}, {.extremes = {2, -3, 0, 1}});
+      "mul", [](const Tensor& a, const Tensor& b) { return a * b; },
+      [](double a, double b) { return a * b; }, {.extremes = {kInf, 0, -kInf, kNaN}},
+      {.extremes = {2, -3, 0, 1}});
   times.third_order = times.has_integers = true;
   times.zero_third = {0, 1};
   // Away from 0, where finite differences fail.
   OpRow over = binary_row(
-      "div", [](const Tensor& a, const Tensor& b) { return a / b; }, [](double a, double b) { return a / b; },
-      {.extremes = {1, -1, 0, kInf}}, {.low = 0.5, .high = 2, .extremes = {0, 0, 0, 2}});
+      "div", [](const Tensor& a, const Tensor& b) { return a / b; },
+      [](double a, double b) { return a / b; }, {.extremes = {1, -1, 0, kInf}},
+      {.low = 0.5, .high = 2, .extremes = {0, 0, 0, 2}});
   over.third_order = true;
   return {plus, minus, times, over};
 }
@@ -46,8 +50,8 @@ std::vector<OpRow> scalar_rows() {
   OpRow div_c = unary_row(
       "div_scalar", [](const Tensor& x) { return x / 3; }, [](double x) { return x / 3; });
   OpRow c_div = unary_row(
-      "scalar_div", [](const Tensor& x) { return 3 / TensorArg(x); }, [](double x) { return 3 / x; },
-      {.low = 0.5, .high = 2, .extremes = {0, kInf, -kInf}});
+      "scalar_div", [](const Tensor& x) { return 3 / TensorArg(x); },
+      [](double x) { return 3 / x; }, {.low = 0.5, .high = 2, .extremes = {0, kInf, -kInf}});
   std::vector<OpRow> rows{minus, add_c, sub_c, mul_c, c_sub, div_c};
   for (OpRow& row : rows) {
     row.zero_second = {0};
@@ -60,8 +64,8 @@ std::vector<OpRow> scalar_rows() {
 std::vector<OpRow> power_rows() {
   OpRow power = binary_row(
       "pow", [](const Tensor& x, const Tensor& y) { return pow(x, y); },
-      [](double x, double y) { return std::pow(x, y); }, {.low = 0.5, .high = 2, .extremes = {0, 0, -2, 4}},
-      {.extremes = {0, 2, 3, 0.5}});
+      [](double x, double y) { return std::pow(x, y); },
+      {.low = 0.5, .high = 2, .extremes = {0, 0, -2, 4}}, {.extremes = {0, 2, 3, 0.5}});
   power.third_order = true;
   power.points = {{{0, 2}, 0, {0, 0}},
                   {{0, 0}, 1, {0, 0}},
@@ -74,8 +78,8 @@ std::vector<OpRow> power_rows() {
   cube.third_order = true;
   cube.points = {{{0}, 0, {0}, {0}}, {{-1}, -1, {3}, {-6}}};
   OpRow root = unary_row(
-      "pow_half", [](const Tensor& x) { return pow(x, 0.5); }, [](double x) { return std::sqrt(x); },
-      {.low = 0.5, .high = 2, .extremes = {0, 4}});
+      "pow_half", [](const Tensor& x) { return pow(x, 0.5); },
+      [](double x) { return std::sqrt(x); }, {.low = 0.5, .high = 2, .extremes = {0, 4}});
   root.covers = {"sqrt"};
   OpRow one = unary_row(
       "pow_one", [](const Tensor& x) { return pow(x, 1.0); }, [](double x) { return x; });
@@ -100,12 +104,12 @@ std::vector<OpRow> bound_rows() {
   };
   OpRow larger = binary_row(
       "maximum", [](const Tensor& a, const Tensor& b) { return maximum(a, b); },
-      [=](double a, double b) { return propagate(a, b, std::max(a, b)); }, {.extremes = {kNaN, 1, kInf, -kInf}},
-      {.extremes = {1, kNaN, 0, 0}});
+      [=](double a, double b) { return propagate(a, b, std::max(a, b)); },
+      {.extremes = {kNaN, 1, kInf, -kInf}}, {.extremes = {1, kNaN, 0, 0}});
   OpRow smaller = binary_row(
       "minimum", [](const Tensor& a, const Tensor& b) { return minimum(a, b); },
-      [=](double a, double b) { return propagate(a, b, std::min(a, b)); }, {.extremes = {kNaN, 1, kInf, -kInf}},
-      {.extremes = {1, kNaN, 0, 0}});
+      [=](double a, double b) { return propagate(a, b, std::min(a, b)); },
+      {.extremes = {kNaN, 1, kInf, -kInf}}, {.extremes = {1, kNaN, 0, 0}});
   larger.points = {{{1, 1}, 1, {0.5, 0.5}}, {{2, 1}, 2, {1, 0}}, {{1, 2}, 2, {0, 1}}};
   smaller.points = {{{1, 1}, 1, {0.5, 0.5}}, {{2, 1}, 1, {0, 1}}, {{1, 2}, 1, {1, 0}}};
   for (OpRow* row : {&larger, &smaller}) {
@@ -114,16 +118,18 @@ std::vector<OpRow> bound_rows() {
   }
   const Input around{.extremes = {kNaN, kInf, -kInf, -1, 1}, .kinks = {-1, 1}};
   OpRow both = unary_row(
-      "clamp", [](const Tensor& x) { return clamp(x, -1, 1); }, [](double x) { return x < -1  ? -1
-                                                                                      : x > 1 ? 1
-                                                                                              : x; },
-      around);
+      "clamp", [](const Tensor& x) { return clamp(x, -1, 1); },
+      [](double x) { return x < -1  ? -1
+                            : x > 1 ? 1
+                                    : x; }, around);
   both.points = {{{-1}, -1, {1}}, {{1}, 1, {1}}, {{2}, 1, {0}}, {{-2}, -1, {0}}, {{0.5}, 0.5, {1}}};
   OpRow low = unary_row(
-      "clamp_min", [](const Tensor& x) { return clamp_min(x, -1); }, [](double x) { return x < -1 ? -1 : x; }, around);
+      "clamp_min", [](const Tensor& x) { return clamp_min(x, -1); },
+      [](double x) { return x < -1 ? -1 : x; }, around);
   low.points = {{{-1}, -1, {1}}, {{-2}, -1, {0}}, {{0}, 0, {1}}};
   OpRow high = unary_row(
-      "clamp_max", [](const Tensor& x) { return clamp_max(x, 1); }, [](double x) { return x > 1 ? 1 : x; }, around);
+      "clamp_max", [](const Tensor& x) { return clamp_max(x, 1); },
+      [](double x) { return x > 1 ? 1 : x; }, around);
   high.points = {{{1}, 1, {1}}, {{2}, 1, {0}}, {{0}, 0, {1}}};
   std::vector<OpRow> rows{larger, smaller, both, low, high};
   for (OpRow& row : rows) {
@@ -136,7 +142,9 @@ OpRow where_row() {
   OpRow row{
       .name = "where",
       .op = [](const Tensors& in) -> Tensors { return {where(in[0], in[1], in[2])}; },
-      .inputs = {mask({2, 3}, {1, 0, 1, 0, 0, 1}), {.shape = {2, 3}, .extremes = {kNaN, kInf}}, {.shape = {2, 3}}},
+      .inputs = {mask({2, 3}, {1, 0, 1, 0, 0, 1}),
+                 {.shape = {2, 3}, .extremes = {kNaN, kInf}},
+                 {.shape = {2, 3}}},
       .reference = [](const Arrays& in) -> Arrays {
         const Shape two = broadcast_shapes("reference", in[1].shape, in[2].shape);
         return {make_array(broadcast_shapes("reference", in[0].shape, two), [&](const Shape& at) {
@@ -148,7 +156,8 @@ OpRow where_row() {
   row.empty = {{0}, {0}, {}};
   row.has_empty = row.has_scalar = true;
   row.bad = {{"shapes", [] { where(zeros({2}), zeros({3}), zeros({3})); }, "do not broadcast"},
-             {"dtypes", [] { where(zeros({2}), zeros({2}), zeros({2}, {.dtype = f64})); }, "dtypes differ"}};
+             {"dtypes", [] { where(zeros({2}), zeros({2}), zeros({2}, {.dtype = f64})); },
+              "dtypes differ"}};
   return row;
 }
 
@@ -191,33 +200,35 @@ std::vector<OpRow> comparison_rows() {
   const Input left{.extremes = {1, kNaN, 0, kInf}}, right{.extremes = {1, 0, kNaN, kInf}};
   std::vector<OpRow> rows{
       binary_row(
-          "less", [](const Tensor& a, const Tensor& b) { return a < b; }, [](double a, double b) { return a < b; },
-          left, right),
+          "less", [](const Tensor& a, const Tensor& b) { return a < b; },
+          [](double a, double b) { return a < b; }, left, right),
       binary_row(
           "less_equal", [](const Tensor& a, const Tensor& b) { return a <= b; },
           [](double a, double b) { return a <= b; }, left, right),
       binary_row(
-          "greater", [](const Tensor& a, const Tensor& b) { return a > b; }, [](double a, double b) { return a > b; },
-          left, right),
+          "greater", [](const Tensor& a, const Tensor& b) { return a > b; },
+          [](double a, double b) { return a > b; }, left, right),
       binary_row(
           "greater_equal", [](const Tensor& a, const Tensor& b) { return a >= b; },
           [](double a, double b) { return a >= b; }, left, right),
       binary_row(
-          "equal", [](const Tensor& a, const Tensor& b) { return a == b; }, [](double a, double b) { return a == b; },
-          left, right),
+          "equal", [](const Tensor& a, const Tensor& b) { return a == b; },
+          [](double a, double b) { return a == b; }, left, right),
       binary_row(
           "not_equal", [](const Tensor& a, const Tensor& b) { return a != b; },
           [](double a, double b) { return a != b; }, left, right),
       binary_row(
           "logical_and", [](const Tensor& a, const Tensor& b) { return logical_and(a, b); },
-          [](double a, double b) { return a != 0 && b != 0; }, {.extremes = {0, 0, 1}}, {.extremes = {0, 1, 0}}),
+          [](double a, double b) { return a != 0 && b != 0; }, {.extremes = {0, 0, 1}},
+          {.extremes = {0, 1, 0}}),
       binary_row(
           "logical_or", [](const Tensor& a, const Tensor& b) { return logical_or(a, b); },
-          [](double a, double b) { return a != 0 || b != 0; }, {.extremes = {0, 0, 1}}, {.extremes = {0, 1, 0}}),
+          [](double a, double b) { return a != 0 || b != 0; }, {.extremes = {0, 0, 1}},
+          {.extremes = {0, 1, 0}}),
   };
   rows.push_back(unary_row(
-      "logical_not", [](const Tensor& a) { return logical_not(a); }, [](double a) { return a == 0; },
-      {.extremes = {0, 1, kNaN}}));
+      "logical_not", [](const Tensor& a) { return logical_not(a); },
+      [](double a) { return a == 0; }, {.extremes = {0, 1, kNaN}}));
   rows.back().bad.erase(rows.back().bad.begin());  // integers are welcome
   for (OpRow& row : rows) {
     row.differentiable = false;

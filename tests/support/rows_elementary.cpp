@@ -13,7 +13,8 @@ std::vector<OpRow> elementary_rows() {
       {.extremes = {1000, -1000, kInf, -kInf, kNaN, 0}});
   e.covers = {"exp", "exp_backward"};
   OpRow ln = unary_row(
-      "log", [](const Tensor& x) { return log(x); }, [](double x) { return std::log(x); }, positive);
+      "log", [](const Tensor& x) { return log(x); }, [](double x) { return std::log(x); },
+      positive);
   ln.points = {{{1}, 0, {1}, {-1}}, {{0}, -kInf, {kInf}}};
   OpRow ln1 = unary_row(
       "log1p", [](const Tensor& x) { return log1p(x); }, [](double x) { return std::log1p(x); },
@@ -22,7 +23,8 @@ std::vector<OpRow> elementary_rows() {
       "expm1", [](const Tensor& x) { return expm1(x); }, [](double x) { return std::expm1(x); },
       {.extremes = {1e-30, -1e-12, 1000, -1000, kInf, -kInf, kNaN}});
   OpRow root = unary_row(
-      "sqrt", [](const Tensor& x) { return sqrt(x); }, [](double x) { return std::sqrt(x); }, positive);
+      "sqrt", [](const Tensor& x) { return sqrt(x); }, [](double x) { return std::sqrt(x); },
+      positive);
   root.points = {{{4}, 2, {0.25}, {-1.0 / 32}}, {{0}, 0, {kInf}}};
   OpRow bell = unary_row(
       "erf", [](const Tensor& x) { return erf(x); }, [](double x) { return std::erf(x); },
@@ -39,9 +41,10 @@ std::vector<OpRow> elementary_rows() {
   size.points = {{{0}, 0, {0}}, {{-2}, 2, {-1}}, {{2}, 2, {1}}};
   size.zero_second = {0};
   OpRow side = unary_row(
-      "sign", [](const Tensor& x) { return sign(x); }, [](double x) { return x > 0   ? 1
-                                                                             : x < 0 ? -1
-                                                                                     : 0; },
+      "sign", [](const Tensor& x) { return sign(x); },
+      [](double x) { return x > 0   ? 1
+                            : x < 0 ? -1
+                                    : 0; },
       {.extremes = {0, kInf, -kInf, kNaN}, .kinks = {0}});
   side.zero_gradient = side.zero_second = {0};
   for (OpRow* row : {&size, &side}) {
@@ -52,8 +55,8 @@ std::vector<OpRow> elementary_rows() {
   rows.push_back(side);
 
   OpRow wide = unary_row(
-      "to_f64_and_back", [](const Tensor& x) { return (x.to(f64) * 3).to(x.dtype()); }, [](double x) { return 3 * x; },
-      {.extremes = {kNaN, kInf}});
+      "to_f64_and_back", [](const Tensor& x) { return (x.to(f64) * 3).to(x.dtype()); },
+      [](double x) { return 3 * x; }, {.extremes = {kNaN, kInf}});
   wide.covers = {"to"};
   wide.zero_second = {0};
   OpRow copy = unary_row(

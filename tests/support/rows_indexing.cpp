@@ -11,16 +11,18 @@ int64_t index_at(const Array& index, const Shape& at) {
 }
 
 OpRow gather_row() {
-  OpRow row{.name = "gather",
-            .covers = {"gather"},
-            .op = [](const Tensors& in) -> Tensors { return {gather(in[0], 1, in[1])}; },
-            .inputs = {{.shape = {3, 4}, .extremes = {kNaN, kInf}}, indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
-            .reference = [](const Arrays& in) -> Arrays {
-              return {make_array(in[1].shape, [&](const Shape& at) {
-                return in[0].v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, in[0].shape))];
-              })};
-            },
-            .zero_second = {0}};
+  OpRow row{
+      .name = "gather",
+      .covers = {"gather"},
+      .op = [](const Tensors& in) -> Tensors { return {gather(in[0], 1, in[1])}; },
+      .inputs = {{.shape = {3, 4}, .extremes = {kNaN, kInf}},
+                 indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
+      .reference = [](const Arrays& in) -> Arrays {
+        return {make_array(in[1].shape, [&](const Shape& at) {
+          return in[0].v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, in[0].shape))];
+        })};
+      },
+      .zero_second = {0}};
   row.empty = {{3, 4}, {2, 0}};
   row.has_empty = true;
   row.bad = {{"range",
@@ -52,37 +54,38 @@ OpRow gather_row() {
 }
 
 OpRow scatter_add_row() {
-  OpRow row{
-      .name = "scatter_add",
-      .covers = {"scatter_add"},
-      .op = [](const Tensors& in) -> Tensors {
-        return {scatter_add(in[0], {3, 4}, 1, in[1])};
-      },
-      .inputs = {{.shape = {2, 5}}, indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
-      .reference = [](const Arrays& in) -> Arrays {
-        Array out{{3, 4}, Values(12)};
-        for (int64_t i = 0; i < in[0].shape.numel(); ++i) {
-          const Shape at = unravel(i, in[0].shape);
-          out.v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, out.shape))] += in[0].v[static_cast<size_t>(i)];
-        }
-        return {out};
-      },
-      .zero_second = {0}};
+  OpRow row{.name = "scatter_add",
+            .covers = {"scatter_add"},
+            .op = [](const Tensors& in) -> Tensors {
+              return {scatter_add(in[0], {3, 4}, 1, in[1])};
+            },
+            .inputs = {{.shape = {2, 5}}, indices({2, 5}, {0, 3, 3, 1, 3, 2, 2, 0, 2, 1})},
+            .reference = [](const Arrays& in) -> Arrays {
+              Array out{{3, 4}, Values(12)};
+              for (int64_t i = 0; i < in[0].shape.numel(); ++i) {
+                const Shape at = unravel(i, in[0].shape);
+                out.v[static_cast<size_t>(ravel({at[0], index_at(in[1], at)}, out.shape))] +=
+                    in[0].v[static_cast<size_t>(i)];
+              }
+              return {out};
+            },
+            .zero_second = {0}};
   row.empty = {{2, 0}, {2, 0}};
   row.has_empty = true;
-  row.bad = {
-      {"range",
-       [] {
-         scatter_add(zeros({1, 2}), {2, 3}, 1, tensor({{0, 3}}, i64));
-       },
-       "3"},
-      {"shape",
-       [] {
-         scatter_add(zeros({1, 2}), {2, 3}, 1, zeros({1, 1}, {.dtype = i64}));
-       },
-       "does not match src"},
-      {"integers", [] { scatter_add(zeros({2}, {.dtype = i64}), {3}, 0, zeros({2}, {.dtype = i64})); }, "got i64"},
-      {"undefined", [] { scatter_add(zeros({2}), {3}, 0, Tensor()); }, "undefined tensor"}};
+  row.bad = {{"range",
+              [] {
+                scatter_add(zeros({1, 2}), {2, 3}, 1, tensor({{0, 3}}, i64));
+              },
+              "3"},
+             {"shape",
+              [] {
+                scatter_add(zeros({1, 2}), {2, 3}, 1, zeros({1, 1}, {.dtype = i64}));
+              },
+              "does not match src"},
+             {"integers",
+              [] { scatter_add(zeros({2}, {.dtype = i64}), {3}, 0, zeros({2}, {.dtype = i64})); },
+              "got i64"},
+             {"undefined", [] { scatter_add(zeros({2}), {3}, 0, Tensor()); }, "undefined tensor"}};
   return row;
 }
 
@@ -143,6 +146,8 @@ OpRow one_hot_row() {
 
 }  // namespace
 
-std::vector<OpRow> indexing_rows() { return {gather_row(), scatter_add_row(), index_select_row(), one_hot_row()}; }
+std::vector<OpRow> indexing_rows() {
+  return {gather_row(), scatter_add_row(), index_select_row(), one_hot_row()};
+}
 
 }  // namespace ebb::test

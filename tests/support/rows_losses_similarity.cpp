@@ -16,33 +16,37 @@ const Input kScores{.shape = {4, 3}};
 
 std::vector<OpRow> similarity_rows() {
   std::vector<OpRow> rows;
-  OpRow cosine{
-      .name = "cosine_embedding_loss",
-      .covers = {"where"},
-      .op = [](const Tensors& in) -> Tensors {
-        return {nn::cosine_embedding_loss(in[0], in[1], in[2], {.margin = -0.9, .reduction = Reduction::None})};
-      },
-      .inputs = {{.shape = {3, 4}, .low = 0.2},
-                 {.shape = {3, 4}, .low = 0.2},
-                 {.shape = {3}, .fixed = {1, -1, 1}, .requires_grad = false}},
-      .reference = [](const Arrays& in) -> Arrays {
-        Array out{{3}, Values(3)};
-        for (size_t i = 0; i < 3; ++i) {
-          double ab = 0, aa = 1e-12, bb = 1e-12;
-          for (size_t k = 4 * i; k < 4 * i + 4; ++k) {
-            ab += in[0].v[k] * in[1].v[k];
-            aa += in[0].v[k] * in[0].v[k];
-            bb += in[1].v[k] * in[1].v[k];
-          }
-          const double c = ab / std::sqrt(aa * bb);
-          out.v[i] = in[2].v[i] == 1 ? 1 - c : std::fmax(0, c + 0.9);
-        }
-        return {out};
-      }};
+  OpRow cosine{.name = "cosine_embedding_loss",
+               .covers = {"where"},
+               .op = [](const Tensors& in) -> Tensors {
+                 return {nn::cosine_embedding_loss(in[0], in[1], in[2],
+                                                   {.margin = -0.9, .reduction = Reduction::None})};
+               },
+               .inputs = {{.shape = {3, 4}, .low = 0.2},
+                          {.shape = {3, 4}, .low = 0.2},
+                          {.shape = {3}, .fixed = {1, -1, 1}, .requires_grad = false}},
+               .reference = [](const Arrays& in) -> Arrays {
+                 Array out{{3}, Values(3)};
+                 for (size_t i = 0; i < 3; ++i) {
+                   double ab = 0, aa = 1e-12, bb = 1e-12;
+                   for (size_t k = 4 * i; k < 4 * i + 4; ++k) {
+                     ab += in[0].v[k] * in[1].v[k];
+                     aa += in[0].v[k] * in[0].v[k];
+                     bb += in[1].v[k] * in[1].v[k];
+                   }
+                   const double c = ab / std::sqrt(aa * bb);
+                   out.v[i] = in[2].v[i] == 1 ? 1 - c : std::fmax(0, c + 0.9);
+                 }
+                 return {out};
+               }};
   cosine.f32_tolerance = {4e-6, 4e-6};
   cosine.f64_tolerance = {1e-13, 1e-13};
   cosine.bitwise = false;
-  cosine.bad = {{"sign", [] { nn::cosine_embedding_loss(zeros({2, 3}), zeros({2, 3}), zeros({2})); }, "1 or -1"}};
+  cosine.bad = {{"sign",
+                 [] {
+                   nn::cosine_embedding_loss(zeros({2, 3}), zeros({2, 3}), zeros({2}));
+                 },
+                 "1 or -1"}};
   rows.push_back(cosine);
 
   for (double p : {1.0, 2.0, 3.0, kInf}) {
@@ -59,7 +63,8 @@ std::vector<OpRow> similarity_rows() {
     OpRow triplet{.name = "triplet_margin_loss_p" + suffix,
                   .covers = {"abs"},
                   .op = [p](const Tensors& in) -> Tensors {
-                    return {nn::triplet_margin_loss(in[0], in[1], in[2], {.margin = 9, .p = p, .swap = true})};
+                    return {nn::triplet_margin_loss(in[0], in[1], in[2],
+                                                    {.margin = 9, .p = p, .swap = true})};
                   },
                   .inputs = {{.shape = {2, 3}, .low = 2, .high = 3},
                              {.shape = {2, 3}, .low = -1, .high = 1},
@@ -67,7 +72,8 @@ std::vector<OpRow> similarity_rows() {
                   .reference = [distance](const Arrays& in) -> Arrays {
                     double sum = 0;
                     for (size_t i = 0; i < 2; ++i) {
-                      const double far = std::fmin(distance(in[0], in[2], i), distance(in[1], in[2], i));
+                      const double far =
+                          std::fmin(distance(in[0], in[2], i), distance(in[1], in[2], i));
                       sum += std::fmax(0, 9 + distance(in[0], in[1], i) - far);
                     }
                     return {{{}, {sum / 2}}};
@@ -76,10 +82,12 @@ std::vector<OpRow> similarity_rows() {
     triplet.f32_tolerance = {4e-6, 4e-6};
     triplet.f64_tolerance = {1e-13, 1e-13};
     triplet.bitwise = false;
-    triplet.bad = {{"p", [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.p = 0.5}); },
-                    "p of at least 1, got 0.5"},
-                   {"margin", [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.margin = 0}); },
-                    "margin above 0"}};
+    triplet.bad = {
+        {"p", [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.p = 0.5}); },
+         "p of at least 1, got 0.5"},
+        {"margin",
+         [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.margin = 0}); },
+         "margin above 0"}};
     rows.push_back(triplet);
   }
 
@@ -110,7 +118,8 @@ std::vector<OpRow> similarity_rows() {
 }
 
 // -log of the probability that a path of `steps` scores reads as `labels`, by looking at every path; blank is 0.
-double ctc_by_enumeration(const Array& x, int64_t sample, int64_t steps, const std::vector<int64_t>& labels) {
+double ctc_by_enumeration(const Array& x, int64_t sample, int64_t steps,
+                          const std::vector<int64_t>& labels) {
   const int64_t batch = x.shape[1], classes = x.shape[2];
   double total = 0;
   for (int64_t code = 0; code < static_cast<int64_t>(std::pow(classes, steps) + 0.5); ++code) {
@@ -130,29 +139,33 @@ double ctc_by_enumeration(const Array& x, int64_t sample, int64_t steps, const s
 
 std::vector<OpRow> sequence_rows() {
   const auto loss = [](const Tensor& x, const Tensor& targets) {
-    return nn::ctc_loss(x, targets, tensor({4, 3}, i64), tensor({2, 1}, i64), {.reduction = Reduction::None});
+    return nn::ctc_loss(x, targets, tensor({4, 3}, i64), tensor({2, 1}, i64),
+                        {.reduction = Reduction::None});
   };
-  OpRow ctc{.name = "ctc_loss",
-            .covers = {"ctc_unreachable"},
-            .op = [loss](const Tensors& in) -> Tensors { return {loss(in[0], in[1])}; },
-            .inputs = {{.shape = {4, 2, 3}}, indices({2, 2}, {1, 1, 2, 0})},
-            .reference = [](const Arrays& in) -> Arrays {
-              return {{{2}, {ctc_by_enumeration(in[0], 0, 4, {1, 1}), ctc_by_enumeration(in[0], 1, 3, {2})}}};
-            }};
+  OpRow ctc{
+      .name = "ctc_loss",
+      .covers = {"ctc_unreachable"},
+      .op = [loss](const Tensors& in) -> Tensors { return {loss(in[0], in[1])}; },
+      .inputs = {{.shape = {4, 2, 3}}, indices({2, 2}, {1, 1, 2, 0})},
+      .reference = [](const Arrays& in) -> Arrays {
+        return {
+            {{2}, {ctc_by_enumeration(in[0], 0, 4, {1, 1}), ctc_by_enumeration(in[0], 1, 3, {2})}}};
+      }};
   ctc.captured = false;  // it reads labels and lengths on the host
   ctc.f32_tolerance = {4e-6, 4e-6};
   ctc.f64_tolerance = {1e-13, 1e-13};
   ctc.bitwise = false;
-  ctc.bad = {{"class",
-              [loss] {
-                loss(zeros({4, 2, 3}), tensor({{1, 3}, {1, 1}}, i64));
-              },
-              "target 3 of sample 0 is out of range"},
-             {"lengths",
-              [] {
-                nn::ctc_loss(zeros({4, 1, 3}), tensor({{1, 1}}, i64), tensor({5}, i64), tensor({2}, i64));
-              },
-              "input_lengths holds 5: expected 0 to 4"}};
+  ctc.bad = {
+      {"class",
+       [loss] {
+         loss(zeros({4, 2, 3}), tensor({{1, 3}, {1, 1}}, i64));
+       },
+       "target 3 of sample 0 is out of range"},
+      {"lengths",
+       [] {
+         nn::ctc_loss(zeros({4, 1, 3}), tensor({{1, 1}}, i64), tensor({5}, i64), tensor({2}, i64));
+       },
+       "input_lengths holds 5: expected 0 to 4"}};
   return {ctc};
 }
 

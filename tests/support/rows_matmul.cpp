@@ -77,7 +77,8 @@ OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
   return row;
 }
 
-OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Activation activation) {
+OpRow linear_row(const std::string& name, const Shape& input, bool with_bias,
+                 Activation activation) {
   const bool smooth = activation == Activation::GeluTanh;
   const int64_t units = smooth ? 8 : 5;  // of 8 cuBLASLt makes GELU in passing
   OpRow row{.name = name,
@@ -107,7 +108,9 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias, Ac
         sum += in[0].v[static_cast<size_t>(ravel(from, in[0].shape))] *
                in[1].v[static_cast<size_t>(ravel({o, i}, in[1].shape))];
       }
-      if (smooth) return sum * (0.5 + 0.5 * std::tanh(std::sqrt(2 / M_PI) * (sum + 0.044715 * sum * sum * sum)));
+      if (smooth)
+        return sum *
+               (0.5 + 0.5 * std::tanh(std::sqrt(2 / M_PI) * (sum + 0.044715 * sum * sum * sum)));
       return activation == Activation::Relu ? std::max(sum, 0.0) : sum;
     })};
   };

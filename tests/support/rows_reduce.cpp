@@ -80,20 +80,22 @@ double first_smallest(const Values& v) {
 using Reduction = Tensor (*)(const TensorArg&, const Shape&, bool);
 
 // The same reduction over all dims, one in the middle, and two apart with keepdim.
-std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& fold, const Input& domain) {
+std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& fold,
+                            const Input& domain) {
   struct Form {
     std::string suffix;
     Shape dims;
     bool keepdim;
   };
   std::vector<OpRow> rows;
-  for (const Form& form : {Form{"", {}, false}, Form{"_dim", {1}, false}, Form{"_last", {-1}, false},
-                           Form{"_dims_keepdim", {0, 2}, true}}) {
-    OpRow row{.name = name + form.suffix,
-              .covers = {name},
-              .op = [=](const Tensors& in) -> Tensors { return {op(in[0], form.dims, form.keepdim)}; },
-              .inputs = {domain},
-              .reference = folding(form.dims, form.keepdim, fold)};
+  for (const Form& form : {Form{"", {}, false}, Form{"_dim", {1}, false},
+                           Form{"_last", {-1}, false}, Form{"_dims_keepdim", {0, 2}, true}}) {
+    OpRow row{
+        .name = name + form.suffix,
+        .covers = {name},
+        .op = [=](const Tensors& in) -> Tensors { return {op(in[0], form.dims, form.keepdim)}; },
+        .inputs = {domain},
+        .reference = folding(form.dims, form.keepdim, fold)};
     row.inputs[0].shape = {2, 3, 4};
     row.empty = {{2, 3, 0}};
     if (form.suffix == "_dim") row.empty = {{0, 3, 2}};
@@ -115,7 +117,8 @@ std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& f
   return rows;
 }
 
-OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64_t, bool), const Fold& fold) {
+OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64_t, bool),
+                   const Fold& fold) {
   OpRow row{.name = name,
             .covers = {},
             .op = [op](const Tensors& in) -> Tensors { return {op(in[0], 1, false)}; },
@@ -158,28 +161,34 @@ std::vector<OpRow> reduce_rows() {
   take(forms_of("mean", mean, average, {}), [](OpRow& row) {
     row.covers = {};
     row.zero_second = {0};
-    row.bad.push_back({"integers", [] { mean(zeros({2}, {.dtype = i64})); }, "expected a floating tensor"});
+    row.bad.push_back(
+        {"integers", [] { mean(zeros({2}, {.dtype = i64})); }, "expected a floating tensor"});
   });
   const Input special{.extremes = {kInf, -kInf, kNaN, 3}};
   for (const bool top : {true, false}) {
-    take(forms_of(top ? "max" : "min", top ? max : min, top ? largest : smallest, special), [&](OpRow& row) {
-      row.zero_second = {0};
-      row.has_integers = true;
-      if (row.name.size() == 3) row.has_empty = false;  // an Error: see below
-      if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
-      if (row.name.ends_with("keepdim")) row.has_empty = false;
-      row.bad.push_back({"nothing",
-                         [top] {
-                           (top ? max : min)(zeros({0, 3}), {0}, false);
-                         },
-                         "cannot reduce dims of size 0 of shape (0, 3)"});
-      row.bad.push_back({"booleans", [top] { (top ? max : min)(zeros({3}, {.dtype = boolean}), {}, false); }, "bool"});
-    });
+    take(forms_of(top ? "max" : "min", top ? max : min, top ? largest : smallest, special),
+         [&](OpRow& row) {
+           row.zero_second = {0};
+           row.has_integers = true;
+           if (row.name.size() == 3) row.has_empty = false;  // an Error: see below
+           if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
+           if (row.name.ends_with("keepdim")) row.has_empty = false;
+           row.bad.push_back({"nothing",
+                              [top] {
+                                (top ? max : min)(zeros({0, 3}), {0}, false);
+                              },
+                              "cannot reduce dims of size 0 of shape (0, 3)"});
+           row.bad.push_back(
+               {"booleans", [top] { (top ? max : min)(zeros({3}, {.dtype = boolean}), {}, false); },
+                "bool"});
+         });
   }
-  take(forms_of("logsumexp", logsumexp, log_sum_exp, {.extremes = {1000, -1000, 999}}), [](OpRow& row) {
-    row.third_order = true;
-    row.bad.push_back({"integers", [] { logsumexp(zeros({2}, {.dtype = i64})); }, "expected a floating tensor"});
-  });
+  take(forms_of("logsumexp", logsumexp, log_sum_exp, {.extremes = {1000, -1000, 999}}),
+       [](OpRow& row) {
+         row.third_order = true;
+         row.bad.push_back({"integers", [] { logsumexp(zeros({2}, {.dtype = i64})); },
+                            "expected a floating tensor"});
+       });
   rows.push_back(argument_row("argmax", argmax, first_largest));
   rows.push_back(argument_row("argmin", argmin, first_smallest));
 
@@ -235,8 +244,8 @@ std::vector<OpRow> softmax_rows() {
       })};
     };
   };
-  const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t), int64_t dim,
-                          const Rule& rule) {
+  const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t),
+                          int64_t dim, const Rule& rule) {
     OpRow row{.name = name,
               .covers = {},
               .op = [op, dim](const Tensors& in) -> Tensors { return {op(in[0], dim)}; },
@@ -258,7 +267,8 @@ std::vector<OpRow> softmax_rows() {
                {"undefined", [op] { op(Tensor(), 0); }, "undefined tensor"}};
     return row;
   };
-  std::vector<OpRow> rows{row_of("softmax", softmax, -1, share), row_of("softmax_middle", softmax, 1, share),
+  std::vector<OpRow> rows{row_of("softmax", softmax, -1, share),
+                          row_of("softmax_middle", softmax, 1, share),
                           row_of("log_softmax", log_softmax, -1, log_share),
                           row_of("log_softmax_first", log_softmax, 0, log_share)};
   rows[0].covers = rows[1].covers = {"softmax", "softmax_backward"};
@@ -273,7 +283,9 @@ std::vector<OpRow> softmax_rows() {
   for (size_t i : {size_t{0}, size_t{2}}) {  // over a single element: 1 and 0, without gradient
     OpRow single = rows[i];
     single.name += "_scalar";
-    single.op = [i](const Tensors& in) -> Tensors { return {i == 0 ? softmax(in[0], 0) : log_softmax(in[0], -1)}; };
+    single.op = [i](const Tensors& in) -> Tensors {
+      return {i == 0 ? softmax(in[0], 0) : log_softmax(in[0], -1)};
+    };
     single.inputs = {{.shape = {}}};
     single.reference = along(0, i == 0 ? share : log_share);
     single.has_empty = single.third_order = false;

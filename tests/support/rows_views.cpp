@@ -7,17 +7,19 @@ namespace ebb::test {
 namespace {
 
 using View = std::function<Tensor(const Tensor&)>;
-using From = std::function<Shape(const Shape& at)>;  // where the element at `at` of the result comes from
+using From =
+    std::function<Shape(const Shape& at)>;  // where the element at `at` of the result comes from
 
-OpRow view_row(const std::string& name, std::vector<std::string> covers, const Shape& input, View op, const Shape& out,
-               From from) {
+OpRow view_row(const std::string& name, std::vector<std::string> covers, const Shape& input,
+               View op, const Shape& out, From from) {
   OpRow row{.name = name,
             .covers = std::move(covers),
             .op = [op](const Tensors& in) -> Tensors { return {op(in[0])}; },
             .inputs = {{.shape = input, .extremes = {kNaN, kInf}}},
             .reference = [=](const Arrays& in) -> Arrays {
-              return {make_array(
-                  out, [&](const Shape& at) { return in[0].v[static_cast<size_t>(ravel(from(at), in[0].shape))]; })};
+              return {make_array(out, [&](const Shape& at) {
+                return in[0].v[static_cast<size_t>(ravel(from(at), in[0].shape))];
+              })};
             },
             .zero_second = {0}};
   row.has_integers = true;
@@ -32,64 +34,87 @@ OpRow same_order(const std::string& name, const Shape& input, View op, const Sha
 }
 
 std::vector<OpRow> reshape_rows() {
-  std::vector<OpRow> rows{same_order("reshape", {2, 3, 4},
-                                     [](const Tensor& x) {
-                                       return reshape(x, {4, -1});
-                                     },
-                                     {4, 6}),
-                          same_order("reshape_scalar", {},
-                                     [](const Tensor& x) {
-                                       return reshape(x, {1, 1});
-                                     },
-                                     {1, 1}),
-                          same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
-                          same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
-                          same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
+  std::vector<OpRow> rows{
+      same_order("reshape", {2, 3, 4},
+                 [](const Tensor& x) {
+                   return reshape(x, {4, -1});
+                 },
+                 {4, 6}),
+      same_order("reshape_scalar", {},
+                 [](const Tensor& x) {
+                   return reshape(x, {1, 1});
+                 },
+                 {1, 1}),
+      same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
+      same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
+      same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
   rows[0].bad.push_back({"count",
                          [] {
                            reshape(zeros({2, 3}), {4, 2});
                          },
                          "takes 8 elements, tensor of shape (2, 3) has 6"});
-  rows[0].bad.push_back({"infer", [] { reshape(zeros({2, 3}), {4, -1}); }, "cannot infer -1 in (4, -1)"});
+  rows[0].bad.push_back({"infer",
+                         [] {
+                           reshape(zeros({2, 3}), {4, -1});
+                         },
+                         "cannot infer -1 in (4, -1)"});
   rows[0].bad.push_back({"negative", [] { reshape(zeros({2, 3}), {-2, -3}); }, "negative size"});
-  rows[2].bad.push_back({"order", [] { flatten(zeros({2, 3}), 1, 0); }, "first dim 1 lies behind last dim 0"});
+  rows[2].bad.push_back({"order",
+                         [] {
+                           flatten(zeros({2, 3}), 1, 0);
+                         },
+                         "first dim 1 lies behind last dim 0"});
   rows[3].bad.push_back({"dim", [] { unsqueeze(zeros({2}), 3); }, "dim 3 is out of range"});
-  rows[4].bad.push_back({"size", [] { squeeze(zeros({2, 3}), 0); }, "dim 0 of shape (2, 3) is not of size 1"});
+  rows[4].bad.push_back({"size",
+                         [] {
+                           squeeze(zeros({2, 3}), 0);
+                         },
+                         "dim 0 of shape (2, 3) is not of size 1"});
   return rows;
 }
 
 std::vector<OpRow> order_rows() {
-  std::vector<OpRow> rows{view_row(
-                              "permute", {"permute"}, {2, 3, 4},
-                              [](const Tensor& x) {
-                                return permute(x, {2, 0, -2});
-                              },
-                              {4, 2, 3},
-                              [](const Shape& at) {
-                                return Shape{at[1], at[2], at[0]};
-                              }),
-                          view_row(
-                              "transpose", {"permute"}, {2, 3}, [](const Tensor& x) { return transpose(x); }, {3, 2},
-                              [](const Shape& at) {
-                                return Shape{at[1], at[0]};
-                              }),
-                          view_row(
-                              "alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
-                              [](const Shape& at) { return at; }),
-                          view_row(
-                              "expand", {"expand"}, {3, 1},
-                              [](const Tensor& x) {
-                                return expand(x, {2, -1, 4});
-                              },
-                              {2, 3, 4},
-                              [](const Shape& at) {
-                                return Shape{at[1], 0};
-                              })};
+  std::vector<OpRow> rows{
+      view_row(
+          "permute", {"permute"}, {2, 3, 4},
+          [](const Tensor& x) {
+            return permute(x, {2, 0, -2});
+          },
+          {4, 2, 3},
+          [](const Shape& at) {
+            return Shape{at[1], at[2], at[0]};
+          }),
+      view_row(
+          "transpose", {"permute"}, {2, 3}, [](const Tensor& x) { return transpose(x); }, {3, 2},
+          [](const Shape& at) {
+            return Shape{at[1], at[0]};
+          }),
+      view_row(
+          "alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
+          [](const Shape& at) { return at; }),
+      view_row(
+          "expand", {"expand"}, {3, 1},
+          [](const Tensor& x) {
+            return expand(x, {2, -1, 4});
+          },
+          {2, 3, 4},
+          [](const Shape& at) {
+            return Shape{at[1], 0};
+          })};
   rows[0].bad.push_back({"twice", [] { permute(zeros({2, 3}), {0, 0}); }, "dim 0 appears twice"});
-  rows[0].bad.push_back({"few", [] { permute(zeros({2, 3}), {0}); }, "does not name the 2 dims of (2, 3)"});
+  rows[0].bad.push_back({"few",
+                         [] {
+                           permute(zeros({2, 3}), {0});
+                         },
+                         "does not name the 2 dims of (2, 3)"});
   rows[1].bad.push_back({"0-d", [] { transpose(zeros({})); }, "0-d"});
-  rows[3].bad.push_back({"shape", [] { expand(zeros({3}), {4}); }, "shape (3,) does not broadcast to (4,)"});
-  rows[3].bad.push_back({"fewer", [] { expand(zeros({3, 1}), {3}); }, "shape (3, 1) does not broadcast to (3,)"});
+  rows[3].bad.push_back(
+      {"shape", [] { expand(zeros({3}), {4}); }, "shape (3,) does not broadcast to (4,)"});
+  rows[3].bad.push_back({"fewer",
+                         [] {
+                           expand(zeros({3, 1}), {3});
+                         },
+                         "shape (3, 1) does not broadcast to (3,)"});
   return rows;
 }
 
@@ -101,12 +126,14 @@ std::vector<OpRow> slice_rows() {
             return Shape{at[0], 1 + 2 * at[1]};
           }),
       view_row(
-          "slice_clamped", {"slice"}, {3, 2}, [](const Tensor& x) { return slice(x, 0, -2, 100); }, {2, 2},
+          "slice_clamped", {"slice"}, {3, 2}, [](const Tensor& x) { return slice(x, 0, -2, 100); },
+          {2, 2},
           [](const Shape& at) {
             return Shape{at[0] + 1, at[1]};
           }),
       view_row(
-          "select", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return select(x, 1, -1); }, {3},
+          "select", {"slice", "reshape"}, {3, 4}, [](const Tensor& x) { return select(x, 1, -1); },
+          {3},
           [](const Shape& at) {
             return Shape{at[0], 3};
           }),
@@ -115,7 +142,8 @@ std::vector<OpRow> slice_rows() {
           [](const Shape& at) {
             return Shape{1, at[0]};
           })};
-  rows[0].bad.push_back({"step", [] { slice(zeros({3}), 0, 0, 2, 0); }, "expected a step of at least 1, got 0"});
+  rows[0].bad.push_back(
+      {"step", [] { slice(zeros({3}), 0, 0, 2, 0); }, "expected a step of at least 1, got 0"});
   rows[0].bad.push_back({"0-d", [] { slice(zeros({}), 0, 0, 1); }, "0-d"});
   rows[2].bad.push_back({"range",
                          [] {
@@ -193,7 +221,8 @@ std::vector<OpRow> join_rows() {
                   return {make_array(shape, [&](const Shape& at) {
                     Shape from = at;
                     from.erase(at.dim() - 1);
-                    return in[static_cast<size_t>(at.back())].v[static_cast<size_t>(ravel(from, in[0].shape))];
+                    return in[static_cast<size_t>(at.back())]
+                        .v[static_cast<size_t>(ravel(from, in[0].shape))];
                   })};
                 },
                 .zero_second = {0, 1}};

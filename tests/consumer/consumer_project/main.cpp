@@ -76,7 +76,8 @@ void values() {
     squared_norms(ebb::zeros({3}));
     expect(false, "squared_norms refuses a vector");
   } catch (const ebb::Error& error) {
-    expect(std::string(error.what()).starts_with("[consumer_squared_norms] "), "an error names the op");
+    expect(std::string(error.what()).starts_with("[consumer_squared_norms] "),
+           "an error names the op");
   }
 }
 
@@ -104,7 +105,8 @@ void training() {
   ebb::nn::Adam optimizer(model.named_parameters(), {.lr = 0.05});
   double first = 0, last = 0;
   for (int step = 0; step < 300; ++step) {
-    const Tensor loss = ebb::mean(log_cosh(model(x), target)) + 1e-6 * ebb::sum(squared_norms(model.weight));
+    const Tensor loss =
+        ebb::mean(log_cosh(model(x), target)) + 1e-6 * ebb::sum(squared_norms(model.weight));
     optimizer.zero_grad();
     loss.backward();
     optimizer.step();

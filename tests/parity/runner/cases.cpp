@@ -55,7 +55,8 @@ std::vector<Case> read_cases(const SafeTensors& file) {
     } catch (const std::exception& error) {
       throw std::runtime_error("case " + std::to_string(cases.size()) + ": " + error.what());
     }
-    if (!ids.insert(cases.back().id).second) throw std::runtime_error("two cases are named " + cases.back().id);
+    if (!ids.insert(cases.back().id).second)
+      throw std::runtime_error("two cases are named " + cases.back().id);
     adopt(cases.back(), all);
   }
   return cases;

@@ -47,7 +47,8 @@ Tolerance default_tolerance(DType dtype) {
   return {};
 }
 
-std::optional<std::string> difference(const Tensor& expected, const Tensor& got, Tolerance tolerance) {
+std::optional<std::string> difference(const Tensor& expected, const Tensor& got,
+                                      Tolerance tolerance) {
   const DType dtype = expected.dtype();
   if (got.defined() && got.dtype() != dtype)
     return "expected dtype " + to_text(dtype) + ", got " + to_text(got.dtype());
@@ -55,7 +56,8 @@ std::optional<std::string> difference(const Tensor& expected, const Tensor& got,
     return "expected shape " + to_text(expected.shape()) + ", got " + to_text(got.shape());
   }
   const std::vector<double> want = expected.to_vector<double>();
-  const std::vector<double> have = got.defined() ? got.to_vector<double>() : std::vector<double>(want.size(), 0.0);
+  const std::vector<double> have =
+      got.defined() ? got.to_vector<double>() : std::vector<double>(want.size(), 0.0);
   const double floor = tolerance.absolute * scale(want);
   const auto allowed = [&](size_t i) {
     return std::isfinite(want[i]) ? floor + tolerance.relative * std::abs(want[i]) : 0;
@@ -70,14 +72,16 @@ std::optional<std::string> difference(const Tensor& expected, const Tensor& got,
     ++count;
   }
   if (count == 0) return std::nullopt;
-  return "at " + position(expected.shape(), static_cast<int64_t>(worst)) + " expected " + number(want[worst], dtype) +
-         ", got " + number(have[worst], dtype) + ", tolerance " + number(allowed(worst), DType::F32) + "; " +
-         std::to_string(count) + " of " + std::to_string(want.size()) + " differ";
+  return "at " + position(expected.shape(), static_cast<int64_t>(worst)) + " expected " +
+         number(want[worst], dtype) + ", got " + number(have[worst], dtype) + ", tolerance " +
+         number(allowed(worst), DType::F32) + "; " + std::to_string(count) + " of " +
+         std::to_string(want.size()) + " differ";
 }
 
 double relative_error(const Tensor& expected, const Tensor& got) {
   const std::vector<double> want = expected.to_vector<double>();
-  const std::vector<double> have = got.defined() ? got.to_vector<double>() : std::vector<double>(want.size(), 0.0);
+  const std::vector<double> have =
+      got.defined() ? got.to_vector<double>() : std::vector<double>(want.size(), 0.0);
   if (want.size() != have.size()) return HUGE_VAL;
   double largest = 0;
   for (size_t i = 0; i < want.size(); ++i) {
@@ -89,8 +93,8 @@ double relative_error(const Tensor& expected, const Tensor& got) {
 
 bool identical(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
-  return std::ranges::equal(a.to_vector<double>(), b.to_vector<double>(), {}, std::bit_cast<uint64_t, double>,
-                            std::bit_cast<uint64_t, double>);
+  return std::ranges::equal(a.to_vector<double>(), b.to_vector<double>(), {},
+                            std::bit_cast<uint64_t, double>, std::bit_cast<uint64_t, double>);
 }
 
 }  // namespace ebb::parity

@@ -20,7 +20,8 @@ Tolerance default_tolerance(DType dtype);
 
 /// What differs, on one line; nothing when shape and dtype are equal and all elements within the tolerance. NaN equals
 /// NaN, an infinity the same infinity. An undefined `got` stands for zeros. Tensors on any device.
-std::optional<std::string> difference(const Tensor& expected, const Tensor& got, Tolerance tolerance);
+std::optional<std::string> difference(const Tensor& expected, const Tensor& got,
+                                      Tolerance tolerance);
 
 /// The largest |got - expected| over the largest |expected|, of finite elements of tensors of one shape; undefined: 0.
 double relative_error(const Tensor& expected, const Tensor& got);

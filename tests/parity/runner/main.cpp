@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
   app.add_option("FILE", settings.files, "parity files (safetensors)")->required();
   app.add_option("--device", settings.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--filter", settings.filter, "only cases whose id contains this");
-  app.add_flag("--verbose", settings.verbose, "all that differs in a failed case, and the messages of error cases");
+  app.add_flag("--verbose", settings.verbose,
+               "all that differs in a failed case, and the messages of error cases");
   app.add_flag("--summary", settings.summary, "the table in Markdown, with the largest errors");
   CLI11_PARSE(app, argc, argv);
   try {

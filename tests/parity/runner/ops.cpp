@@ -16,13 +16,15 @@ int64_t integer(const std::string& name, const json& value) {
   if (value.is_number_integer()) return value.get<int64_t>();
   if (value.is_number_float()) {
     const double number = value.get<double>();
-    if (std::trunc(number) == number && std::abs(number) < 0x1p53) return static_cast<int64_t>(number);
+    if (std::trunc(number) == number && std::abs(number) < 0x1p53)
+      return static_cast<int64_t>(number);
   }
   wrong_type(name, value, "an integer");
 }
 
 template <class E>
-E choice(const std::string& name, const json& value, std::initializer_list<std::pair<const char*, E>> choices) {
+E choice(const std::string& name, const json& value,
+         std::initializer_list<std::pair<const char*, E>> choices) {
   for (const auto& [text, meaning] : choices) {
     if (value == text) return meaning;
   }
@@ -33,7 +35,8 @@ E choice(const std::string& name, const json& value, std::initializer_list<std::
 
 Tensors Arguments::inputs(size_t least, size_t most) const {
   const size_t count = case_.inputs.size();
-  if (count < least || count > most) throw Problem("it does not take " + std::to_string(count) + " inputs");
+  if (count < least || count > most)
+    throw Problem("it does not take " + std::to_string(count) + " inputs");
   Tensors all;
   for (const std::string& name : case_.inputs) all.push_back(tensors_.at(name));
   return all;
@@ -94,8 +97,8 @@ bool Arguments::read(const std::string& name, nn::Reduction& into) {
   using enum nn::Reduction;
   const json* value = find(name);
   if (value) {
-    into =
-        choice<nn::Reduction>(name, *value, {{"none", None}, {"mean", Mean}, {"sum", Sum}, {"batchmean", BatchMean}});
+    into = choice<nn::Reduction>(
+        name, *value, {{"none", None}, {"mean", Mean}, {"sum", Sum}, {"batchmean", BatchMean}});
   }
   return value;
 }
@@ -103,7 +106,8 @@ bool Arguments::read(const std::string& name, nn::Reduction& into) {
 bool Arguments::read(const std::string& name, GeluApproximate& into) {
   const json* value = find(name);
   if (value) {
-    into = choice<GeluApproximate>(name, *value, {{"none", GeluApproximate::None}, {"tanh", GeluApproximate::Tanh}});
+    into = choice<GeluApproximate>(
+        name, *value, {{"none", GeluApproximate::None}, {"tanh", GeluApproximate::Tanh}});
   }
   return value;
 }

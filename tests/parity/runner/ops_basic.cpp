@@ -35,7 +35,8 @@ template <Tensor (*f)(const TensorArg&, const Shape&, bool)> Call reduce(Argumen
 template <Tensor (*f)(const TensorArg&, int64_t, bool)> Call arg_reduce(Arguments& a) {
   bool keepdim = false;
   a.read("keepdim", keepdim);
-  return one([x = a.input(), dim = a.required<int64_t>("dim"), keepdim] { return f(x, dim, keepdim); });
+  return one(
+      [x = a.input(), dim = a.required<int64_t>("dim"), keepdim] { return f(x, dim, keepdim); });
 }
 
 Call clamp_call(Arguments& a) {
@@ -49,7 +50,8 @@ Call clamp_call(Arguments& a) {
 
 Call pow_call(Arguments& a) {
   double exponent = 0;
-  if (a.read("exponent", exponent)) return one([x = a.input(), exponent] { return pow(x, exponent); });
+  if (a.read("exponent", exponent))
+    return one([x = a.input(), exponent] { return pow(x, exponent); });
   return binary<pow>(a);
 }
 
@@ -79,7 +81,8 @@ Call softplus_call(Arguments& a) {
   double beta = 1, threshold = 0;
   a.read("beta", beta);
   const bool given = a.read("threshold", threshold);
-  return one([=, x = a.input()] { return given ? softplus(x, beta, threshold) : softplus(x, beta); });
+  return one(
+      [=, x = a.input()] { return given ? softplus(x, beta, threshold) : softplus(x, beta); });
 }
 
 Call hardtanh_call(Arguments& a) {

@@ -9,8 +9,10 @@ namespace {
 // torch's deprecated spelling of reduction.
 template <class Options> void read_legacy_reduction(Arguments& a, Options& options) {
   bool size_average = true, reduce = true;
-  const bool has_average = a.read("size_average", size_average), has_reduce = a.read("reduce", reduce);
-  if (has_average || has_reduce) options.reduction = nn::reduction_from_legacy(size_average, reduce);
+  const bool has_average = a.read("size_average", size_average),
+             has_reduce = a.read("reduce", reduce);
+  if (has_average || has_reduce)
+    options.reduction = nn::reduction_from_legacy(size_average, reduce);
 }
 
 /// Every option that the struct has, by torch's name for it; others keep Ebb's default.
@@ -45,19 +47,23 @@ template <class Options> Options read_options(Arguments& a) {
 template <class Module> struct Loss;
 
 template <auto kFunction, class Options> struct Loss<nn::LossModule<kFunction, Options>> {
-  template <class... Inputs> static constexpr bool takes = std::invocable<decltype(kFunction), Inputs..., Options>;
+  template <class... Inputs>
+  static constexpr bool takes = std::invocable<decltype(kFunction), Inputs..., Options>;
   static constexpr size_t kInputs = takes<Tensor, Tensor>                   ? 2
                                     : takes<Tensor, Tensor, Tensor>         ? 3
                                     : takes<Tensor, Tensor, Tensor, Tensor> ? 4
                                                                             : 0;
 
-  template <class F, class... Rest> static Tensors apply(const F& f, const Tensors& x, const Rest&... rest) {
+  template <class F, class... Rest>
+  static Tensors apply(const F& f, const Tensors& x, const Rest&... rest) {
     if constexpr (kInputs == 2) return {f(x[0], x[1], rest...)};
     if constexpr (kInputs == 3) return {f(x[0], x[1], x[2], rest...)};
     if constexpr (kInputs == 4) return {f(x[0], x[1], x[2], x[3], rest...)};
   }
   static Call function(Arguments& a) {
-    return [x = a.inputs(kInputs), options = read_options<Options>(a)] { return apply(kFunction, x, options); };
+    return [x = a.inputs(kInputs), options = read_options<Options>(a)] {
+      return apply(kFunction, x, options);
+    };
   }
   static Call module(Arguments& a) {
     return [x = a.inputs(kInputs), options = read_options<Options>(a)] {
@@ -90,8 +96,8 @@ Call adaptive_log_softmax(Arguments& a) {
   a.read("div_value", options.div_value);
   a.read("head_bias", options.head_bias);
   return [&a, options, x = a.inputs(2), in_features = a.required<int64_t>("in_features"),
-          n_classes = a.required<int64_t>("n_classes"), cutoffs = a.required<std::vector<int64_t>>("cutoffs"),
-          state = a.read_state()] {
+          n_classes = a.required<int64_t>("n_classes"),
+          cutoffs = a.required<std::vector<int64_t>>("cutoffs"), state = a.read_state()] {
     const DType dtype = state.empty() ? DType::F32 : state[0].second.dtype();
     nn::AdaptiveLogSoftmaxWithLoss module(in_features, n_classes, cutoffs, options, dtype);
     load(module, state);
@@ -108,7 +114,8 @@ Call pairwise_distance(Arguments& a) {
   a.read("p", p);
   a.read("eps", eps);
   a.read("keepdim", keepdim);
-  return [=, x = a.inputs(2)] { return Tensors{nn::pairwise_distance(x[0], x[1], p, eps, keepdim)}; };
+  return
+      [=, x = a.inputs(2)] { return Tensors{nn::pairwise_distance(x[0], x[1], p, eps, keepdim)}; };
 }
 
 constexpr Op kOps[] = {

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "ebb/autograd/engine.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/core/backend.h"
 #include "ops.h"
 
@@ -14,7 +14,9 @@ constexpr double kSecondOrder = 10;  // its tolerances are this many times wider
 
 std::string quoted(const std::string& name) { return "'" + name + "'"; }
 
-Tensor on_device(const Case& c, const std::string& name, Device device) { return c.tensor(name).to(device); }
+Tensor on_device(const Case& c, const std::string& name, Device device) {
+  return c.tensor(name).to(device);
+}
 
 /// An op's function or module on tensors of its own, made ready: all but the call itself has been done.
 class Invocation {
@@ -24,7 +26,8 @@ class Invocation {
       for (const std::string& name : *names) tensors_[name] = on_device(c, name, device).detach();
     }
     for (const std::string& name : c.grad_of) {
-      if (!tensors_.contains(name)) throw Problem("grad_of names " + quoted(name) + ", which is no input");
+      if (!tensors_.contains(name))
+        throw Problem("grad_of names " + quoted(name) + ", which is no input");
       tensors_[name].requires_grad_();
     }
     call_ = form(arguments_);
@@ -51,7 +54,8 @@ class Invocation {
 /// Compares results with what the case expects, and notes what differs.
 class Comparison {
  public:
-  Comparison(const Case& c, Device device, Outcome& outcome) : case_(c), device_(device), outcome_(outcome) {}
+  Comparison(const Case& c, Device device, Outcome& outcome)
+      : case_(c), device_(device), outcome_(outcome) {}
 
   void outputs(const Tensors& got);
   void gradients(const Tensors& outputs, const Tensors& leaves);
@@ -60,7 +64,8 @@ class Comparison {
 
  private:
   void check(const std::string& name, const Tensor& got, double widen = 1, const char* how = "");
-  void check_each(const std::string& kind, const Tensors& got, double widen = 1, const char* how = "");
+  void check_each(const std::string& kind, const Tensors& got, double widen = 1,
+                  const char* how = "");
   Tensors each(const std::string& kind) const;
   std::vector<std::string> result_names(const std::string& kind, size_t count) const;
 
@@ -72,21 +77,25 @@ class Comparison {
 
 void Comparison::check(const std::string& name, const Tensor& got, double widen, const char* how) {
   const Tensor& expected = case_.tensor(name);
-  const Tolerance tolerance = case_.tolerance.value_or(default_tolerance(expected.dtype())).times(widen);
+  const Tolerance tolerance =
+      case_.tolerance.value_or(default_tolerance(expected.dtype())).times(widen);
   compared_.insert(name);
-  if (const auto text = difference(expected, got, tolerance)) outcome_.problems.push_back(name + how + ": " + *text);
+  if (const auto text = difference(expected, got, tolerance))
+    outcome_.problems.push_back(name + how + ": " + *text);
   double& error = outcome_.error[name.starts_with("grad2") ? 2 : name.starts_with("grad") ? 1 : 0];
   error = std::max(error, relative_error(expected, got));
   outcome_.dtype = expected.dtype();
 }
 
-void Comparison::check_each(const std::string& kind, const Tensors& got, double widen, const char* how) {
+void Comparison::check_each(const std::string& kind, const Tensors& got, double widen,
+                            const char* how) {
   for (size_t i = 0; i < got.size(); ++i) check(kind + "/" + case_.grad_of[i], got[i], widen, how);
 }
 
 Tensors Comparison::each(const std::string& kind) const {
   Tensors found;
-  for (const std::string& name : case_.grad_of) found.push_back(on_device(case_, kind + "/" + name, device_));
+  for (const std::string& name : case_.grad_of)
+    found.push_back(on_device(case_, kind + "/" + name, device_));
   return found;
 }
 
@@ -104,7 +113,8 @@ void Comparison::outputs(const Tensors& got) {
 }
 
 /// d(sum(seeds * of)) / d leaves; undefined where there is no path.
-Tensors differentiate(const Tensors& of, const Tensors& leaves, const Tensors& seeds, bool create, bool retain) {
+Tensors differentiate(const Tensors& of, const Tensors& leaves, const Tensors& seeds, bool create,
+                      bool retain) {
   Tensors live, upstream;
   for (size_t i = 0; i < of.size(); ++i) {
     if (!of[i].defined() || !of[i].requires_grad()) continue;
@@ -113,7 +123,10 @@ Tensors differentiate(const Tensors& of, const Tensors& leaves, const Tensors& s
   }
   if (live.empty()) return Tensors(leaves.size());
   return grad(live, leaves,
-              {.grad_outputs = upstream, .create_graph = create, .retain_graph = retain, .allow_unused = true});
+              {.grad_outputs = upstream,
+               .create_graph = create,
+               .retain_graph = retain,
+               .allow_unused = true});
 }
 
 // Order 1 is computed without and, where order 2 follows, with a graph of its own: ops may do these differently.
@@ -133,7 +146,8 @@ void Comparison::nothing_left() const {
   for (const auto& [name, tensor] : case_.tensors) {
     const std::string kind = name.substr(0, name.find('/'));
     const bool expected = kind == "output" || kind == "grad" || kind == "grad2";
-    if (expected && !compared_.contains(name)) throw Problem("nothing was compared with " + quoted(name));
+    if (expected && !compared_.contains(name))
+      throw Problem("nothing was compared with " + quoted(name));
   }
 }
 
@@ -156,7 +170,8 @@ void run_error_case(const Case& c, const Op& op, Device device, Outcome& outcome
     try {
       invocation.run();
       backend(device).synchronize();  // what a GPU finds wrong it says here
-      outcome.problems.push_back(form == op.module ? "error: the module throws nothing" : "error: nothing is thrown");
+      outcome.problems.push_back(form == op.module ? "error: the module throws nothing"
+                                                   : "error: nothing is thrown");
     } catch (const Error& error) {
       outcome.thrown = error.what();
     }
@@ -171,7 +186,8 @@ void run_value_case(const Case& c, const Op& op, Device device, Outcome& outcome
   if (op.module) {
     const Tensors same = Invocation(c, op.module, device).run();
     for (size_t i = 0; i < outputs.size(); ++i) {
-      if (!identical(outputs[i], same[i])) outcome.problems.push_back("output: the module gives another one");
+      if (!identical(outputs[i], same[i]))
+        outcome.problems.push_back("output: the module gives another one");
     }
   }
   if (!c.grad_of.empty()) comparison.gradients(outputs, function.leaves());

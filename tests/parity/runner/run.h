@@ -8,8 +8,9 @@
 namespace ebb::parity {
 
 struct Outcome {
-  DType dtype = DType::F32;           ///< of the results
-  std::array<double, 3> error = {};   ///< the largest relative_error of the value and of the gradients of order 1 and 2
+  DType dtype = DType::F32;  ///< of the results
+  std::array<double, 3> error =
+      {};  ///< the largest relative_error of the value and of the gradients of order 1 and 2
   std::vector<std::string> problems;  ///< one line each; none: the case passed
   bool vacuous = false;               ///< no expected gradient has an element other than 0
   std::string thrown;                 ///< the message of the ebb::Error that an error case got

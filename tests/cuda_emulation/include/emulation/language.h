@@ -101,13 +101,15 @@ enum class Exchange : std::uint8_t { kSync, kShuffle, kBallot };
 
 // Waits for the lanes of `mask`, then gives: nothing (kSync), the `value` of lane `source` (kShuffle), or the mask of
 // the lanes whose value is not 0 (kBallot).
-std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value, Where where);
+std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value,
+                            Where where);
 
 int lane();
 unsigned active_lanes();
 
 template <typename T> T shuffle(unsigned mask, T value, int source, Where where) {
-  static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8), "a shuffle moves 4 or 8 bytes");
+  static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8),
+                "a shuffle moves 4 or 8 bytes");
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof(T));
   bits = warp_exchange(Exchange::kShuffle, mask, source, bits, where);
@@ -125,7 +127,8 @@ inline int within_segment(int source, int width) {
 inline void __syncthreads(ebb::emulation::Where where = ebb::emulation::Where::current()) {
   ebb::emulation::block_barrier(where);
 }
-inline void __syncwarp(unsigned mask = 0xffffffffu, ebb::emulation::Where where = ebb::emulation::Where::current()) {
+inline void __syncwarp(unsigned mask = 0xffffffffu,
+                       ebb::emulation::Where where = ebb::emulation::Where::current()) {
   ebb::emulation::warp_exchange(ebb::emulation::Exchange::kSync, mask, 0, 0, where);
 }
 template <typename T>
@@ -157,12 +160,15 @@ T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = warpSize,
 inline unsigned __ballot_sync(unsigned mask, int predicate,
                               ebb::emulation::Where where = ebb::emulation::Where::current()) {
   using ebb::emulation::Exchange;
-  return static_cast<unsigned>(ebb::emulation::warp_exchange(Exchange::kBallot, mask, 0, predicate != 0, where));
+  return static_cast<unsigned>(
+      ebb::emulation::warp_exchange(Exchange::kBallot, mask, 0, predicate != 0, where));
 }
-inline int __any_sync(unsigned mask, int predicate, ebb::emulation::Where where = ebb::emulation::Where::current()) {
+inline int __any_sync(unsigned mask, int predicate,
+                      ebb::emulation::Where where = ebb::emulation::Where::current()) {
   return __ballot_sync(mask, predicate, where) != 0;
 }
-inline int __all_sync(unsigned mask, int predicate, ebb::emulation::Where where = ebb::emulation::Where::current()) {
+inline int __all_sync(unsigned mask, int predicate,
+                      ebb::emulation::Where where = ebb::emulation::Where::current()) {
   return __ballot_sync(mask, predicate, where) == mask;
 }
 inline unsigned __activemask() { return ebb::emulation::active_lanes(); }
@@ -187,8 +193,8 @@ concept AtomicInteger = OneOf<T, int, unsigned, unsigned long long>;
 }  // namespace ebb::emulation
 
 template <typename T>
-  requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, float, double>
-T atomicAdd(T* address, std::type_identity_t<T> value) {
+requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, float, double> T
+atomicAdd(T* address, std::type_identity_t<T> value) {
   return ebb::emulation::exchange_with(address, [=](T old) {
     if constexpr (std::is_same_v<T, int>)
       return static_cast<int>(static_cast<unsigned>(old) + static_cast<unsigned>(value));
@@ -197,21 +203,22 @@ T atomicAdd(T* address, std::type_identity_t<T> value) {
 }
 template <ebb::emulation::AtomicInteger T>
 T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
-  return ebb::emulation::exchange_with(address, [=](T old) { return old == expected ? value : old; });
+  return ebb::emulation::exchange_with(address,
+                                       [=](T old) { return old == expected ? value : old; });
 }
 template <typename T>
-  requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, float>
-T atomicExch(T* address, std::type_identity_t<T> value) {
+requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, float> T
+atomicExch(T* address, std::type_identity_t<T> value) {
   return ebb::emulation::exchange_with(address, [=](T) { return value; });
 }
 template <typename T>
-  requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, long long>
-T atomicMax(T* address, std::type_identity_t<T> value) {
+requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, long long> T
+atomicMax(T* address, std::type_identity_t<T> value) {
   return ebb::emulation::exchange_with(address, [=](T old) { return old < value ? value : old; });
 }
 template <typename T>
-  requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, long long>
-T atomicMin(T* address, std::type_identity_t<T> value) {
+requires ebb::emulation::AtomicInteger<T> || ebb::emulation::OneOf<T, long long> T
+atomicMin(T* address, std::type_identity_t<T> value) {
   return ebb::emulation::exchange_with(address, [=](T old) { return value < old ? value : old; });
 }
 template <ebb::emulation::AtomicInteger T> T atomicOr(T* address, std::type_identity_t<T> value) {
@@ -222,7 +229,8 @@ template <ebb::emulation::AtomicInteger T> T atomicAnd(T* address, std::type_ide
 }
 // Counts up to `last`, then starts again from 0.
 inline unsigned atomicInc(unsigned* address, unsigned last) {
-  return ebb::emulation::exchange_with(address, [=](unsigned old) { return old >= last ? 0 : old + 1; });
+  return ebb::emulation::exchange_with(address,
+                                       [=](unsigned old) { return old >= last ? 0 : old + 1; });
 }
 
 // ---- loads, stores and arithmetic -----------------------------------------------------------------------------------
@@ -241,7 +249,9 @@ inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline long long __double_as_longlong(double x) { return std::bit_cast<long long>(x); }
 inline double __longlong_as_double(long long x) { return std::bit_cast<double>(x); }
 
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((std::uint64_t{a} * b) >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>((std::uint64_t{a} * b) >> 32);
+}
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
   return static_cast<unsigned long long>((static_cast<unsigned __int128>(a) * b) >> 64);
 }
@@ -259,13 +269,13 @@ inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 
 template <typename T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 constexpr T min(T a, T b) {
   if constexpr (std::is_floating_point_v<T>) return std::fmin(a, b);
   else return b < a ? b : a;
 }
 template <typename T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 constexpr T max(T a, T b) {
   if constexpr (std::is_floating_point_v<T>) return std::fmax(a, b);
   else return a < b ? b : a;
