@@ -32,8 +32,8 @@ enum class Pass : uint8_t {
   ValueGradient,
   SecondOrder
 };
-inline constexpr int kSweepCount = 6;
-inline constexpr int kMaxSweepInputs = 2 * kMaxArity + 1;
+inline constexpr int kPassCount = 6;
+inline constexpr int kMaxPassInputs = 2 * kMaxArity + 1;
 inline constexpr int kMaxPassOutputs = kMaxArity + 1;
 
 /// Where the CUDA kernels of a formula are entered, by a file that nvcc compiled (EBB_CUDA_FORMULA in

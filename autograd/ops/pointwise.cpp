@@ -135,7 +135,7 @@ class PointwiseGradientNode final : public Node {
     const int n = op_.arity;
     const Tensor g = g_.get();
     const Tensor zero = zeros({}, {.dtype = g.dtype(), .device = g.device()});
-    const Tensor* in[kMaxSweepInputs];
+    const Tensor* in[kMaxPassInputs];
     Tensor* out[kMaxPassOutputs];
     for (int k = 0; k < n; ++k) {
       in[k] = &x[k];

@@ -63,8 +63,8 @@ template <class T> class Runner {
   }
 
   void run(int64_t begin, int64_t end, double* sum) const {
-    alignas(64) T blocks[kMaxSweepInputs + kMaxPassOutputs][kBlock];
-    const void* in[kMaxSweepInputs];
+    alignas(64) T blocks[kMaxPassInputs + kMaxPassOutputs][kBlock];
+    const void* in[kMaxPassInputs];
     void* out[kMaxPassOutputs];
     Shape shape = *call_.shape;  // the cursors need at least one dim
     if (shape.dim() == 0) shape.push_back(1);
@@ -74,10 +74,10 @@ template <class T> class Runner {
       const int64_t n = std::min(kBlock, end - at);
       for (int k = 0; k < inputs_; ++k) in[k] = input_block(k, shape, at, n, blocks[k]);
       for (size_t k = 0; k < call_.out.size(); ++k)
-        out[k] = output_block(k, at, blocks[kMaxSweepInputs + k]);
+        out[k] = output_block(k, at, blocks[kMaxPassInputs + k]);
       kernel_(call_.formula, n, in, out);
       for (size_t k = 0; k < call_.out.size(); ++k)
-        convert_output(k, at, n, blocks[kMaxSweepInputs + k]);
+        convert_output(k, at, n, blocks[kMaxPassInputs + k]);
       if (sum) total += row_sum(static_cast<const T*>(out[0]), n);
     }
     if (sum) *sum = total;
@@ -127,7 +127,7 @@ template <class T> class Runner {
   const PointwiseCall& call_;
   BlockKernel kernel_;
   int inputs_ = 0;
-  Operand operands_[kMaxSweepInputs];
+  Operand operands_[kMaxPassInputs];
 };
 
 template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) {
@@ -148,7 +148,7 @@ template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) 
 // The common case of small nets: same shape, same type, contiguous, little: no preparation at all.
 bool run_plain(const PointwiseCall& call, BlockKernel kernel) {
   if (call.sum_first) return false;
-  const void* in[kMaxSweepInputs];
+  const void* in[kMaxPassInputs];
   void* out[kMaxPassOutputs];
   const int64_t n = call.shape->numel();
   if (n > kChunk) return false;

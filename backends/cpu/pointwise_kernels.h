@@ -22,7 +22,7 @@ using BlockKernel = void (*)(const void* formula, int64_t n, const void* const* 
 
 /// The kernels of one formula on the CPU.
 struct BlockKernels {
-  BlockKernel floating[kSweepCount][2];  ///< by pass and F32 / F64
+  BlockKernel floating[kPassCount][2];  ///< by pass and F32 / F64
   BlockKernel integer_value;             ///< over int64_t, or null
 };
 

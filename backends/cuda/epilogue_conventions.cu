@@ -55,7 +55,7 @@ double gelu(double x) {
 
 }  // namespace
 
-EpilogueHabits try_epilogues(Products& products, bool tf32) {
+EpilogueConventions try_epilogues(Products& products, bool tf32) {
   const Square identity([](int64_t i) { return i % kSide == i / kSide ? 1.0F : 0.0F; });
   const Square zeros([](int64_t) { return 0.0F; }), ones([](int64_t) { return 1.0F; });
   const Square special(relu_value), grid(gelu_value);
@@ -86,7 +86,7 @@ EpilogueHabits try_epilogues(Products& products, bool tf32) {
     return std::abs(y - gelu(x)) <= tolerance * std::fmax(std::abs(x), 1e-3);
   };
 
-  EpilogueHabits conventions;
+  EpilogueConventions conventions;
   for (const auto epilogue : {CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS}) {
     if (run(epilogue, special)) conventions.relu_keeps_nan &= holds(out.read<float>(), is_relu);
   }

@@ -67,7 +67,7 @@ void sum_rows(Tensor& out, const Tensor& a) {
 }
 
 // The epilogue that does all that is wanted, with what the caller would like to have beside the product.
-cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args, const EpilogueHabits& conventions) {
+cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args, const EpilogueConventions& conventions) {
   const bool bias = args.bias != nullptr;
   if (args.zero_mask) return CUBLASLT_EPILOGUE_DRELU;
   if (args.a_sum) return CUBLASLT_EPILOGUE_BGRADB;
@@ -80,7 +80,7 @@ cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args, const EpilogueHabits
 }
 
 // The one that does what has to be done.
-cublasLtEpilogue_t plain_epilogue(const MatmulArgs& args, const EpilogueHabits& conventions) {
+cublasLtEpilogue_t plain_epilogue(const MatmulArgs& args, const EpilogueConventions& conventions) {
   const bool relu = args.relu && conventions.relu_keeps_nan;
   if (args.bias) return relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
   return relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
@@ -91,7 +91,7 @@ cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tenso
                             const Tensor& b) {
   Tensor& out = *args.out;
   if (key.dtype == DType::F32 && (!args.bias || is_aligned(args.bias->raw()))) {
-    const EpilogueHabits& conventions = products().conventions(key.tf32);
+    const EpilogueConventions& conventions = products().conventions(key.tf32);
     for (const cublasLtEpilogue_t epilogue :
          {fullest_epilogue(args, conventions), plain_epilogue(args, conventions)}) {
       if (epilogue == CUBLASLT_EPILOGUE_DEFAULT) continue;

@@ -7,9 +7,9 @@ namespace ebb::cuda {
 void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in,
                        PointwiseOutput* out) {
   using Mode = PointwiseInput::Mode;
-  Shape strides[kMaxSweepInputs];
-  Strides steps[kMaxSweepInputs];
-  int gathered[kMaxSweepInputs], count = 0;
+  Shape strides[kMaxPassInputs];
+  Strides steps[kMaxPassInputs];
+  int gathered[kMaxPassInputs], count = 0;
   for (size_t k = 0; k < call.in.size(); ++k) {
     const Tensor& x = *call.in[k];
     in[k] = {x.raw(), 0, {}, x.dtype(), Mode::Gathered};

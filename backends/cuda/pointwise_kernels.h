@@ -197,7 +197,7 @@ template <class F, class T, int N, Pass S> void launch_pointwise(const Pointwise
 /// The kernels of one formula on the GPU.
 struct FormulaKernels {
   using Launch = void (*)(const PointwiseCall& call);
-  Launch floating[kSweepCount][2];  ///< by pass and F32 / F64
+  Launch floating[kPassCount][2];  ///< by pass and F32 / F64
   Launch integer_value;             ///< over int64_t, or null
 };
 

@@ -45,7 +45,7 @@ Products::Products() {
   check(cudaMalloc(&workspace_, kWorkspace), "cudaMalloc");
 }
 
-const EpilogueHabits& Products::conventions(bool tf32) {
+const EpilogueConventions& Products::conventions(bool tf32) {
   if (!tried_[tf32]) {
     conventions_[tf32] = try_epilogues(*this, tf32);
     tried_[tf32] = true;

@@ -74,7 +74,7 @@ constexpr bool has_aux(int epilogue) {
 }
 
 /// What epilogues do with values at which conventions differ, as tried on this device. What is false is not used.
-struct EpilogueHabits {
+struct EpilogueConventions {
   bool relu_keeps_nan = true;  ///< RELU gives NaN for NaN
   bool relu_mask =
       true;          ///< RELU_AUX and DRELU: a bit an element, in order; 0 where x <= 0, 1 for NaN
@@ -91,7 +91,7 @@ class Products {
   bool run(const ProductKey& key, const ProductData& data);
 
   /// Of products in f32, or with operands rounded to TF32. The first call for each tries them: it waits for the device.
-  const EpilogueHabits& conventions(bool tf32);
+  const EpilogueConventions& conventions(bool tf32);
 
  private:
   struct Plan {
@@ -105,7 +105,7 @@ class Products {
 
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;
-  EpilogueHabits conventions_[2];
+  EpilogueConventions conventions_[2];
   bool tried_[2] = {};
   std::mutex mutex_;
   std::unordered_map<ProductKey, Plan, ProductKeyHash> plans_;
@@ -118,6 +118,6 @@ Products& products();
 void prepare_products();
 
 /// What conventions() keeps (epilogue_conventions.cu). Waits for the device.
-EpilogueHabits try_epilogues(Products& products, bool tf32);
+EpilogueConventions try_epilogues(Products& products, bool tf32);
 
 }  // namespace ebb::cuda

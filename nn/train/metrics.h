@@ -38,8 +38,8 @@ class ConfusionMatrix {
   std::vector<int64_t> counts_;  // (target, predicted)
 };
 
-/// Multi-label classification, where each label of a sample is a yes or no of its own: what was true_positives, false_negatives and
-/// claimed in vain. Thread-safety: one thread at a time.
+/// Multi-label classification, where each label of a sample is a yes or no of its own: counts of true positives, false
+/// positives and false negatives. Thread-safety: one thread at a time.
 class LabelCounts {
  public:
   explicit LabelCounts(int64_t labels);
@@ -58,11 +58,11 @@ class LabelCounts {
     return counts_[static_cast<size_t>(label)].false_positives;
   }
 
-  /// Over the decisions on all labels together (micro average): true_positives / (true_positives + in vain); NaN over nothing.
+  /// Over the decisions on all labels together (micro average): true_positives / (true_positives + false_positives); NaN over nothing.
   double precision() const;
   /// true_positives / (true_positives + false_negatives), micro average; NaN over nothing.
   double recall() const;
-  /// 2 true_positives / (2 true_positives + false_negatives + in vain), the harmonic mean of both, micro average; NaN over nothing.
+  /// 2 true_positives / (2 true_positives + false_negatives + false_positives), the harmonic mean of both, micro average; NaN over nothing.
   double f1() const;
   /// The same for one label; NaN for one that neither occurs nor was predicted.
   double f1(int64_t label) const;

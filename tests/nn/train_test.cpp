@@ -46,7 +46,7 @@ TEST(Metrics, LabelCounts) {
   EXPECT_TRUE(std::isnan(counts.f1()) && std::isnan(counts.macro_f1()));
   counts.add(tensor({{1, 1, 0}, {1, 0, 0}}) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}));
   counts.add(tensor({{0, 1, 0}}, i64), tensor({{1, 1, 0}}, u8));
-  // label 0: found 2, missed 1; label 1: found 1, missed 1, in vain 1; label 2 never occurs
+  // Label 0: 2 true positives, 1 false negative. Label 1: one of each, 1 false positive. Label 2: none.
   EXPECT_EQ(counts.true_positives(0), 2);
   EXPECT_EQ(counts.false_negatives(0), 1);
   EXPECT_EQ(counts.false_positives(1), 1);
