@@ -180,7 +180,7 @@ double LabelCounts::f1() const {
 }
 
 double LabelCounts::f1(int64_t label) const {
-  return f1_of(true_positives(label), missed(label), false_positives(label));
+  return f1_of(true_positives(label), false_negatives(label), false_positives(label));
 }
 
 double LabelCounts::macro_f1() const {
