@@ -1,6 +1,6 @@
-# The GPU backend: the .cu files, compiled by nvcc where there is a CUDA Toolkit. EBB_WITH_CUDA says whether there is.
+# Builds the GPU backend: nvcc compiles the .cu files if there is a CUDA Toolkit. EBB_WITH_CUDA is ON in that case.
 #
-# EBB_CUDA_SOURCES and EBB_CUDA_REGISTRY are also what tests/ compiles against the emulation, as plain C++.
+# tests/ compiles EBB_CUDA_SOURCES as plain C++ against the emulation.
 file(GLOB EBB_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/backends/cuda/*.cu
      ${PROJECT_SOURCE_DIR}/autograd/ops/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu)
 
@@ -18,7 +18,7 @@ endif()
 message(STATUS "GPU backend (EBB_CUDA=${EBB_CUDA}): ${EBB_WITH_CUDA}")
 
 if(EBB_WITH_CUDA)
-  # Machine code for A100 and H100, and PTX for what comes later.
+  # Machine code for A100 and H100, and PTX for later GPUs.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
   endif()
@@ -26,13 +26,13 @@ if(EBB_WITH_CUDA)
   find_package(CUDAToolkit 12.0 REQUIRED)
   add_library(ebb_cuda OBJECT ${EBB_CUDA_SOURCES})
   ebb_public_options(ebb_cuda)
-  # Said by hand: CMake 3.25 does not know that nvcc 13 has C++20. Machine code compresses to a fifth.
+  # CMake 3.25 does not know that nvcc 13 supports C++20. Compression reduces the machine code to a fifth.
   target_compile_options(
     ebb_cuda
     PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr $<$<BOOL:${EBB_WERROR}>:-Werror=all-warnings>
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas -Xfatbin=-compress-all>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  # cuBLASLt is loaded when a program first uses the GPU; this is where it is looked for last.
+  # A program loads cuBLASLt when it first uses the GPU. This folder is the last one that it searches.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
                               PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
   target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static)

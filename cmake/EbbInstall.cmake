@@ -1,4 +1,4 @@
-# install() and find_package(ebb).
+# Installs the library, the headers, and the files for find_package(ebb).
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ebb EXPORT ebb-targets

@@ -1,4 +1,4 @@
-# Compiler options and the libraries that Ebb itself is built on.
+# Compiler options, and the libraries that Ebb uses.
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(ZLIB REQUIRED)
@@ -9,7 +9,7 @@ if(EBB_ONEDNN)
   list(APPEND EBB_PRIVATE_LIBRARIES OneDNN::OneDNN)
 endif()
 
-# What formulas need to be vectorised; in users' files as well, since ebb::pointwise makes kernels there.
+# Formulas are vectorised only with these options. Users' files need them too, because ebb::pointwise makes kernels there.
 set(EBB_KERNEL_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-fno-math-errno;-fno-trapping-math>
                        $<$<CXX_COMPILER_ID:Clang>:-fno-math-errno;-fno-trapping-math>)
 
@@ -20,10 +20,10 @@ function(ebb_public_options target)
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
 
-# Our own code: warnings are errors unless EBB_WERROR is off, sanitizers where asked for.
+# Options for Ebb's own code: warnings are errors unless EBB_WERROR is off; sanitizers if EBB_SANITIZE is set.
 function(ebb_own_options target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;$<$<BOOL:${EBB_WERROR}>:-Werror>>)
-  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651).
+  # g++ 12 warns of overlaps in std::string that do not exist (GCC bug 105651).
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(EBB_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${EBB_SANITIZE} -fno-omit-frame-pointer -g)
@@ -31,7 +31,7 @@ function(ebb_own_options target)
   endif()
 endfunction()
 
-# A floor: an object library that is linked into libebb.
+# Adds a floor: an object library that is linked into libebb.
 function(ebb_floor target)
   add_library(${target} OBJECT ${ARGN})
   ebb_public_options(${target})

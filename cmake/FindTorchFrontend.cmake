@@ -1,8 +1,8 @@
-# Finds PyTorch's C++ frontend by its headers and libraries: the folder EBB_TORCH (with include/ and lib/), else that of
-# the Python package `torch` of EBB_PYTHON, else a system's libtorch-dev. (Torch's own TorchConfig.cmake asks for the CUDA
-# toolkit when the package was built with CUDA, which programs on the CPU do not need.)
-set(EBB_TORCH "" CACHE PATH "PyTorch's C++ frontend to benchmark against: a folder with include/ and lib/")
-set(EBB_PYTHON python3 CACHE STRING "The Python whose package torch is benchmarked against")
+# Finds PyTorch's C++ frontend by its headers and libraries. Searches the folder EBB_TORCH (with include/ and lib/), then the
+# Python package `torch` of EBB_PYTHON, then the system's libtorch-dev. (Torch's own TorchConfig.cmake requires the CUDA
+# toolkit if the package was built with CUDA. Programs on the CPU do not need it.)
+set(EBB_TORCH "" CACHE PATH "PyTorch's C++ frontend for benchmarks: a folder with include/ and lib/")
+set(EBB_PYTHON python3 CACHE STRING "The Python whose package torch is used for benchmarks")
 
 set(root "${EBB_TORCH}")
 if(NOT root)
@@ -12,7 +12,7 @@ if(NOT root)
     get_filename_component(root "${prefix}/../.." ABSOLUTE)
   endif()
 endif()
-# Looked for anew each time: another Python may have been named.
+# Searched again each time, because EBB_PYTHON may have changed.
 foreach(result TorchFrontend_INCLUDE_DIR TorchFrontend_API_DIR TorchFrontend_CPU TorchFrontend_C10)
   unset(${result} CACHE)
 endforeach()

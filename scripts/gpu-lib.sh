@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What the stages of scripts/gpu-check share: what the machine is, running and counting tests, handing results out. To be
-# sourced after lib.sh.
+# Functions of the stages of scripts/gpu-check: describing the machine, running and counting tests, copying results. This
+# file is sourced after lib.sh.
 # shellcheck disable=SC2154  # scripts/gpu-check sets results, build, python, commit, stage_results and stage_seconds
 
-# pack DIR: GoogleTest, nlohmann-json, CLI11, zlib and libpng, for CMAKE_PREFIX_PATH. Nothing in it names a place.
+# pack DIR: copies GoogleTest, nlohmann-json, CLI11, zlib and libpng to DIR, for CMAKE_PREFIX_PATH. DIR can be moved.
 pack() {
   local to=$1 work package file
   install_packages build examples tests
@@ -33,7 +33,7 @@ say() {
   printf '%s\n' "$*" >&2
 }
 
-# The commit that the programs were built from.
+# Prints the commit that the programs were built from.
 current_commit() {
   local id
   if [ -n "$commit" ]; then
@@ -46,7 +46,7 @@ current_commit() {
   fi
 }
 
-# key=value lines: the card and its software, as the tools of this machine say.
+# Prints the card and its software as key=value lines.
 machine() {
   local query=name,driver_version,compute_cap,memory.total name driver capability memory
   IFS=, read -r name driver capability memory < <(
@@ -58,7 +58,7 @@ machine() {
   printf 'compiler=%s\ncores=%s\n' "$("${CXX:-c++}" --version | head -n 1)" "$cores"
 }
 
-# cuBLASLt as PyTorch's packages bring it, where the toolkit has none: its header, and the library for programs to load.
+# If the toolkit lacks cuBLASLt, makes the header and library of PyTorch's packages available to compiler and programs.
 use_cublas_of_python() {
   local nvcc header
   nvcc=$(command -v nvcc) || return 0
@@ -81,23 +81,23 @@ require_build() {
   fi
 }
 
-# left UNTIL: seconds until then, at least one.
+# left UNTIL: prints the seconds until then, at least one.
 left() {
   printf '%s\n' "$((SECONDS < $1 ? $1 - SECONDS : 1))"
 }
 
-# part N OF: so much of the time that a stage may take.
+# part N OF: prints the fraction N / OF of the time limit of a stage.
 part() {
   printf '%s\n' "$((stage_seconds * $1 / $2))"
 }
 
-# count_listed PROGRAM FILTER: how many tests of it match.
+# count_listed PROGRAM FILTER: prints the number of tests that match.
 count_listed() {
   "$1" --gtest_list_tests --gtest_filter="$2" | grep -c '^  ' || true
 }
 
-# run_sharded LOGS SECONDS SHARDS PROGRAM FILTER [WRAPPER...]: a GoogleTest program in several processes at once, with
-# logs in LOGS.N.log. One process a test would spend its time on making CUDA contexts.
+# run_sharded LOGS SECONDS SHARDS PROGRAM FILTER [WRAPPER...]: runs a GoogleTest program in several processes at once, with
+# logs in LOGS.N.log. With one process per test, creating CUDA contexts would take most of the time.
 run_sharded() {
   local logs=$1 seconds=$2 shards=$3 program=$4 filter=$5 i
   shift 5
@@ -108,14 +108,14 @@ run_sharded() {
   wait
 }
 
-# shards_for TESTS: in how many processes to run them.
+# shards_for TESTS: prints the number of processes for so many tests.
 shards_for() {
   local most=$((cores < 8 ? cores : 8)) shards=$(($1 / 4 + 1))
   printf '%s\n' "$((shards < most ? shards : most))"
 }
 
-# count_results LABEL TOTAL LOG...: "LABEL TOTAL PASSED FAILED SKIPPED NOT_RUN"; a test that began and did not end has
-# failed. Names of tests that did not pass go to the stage's file not_passed.
+# count_results LABEL TOTAL LOG...: prints "LABEL TOTAL PASSED FAILED SKIPPED NOT_RUN". A test that did not end counts as
+# failed. The names of tests that did not pass are added to the stage's file not_passed.
 count_results() {
   local label=$1 total=$2
   shift 2
@@ -131,8 +131,9 @@ count_results() {
     }'
 }
 
-# run_alone SECONDS PROGRAM FILTER LOG...: what did not pass, one process each, for an error of the device fails every later
-# test of its process. "NAME: passes alone" or "NAME: fails alone" goes to the stage's file alone; at most 100 are tried.
+# run_alone SECONDS PROGRAM FILTER LOG...: runs each test that did not pass in a process of its own, because an error of the
+# device fails every later test of its process. Adds "NAME: passes alone" or "NAME: fails alone" to the stage's file alone.
+# Runs at most 100 tests.
 run_alone() {
   local seconds=$1 program=$2 filter=$3
   shift 3
@@ -151,13 +152,13 @@ run_alone() {
       fi' _ "$program" {} "$stage_results" >>"$stage_results/alone" || true
 }
 
-# all_passed FILE: every line of counts says that as many passed as there are, and there are some.
+# all_passed FILE: returns 0 if there are counts and all tests in each line passed.
 all_passed() {
   [ -s "$1" ] && awk '$2 != $3 || $2 == 0 { bad = 1 } END { exit bad }' "$1"
 }
 
-# hand_out: what there is so far, to the folder OUT, which may take few files and no large ones: the report, and one
-# archive of all results, of each file its last MiB.
+# hand_out: writes the results so far to the folder OUT: the report, and one archive with the last MiB of each file. Few and
+# small files, because the folder may be limited.
 hand_out() {
   local copy file
   [ -n "${OUT:-}" ] || return 0

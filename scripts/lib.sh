@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/train and scripts/test share: packages, configuring, building. To be sourced.
+# Functions that the scripts share: installing packages, configuring, building. This file is sourced.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
@@ -8,8 +8,8 @@ cores=$(getconf _NPROCESSORS_ONLN)
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# All packages, in one place: what for, its name in Debian and Ubuntu, and how to see that it is there without dpkg (one
-# of some commands, a header, or a path).
+# Prints all packages that Ebb uses, one per line: the purpose, the name in Debian and Ubuntu, and a probe that finds the
+# package without dpkg. A probe is a list of commands of which one has to exist, a header, or a path.
 package_table() {
   cat <<'END'
 build      g++                    c++
@@ -32,7 +32,7 @@ error() {
   printf 'error: %s\n' "$*" >&2
 }
 
-# quietly LABEL COMMAND...: says LABEL, runs the command, and shows what it wrote only when it fails; then exits with 1.
+# quietly LABEL COMMAND...: prints LABEL and runs the command. If it fails, prints the end of its output and exits with 1.
 quietly() {
   local label=$1 output
   shift
@@ -43,11 +43,68 @@ quietly() {
   exit 1
 }
 
+# minutes SECONDS: prints a duration for people.
+minutes() {
+  if [ "$1" -lt 90 ]; then printf '%s s\n' "$1"; else printf '%s min\n' "$((($1 + 30) / 60))"; fi
+}
+
+# show_progress LABEL LOG: copies the output of a build from standard input to LOG, and prints how many of its steps are
+# done and how long the others will take. In a terminal one line is updated; elsewhere a line is printed every minute.
+show_progress() {
+  local label=$1 log=$2 line steps='' rest='' start=$SECONDS printed=$SECONDS status finished all
+  while true; do
+    status=0
+    IFS= read -r -t 10 line || status=$?
+    [ "$status" -ne 0 ] || printf '%s\n' "$line" >>"$log"
+    if [ "$status" -gt 128 ]; then
+      printf '%s' "$line" >>"$log"  # a timeout: the line may continue
+    elif [ "$status" -ne 0 ]; then
+      printf '%s' "$line" >>"$log"
+      break
+    fi
+    if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
+      finished=${BASH_REMATCH[1]} all=${BASH_REMATCH[2]}
+      steps="$finished of $all steps"
+      if [ "$((SECONDS - start))" -ge 20 ] && [ "$finished" -gt 0 ]; then
+        rest=", about $(minutes $(((SECONDS - start) * (all - finished) / finished))) left"
+      fi
+    elif [[ $line =~ ^\[\ *([0-9]+)%\] ]]; then
+      steps="${BASH_REMATCH[1]} %"
+    fi
+    if [ -t 2 ]; then
+      printf '\r%s: %s%s\033[K' "$label" "${steps:-started}" "$rest" >&2
+    elif [ "$((SECONDS - printed))" -ge 60 ]; then
+      printed=$SECONDS
+      printf '%s: %s%s\n' "$label" "${steps:-running for $(minutes $((SECONDS - start)))}" "$rest" >&2
+    fi
+  done
+  [ ! -t 2 ] || printf '\r\033[K' >&2
+  if [ "$((SECONDS - start))" -ge 5 ]; then printf '%s: took %s\n' "$label" "$(minutes $((SECONDS - start)))" >&2; fi
+}
+
+# build_targets LABEL [TARGET...]: builds the targets, or everything, and shows the progress. If the build fails, prints
+# the end of its output and exits with 1.
+build_targets() {
+  local label=$1 log options=(--build "$build" --parallel "$cores")
+  shift
+  [ $# -eq 0 ] || options+=(--target "$@")
+  log=$(mktemp)
+  printf '%s in %s with %s cores ...\n' "$label" "${build#"$PWD"/}" "$cores" >&2
+  if cmake "${options[@]}" 2>&1 </dev/null | show_progress "$label" "$log"; then
+    rm -f "$log"
+    return
+  fi
+  tail -n 60 "$log" >&2
+  rm -f "$log"
+  error "this failed: cmake ${options[*]}"
+  exit 1
+}
+
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# is_there PROBE: a probe of the table.
+# is_there PROBE: true if a probe of package_table finds its package.
 is_there() {
   local name
   case $1 in
@@ -62,8 +119,8 @@ is_there() {
   esac
 }
 
-# install_packages PURPOSE...: what is missing, with apt-get as root or by a sudo that asks nothing. Where that cannot be
-# and the things are not there by other ways: one line that says what to install, and exit 1.
+# install_packages PURPOSE...: installs missing packages with apt-get, as root or by a sudo that needs no password. If that
+# is not possible and the probes do not find the packages either, prints which ones to install and exits with 1.
 install_packages() {
   local purpose package probe as_root=() missing=() absent=()
   while read -r purpose package probe; do
@@ -78,7 +135,7 @@ install_packages() {
     [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
     as_root+=(env DEBIAN_FRONTEND=noninteractive)
     printf 'installing %s ...\n' "${missing[*]}" >&2
-    "${as_root[@]}" apt-get update >/dev/null 2>&1 </dev/null || true  # lists that are there may do; installing tells
+    "${as_root[@]}" apt-get update >/dev/null 2>&1 </dev/null || true  # an old package list may suffice; the install reports errors
     quietly '' "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "${missing[@]}"
     return
   fi
@@ -87,12 +144,12 @@ install_packages() {
   if command -v apt-get >/dev/null; then
     error "packages are missing; install them as root with: apt-get update && apt-get install -y --no-install-recommends ${absent[*]}"
   else
-    error "install these first (the names are those of Debian's packages): ${absent[*]}"
+    error "install these packages first (by their names in Debian): ${absent[*]}"
   fi
   exit 1
 }
 
-# configure OPTION...: a Release build in build/.
+# configure OPTION...: configures a Release build in build/.
 configure() {
   local options=(-S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release "$@")
   if [ ! -e "$build/CMakeCache.txt" ] && [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then

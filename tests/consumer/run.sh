@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs a built Ebb into an empty prefix, builds consumer_project against it and runs it.
+# Installs a built Ebb into an empty prefix. Builds consumer_project, the program of README.md and examples/extend against it,
+# and runs them.
 #
 #   tests/consumer/run.sh BUILD_DIR
 set -euo pipefail
@@ -24,15 +25,15 @@ for floor in core backends autograd nn; do
 done
 strangers=$(find "$include" -type f ! -name '*.h')
 if [ -n "$strangers" ] || [ -e "$include/tests" ] || [ -e "$include/examples" ]; then
-  echo "installed, and should not be: $strangers $(ls "$include")" >&2
+  echo "these files should not be installed: $strangers $(ls "$include")" >&2
   exit 1
 fi
 if [ "$(find "$work/prefix" -type f -exec grep -lF "$(cd "$here/../.." && pwd)/" {} + | grep -cvE '\.(a|so)' || true)" != 0 ]; then
-  echo 'an installed text file names the source folder' >&2
+  echo 'an installed text file contains the path of the source folder' >&2
   exit 1
 fi
 
-# build_outside FOLDER NAME: a copy of the folder, built as a project of its own against the installed Ebb.
+# build_outside FOLDER NAME [OPTION...]: builds a copy of the folder as a separate project against the installed Ebb.
 build_outside() {
   cp -r "$1" "$work/$2"
   cmake -S "$work/$2" -B "$work/$2/build" -G "$(cached CMAKE_GENERATOR)" -DCMAKE_PREFIX_PATH="$work/prefix" \
@@ -45,7 +46,18 @@ build_outside() {
 
 build_outside "$here/consumer_project" consumer
 "$work/consumer/build/consumer"
-# The examples of docs/extending.md, in a debug build: gradients given by hand are checked there.
+
+# README.md says what its program prints.
+cp -r "$here/consumer_project" "$work/readme_source"
+awk '/^```cpp/ { code = 1; next } /^```/ && code { exit } code' "$here/../../README.md" >"$work/readme_source/main.cpp"
+build_outside "$work/readme_source" readme
+printed=$("$work/readme/build/consumer")
+if [[ $printed != '[0, 1, 1, 0]'* ]]; then
+  echo "the program of README.md prints: $printed" >&2
+  exit 1
+fi
+
+# The examples of docs/extending.md, in a debug build, which compares explicit gradients with derivatives.
 build_outside "$here/../../examples/extend" extend -DCMAKE_BUILD_TYPE=Debug
 ctest --test-dir "$work/extend/build" --no-tests=error --output-on-failure
 echo 'consumer: passed'

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# The rules of the source tree that a compiler does not check. Prints each violation as file:line: what is wrong.
+# Checks rules of the source tree that a compiler does not check. Prints each violation as file:line: problem.
 #
 #   tests/floors/check.sh [SOURCE_DIR]
 #
-#   1. Includes go down only: core <- backends <- autograd <- nn; examples and tests may use all.
-#   2. Vendor headers stay in backends/: oneDNN's in onednn.cpp alone (and in the step by hand that benchmarks/ holds Ebb
-#      against), CUDA's nowhere above backends/.
-#   3. No path of one machine in a file.
-#   4. No file above 420 lines, unless it is listed here with its reason.
+#   1. Includes go only downwards: core <- backends <- autograd <- nn. Examples and tests may include everything.
+#   2. Only backends/ includes vendor headers. Only onednn.cpp includes oneDNN (and the hand-written benchmark).
+#   3. No file contains a path of one machine.
+#   4. No file has more than 420 lines, unless it is listed here with a reason.
 set -euo pipefail
 
 root=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
@@ -24,7 +23,7 @@ fail() {
   failures=$((failures + 1))
 }
 
-# Files of the project: Git's where there is a checkout, else all but build folders.
+# The files of the project: those that Git knows, or all except build folders if this is not a checkout.
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   mapfile -t files < <(git ls-files --cached --others --exclude-standard)
 else
@@ -41,22 +40,22 @@ if [ "${#sources[@]}" -lt 50 ]; then
   exit 1
 fi
 
-# lines_of FOLDER REGEX: file:line:text of the folder's lines that match.
+# lines_of FOLDER REGEX: prints file:line:text for the folder's lines that match.
 lines_of() {
   local in_folder
   mapfile -t in_folder < <(printf '%s\n' "${sources[@]}" | grep -E "^$1/" || true)
   if [ "${#in_folder[@]}" -gt 0 ]; then grep -nHE "$2" "${in_folder[@]}" || true; fi
 }
 
-# 1. floor FOLDER ALLOWED: quoted includes, and <ebb/...>, name only files of the allowed folders.
+# 1. floor FOLDER ALLOWED: checks that quoted includes and <ebb/...> name only files of the allowed folders.
 floor() {
   local line path
   while IFS= read -r line; do
     path=$(sed -E 's/^[^:]+:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]*["<]([^">]+)[">].*/\1/' <<<"$line")
     if [[ $path =~ ^ebb/($2)/ ]]; then continue; fi
-    # Formulas become kernels in the file that uses them, so this one header of autograd reaches down to one of backends.
+    # Formulas become kernels in the file that uses them, so this header of autograd includes one of backends.
     if [[ $line == autograd/ops/pointwise.h:* && $path == ebb/backends/cpu/pointwise_kernels.h ]]; then continue; fi
-    # ... and the lists of formulas that nvcc compiles.
+    # So do the lists of formulas that nvcc compiles.
     if [[ $line == nn/losses/formulas_*.cu:* || $line == autograd/ops/formulas/*.cu:* ]] && [[ $path == ebb/backends/cuda/* ]]; then continue; fi
     fail "${line%%:*}:$(cut -d: -f2 <<<"$line"): $1 may include only ebb/{${2//|/,}}, not $path"
   done < <(lines_of "$1" '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<ebb/)')
@@ -69,14 +68,14 @@ floor nn 'core|autograd|nn'
 # 2. Vendors.
 vendor='^[[:space:]]*#[[:space:]]*include[[:space:]]*["<][^">]*'
 while IFS= read -r line; do
-  fail "$(cut -d: -f1,2 <<<"$line"): a vendor's header above backends/: $(cut -d: -f3- <<<"$line")"
+  fail "$(cut -d: -f1,2 <<<"$line"): a vendor header above backends/: $(cut -d: -f3- <<<"$line")"
 done < <(lines_of '(core|autograd|nn)' "${vendor}(dnnl|cublas|cuda|cudnn|mkl)" | grep -vE '"ebb/(core/cuda\.h|backends/cuda/(cuda_backend|pointwise_kernels)\.h)"')
 while IFS= read -r line; do
   if [[ $line == backends/cpu/onednn.cpp:* || $line == benchmarks/hand_mlp.h:* ]]; then continue; fi
   fail "$(cut -d: -f1,2 <<<"$line"): only backends/cpu/onednn.cpp may include oneDNN"
 done < <(lines_of '[^/]+' "${vendor}dnnl")
 
-# 3. Paths. (The pattern is written so that this file does not hold one.)
+# 3. Paths. (The pattern is written so that it does not match itself.)
 while IFS= read -r line; do
   fail "$(cut -d: -f1,2 <<<"$line"): a path of one machine: $(cut -d: -f3- <<<"$line" | cut -c1-100)"
 done < <(grep -nHE '(^|[^A-Za-z0-9_.}~)-])/(work|tmp|home|root|mnt)(/|$|[^A-Za-z0-9_-])' "${texts[@]}" | grep -vE '^tests/floors/check\.sh:' || true)
@@ -92,12 +91,12 @@ for file in "${texts[@]}"; do
 done
 for allowed in "${long_files[@]}"; do
   if [ ! -f "$allowed" ] || [ "$(wc -l <"$allowed")" -le "$max_lines" ]; then
-    fail "tests/floors/check.sh:1: $allowed is listed as long and is not"
+    fail "tests/floors/check.sh:1: $allowed is listed as a long file, but it is not long or does not exist"
   fi
 done
 
 if [ "$failures" -gt 0 ]; then
-  echo "floors: $failures violations in ${#texts[@]} files"
+  echo "floors: $failures violations found in ${#texts[@]} files"
   exit 1
 fi
-echo "floors: ${#sources[@]} sources and ${#texts[@]} texts hold the rules"
+echo "floors: ${#sources[@]} sources and ${#texts[@]} texts follow the rules"

@@ -31,7 +31,7 @@ def unary(function, options=None, kinks=lambda options: (0.0,), count=48, valid=
             x = x.abs()
         return Case({"input": x}, chosen, grad_of=("input",), second=row["regime"] != "special")
 
-    return Op(lambda suite: suite.sweep(factors, count, make, valid), function, **op)
+    return Op(lambda suite: suite.cover(factors, count, make, valid), function, **op)
 
 
 def along_dim(function, count=68):
@@ -56,7 +56,7 @@ def along_dim(function, count=68):
         return Case({"input": x}, {"dim": dim}, grad_of=("input",), second=regime != "special")
 
     def fill(suite):
-        suite.sweep(factors, count, make)
+        suite.cover(factors, count, make)
         for shape, dim in [((), 1), ((3,), 1), ((2, 3), -3), ((2, 3), 2)]:
             suite.error({"input": suite.draw.normal(shape, F32)}, {"dim": dim})
 
@@ -99,7 +99,7 @@ def _fill_linear(suite):
         grad_of = list(inputs) if row["grad"] == "all" else draw.subset(list(inputs))
         return Case(inputs, grad_of=tuple(grad_of))
 
-    suite.sweep(factors, 72, make)
+    suite.cover(factors, 72, make)
     draw = suite.draw
     for x, w, b in [((2, 3), (4, 2), None), ((2, 3), (4, 3), (3,)), ((3,), (4, 2), None)]:
         inputs = {"input": draw.normal(x, F32), "weight": draw.normal(w, F32)}

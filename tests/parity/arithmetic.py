@@ -63,7 +63,7 @@ def binary(function, regimes, names=("input", "other"), prepare=lambda a, b, reg
         return Case(inputs, grad_of=grad_of, second=regime != "special")
 
     def fill(suite):
-        suite.sweep(factors, count, make)
+        suite.cover(factors, count, make)
         _errors(suite, names, BAD_BROADCAST)
 
     return Op(fill, function)
@@ -77,7 +77,7 @@ def _fill_matmul(suite):
         inputs = {n: draw.regime(row["regime"], s, row["dtype"]) for n, s in zip(names, row["shapes"])}
         return Case(inputs, grad_of=names if row["grad"] == "both" else (draw.rng.choice(names),))
 
-    suite.sweep(factors, 80, make)
+    suite.cover(factors, 80, make)
     _errors(suite, names, BAD_MATMUL)
 
 

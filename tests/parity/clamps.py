@@ -1,6 +1,6 @@
 """Ops with a clamp, written out from LOSSES.md: what a clamp passes at its bound (B 1.6) is where PyTorch has changed.
 
-`gate` compares with a bound: torch.ge passes the gradient there, as LOSSES.md has it; torch.gt does not, as 2.15.
+`compare` compares with a bound: torch.ge passes the gradient there, as LOSSES.md has it; torch.gt does not, as 2.15.
 """
 
 import torch
@@ -10,37 +10,37 @@ from losses_pointwise import reduce
 COSINE_EPS = torch.tensor(1e-12, dtype=torch.float32).item()  # B 2.15: a float's 1e-12
 
 
-def clamp(input, min=None, max=None, gate=torch.ge):
+def clamp(input, min=None, max=None, compare=torch.ge):
     passes = torch.ones_like(input, dtype=torch.bool)
     if min is not None:
-        passes &= gate(input, min)
+        passes &= compare(input, min)
     if max is not None:
-        passes &= gate(-input, -max)
+        passes &= compare(-input, -max)
     return torch.where(passes, input, input.detach().clamp(min, max))
 
 
-def hinge_embedding_loss(input, target, margin=1.0, reduction="mean", gate=torch.ge):
+def hinge_embedding_loss(input, target, margin=1.0, reduction="mean", compare=torch.ge):
     """B 2.13."""
     itself = torch.where(target != -1, input, 0.0)
-    hinge = torch.where(target != 1, clamp(margin - input, 0.0, gate=gate), 0.0)
+    hinge = torch.where(target != 1, clamp(margin - input, 0.0, compare=compare), 0.0)
     return reduce(itself + hinge, reduction)
 
 
-def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean", gate=torch.ge):
+def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean", compare=torch.ge):
     """B 2.14."""
-    return reduce(clamp(margin - target * (input1 - input2), 0.0, gate=gate), reduction)
+    return reduce(clamp(margin - target * (input1 - input2), 0.0, compare=compare), reduction)
 
 
-def cosine_embedding_loss(input1, input2, target, margin=0.0, reduction="mean", gate=torch.ge):
+def cosine_embedding_loss(input1, input2, target, margin=0.0, reduction="mean", compare=torch.ge):
     """B 2.15."""
     squares = [(x * x).sum(-1) + COSINE_EPS for x in (input1, input2)]
     cosine = (input1 * input2).sum(-1) / (squares[0] * squares[1]).sqrt()
-    apart = torch.where(target == -1, clamp(cosine - margin, 0.0, gate=gate), 0.0)
+    apart = torch.where(target == -1, clamp(cosine - margin, 0.0, compare=compare), 0.0)
     return reduce(torch.where(target == 1, 1 - cosine, apart), reduction)
 
 
 def triplet_margin_loss(
-    anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean", gate=torch.ge
+    anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean", compare=torch.ge
 ):
     """B 2.16."""
 
@@ -50,4 +50,4 @@ def triplet_margin_loss(
     far = apart(anchor, negative)
     if swap:
         far = torch.minimum(far, apart(positive, negative))
-    return reduce(clamp(margin + apart(anchor, positive) - far, 0.0, gate=gate), reduction)
+    return reduce(clamp(margin + apart(anchor, positive) - far, 0.0, compare=compare), reduction)

@@ -131,12 +131,12 @@ def _index_factors(**more):
     }
 
 
-def _sweep_indices(suite, smoothing, count, **more):
+def _cover_indices(suite, smoothing, count, **more):
     """The covering array, then the cases that give nothing or NaN: everything ignored, no weight at all."""
     make, factors = _index_case(smoothing), _index_factors(**more)
-    suite.sweep(factors, count, make, _index_valid)
+    suite.cover(factors, count, make, _index_valid)
     nothing = {"regime": ["normal", "ignored NaN"], "ignore": ["everything", "a class"], "weight": [None, "all zero"]}
-    suite.sweep({**factors, "shape": SHAPES[:8:2], **nothing}, 24, make)
+    suite.cover({**factors, "shape": SHAPES[:8:2], **nothing}, 24, make)
 
 
 def _probability_case(draw, row):
@@ -220,8 +220,8 @@ def _index_errors(suite):
 
 def _fill_cross_entropy(suite):
     smoothing = {"label_smoothing": [None, 0.0, 0.125, 0.1, 1.0]}
-    _sweep_indices(suite, True, 230, **smoothing)
-    suite.sweep(PROBABILITY_FACTORS, 150, _probability_case, _smoothing_valid)
+    _cover_indices(suite, True, 230, **smoothing)
+    suite.cover(PROBABILITY_FACTORS, 150, _probability_case, _smoothing_valid)
     _add_vectors(suite, "logits")
     _index_errors(suite)
     draw = suite.draw
@@ -237,7 +237,7 @@ def _fill_cross_entropy(suite):
 
 
 def _fill_nll(suite):
-    _sweep_indices(suite, False, 310)
+    _cover_indices(suite, False, 310)
     _add_vectors(suite, "log-probabilities")
     _index_errors(suite)
     suite.error({"input": suite.draw.normal((4, 3), F32), "target": suite.draw.uniform((4, 3), F32)})

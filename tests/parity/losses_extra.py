@@ -84,7 +84,7 @@ def _fill_adaptive(suite):
         mark = "A.2" if row["target"] == torch.uint8 else None
         return Case({"input": x, "target": target}, options, parameters, tuple(grad_of), deviation=mark)
 
-    suite.sweep(factors, 210, make)
+    suite.cover(factors, 210, make)
     plain = {"dtype": F32, "sizes": ADAPTIVE[0], "batch": 3, "classes": "any", "head_bias": None}
     plain |= {"regime": "normal", "target": torch.int64, "grad": "input"}
 
@@ -140,7 +140,7 @@ def _fill_sigmoid_focal(suite):
         y = draw.pick(shape, [0.0, 1.0], dtype) if hard else draw.uniform(shape, dtype, 0.05, 0.95)
         return loss_case(draw, row, {"input": x, "target": y}, ["alpha", "gamma"])
 
-    suite.sweep(factors, 310, make)
+    suite.cover(factors, 310, make)
     shape_errors(suite, ("input", "target"))
 
 
@@ -183,7 +183,7 @@ def _fill_focal(suite):
         options = given(ignore_index=ignore_index, **{n: row[n] for n in ("gamma", "label_smoothing", "reduction")})
         return Case({"input": draw.regime(row["regime"], shape, dtype), "target": target}, options, extra, ("input",))
 
-    suite.sweep(factors, 250, make, lambda row: row["target"] == torch.int64 or row["ignore"] != "absent but met")
+    suite.cover(factors, 250, make, lambda row: row["target"] == torch.int64 or row["ignore"] != "absent but met")
     draw = suite.draw
     x, t = draw.normal((4, 3), F32), torch.tensor([0, 2, 1, 0])
     for bad in ([0, 3, 1, 0], [0, -1, 1, 0], [0, 1], [[0], [1], [2], [0]]):
@@ -230,7 +230,7 @@ def _fill_dice(suite):
         }[row["target"]]()
         return loss_case(draw, {**row, "reduction": None}, {"input": x, "target": target}, ["smooth", "from_logits"])
 
-    suite.sweep(factors, 230, make)
+    suite.cover(factors, 230, make)
     draw = suite.draw
     for a, b in [((4, 3), (4,)), ((4, 3), (4, 1)), ((2, 3, 4), (2, 3)), ((4, 3), (3, 3))]:
         suite.error({"input": draw.uniform(a, F32), "target": draw.uniform(b, F32)}, {"from_logits": True})

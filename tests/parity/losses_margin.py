@@ -31,7 +31,7 @@ def _fill_hinge_embedding(suite):
         inputs = {"input": x, "target": _signs(draw, shape, dtype)}
         return loss_case(draw, {**row, "grad": "input"}, inputs, ["margin"])
 
-    suite.sweep(factors, 310, make)
+    suite.cover(factors, 310, make)
     shape_errors(suite, ("input", "target"))
     for bad in [0.0, 0.5, -2.0, float("nan")]:
         y = torch.tensor([1.0, bad, -1.0])
@@ -55,7 +55,7 @@ def _fill_margin_ranking(suite):
         y = _signs(draw, shape, dtype) if row["target"] == "signs" else draw.grid(shape, dtype)
         return loss_case(draw, row, {"input1": x1, "input2": x2, "target": y}, ["margin"])
 
-    suite.sweep(factors, 350, make)
+    suite.cover(factors, 350, make)
     draw = suite.draw
     for a, b, y in [((3,), (3, 1), (3,)), ((3,), (3,), ()), ((2, 3), (2, 3), (3,)), ((3,), (4,), (3,))]:
         suite.error({"input1": draw.normal(a, F32), "input2": draw.normal(b, F32), "target": _signs(draw, y, F32)})
@@ -98,7 +98,7 @@ def _fill_cosine_embedding(suite):
         inputs = {"input1": a, "input2": b, "target": _signs(draw, shape[:-1], dtype)}
         return loss_case(draw, row, inputs, ["margin"], differentiable=["input1", "input2"])
 
-    suite.sweep(factors, 300, make)
+    suite.cover(factors, 300, make)
     draw = suite.draw
 
     def error(a, b, y, dtypes=(F32, F32, F32), options=None):
@@ -157,7 +157,7 @@ def _fill_triplet(suite):
         named = dict(zip(TRIPLET_NAMES, tensors))
         return loss_case(draw, row, named, ["margin", "p", "eps", "swap"], second=curved)
 
-    suite.sweep(factors, 400, make)
+    suite.cover(factors, 400, make)
     draw = suite.draw
 
     def error(shapes, dtypes=(F32, F32, F32), options=None):

@@ -97,7 +97,7 @@ def _fill_multi_margin(suite):
         target = draw.integers(of_target, 0, shape[-1], row["target"])
         return _class_case(draw, row, target, options, {"deviation": "A.2" if row["target"] == torch.uint8 else None})
 
-    suite.sweep(factors, 330, make)
+    suite.cover(factors, 330, make)
     _empty(suite, lambda shape: torch.zeros(shape[:1], dtype=torch.int64), options)
     draw = suite.draw
     x, t = draw.normal((4, 3), F32), torch.tensor([0, 2, 1, 0])
@@ -133,7 +133,7 @@ def _fill_multilabel_margin(suite):
         mark = "A.3" if row["weight"] else "A.2" if row["target"] == torch.uint8 else None
         return _class_case(draw, row, _labels(draw, row), [], {"deviation": mark})
 
-    suite.sweep(FACTORS, 360, make)
+    suite.cover(FACTORS, 360, make)
     _empty(suite, lambda shape: torch.zeros(shape, dtype=torch.int64), [])
     draw = suite.draw
     x = draw.normal((2, 4), F32)
@@ -168,7 +168,7 @@ def _fill_multilabel_soft_margin(suite):
         extra = {"weight": weights(draw, shape[-1:], dtype, row["weight"])} if row["weight"] else {}
         return loss_case(draw, row, inputs, extra=extra)
 
-    suite.sweep(factors, 280, make)
+    suite.cover(factors, 280, make)
     shape_errors(suite, ("input", "target"))
     draw = suite.draw
     inputs = {n: draw.uniform((2, 3), F32) for n in ("input", "target")}

@@ -109,7 +109,7 @@ def regression(function, options=None, errors=lambda suite: None, valid=lambda r
         return loss_case(draw, row, {"input": x, "target": y}, options or (), extra)
 
     def fill(suite):
-        suite.sweep(factors, 285, make, valid)
+        suite.cover(factors, 285, make, valid)
         shape_errors(suite, ("input", "target"))
         weight_errors(suite, enlarging=False)
         errors(suite)
@@ -157,7 +157,7 @@ def _fill_bce(suite):
         extra = {} if of_weight is None else {"weight": weights(draw, of_weight, dtype)}
         return loss_case(draw, row, inputs, extra=extra, deviation="A.8")
 
-    suite.sweep(factors, 270, make)
+    suite.cover(factors, 270, make)
     for dtype in DTYPES:  # the worked example of LOSSES.md part A
         x = torch.tensor([[0.3992, 0.2232, 0.6435], [0.3800, 0.3044, 0.3241]], dtype=dtype)
         y = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]], dtype=dtype)
@@ -218,7 +218,7 @@ def _fill_bce_with_logits(suite):
         names = list(inputs) if row["regime"] == "special" else None
         return loss_case(draw, row, inputs, extra=extra, differentiable=names, deviation="A.8")
 
-    suite.sweep(factors, 270, make)
+    suite.cover(factors, 270, make)
     shape_errors(suite, ("input", "target"))
     weight_errors(suite)
     weight_errors(suite, "pos_weight")

@@ -87,7 +87,7 @@ def _fill_kl_div(suite):
         """NaN scores under a log target of -inf: A.5 and A.6 would both decide."""
         return not (row["log_target"] and row["target"] == "zeros" and row["regime"] == "special")
 
-    suite.sweep(factors, 270, make, valid)
+    suite.cover(factors, 270, make, valid)
     shape_errors(suite, ("input", "target"), batchmean=False)
 
 
@@ -117,7 +117,7 @@ def _fill_poisson(suite):
         }[row["target"]]()
         return loss_case(draw, row, {"input": x, "target": target}, ["log_input", "full", "eps"])
 
-    suite.sweep(factors, 270, make)
+    suite.cover(factors, 270, make)
     shape_errors(suite, ("input", "target"))
 
 
@@ -151,7 +151,7 @@ def _fill_gaussian(suite):
         inputs = {n: draw.regime(row["regime"], shape, dtype) for n in ("input", "target")}
         return loss_case(draw, row, {**inputs, "var": var}, ["full", "eps"])
 
-    suite.sweep(factors, 270, make, lambda row: row["shape"] not in [(), (0,)] or row["var_shape"] == "same")
+    suite.cover(factors, 270, make, lambda row: row["shape"] not in [(), (0,)] or row["var_shape"] == "same")
     draw = suite.draw
 
     def error(x, y, var, dtypes=(F32, F32, F32), options=None):
@@ -190,7 +190,7 @@ def _fill_soft_margin(suite):
         overflow = not (y * inputs["input"] > -700).all()
         return loss_case(draw, {**row, "grad": "input"}, inputs, deviation="A.6" if overflow else None)
 
-    suite.sweep(factors, 280, make)
+    suite.cover(factors, 280, make)
     shape_errors(suite, ("input", "target"))
 
 

@@ -187,7 +187,7 @@ def _errors(suite, name):
 
 def _fill(name, normalised):
     def fill(suite):
-        suite.sweep(FACTORS, 340 if normalised else 280, _case(name, normalised))
+        suite.cover(FACTORS, 340 if normalised else 280, _case(name, normalised))
         for reduction in ("mean", "sum", "none"):
             lengths = torch.zeros((0,), dtype=torch.int64)
             tensors = {name: torch.zeros((3, 0, 4)), "targets": torch.zeros((0, 2), dtype=torch.int64)}

@@ -47,7 +47,7 @@ def reduction(function, whole, empty, count=72, **op):
         return Case({"input": x}, options, grad_of=("input",), second=regime != "special")
 
     def fill(suite):
-        suite.sweep(factors, count, make, valid)
+        suite.cover(factors, count, make, valid)
         for shape, dim in [((3,), 1), ((2, 3), -3), ((2, 3), [0, 0]), ((2, 3), [0, 2])]:
             suite.error({"input": suite.draw.normal(shape, F32)}, {"dim": dim})
         if not empty:

@@ -80,9 +80,9 @@ class Suite:
         self.cases, self.tensors, self.rejected = [], {}, 0
         self.telling = 0  # cases with a gradient other than 0
         self.uncovered = []  # pairs of values that no case could be made of
-        self.main = None  # how to draw more of the first sweep
+        self.main = None  # how to draw more of the first covering array
 
-    def sweep(self, factors, count, make, valid=lambda row: True, attempts=12):
+    def cover(self, factors, count, make, valid=lambda row: True, attempts=12):
         """Adds a case for each row of a pairwise covering array of `factors`: make(draw, row) -> Case."""
         pairs = Pairs(factors, valid)
 
@@ -101,7 +101,7 @@ class Suite:
         self.main = self.main or draw
 
     def fill_up(self, least):
-        """Goes on with the first sweep until `least` cases have a gradient other than 0."""
+        """Goes on with the first covering array until `least` cases have a gradient other than 0."""
         while self.telling < least:
             self.main(least - self.telling)
 
@@ -183,7 +183,7 @@ class Suite:
 
     def _at_bound(self, case, at):
         """Whether a gradient hangs on what a clamp passes at its bound; but for that, both ways must be torch's."""
-        passing, cutting = (at(F64, partial(self.op.clamped, gate=gate)) for gate in (torch.ge, torch.gt))
+        passing, cutting = (at(F64, partial(self.op.clamped, compare=compare)) for compare in (torch.ge, torch.gt))
         theirs = at(F64, self.op.torch)
         misses = [distance(result, theirs, F64) for result in (passing, cutting)]
         miss, place = min(misses)

@@ -1,4 +1,4 @@
-// What a project on an installed Ebb does: a formula and a structural op of its own, a layer, gradients, checks.
+// A project that uses an installed Ebb: its own formula and structural op, a layer, gradients, gradient checks.
 #include <ebb/ebb.h>
 
 #include <cmath>
@@ -9,8 +9,8 @@ namespace {
 
 using ebb::Tensor;
 
-/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. The words are qualified: for plain floats an
-/// unqualified exp would be looked up here and in the global namespace, and not in ebb.
+/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. Functions are qualified, because the
+/// compiler would search for exp of a plain float here and in the global namespace, but not in ebb.
 struct LogCosh {
   static constexpr std::string_view name = "consumer_log_cosh";
   template <class T> EBB_HD T operator()(T x, T t) const {
@@ -19,7 +19,7 @@ struct LogCosh {
   }
 };
 
-/// The squared norm of each row: (N, K) -> (N).
+/// Computes the squared norm of each row: (N, K) -> (N).
 struct SquaredNorms {
   static constexpr std::string_view name = "consumer_squared_norms";
   struct State {
