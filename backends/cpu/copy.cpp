@@ -1,5 +1,7 @@
-// Fill and copy with any strides and between dtypes. Both walk runs of the last coalesced dim; plain contiguous
-// copies are memcpy. Parallel over chunks of elements. Traffic: each element read and written once.
+// Fill and copy with any strides, and between dtypes.
+//
+// Both iterate over runs of the last coalesced dim; a copy between contiguous tensors of one dtype
+// is a memcpy. Parallel over chunks of elements. Traffic: each element is read and written once.
 #include <algorithm>
 #include <cstring>
 

@@ -11,7 +11,7 @@ class CpuBackend final : public Backend {
  public:
   void* allocate(size_t bytes) override { return memory::allocate(bytes); }
   void deallocate(void*, size_t) noexcept override {
-  }  // Storage frees the host's memory itself, with its header
+  }  // Storage frees host memory itself, together with its header
   void copy_bytes(void* to, Device, const void* from, Device, size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }

@@ -1,11 +1,11 @@
-// The CPU backend: oneDNN and our own GEMM for products, vectorised loops for everything else.
+// The CPU backend: oneDNN and Ebb's own GEMM for products, vectorised loops for everything else.
 #pragma once
 
 #include "ebb/core/backend.h"
 
 namespace ebb::cpu {
 
-// One function a family; each stands in a file of its name. Contracts: core/backend.h.
+// One function per family, defined in the file with its name. core/backend.h documents them.
 void fill(Tensor& out, double value);
 void copy(Tensor& out, const Tensor& in);
 void pointwise(const PointwiseCall& call);
@@ -23,7 +23,7 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(const OptimizerStep& step);
 
-/// The one object that core/backend.h's backend(Device::cpu()) returns.
+/// Returns the object behind core/backend.h's backend(Device::cpu()).
 Backend& backend();
 
 }  // namespace ebb::cpu

@@ -1,9 +1,10 @@
-// Cross-entropy over class indices: loss and gradient of a row in one visit.
+// Cross-entropy over class indices: computes loss and gradient of a row together.
 //
-// Layout: input (N, C, inner) contiguous; inner = 1 works on the rows where they lie, short ones by the block; inner >
-// 1 copies each position's classes into a row first. Passes over a row in cache: maximum, exponentials (into the
-// gradient), scale. Parallel over positions; the total is summed in f64 in an order that does not depend on threads.
-// Traffic: the input read once, the gradient written once.
+// Layout: input (N, C, inner) contiguous. If inner = 1, rows are read in place, and short rows in
+// blocks. If inner > 1, the classes of each position are first copied into a row. Each row is
+// passed over three times in cache: maximum, exponentials (written to the gradient), scale.
+// Parallel over positions; the total is summed in f64, in an order that does not depend on the
+// number of threads. Traffic: the input is read once and the gradient written once.
 #include <cmath>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -16,7 +17,7 @@ namespace {
 
 constexpr double kNearlyOne = 1 + 1e-6;
 
-// gradient = factor (A softmax - a), where gradient holds e^(x - max) on entry.
+// Computes gradient = factor (A softmax - a). On entry gradient contains e^(x - max).
 template <class T>
 EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, const T* weight,
                                       int64_t n) {
@@ -35,7 +36,7 @@ EBB_MULTIVERSION void short_exp(const T* x, int64_t rows, int64_t n, T* e, T* to
   exp_short_rows(x, rows, n, e, top, sum, log_sum);
 }
 
-// sum_c w_c (x_c - shift)
+// Returns sum_c w_c (x_c - shift).
 template <class T> double weighted_sum(const T* x, T shift, const T* weight, int64_t n) {
   double total = 0;
   for (int64_t c = 0; c < n; ++c)
@@ -73,7 +74,7 @@ template <class T> class CrossEntropy {
     if (!args_.total) return;
     double total = 0;
     for (int64_t c = 0; c < chunks; ++c) total += totals[c];
-    // Weights that sum to 0 leave no mean: NaN, also where smoothing makes the total other than 0.
+    // If the weights sum to 0, the mean is NaN, even if label smoothing makes the total nonzero.
     *reinterpret_cast<T*>(args_.total->raw()) =
         static_cast<T>(std::isinf(scale_) ? 0 * scale_ : total * scale_);
   }
@@ -94,7 +95,7 @@ template <class T> class CrossEntropy {
     return total;
   }
 
-  // Each of these takes positions begin .. end and returns the sum of their losses.
+  // Each of these functions computes positions begin .. end and returns the sum of their losses.
   double long_rows(int64_t begin, int64_t end) const {
     double total = 0;
     for (int64_t i = begin; i < end; ++i) {
@@ -143,10 +144,11 @@ template <class T> class CrossEntropy {
 
   struct RowSums {
     T top;
-    double sum, log_sum;  // of e^(x - top)
+    double sum, log_sum;  // the sum of e^(x - top), and its log
   };
 
-  // Stores the loss of position i and returns it; makes its gradient of e^(x - top), where wanted.
+  // Stores the loss of position i and returns it. Computes its gradient from e^(x - top) if
+  // requested.
   double finish(int64_t i, const T* x, const RowSums& row, T* gradient) const {
     const int64_t t = target(i);
     if (t == args_.ignore_index) {
@@ -157,7 +159,7 @@ template <class T> class CrossEntropy {
     const double smoothing = args_.label_smoothing, hit = (1 - smoothing) * weight_of(t);
     const double share = smoothing / static_cast<double>(classes_);
     double log_sum = row.log_sum;
-    if (row.sum < kNearlyOne && x[t] == row.top) {  // 1 + the others has lost digits of the others
+    if (row.sum < kNearlyOne && x[t] == row.top) {  // 1 + the others loses digits of the others
       log_sum = std::log1p(row_exp_sum(x, row.top, t) +
                            row_exp_sum(x + t + 1, row.top, classes_ - t - 1));
     }
@@ -172,12 +174,14 @@ template <class T> class CrossEntropy {
     if (smoothing > 0) {
       smooth_gradient(gradient, softmax_factor, static_cast<T>(factor * share), weight_, classes_);
     } else if (classes_ <= kShortRow) {
-      for (int64_t c = 0; c < classes_; ++c) gradient[c] *= softmax_factor;  // not worth a call
+      // Too little work for a call.
+      for (int64_t c = 0; c < classes_; ++c) gradient[c] *= softmax_factor;
     } else {
       row_scale(gradient, softmax_factor, classes_);
     }
     gradient[t] -= static_cast<T>(factor * hit);
-    // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others have not.
+    // The gradients of a row sum to 0. If p_t is near 1, p_t - 1 loses digits, but the others do
+    // not.
     if (sure && std::isfinite(factor)) {
       gradient[t] = T(0);
       gradient[t] = static_cast<T>(0 - row_sum(gradient, classes_));

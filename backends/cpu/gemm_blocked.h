@@ -1,7 +1,9 @@
-// Large matrix products, after BLIS: k in blocks of kc, n in blocks of nc, m in blocks of mc. A packed panel of B
-// (kc x NR, 17 KB) stays in the first-level cache, a packed block of A (mc x kc, 120 KB) in the second, the packed
-// block of B (kc x nc) in the third; C is read and written once a block of k. Runs on one thread with its own buffers:
-// threads share out the tiles of C (gemm_own.cpp).
+// Large matrix products, after BLIS: k in blocks of kc, n in blocks of nc, m in blocks of mc.
+//
+// A packed panel of B (kc x NR, 17 KB) stays in the first-level cache, a packed block of A (mc x
+// kc, 120 KB) in the second, and the packed block of B (kc x nc) in the third. C is read and
+// written once per block of k. Runs on one thread with its own buffers: gemm_own.cpp distributes
+// the tiles of C to threads.
 #pragma once
 
 #include "ebb/backends/cpu/gemm.h"
@@ -9,7 +11,7 @@
 
 namespace ebb::cpu::detail {
 
-/// The block sizes for a problem, evened out so that no block is much smaller than the others.
+/// The block sizes for a product, balanced so that no block is much smaller than the others.
 struct Blocking {
   int64_t mc, nc, kc;
 
@@ -30,7 +32,7 @@ struct Blocking {
   }
 };
 
-/// C (mb, nb) from packed A and packed B, tile by tile; the tiles at the border go through a buffer.
+/// Computes C (mb, nb) from packed A and packed B, tile by tile. Tiles at the border use a buffer.
 template <class S, class T>
 [[gnu::always_inline]] inline void tiles(int64_t mb, int64_t nb, int64_t kb, const T* a, const T* b,
                                          T* c, int64_t c_row, Epilogue<T> epilogue) {
@@ -57,7 +59,8 @@ template <class S, class T>
   }
 }
 
-/// All of g on this thread. `a_panels` holds mc * kc elements and one vector more, `b_panels` kc * nc.
+/// Computes all of g on this thread. `a_panels` has mc * kc elements and one vector more,
+/// `b_panels` has kc * nc.
 template <class S, class T>
 [[gnu::always_inline]] inline void blocked(const Gemm<T>& g, const Blocking& block, T* a_panels,
                                            T* b_panels) {

@@ -1,7 +1,10 @@
-// Small matrix products: A is read in place with any strides (tiles broadcast its scalars), B in stripes of V vectors
-// of columns, in place where its rows are contiguous and the stripe is full, else packed into a stack buffer of at most
-// kDepth steps of k. Rows are shared out evenly among the tiles, so that no short tile waits on the latency of its few
-// FMA chains. One thread. Traffic: A once a stripe, B once, C once for each kDepth steps of k.
+// Small matrix products on one thread.
+//
+// A is read in place with any strides (tiles broadcast its scalars). B is read in stripes of V
+// vectors of columns: in place if its rows are contiguous and the stripe is full, and otherwise
+// packed into a stack buffer of at most kDepth steps of k. Rows are distributed evenly to the
+// tiles, so that no short tile waits for the latency of its few FMA chains. Traffic: A is read once
+// per stripe, B once, and C once per kDepth steps of k.
 #pragma once
 
 #include "ebb/backends/cpu/gemm.h"
@@ -9,12 +12,12 @@
 
 namespace ebb::cpu::detail {
 
-/// The columns of C in work: c (m, cols), 1 <= cols <= V vectors, in tiles of up to MaxRows rows.
+/// Computes columns of C: c (m, cols), 1 <= cols <= V vectors, in tiles of up to MaxRows rows.
 template <class S, int MaxRows, int V, class T>
 [[gnu::always_inline]] inline void stripe(const Gemm<T>& g, int64_t k, const T* a, const T* b,
                                           int64_t b_row, T* c, int64_t cols, Epilogue<T> epilogue) {
   constexpr int kWidth = V * S::kLanes;
-  T edge[MaxRows * kWidth];  // partial tiles are computed here
+  T edge[MaxRows * kWidth];  // for partial tiles
   T edge_bias[kWidth] = {};
   const bool partial = cols < kWidth;
   if (partial && epilogue.bias) {
@@ -23,7 +26,7 @@ template <class S, int MaxRows, int V, class T>
   }
   const int64_t tiles = (g.m + MaxRows - 1) / MaxRows;
   const int64_t rows_each = g.m / tiles;
-  int64_t longer = g.m % tiles;  // so many tiles have one row more
+  int64_t longer = g.m % tiles;  // the number of tiles with one row more
   for (int64_t i = 0; i < g.m;) {
     const int64_t rows = rows_each + (longer-- > 0);
     T* const target = c + i * g.c_row;
@@ -42,14 +45,15 @@ template <class S, int MaxRows, int V, class T>
   }
 }
 
-/// Columns j .. j + cols of C over all of k.
+/// Computes columns j .. j + cols of C over all of k.
 template <class S, int MaxRows, int V, class T>
 [[gnu::always_inline]] inline void columns(const Gemm<T>& g, int64_t j, int64_t cols) {
   constexpr int kWidth = V * S::kLanes;
   constexpr int64_t kDepth = 256;
   constexpr int64_t kNearBytes = 96 << 10;
   alignas(64) T panel[kDepth * kWidth];
-  // Rows of B that lie far apart fall on few cache sets; with enough rows of A it pays to gather them.
+  // Rows of B with a large stride share few cache sets. With enough rows of A, packing them is
+  // faster.
   const bool near =
       g.m <= 12 || g.b_row * static_cast<int64_t>(sizeof(T)) * std::min(kDepth, g.k) <= kNearBytes;
   const bool in_place = g.b_col == 1 && cols == kWidth && near;

@@ -6,14 +6,15 @@
 namespace ebb::cpu::detail {
 namespace {
 
-// Tuned for Zen (-march=native), GCC keeps some tiles from using FMA: other values in other tiles.
+// Without this, GCC tuned for Zen (-march=native) uses FMA only in some tiles, whose values then
+// differ.
 #if defined(__x86_64__) && !defined(__clang__)
 #define EBB_GENERIC_TUNING [[gnu::target("tune=generic")]]
 #else
 #define EBB_GENERIC_TUNING
 #endif
 
-/// What the command line allows.
+/// The instruction set that the command line allows.
 struct Baseline {
 #if defined(__AVX512F__)
   static constexpr int kBytes = 64, kTileRows = 12;
@@ -39,7 +40,8 @@ template <class Set, class T> constexpr GemmKernels<T> kernels_for(const char* i
           Set::template call<blocked<S, T>, const Gemm<T>&, const Blocking&, T*, T*>};
 }
 
-// Without an instruction set named on the command line, x86 also gets kernels for AVX2 + FMA and for AVX-512.
+// If the command line names no instruction set, x86 also gets kernels for AVX2 + FMA and for
+// AVX-512.
 #if defined(__x86_64__) && !defined(__AVX2__)
 
 struct Avx2 {

@@ -1,5 +1,6 @@
-// Our kernels, compiled for several instruction sets, and the choice among them when the program starts.
-// A table instead of EBB_MULTIVERSION, because the vector width and the tile height differ between the versions.
+// Ebb's matrix kernels for several instruction sets, and the choice between them at startup. A
+// table instead of EBB_MULTIVERSION, because vector width and tile height differ between the
+// versions.
 #pragma once
 
 #include "ebb/backends/cpu/gemm.h"
@@ -9,14 +10,14 @@ namespace ebb::cpu::detail {
 
 template <class T> struct GemmKernels {
   const char* isa;
-  int tile_rows, tile_cols;  // of blocked
+  int tile_rows, tile_cols;  // of the function blocked
   void (*direct)(const Gemm<T>&);
   void (*dot)(const Gemm<T>&);
   void (*row)(const Gemm<T>&);
   void (*blocked)(const Gemm<T>&, const Blocking&, T* a_panels, T* b_panels);
 };
 
-/// The table for this processor.
+/// Returns the table for this processor.
 template <class T> const GemmKernels<T>& gemm_kernels();
 
 }  // namespace ebb::cpu::detail

@@ -1,6 +1,8 @@
-// The choice among our own kernels, and threads. A product is shared out as a grid of blocks of C, one a thread, each
-// computed as a product of its own with its own packing buffers; k is never split, so that an element's value does not
-// depend on the number of threads.
+// Chooses between Ebb's own kernels, and distributes products to threads.
+//
+// A product is divided into a grid of blocks of C, one per thread. Each block is computed as a
+// product of its own with its own packing buffers. k is never split, so the value of an element
+// does not depend on the number of threads.
 #include <algorithm>
 #include <limits>
 #include <memory>
@@ -19,7 +21,7 @@ namespace {
 using detail::Blocking;
 using detail::gemm_kernels;
 
-/// A growing buffer of this thread.
+/// A buffer of this thread, which grows as needed.
 template <class T> class Scratch {
  public:
   T* at_least(int64_t count) {
@@ -49,7 +51,7 @@ template <class T> void blocked_here(const Gemm<T>& g) {
                   b_scratch.at_least(block.kc * block.nc));
 }
 
-/// Rows i .. i + m and columns j .. j + n of the product.
+/// Returns rows i .. i + m and columns j .. j + n of the product.
 template <class T> Gemm<T> part(const Gemm<T>& g, int64_t i, int64_t m, int64_t j, int64_t n) {
   Gemm<T> p = g;
   p.m = m;
@@ -69,13 +71,14 @@ int available_threads() {
 #endif
 }
 
-/// Runs `kernel` on a grid of parts of g, at most `threads` of them, with borders at multiples of the tile.
+/// Runs `kernel` on a grid of at most `threads` parts of g, whose borders are multiples of the
+/// tile.
 template <class T, class Kernel>
 void on_grid(const Gemm<T>& g, int threads, int64_t tile_rows, int64_t tile_cols, Kernel kernel) {
   const int64_t row_tiles = (g.m + tile_rows - 1) / tile_rows;
   const int64_t col_tiles = (g.n + tile_cols - 1) / tile_cols;
-  // The grid whose largest part costs least: its tiles, and about as much again for each row and column of tiles
-  // packed.
+  // Chooses the grid whose largest part costs least. The cost is the number of tiles, plus about as
+  // much again for packing each row and column of tiles.
   int64_t grid_rows = 1, grid_cols = 1, least = std::numeric_limits<int64_t>::max();
   for (int64_t r = 1; r <= std::min<int64_t>(threads, row_tiles); ++r) {
     const int64_t c = std::min<int64_t>(threads / r, col_tiles);
@@ -95,7 +98,8 @@ void on_grid(const Gemm<T>& g, int threads, int64_t tile_rows, int64_t tile_cols
   });
 }
 
-/// n = 1 with the columns of A contiguous: the transposed product, block by block into a buffer.
+/// Computes n = 1 with contiguous columns of A as the transposed product, block by block in a
+/// buffer.
 template <class T> void column_gemm(const Gemm<T>& g) {
   constexpr int64_t kBlock = 1024;
   T sums[kBlock];
@@ -121,15 +125,17 @@ template <class T> void column_gemm(const Gemm<T>& g) {
 }
 
 // Measured on Zen 3 (32 KB, 512 KB and 32 MB of cache).
-constexpr int64_t kThreadWork = 512 << 10;  // m n k above which a second thread pays
-constexpr int64_t kDirectBytes = 512
-                                 << 10;  // of A, up to which reading it in place beats packing it
-constexpr int64_t kDirectStridedBytes = 128
-                                        << 10;  // the same when the rows of A are not contiguous
-constexpr int64_t kStreamBytes =
-    1 << 20;  // of B^T, above which dot products that read it once beat packing it
 
-/// Whether dot products serve g best.
+// From this m n k on, a second thread is worth starting.
+constexpr int64_t kThreadWork = 512 << 10;
+// Up to this size, reading A in place is faster than packing it; the second bound is for rows of A
+// that are not contiguous.
+constexpr int64_t kDirectBytes = 512 << 10;
+constexpr int64_t kDirectStridedBytes = 128 << 10;
+// From this size of B^T on, dot products that read it once are faster than packing it.
+constexpr int64_t kStreamBytes = 1 << 20;
+
+/// Returns true if dot products are the best implementation for g.
 template <class T> bool dot_pays(const Gemm<T>& g) {
   if (g.a_col != 1 || g.b_row != 1 || g.k < 16) return false;
   return g.m <= 2 || g.n <= 3 ||

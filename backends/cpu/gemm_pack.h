@@ -1,6 +1,9 @@
-// Packing for our matrix products: W rows (of A) or columns (of B) are interleaved into a panel panel[p * W + i], so
-// that a tile reads memory in order. One pass, each element read and written once; sources with unit stride along p are
-// transposed in registers. Rows that do not exist repeat the last one or are 0: tiles compute and drop them.
+// Packing for matrix products: W rows of A, or W columns of B, are interleaved into a panel
+// panel[p * W + i], so that a tile reads memory in order.
+//
+// Each element is read and written once. Sources with unit stride along p are transposed in
+// registers. Rows beyond the end repeat the last row or are 0; tiles compute them and drop the
+// results.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +12,7 @@
 
 namespace ebb::cpu::detail {
 
-/// One stage of a register transpose: swaps the H x H blocks off the diagonal of rows x and y.
+/// Computes one stage of a register transpose: swaps the off-diagonal H x H blocks of rows x and y.
 template <class S, int H, int... I>
 [[gnu::always_inline]] inline void swap_blocks(typename S::Vec& x, typename S::Vec& y,
                                                std::integer_sequence<int, I...>) {
@@ -29,7 +32,7 @@ template <class S, int H>
   if constexpr (H > 1) transpose_stage<S, H / 2>(rows);
 }
 
-/// Packs steps p .. p + lanes: W rows with unit stride along p, given by their pointers.
+/// Packs steps p .. p + lanes of W rows with unit stride along p, given by their pointers.
 template <class S, int W, class T>
 [[gnu::always_inline]] inline void pack_block(const T* const (&row)[W], int64_t p, T* panel) {
   constexpr int kL = S::kLanes;
@@ -41,7 +44,7 @@ template <class S, int W, class T>
     for (int i = 0; i < kL; ++i) load<S>(block[g][i], row[std::min(g * kL + i, W - 1)] + p);
     transpose_stage<S, kL / 2>(block[g]);
   }
-  // With W no multiple of the lanes a store runs into the next step, which is written after it.
+  // If W is not a multiple of the lanes, a store overlaps the next step, which is written after it.
 #pragma GCC unroll 16
   for (int i = 0; i < kL; ++i) {
 #pragma GCC unroll 8
@@ -49,8 +52,9 @@ template <class S, int W, class T>
   }
 }
 
-/// Packs `count` <= W rows of k elements, from[i * stride + p * step]. REQUIRES: count, k >= 1. When W is no multiple
-/// of the lanes, up to one vector past the k * W elements of the panel is overwritten.
+/// Packs `count` <= W rows of k elements, from[i * stride + p * step]. REQUIRES: count, k >= 1. If
+/// W is not a multiple of the lanes, up to one vector after the k * W elements of the panel is
+/// overwritten.
 template <class S, int W, class T>
 [[gnu::always_inline]] inline void pack_panel(int64_t count, int64_t k, const T* from,
                                               int64_t stride, int64_t step, T* panel) {
@@ -69,7 +73,7 @@ template <class S, int W, class T>
     int64_t p = 0;
     for (; p + kL <= k; p += kL) pack_block<S, W>(row, p, panel);
     if (p < k)
-      pack_block<S, W>(row, k - kL, panel);  // overlaps the block before: the same values again
+      pack_block<S, W>(row, k - kL, panel);  // overlaps the previous block with the same values
     return;
   }
   for (int64_t p = 0; p < k; ++p) {

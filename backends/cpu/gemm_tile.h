@@ -1,10 +1,13 @@
-// The register tile of our matrix products, in GCC vector extensions: R rows by V vectors of C stay in registers while
-// k runs; each step loads V vectors of B and broadcasts R scalars of A. With 16 vector registers, 6 x 2 tiles keep 12
-// independent FMA chains, enough to hide the latency of two FMA units.
+// The register tile of matrix products, in GCC vector extensions.
 //
-// Everything here is always inlined, because only what is inlined into a function with a target attribute
-// (gemm_kernels.cpp) is compiled for that instruction set; vectors are never passed by value, for the same reason.
-// Partial tiles go through a small stack buffer, so that nothing outside the operands is read or written.
+// R rows by V vectors of C stay in registers for all of k. Each step loads V vectors of B and
+// broadcasts R scalars of A. With 16 vector registers, 6 x 2 tiles have 12 independent FMA chains,
+// which hides the latency of two FMA units.
+//
+// Everything is always inlined, because only code that is inlined into a function with a target
+// attribute (gemm_kernels.cpp) is compiled for that instruction set. Vectors are never passed by
+// value for the same reason. Partial tiles use a small stack buffer, so nothing outside of the
+// operands is accessed.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +17,10 @@
 
 namespace ebb::cpu::detail {
 
-/// Vectors of T in an instruction set (gemm_kernels.cpp), which has
-///   kBytes     of a vector,
-///   kTileRows  of the tile of large products,
-///   call<f>(arguments...), a call of an inline function f that is compiled, out of line, for the instruction set.
+/// Vectors of T in an instruction set (gemm_kernels.cpp). The instruction set defines
+///   kBytes     the size of a vector,
+///   kTileRows  the rows of the tile of large products,
+///   call<f>(arguments...), which calls an inline function f compiled for the instruction set.
 template <class T, class InstructionSet> struct Simd {
   using Set = InstructionSet;
   static constexpr int kLanes = Set::kBytes / static_cast<int>(sizeof(T));
@@ -35,7 +38,7 @@ template <class S, class T>
   *reinterpret_cast<typename S::Unaligned*>(to) = from;
 }
 
-/// The sum over the lanes, pairwise.
+/// Returns the pairwise sum of the lanes.
 template <class S> [[gnu::always_inline]] inline auto horizontal_sum(const typename S::Vec& x) {
   auto value = x;
   [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
@@ -61,7 +64,8 @@ template <int Cols, class T>
   return Cols;
 }
 
-/// Copies (rows, cols) in columns of 16, 8, 4, 2 and 1: moves of constant size, each inside one vector of a tile.
+/// Copies (rows, cols) in columns of 16, 8, 4, 2 and 1, so that every move has a constant size and
+/// stays inside one vector of a tile.
 template <class T>
 [[gnu::always_inline]] inline void copy_all(int64_t rows, int64_t cols, const T* from,
                                             int64_t from_row, T* to, int64_t to_row) {
@@ -74,22 +78,22 @@ template <class T>
   copy_columns<1>(rows, cols, from + done, from_row, to + done, to_row);
 }
 
-/// The same, out of line. Compiled for the instruction set too: on AMD Zen 3, SSE moves of what AVX code just stored
-/// cost 100 ns a tile.
+/// Does the same as a function that is not inlined. It is also compiled for the instruction set: on
+/// AMD Zen 3, SSE moves of data that AVX code has just stored cost 100 ns per tile.
 template <class S, class T>
 [[gnu::always_inline]] inline void copy_rows(int64_t rows, int64_t cols, const T* from,
                                              int64_t from_row, T* to, int64_t to_row) {
   S::Set::template call<copy_all<T>>(rows, cols, from, from_row, to, to_row);
 }
 
-/// What is done to a finished tile, in this order.
+/// The operations on a finished tile, in this order.
 template <class T> struct Epilogue {
   bool accumulate;
-  const T* bias;  // at the tile's first column, or null
+  const T* bias;  // the element of the tile's first column, or null
   bool relu;
 };
 
-/// c (R, V vectors) = a (R, k) b (k, V vectors), then the epilogue.
+/// Computes c (R, V vectors) = a (R, k) b (k, V vectors), then the epilogue.
 template <class S, int R, int V, class T>
 [[gnu::always_inline]] inline void tile(int64_t k, const T* a, int64_t a_row, int64_t a_col,
                                         const T* b, int64_t b_row, T* c, int64_t c_row,

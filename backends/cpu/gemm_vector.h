@@ -1,7 +1,12 @@
-// Matrix products with one side of one row or a few: bound by reading the other side once.
-// dot: both sides run along k in memory; up to 2 rows of the small side stay with 4 or 8 rows of the large one.
-// row: a vector times contiguous rows, four rows of the matrix a pass, the result block in the first-level cache.
-// One thread; an element's value does not depend on its neighbours, so that threads may share out the large side.
+// Matrix products in which one side has one row or a few. Their speed is limited by reading the
+// other side once.
+//
+// dot: both sides extend along k in memory. Up to 2 rows of the small side are multiplied with 4 or
+// 8 rows of the large side at a time. row: a vector times contiguous rows, four rows of the matrix
+// per pass. The block of the result stays in the first-level cache.
+//
+// One thread. The value of an element does not depend on its neighbours, so the large side may be
+// divided between threads.
 #pragma once
 
 #include "ebb/backends/cpu/gemm.h"
@@ -23,7 +28,7 @@ template <class T>
   return relu && sum < T(0) ? T(0) : sum;
 }
 
-/// Sums of products of M rows, given by pointers, with F rows: sums[i][f].
+/// Computes sums[i][f]: the dot products of M rows, given by pointers, with F rows.
 template <class S, int M, int F, class T>
 [[gnu::always_inline]] inline void dots(int64_t k, const T* const (&many)[M], const T* few,
                                         int64_t few_stride, T (&sums)[M][F]) {
@@ -54,7 +59,8 @@ template <class S, int M, int F, class T>
   }
 }
 
-/// c[i * many_step + f * few_step] for all of the many rows i and rows f .. f + F of the few.
+/// Computes c[i * many_step + f * few_step] for all of the many rows i and rows f .. f + F of the
+/// few.
 template <class S, int M, int F, class T>
 [[gnu::always_inline]] inline void dot_pass(const Gemm<T>& g, const Rows<T>& many,
                                             const Rows<T>& few, int64_t f, bool many_is_b) {
@@ -86,7 +92,7 @@ template <class S, class T> [[gnu::always_inline]] inline void dot(const Gemm<T>
   if (f < few.count) dot_pass<S, 8, 1>(g, many, few, f, many_is_b);
 }
 
-/// y (n) += x[0..R) times R rows of B.
+/// Adds x[0..R) times R rows of B to y (n).
 template <class S, int R, class T>
 [[gnu::always_inline]] inline void add_rows(int64_t n, const T* x, int64_t x_step, const T* b,
                                             int64_t b_row, T* y) {

@@ -1,15 +1,17 @@
-// gather, scatter_add, checks of indices and values. Elements are visited in row-major order of the index, one thread:
-// the order of additions, and so the result, is always the same. Traffic: index, source and result once each.
+// gather, scatter_add, and checks of indices and values.
+//
+// One thread visits the elements in row-major order of the index, so the order of additions, and
+// with it the result, is always the same. Traffic: index, source and result are accessed once.
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/strided.h"
 
 namespace ebb::cpu {
 namespace {
 
-// Calls visit(offset of the index and its like, offset in x without dim) for each position.
+// Calls visit(offset in index and `other`, offset in x without dim) for each position.
 struct Walk {
   Shape shape;
-  Shape index_strides, other_strides, x_strides;  // x's with 0 along dim
+  Shape index_strides, other_strides, x_strides;  // those of x have 0 along dim
   int64_t x_step;
 
   Walk(const Tensor& index, const Tensor& other, const Tensor& x, int dim)

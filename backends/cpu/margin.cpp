@@ -1,7 +1,9 @@
-// Hinges between the labels of a row and its other classes: multi_margin_loss and multilabel_margin_loss.
+// multi_margin_loss and multilabel_margin_loss: hinges between the labels of a row and its other
+// classes.
 //
-// Layout: input (N, C) contiguous. A row's labels are read first; then one pass over the row a label, which has it in
-// the cache. Parallel over rows. Traffic: the input read once, the gradient written once.
+// Layout: input (N, C) contiguous. The labels of a row are read first. Then there is one pass over
+// the row per label, with the row in the cache. Parallel over rows. Traffic: the input is read once
+// and the gradient written once.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -12,7 +14,7 @@
 namespace ebb::cpu {
 namespace {
 
-// The sum of relu(x - own + margin)^p over the classes that are open: 1, or 0 for labels.
+// Returns the sum of relu(x - own + margin)^p over the classes where open is 1. It is 0 for labels.
 template <class T, int P>
 EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double margin, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
@@ -24,7 +26,7 @@ EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double mar
   });
 }
 
-// Adds weight times the slopes of the same to `slopes`, and returns their sum.
+// Adds weight times the derivative of each hinge to `slopes`, and returns the sum of what it added.
 template <class T, int P>
 EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, double margin,
                                      double weight, int64_t n, double* slopes) {
@@ -40,7 +42,7 @@ EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, doub
   });
 }
 
-// Adds up what is NaN, and 0 for what is not.
+// Returns the sum of all NaN elements: NaN if there are any, else 0.
 template <class T> EBB_MULTIVERSION double nans(const T* x, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
@@ -83,7 +85,7 @@ template <class T, int P> class Margin {
   }
   double weight_of(int64_t c) const { return weight_ ? static_cast<double>(weight_[c]) : 1; }
 
-  // `open` is all 1, before and after.
+  // `open` is all 1 before and after the call.
   void take(int64_t row, T* open, double* slopes) const {
     const T* x = reinterpret_cast<const T*>(args_.input->raw()) + row * classes_;
     int64_t count = 0;

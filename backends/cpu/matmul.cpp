@@ -1,5 +1,5 @@
-// Batched products: one GEMM a matrix. Batches of small matrices run in parallel, large ones one after the other with
-// the threads inside.
+// Batched products: one GEMM per matrix. Batches of small matrices run in parallel. Large matrices
+// run one after the other, each on all threads.
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/gemm.h"
 #include "ebb/backends/cpu/parallel.h"

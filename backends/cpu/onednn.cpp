@@ -1,10 +1,11 @@
 // oneDNN's matmul primitive for f32 products.
 //
-// Why the primitive and not dnnl_sgemm, which 3.x deprecates: on layer shapes they are equally fast. Measured with
-// oneDNN 2.6.3 on one core of a Zen 3 (AVX2), GFLOP/s of matmul, sgemm: Y = X W^T 64x128x784 90, 91; 128x512x784 92,
-// 92; 128x512x512 92, 93; dX = dY W 64x784x128 98, 99; 128x784x512 93, 93; dW = dY^T X 128x784x64 91, 91; 512x784x128
-// 95, 95. A call of the primitive costs 0.5 microseconds more than sgemm (0.7 to 0.3 on 2x2x2), which only small
-// products feel, and these take our own kernels (gemm.cpp).
+// It uses the matmul primitive instead of dnnl_sgemm, which 3.x deprecates. Both are equally fast
+// on layer shapes. Measured with oneDNN 2.6.3 on one core of a Zen 3 (AVX2), GFLOP/s of matmul and
+// sgemm: Y = X W^T: 64x128x784 90, 91; 128x512x784 92, 92; 128x512x512 92, 93. dX = dY W:
+// 64x784x128 98, 99; 128x784x512 93, 93. dW = dY^T X: 128x784x64 91, 91; 512x784x128 95, 95. A call
+// of the primitive costs 0.5 microseconds more than sgemm (0.7 instead of 0.3 on 2x2x2). Only small
+// products notice it, and they use Ebb's own kernels (gemm.cpp).
 #include "ebb/backends/cpu/onednn.h"
 
 #include <dnnl.hpp>
@@ -27,13 +28,13 @@ namespace {
 
 using dnnl::memory;
 
-/// All that a primitive depends on.
+/// Everything that a primitive depends on.
 struct Key {
   int64_t m, n, k, a_row, a_col, b_row, b_col, c_row, flags, threads;
   bool operator==(const Key&) const = default;
 };
 
-constexpr int64_t kAccumulate = 1, kBias = 2;  // flags
+constexpr int64_t kAccumulate = 1, kBias = 2;  // bits of Key::flags
 
 struct KeyHash {
   size_t operator()(const Key& key) const {
@@ -71,7 +72,7 @@ dnnl::matmul::primitive_desc describe(const Key& key, const memory::desc& a, con
 #endif
 }
 
-/// A primitive with its memory objects, which only get new addresses from call to call.
+/// A primitive with its memory objects, whose addresses are replaced in each call.
 class Product {
  public:
   explicit Product(const Key& key) {
@@ -97,7 +98,7 @@ class Product {
   void run(const dnnl::stream& stream, const Gemm<float>& g, void* scratchpad) {
     for (int i = 0; i < count_; ++i)
       memory_[i].set_data_handle(address(args_[i].arg, g, scratchpad));
-    // The C function, because the C++ wrapper builds a map and a vector for every call.
+    // Calls the C function, because the C++ wrapper builds a map and a vector for every call.
     dnnl::error::wrap_c_api(
         dnnl_primitive_execute(primitive_.get(), stream.get(), count_, args_.data()),
         "could not execute a matmul");
@@ -127,10 +128,11 @@ class Product {
   size_t scratchpad_bytes_ = 0;
 };
 
-/// The products of one thread, with a stream and a scratchpad that they share.
+/// The primitives of one thread, with the stream and the scratchpad that they share.
 class Cache {
  public:
-  /// The product for a key, built when it is new; null when oneDNN has nothing good for it.
+  /// Returns the primitive for a key, and builds it if it is new. Returns null if oneDNN has no
+  /// optimised implementation.
   Product* find(const Key& key) {
     auto found = products_.find(key);
     if (found == products_.end()) {
@@ -169,7 +171,7 @@ class Cache {
   size_t scratchpad_bytes_ = 0;
 };
 
-/// Whether (rows, cols) with these strides is a row- or column-major matrix.
+/// Returns true if (rows, cols) with these strides is a row- or column-major matrix.
 bool is_plain(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride) {
   return (col_stride == 1 && row_stride >= cols) || (row_stride == 1 && col_stride >= rows);
 }
@@ -182,7 +184,7 @@ int64_t max_threads() {
 #endif
 }
 
-/// In a pass of its own, because oneDNN's relu post-op turns NaN into 0.
+/// Applies relu in a separate pass, because oneDNN's relu post-op turns NaN into 0.
 void relu(const Gemm<float>& g) {
   parallel_for(g.m, std::max<int64_t>(1, (1 << 15) / g.n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

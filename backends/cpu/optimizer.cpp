@@ -1,4 +1,5 @@
-// Optimizer steps: all parameters in one call, each element read and written once. Formulas: nn/optim/optimizer.h.
+// Optimizer steps: all parameters in one call; each element is read and written once.
+// nn/optim/optimizer.h has the formulas.
 #include <cmath>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -35,8 +36,8 @@ EBB_MULTIVERSION void sgd_momentum(const SgdRule<T>& r, int64_t n, T* p, const T
 }
 
 template <class T> struct AdamRule {
-  T step_size, rate1, beta2, rate2, eps, root_correction, l2,
-      shrink;  // rate = 1 - beta, rounded once
+  // rate1 = 1 - beta1 and rate2 = 1 - beta2 are rounded once.
+  T step_size, rate1, beta2, rate2, eps, root_correction, l2, shrink;
 };
 
 template <class T>

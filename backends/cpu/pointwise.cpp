@@ -1,8 +1,9 @@
-// Pointwise calls on the CPU: cuts the operands into blocks and runs a formula's block kernel on each.
+// Pointwise calls on the CPU: divides the operands into blocks and runs a formula's kernel on each.
 //
-// Contiguous operands of the right type are read and written where they lie. Whatever is strided, broadcast or of
-// another type is packed into a block in the L1 cache first (a broadcast scalar once a chunk). Parallel over chunks
-// whose bounds, and so the order of a sum, do not depend on the number of threads.
+// Contiguous operands of the right type are read and written in place. Strided, broadcast and
+// converted operands are first packed into a block in the L1 cache (a broadcast scalar once per
+// chunk). Parallel over chunks. Their bounds, and with them the order of a sum, do not depend on
+// the number of threads.
 #include "ebb/backends/cpu/pointwise_kernels.h"
 
 #include <algorithm>
@@ -16,9 +17,9 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kBlock =
-    512;  // elements a block: at most 14 blocks of doubles, 56 KB, mostly far fewer
-constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
+// Elements per block. There are at most 14 blocks of doubles (56 KB), and usually far fewer.
+constexpr int64_t kBlock = 512;
+constexpr int64_t kChunk = 32 * 1024;  // elements that a thread processes at a time
 
 template <class From, class To>
 void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
@@ -45,7 +46,7 @@ struct Operand {
   Shape strides;
 };
 
-// One call, prepared; run() may be called from several threads for different chunks.
+// A prepared call. Several threads may call run() for different chunks.
 template <class T> class Runner {
  public:
   Runner(const PointwiseCall& call, BlockKernel kernel) : call_(call), kernel_(kernel) {
@@ -145,7 +146,8 @@ template <class T> void run_call(const PointwiseCall& call, BlockKernel kernel) 
   *reinterpret_cast<T*>(call.out[0]->raw()) = static_cast<T>(total);
 }
 
-// The common case of small nets: same shape, same type, contiguous, little: no preparation at all.
+// The common case in small networks: few contiguous elements of one shape and type. Needs no
+// preparation.
 bool run_plain(const PointwiseCall& call, BlockKernel kernel) {
   if (call.sum_first) return false;
   const void* in[kMaxPassInputs];

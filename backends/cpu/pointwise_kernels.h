@@ -1,10 +1,11 @@
-// CPU kernels of a formula: loops over contiguous blocks that the compiler vectorises, one set a formula.
+// The CPU kernels of a formula: loops over contiguous blocks, which the compiler vectorises.
 //
-// Layout: every operand is a contiguous block of n elements of one type; pointwise.cpp cuts tensors into blocks that
-// fit the L1 cache, and packs what is strided, broadcast or of another type. So there is one skeleton, and a value
-// does not depend on where in a tensor it stands. Compiled for several instruction sets (EBB_MULTIVERSION).
-// Memory traffic: each input read once, each output written once.
-// This header is public: ebb::pointwise instantiates it in the user's own file.
+// Layout: every operand is a contiguous block of n elements of one type. pointwise.cpp divides
+// tensors into blocks that fit into the L1 cache, and packs strided, broadcast and converted
+// operands. One set of loops therefore suffices, and a value does not depend on its position in a
+// tensor. The loops are compiled for several instruction sets (EBB_MULTIVERSION). Traffic: each
+// input is read once and each output written once. This header is public, because ebb::pointwise
+// instantiates it in the user's file.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,10 @@ using BlockKernel = void (*)(const void* formula, int64_t n, const void* const* 
 
 /// The kernels of one formula on the CPU.
 struct BlockKernels {
-  BlockKernel floating[kPassCount][2];  ///< by pass and F32 / F64
-  BlockKernel integer_value;             ///< over int64_t, or null
+  /// By pass, and by F32 and F64.
+  BlockKernel floating[kPassCount][2];
+  /// The kernel for int64_t, or null.
+  BlockKernel integer_value;
 };
 
 template <class F, class T, size_t... I>
@@ -35,7 +38,7 @@ EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_seque
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<C>(x[I][i])...));
 }
 
-// g d_k for the first `Wanted` partials; with Value also w f. See Pass for the meaning of in and out.
+// Computes g d_k for the first `Wanted` partials, and w f if Value. Pass documents in and out.
 template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
 EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                     std::index_sequence<I...> inputs, std::index_sequence<K...>) {
@@ -55,7 +58,7 @@ EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T
   }
 }
 
-// The gradient and its derivative in the direction c, in one pass of duals of duals.
+// Computes the gradient and its derivative in the direction c in one pass, with duals of duals.
 template <class F, class T, size_t... I>
 EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
                                         std::index_sequence<I...> inputs) {
@@ -97,8 +100,9 @@ template <class F, class T, int N> struct Blocks {
   }
 };
 
-/// N inputs; with WithValue also the passes that losses use. A formula says `no_gradient` when it has none
-/// (comparisons), and `has_integers` when int64_t has it too.
+/// Returns the kernels of formula F with N inputs. WithValue adds the passes that losses use. A
+/// formula defines `no_gradient` if it has none (comparisons), and `has_integers` if it supports
+/// int64_t.
 template <class F, int N, bool WithValue> consteval BlockKernels block_kernels() {
   BlockKernels k{};
   const auto set = [&k]<class T>(T, int type) {

@@ -1,4 +1,4 @@
-// Random numbers: element i is a function of (seed, offset + i); parallel over chunks of elements.
+// Random numbers. Element i is a function of (seed, offset + i). Parallel over chunks of elements.
 #include "ebb/core/random.h"
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"

@@ -1,8 +1,9 @@
 // Reductions over the middle axis of a contiguous (outer, n, inner).
 //
-// inner = 1: rows, reduced with several independent accumulators. inner > 1: columns, whole rows of `inner` elements
-// are added into a block of accumulators. Sums are in f64 (int64_t for integers). Parallel over outer and blocks of
-// inner, and over pieces of a long single row; bounds do not depend on the number of threads. Traffic: one read.
+// If inner = 1, rows are reduced with several independent accumulators. If inner > 1, whole rows of
+// `inner` elements are added to a block of accumulators. Sums are in f64 (int64_t for integers).
+// Parallel over outer, over blocks of inner, and over pieces of a long single row; the bounds do
+// not depend on the number of threads. Traffic: one read.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,8 +17,8 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kBlock = 256;        // columns whose accumulators lie in L1
-constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
+constexpr int64_t kBlock = 256;        // columns whose accumulators fit into L1
+constexpr int64_t kChunk = 32 * 1024;  // elements that a thread processes at a time
 
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
@@ -56,7 +57,7 @@ template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x
   return lanes[0];
 }
 
-// A long row in pieces, put together in order.
+// Reduces a long row in pieces, and combines them in order.
 template <class Step, class A, class T> A reduce_row(const T* x, int64_t n) {
   if (n <= kChunk) return reduce_run<Step, A>(x, n);
   const int64_t count = (n + kChunk - 1) / kChunk;
@@ -105,7 +106,7 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
                });
 }
 
-// log(sum(e^x)) of strided elements, shifted by the maximum.
+// Returns log(sum(e^x)) of strided elements, shifted by the maximum.
 template <class T> T log_sum_exp(const T* x, int64_t n, int64_t stride) {
   if (const T top = stride == 1 ? row_max(x, n) : T(HUGE_VAL); std::isfinite(top)) {
     return top + static_cast<T>(log(row_exp_sum(x, top, n)));

@@ -1,5 +1,5 @@
-// Loops over one row that softmax, cross-entropy and their gradients share. All are compiled for several instruction
-// sets. A row is contiguous, n >= 0 elements.
+// Loops over one contiguous row of n >= 0 elements, shared by softmax, cross-entropy and their
+// gradients. All are compiled for several instruction sets.
 #pragma once
 
 #include <algorithm>
@@ -10,15 +10,16 @@
 
 namespace ebb::cpu {
 
-/// Rows that a thread takes at once, by the work of a row of n elements.
+/// Returns how many rows of n elements a thread processes at a time.
 inline int64_t row_grain(int64_t n) {
   return std::max<int64_t>(1, 16 * 1024 / std::max<int64_t>(n, 1));
 }
 
-/// The largest element that is not NaN; -inf of nothing. (A NaN shows in the sum of exponentials.)
+/// Returns the largest element that is not NaN, or -inf if there is none. (A NaN shows in the sum
+/// of exponentials.)
 template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
-  typedef T Vector
-      [[gnu::vector_size(64)]];  // lanes that the compiler would not keep in registers by itself
+  // Without this type, the compiler would not keep the lanes in registers.
+  typedef T Vector [[gnu::vector_size(64)]];
   constexpr int64_t kLanes = 64 / sizeof(T);
   const T lowest = -std::numeric_limits<T>::infinity();
   Vector a = lowest - Vector{}, b = a;
@@ -37,9 +38,9 @@ template <class T> EBB_MULTIVERSION T row_max(const T* x, int64_t n) {
   return top;
 }
 
-/// Sums are in f64: beside the 1 of a row's largest score, the others' e^(x - max) keep their digits. Element i goes
-/// into lane i % kLanes: a loop over lanes is what the compiler keeps in registers, and what it overlaps with the
-/// exponentials.
+/// Sums are in f64, in which the e^(x - max) of small scores keep their digits when added to the 1
+/// of the largest score. Element i is added to lane i % kLanes. The compiler keeps such lanes in
+/// registers, and overlaps the additions with the exponentials.
 inline constexpr int64_t kLanes = 32;
 
 template <class A> EBB_HD A sum_of_lanes(A (&lanes)[kLanes]) {
@@ -49,7 +50,8 @@ template <class A> EBB_HD A sum_of_lanes(A (&lanes)[kLanes]) {
   return lanes[0];
 }
 
-/// each(at, width, lanes) for the pieces of a row of n elements, all but the last kLanes wide; returns the lanes' sum.
+/// Calls each(at, width, lanes) for pieces of a row of n elements. All but the last are kLanes
+/// wide. Returns the sum of the lanes.
 template <class Each> EBB_HD double sum_in_lanes(int64_t n, const Each& each) {
   double lanes[kLanes] = {};
   int64_t at = 0;
@@ -58,7 +60,7 @@ template <class Each> EBB_HD double sum_in_lanes(int64_t n, const Each& each) {
   return sum_of_lanes(lanes);
 }
 
-/// out = e^(x - shift), x <= shift; returns the sum. out may be x itself.
+/// Computes out = e^(x - shift) for x <= shift, and returns the sum. out may be x.
 template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
@@ -70,7 +72,7 @@ template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t 
   });
 }
 
-/// The sum of e^(x - shift) alone, x <= shift.
+/// Returns the sum of e^(x - shift) for x <= shift.
 template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
@@ -79,9 +81,9 @@ template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int6
   });
 }
 
-/// The sum of x.
+/// Returns the sum of x.
 template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
-  if (n < 8) {  // of a few elements, the lanes would be most of the work
+  if (n < 8) {  // for so few elements the lanes would be most of the work
     double sum = 0;
     for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
     return sum;
@@ -92,7 +94,7 @@ template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
   });
 }
 
-/// The sum of x y.
+/// Returns the sum of x y.
 template <class T> EBB_MULTIVERSION double row_dot(const T* x, const T* y, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
 #pragma GCC ivdep
@@ -100,13 +102,14 @@ template <class T> EBB_MULTIVERSION double row_dot(const T* x, const T* y, int64
   });
 }
 
-/// Rows of at most so many elements are taken by the block: calls are few, and exponentials fill their vectors.
+/// Rows of at most this size are processed in blocks, which saves calls and fills the vectors of
+/// exponentials.
 inline constexpr int64_t kShortRow = 64, kShortBlock = 1024, kShortRows = 64;
-/// The rows of a block.
+/// Returns the number of rows in a block.
 inline int64_t short_rows(int64_t n) { return std::min(kShortRows, kShortBlock / n); }
 
-/// Of each of `rows` rows: its largest element, e^(x - largest), the sum of those and its log.
-/// REQUIRES 1 <= n <= kShortRow and rows <= short_rows(n). e may not be x.
+/// Computes for each of `rows` rows: its largest element, e^(x - largest), the sum of these, and
+/// its log. REQUIRES 1 <= n <= kShortRow and rows <= short_rows(n). e must not be x.
 template <class T>
 EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, double* sum,
                            double* log_sum) {
@@ -128,7 +131,7 @@ EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, do
   for (int64_t r = 0; r < rows; ++r) log_sum[r] = log(sum[r]);
 }
 
-/// x *= factor.
+/// Computes x *= factor.
 template <class T> EBB_MULTIVERSION void row_scale(T* x, T factor, int64_t n) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;

@@ -1,9 +1,10 @@
-// softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their gradients.
+// softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their
+// gradients.
 //
-// inner = 1: a row at a time, three passes over a row that stays in cache: maximum, exponentials with their sum, scale;
-// short rows by the block.
-// inner > 1: blocks of columns with one accumulator each, so that memory is still read along rows.
-// Parallel over rows, or over blocks of columns. Traffic: x read once, y written once (rows beyond L2: twice).
+// If inner = 1, each row is passed over three times in cache: maximum, exponentials with their sum,
+// scale. Short rows are processed in blocks. If inner > 1, blocks of columns are processed with one
+// accumulator per column, so that memory is still read along rows. Parallel over rows or blocks of
+// columns. Traffic: x is read once (twice for rows larger than L2) and y written once.
 #include <cmath>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -32,7 +33,7 @@ template <class T> void softmax_row(bool log_form, const T* x, T* y, int64_t n) 
   }
 }
 
-// A block of short rows.
+// Computes a block of short rows.
 template <class T>
 EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t rows, int64_t n) {
   T e[kShortBlock], top[kShortRows];
@@ -51,7 +52,7 @@ EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t row
   }
 }
 
-// Columns j .. j + width of one (n, inner) plane.
+// Computes columns j .. j + width of one (n, inner) plane.
 template <class T, bool kLog>
 EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner, int64_t width) {
   T top[kColumns];
@@ -110,7 +111,7 @@ template <class T> void settle_row(bool log_form, const T* y, int64_t n, T* out)
 template <class T>
 EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int64_t rows, int64_t n,
                                      T* out) {
-  T p[kShortBlock];  // e^y, in the log form
+  T p[kShortBlock];  // e^y for log_softmax
   if (log_form) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < rows * n; ++i) p[i] = math::exp_nonpositive(y[i]);

@@ -1,4 +1,4 @@
-// Walking strided tensors: a nest of loops over coalesced dims, shared by copies, fills and packing.
+// Iterating over strided tensors: nested loops over coalesced dims, for copies, fills and packing.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,12 @@
 
 namespace ebb::cpu {
 
-/// A position in a strided tensor that moves along the row-major order of its shape in runs of the last dim.
+/// A position in a strided tensor. It moves in row-major order, by runs of the last dim.
 class StridedCursor {
  public:
   StridedCursor(const Shape& shape, const Shape& strides) : shape_(shape), strides_(strides) {}
 
-  /// Goes to the element with the given row-major number.
+  /// Moves to the element with the given index in row-major order.
   void seek(int64_t linear) {
     offset_ = 0;
     for (int i = shape_.dim() - 1; i >= 0; --i) {
@@ -23,9 +23,9 @@ class StridedCursor {
   }
   int64_t offset() const { return offset_; }
   int64_t run_stride() const { return strides_.back(); }
-  /// Elements left in the run that the cursor stands in.
+  /// Returns the number of elements left in the current run.
   int64_t run_left() const { return shape_.back() - index_[shape_.dim() - 1]; }
-  /// Moves on by n <= run_left() elements.
+  /// Moves forward by n <= run_left() elements.
   void advance(int64_t n) {
     const int last = shape_.dim() - 1;
     index_[last] += n;

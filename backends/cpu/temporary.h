@@ -7,7 +7,8 @@
 
 namespace ebb::cpu {
 
-/// n elements, uninitialised, from Ebb's allocator: unlike std::vector's they are no malloc once a program is warm.
+/// An uninitialised array of n elements from Ebb's allocator. Unlike std::vector it calls no malloc
+/// in a warm program.
 template <class T> class Temporary {
  public:
   explicit Temporary(int64_t n)

@@ -1,4 +1,5 @@
-// Formulas of the pointwise losses. Documented with the losses; one place for the CPU's and the GPU's kernels.
+// Formulas of the pointwise losses, for the kernels of both devices. nn/losses/*.h documents the
+// losses.
 #pragma once
 
 #include <cmath>
@@ -22,7 +23,7 @@ struct MseLoss {
   }
 };
 
-/// -1, 0 or 1, and NaN for NaN: the slope of the linear branches of smooth_l1 and huber.
+/// Returns -1, 0 or 1, and NaN for NaN: the derivative of the linear parts of smooth_l1 and huber.
 template <class T> EBB_HD T slope_of_abs(const T& d) {
   return where(d > 0, T(1), where(d < 0, T(-1), d * T(0)));
 }
@@ -55,7 +56,8 @@ struct HuberLoss {
   }
 };
 
-/// On probabilities. torch clamps each log at -100 and gives gradients of its own, of orders 1 and 2.
+/// Takes probabilities. torch clamps each log at -100, and defines its own gradients of orders 1
+/// and 2.
 struct BceLoss {
   static constexpr std::string_view name = "binary_cross_entropy";
   static constexpr bool compute_in_f64 = true;
@@ -75,8 +77,8 @@ struct BceLoss {
   }
 };
 
-/// -t log s(x) - (1 - t) log(1 - s(x)) on logits, from the less likely side: with z = |x|, the share that lies there and
-/// s(-z), which are exact for every x.
+/// -t log s(x) - (1 - t) log(1 - s(x)) for logits x, computed from the less likely side: with z =
+/// |x|, softplus(-z) and s(-z) are accurate for every x.
 struct MultiLabelSoftMargin {
   static constexpr std::string_view name = "multilabel_soft_margin_loss";
   static constexpr bool compute_in_f64 = true;
@@ -90,8 +92,8 @@ struct MultiLabelSoftMargin {
   }
 };
 
-/// torch's sum (1 - t) x + softplus(-x) is NaN at x = -inf unless t > 1; the better form has to say so.
-/// With a weight p on the positive term: unless t > 1 and (p - 1) t > -1.
+/// Returns NaN where torch's sum (1 - t) x + softplus(-x) is NaN, although Ebb's form is not: at x
+/// = -inf unless t > 1. With a weight p on the positive term: unless t > 1 and (p - 1) t > -1.
 template <class T> EBB_HD T nan_at_minus_infinity(const T& x, const T& t) {
   return where(t > 1, T(0), clamp_max(x, T(0)) * T(0));
 }
@@ -109,7 +111,7 @@ struct BceWithLogits {
   }
 };
 
-/// The same with a weight p on the positive term.
+/// Binary cross-entropy for logits with a weight p on the positive term.
 struct BceWithLogitsPos {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits_pos";
   template <class T> EBB_HD T operator()(T x, T t, T p) const {
@@ -118,7 +120,7 @@ struct BceWithLogitsPos {
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T plus = softplus(x), minus = softplus(-x);
     const T by_target =
-        where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p minus - plus cancels
+        where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p * minus - plus would cancel
     return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), by_target, t * minus}};
   }
 };
@@ -126,7 +128,8 @@ struct BceWithLogitsPos {
 struct KlDiv {
   static constexpr std::string_view name = "kl_div";
   static constexpr bool partials_in_f64 = true;
-  /// 0 log 0 = 0. Written as a sum inside of the log: from a choice around it g++ makes a branch, and no vectors.
+  /// 0 log 0 = 0. The choice is a sum inside of the log: for a choice around it, g++ generates a
+  /// branch and does not vectorise.
   template <class T> EBB_HD T operator()(T x, T t) const {
     return t * log_minus(t + where(t == 0, T(1), T(0)), x);
   }
@@ -169,17 +172,18 @@ struct MarginRankingLoss {
   }
 };
 
-/// Stirling's t log t - t + log(2 pi t) / 2 for t > 1, else 0.
+/// Returns Stirling's t log t - t + log(2 pi t) / 2 for t > 1, else 0.
 template <class T> EBB_HD T stirling(const T& t) {
   return where(t > 1, t * log(t) - t + T(0.5) * log(T(6.283185307179586) * t), T(0));
 }
-/// Its derivative; NaN for t <= 0, as torch has it.
+/// Returns its derivative, which is NaN for t <= 0 as in torch.
 template <class T> EBB_HD T stirling_slope(const T& t) {
   return where(t > 1, log(t) + T(0.5) / t,
                where(t > 0, T(0), T(std::numeric_limits<double>::quiet_NaN())));
 }
 
-/// kFull: with Stirling's term. Chosen outside of the loop, which a test inside keeps from vectors.
+/// kFull adds Stirling's term. A template parameter, because a test inside of the loop prevents
+/// vectorisation.
 template <bool kFull> struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
   static constexpr bool compute_in_f64 = true;
@@ -221,20 +225,22 @@ struct GaussianNll {
   }
 };
 
-/// q^gamma for a chance q of missing. Where q underflows, so does what it multiplies: 0, where pow's slopes may be NaN.
-/// kSquare: gamma is 2, which is known outside of the loop.
+/// Returns q^gamma for q = 1 - p_t. Returns 0 where q underflows, because the
+/// factor of the result underflows too, and pow's derivatives may be NaN there.
+/// kSquare: gamma is 2, known at compile time.
 template <bool kSquare, class T> EBB_HD T focus(const T& q, double gamma) {
   if (kSquare || gamma == 2) return q * q;
   if (gamma == 0) return T(1);
   return where(q == 0, T(0), pow(where(q == 0, T(1), q), T(gamma)));
 }
 
-/// alpha_t (1 - p_t)^gamma times binary cross-entropy on logits.
+/// alpha_t (1 - p_t)^gamma times binary cross-entropy, for logits.
 template <bool kSquare> struct SigmoidFocalLoss {
   static constexpr std::string_view name = "sigmoid_focal_loss";
-  double positive, negative, gamma;  // alpha and 1 - alpha, or 1 and 1
+  double positive, negative, gamma;  // alpha, 1 - alpha and gamma; or 1, 1 and gamma
   template <class T> EBB_HD T operator()(T x, T t) const {
-    // From the less likely side, so that sums have one sign and the slopes by t, -x and -tanh(x / 2), are exact.
+    // Computed from the less likely side, so that all terms of a sum have the same sign. The
+    // derivatives by t, -x and -tanh(x / 2), are then exact.
     const T z = where(x < 0, -x, x), wrong = where(x < 0, t, 1 - t);
     const T ce = softplus(-z) + wrong * z;
     const T miss = sigmoid(-z) + wrong * tanh(T(0.5) * z);  // 1 - p_t
@@ -242,7 +248,8 @@ template <bool kSquare> struct SigmoidFocalLoss {
   }
 };
 
-/// (1 - p_t)^gamma times a term, from the cross-entropy c = -log p_t, in which 1 - p_t keeps its digits.
+/// (1 - p_t)^gamma times a term, computed from the cross-entropy c = -log p_t, so that 1 - p_t
+/// keeps its digits.
 struct FocalLoss {
   static constexpr std::string_view name = "focal_loss";
   double gamma;
