@@ -1,5 +1,5 @@
-// What the training examples share: their flags, training several models to compare them, and what they print at the
-// end.
+// Shared by the training examples: their flags, training several models for a comparison, and the
+// final output.
 #pragma once
 
 #include <ebb/ebb.h>
@@ -12,7 +12,7 @@
 
 namespace examples {
 
-/// The flags that every training example has; an example sets its own defaults before parsing.
+/// The flags of every training example. An example sets its own defaults before parsing.
 struct Flags {
   int64_t epochs = 10;
   int64_t batch_size = 128;
@@ -28,21 +28,24 @@ struct Flags {
   std::string checkpoint() const { return out + "/checkpoint"; }
 };
 
-/// Runs an example: parses its flags, then body(flags). Every error is one line on standard error; exit status 2 for
-/// wrong flags, 130 when the training was stopped, 1 for all else.
+/// Runs an example: parses its flags and calls body(flags). Every error is one line on standard
+/// error. The exit status is 2 for wrong flags, 130 if training was stopped, and 1 for other
+/// errors.
 template <class Body>
 int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
   CLI::App app(what);
   app.add_option("--epochs", flags.epochs, "Passes over the training data")->capture_default_str();
-  app.add_option("--batch-size", flags.batch_size, "Samples a step")->capture_default_str();
+  app.add_option("--batch-size", flags.batch_size, "Samples per step")->capture_default_str();
   app.add_option("--lr", flags.lr, "Learning rate")->capture_default_str();
-  app.add_option("--seed", flags.seed, "Of weights, shuffling and dropout")->capture_default_str();
-  app.add_option("--data", flags.data, "Where the data lies")->capture_default_str();
-  app.add_option("--out", flags.out, "Folder for checkpoint and pictures")->capture_default_str();
+  app.add_option("--seed", flags.seed, "Seed of weights, shuffling and dropout")
+      ->capture_default_str();
+  app.add_option("--data", flags.data, "File or folder of the data")->capture_default_str();
+  app.add_option("--out", flags.out, "Folder for checkpoints and images")->capture_default_str();
   app.add_option("--device", flags.device, "cpu or cuda")->capture_default_str();
-  app.add_option("--threads", flags.threads, "Threads to use; 0: all cores")->capture_default_str();
-  app.add_flag("--capture", flags.capture, "On a GPU: run each step as one CUDA graph");
-  app.add_flag("--resume", flags.resume, "Go on from the checkpoint in --out");
+  app.add_option("--threads", flags.threads, "Number of threads; 0: all cores")
+      ->capture_default_str();
+  app.add_flag("--capture", flags.capture, "Run each step as one CUDA graph (GPU only)");
+  app.add_flag("--resume", flags.resume, "Continue from the checkpoint in --out");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -61,19 +64,20 @@ int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body
   }
 }
 
-/// What to say when Ctrl-C stopped a training whose checkpoint is in folder; the exit status.
+/// Prints where the checkpoint is after Ctrl-C, and returns the exit status.
 inline int stopped(const std::string& folder) {
-  std::printf("stopped; the checkpoint is in %s (go on with --resume)\n", folder.c_str());
+  std::printf("stopped; the checkpoint is in %s (continue with --resume)\n", folder.c_str());
   return 130;
 }
 
-/// Trains the models that an example compares, one after the other, all in the same way.
+/// Trains the models that an example compares, one after the other, with the same settings.
 class Comparison {
  public:
   explicit Comparison(const Flags& flags) : flags_(flags) {}
 
-  /// Adam, shuffled batches, one line of output, a checkpoint in --out/name. False when Ctrl-C stopped it.
-  /// With --resume the first model needs a checkpoint; the others go on from theirs or start, as the run had left them.
+  /// Trains with Adam and shuffled batches, prints one line, and writes a checkpoint to --out/name.
+  /// Returns false if Ctrl-C stopped it. With --resume, the first model must have a checkpoint. The
+  /// others continue from theirs, or start from the beginning if they have none.
   bool train(const std::string& name, ebb::nn::Layer& model, const ebb::data::Dataset& dataset,
              ebb::nn::LossFunction loss) {
     const std::string folder = flags_.out + "/" + name;
@@ -103,13 +107,15 @@ class Comparison {
   bool is_first_ = true;
 };
 
-/// Confusion matrix, where the checkpoint lies, time, and as the last figure the accuracy on the test set.
+/// Prints the confusion matrix, the folder of the checkpoint, the time, and last the accuracy on
+/// the test set.
 inline void report(const Flags& flags, const ebb::nn::Trainer& trainer,
                    const ebb::nn::ConfusionMatrix& matrix, const std::vector<std::string>& names) {
   std::printf("\n%s\ncheckpoint in %s\n", matrix.to_table(names).c_str(),
               flags.checkpoint().c_str());
   if (trainer.epochs_run() > 0) {
-    std::printf("%.2f s an epoch\n", trainer.seconds() / static_cast<double>(trainer.epochs_run()));
+    std::printf("%.2f s per epoch\n",
+                trainer.seconds() / static_cast<double>(trainer.epochs_run()));
   }
   std::printf("test accuracy: %.2f %%\n", 100 * matrix.accuracy());
 }

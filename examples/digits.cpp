@@ -1,4 +1,4 @@
-// Classifies the 1,797 handwritten 8x8 digits of the UCI repository, which lie in data/ of this project.
+// Classifies 1,797 handwritten digits of 8x8 pixels, which are in data/ of this project.
 #include "common.h"
 
 using namespace ebb;

@@ -1,12 +1,13 @@
-// Distils a wide classifier of digits into a small one, which comes to know a digit that it was never shown.
+// Distils a large classifier of digits into a small one, which learns a digit that it has never
+// been shown.
 #include "common.h"
 
 using namespace ebb;
 
 namespace {
 
-constexpr int64_t kClasses = 10, kHidden = 3;  // the digit that the small ones are never shown
-constexpr double kTemperature = 8;  // softens the teacher's probabilities: small ones say more
+constexpr int64_t kClasses = 10, kHidden = 3;  // kHidden is never shown to the small ones
+constexpr double kTemperature = 8;             // makes small probabilities of the teacher larger
 
 nn::Sequential make_model(const examples::Flags& flags, int64_t width, double dropout) {
   manual_seed(flags.seed);
@@ -35,7 +36,7 @@ int main(int argc, char** argv) {
   defaults.data = EBB_DATA_DIR "/digits.csv.gz";
   defaults.out = "runs/distillation";
   return examples::run(
-      argc, argv, "A wide classifier distilled into a small one", defaults,
+      argc, argv, "A large classifier distilled into a small one", defaults,
       [](const examples::Flags& flags) {
         const data::Dataset digits = data::load_digits(flags.data);
         const data::Split split =
@@ -47,8 +48,8 @@ int main(int argc, char** argv) {
         nn::Sequential teacher = make_model(flags, 256, 0.3);
         if (!comparison.train("teacher", teacher, train, nn::CrossEntropyLoss())) return 130;
 
-        // What the small one should learn is not the class alone, but how like each other digit the teacher finds a
-        // picture.
+        // The small classifier learns more than the class: it also learns how similar the teacher
+        // finds the image to each other digit.
         const data::Dataset lessons(shown.inputs(),
                                     softmax(nn::predict(teacher, shown) / kTemperature, 1));
         const nn::KLDivLoss divergence({.reduction = nn::Reduction::BatchMean});
@@ -61,7 +62,7 @@ int main(int argc, char** argv) {
         if (!comparison.train("labels", alone, shown, nn::CrossEntropyLoss())) return 130;
         if (!comparison.train("distilled", pupil, lessons, distil)) return 130;
 
-        const nn::ConfusionMatrix wide = nn::evaluate(teacher, test, kClasses),
+        const nn::ConfusionMatrix large = nn::evaluate(teacher, test, kClasses),
                                   hard = nn::evaluate(alone, test, kClasses),
                                   soft = nn::evaluate(pupil, test, kClasses);
         const auto row = [](const char* name, const nn::Sequential& model,
@@ -73,11 +74,11 @@ int main(int argc, char** argv) {
         std::printf(
             "\nclassifier                                 parameters    accuracy  recall of %lld\n",
             static_cast<long long>(kHidden));
-        row("wide, all digits, CrossEntropy", teacher, wide);
+        row("large, all digits, CrossEntropy", teacher, large);
         row("small, no 3, CrossEntropy on the labels", alone, hard);
-        row("small, no 3, KLDiv from the wide one", pupil, soft);
+        row("small, no 3, KLDiv from the large one", pupil, soft);
         std::printf(
-            "\nThe small classifier that learned from the wide one's probabilities %s:\n"
+            "\nThe small classifier that learned from the large one's probabilities %s:\n"
             "it recognises %.1f %% of the 3s in the test set, the one that learned from labels "
             "%.1f %%.\n",
             soft.recall(kHidden) > 0.5 ? "knows a digit that it was never shown"

@@ -1,4 +1,5 @@
-// Classifies Fashion-MNIST: 60,000 grey pictures of clothing, 28x28, in ten classes; 10,000 more to test.
+// Classifies Fashion-MNIST: 60,000 grey images of clothing, 28x28, in ten classes, and 10,000 for
+// testing.
 #include <cmath>
 #include <numbers>
 

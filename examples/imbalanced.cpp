@@ -1,4 +1,5 @@
-// Finds rare states with class weights: 58,000 sensor readings of a Space Shuttle, 79 % of them of one class.
+// Finds rare classes with class weights, in 58,000 sensor readings of a Space Shuttle; 79 % are of
+// one class.
 #include "common.h"
 
 using namespace ebb;
@@ -9,14 +10,15 @@ const std::vector<std::string> kNames{"Rad Flow", "Fpv Close", "Fpv Open", "High
                                       "Bypass",   "Bpv Close", "Bpv Open"};
 const auto kClasses = static_cast<int64_t>(kNames.size());
 
-// Inputs (N, 9), the readings as they are; targets (N), the classes.
+// Reads the data: inputs (N, 9) are the readings, targets (N) the classes.
 data::Dataset load_shuttle(const std::string& path) {
   const Tensor table = data::read_csv(path, {.dtype = f32}).values;
   if (table.size(1) != 10) fail("imbalanced", path, ": expected 10 columns, got ", table.size(1));
   return {slice(table, 1, 0, 9), (select(table, 1, 9) - 1).to(i64), kNames};
 }
 
-// Each sensor with mean 0 and deviation 1 over the training set, cut off at 5 deviations: some readings are far off.
+// Scales each sensor to mean 0 and deviation 1 over the training set, and limits it to 5
+// deviations, because some readings are far off.
 data::Dataset standardised(const data::Dataset& dataset, const data::Dataset& train) {
   const Tensor centre = mean(train.inputs(), {0}, true);
   const Tensor deviation = sqrt(mean(square(train.inputs() - centre), {0}, true));
@@ -27,7 +29,7 @@ std::vector<int64_t> count_classes(const data::Dataset& dataset) {
   return sum(one_hot(dataset.targets(), kClasses), {0}).to_vector<int64_t>();
 }
 
-// N / (classes * samples of the class): as if each class had the same number of samples.
+// Returns N / (classes * samples of the class), so that every class has the same total weight.
 Tensor balancing_weights(const data::Dataset& dataset) {
   std::vector<float> weights;
   for (int64_t n : count_classes(dataset)) {
@@ -57,7 +59,8 @@ int main(int argc, char** argv) {
         const Device device = Device::parse(flags.device);
         const Tensor weight = balancing_weights(train).to(device);
 
-        // All three start from the same parameters. NLLLoss takes log-probabilities, CrossEntropyLoss scores.
+        // All three start from the same parameters. NLLLoss expects log-probabilities,
+        // CrossEntropyLoss scores.
         examples::Comparison comparison(flags);
         std::vector<nn::ConfusionMatrix> results;
         const auto train_and_test = [&](const char* name, bool log_softmax,

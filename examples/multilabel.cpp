@@ -1,4 +1,5 @@
-// Tells which digits, two to four, are written over one another in a picture: several labels a sample.
+// Recognises which two to four digits are drawn over one another in an image: several labels per
+// sample.
 #include <optional>
 
 #include "common.h"
@@ -9,8 +10,8 @@ namespace {
 
 constexpr int64_t kPixels = 64, kLabels = 10;
 
-// n pictures (n, 64) of two to four different digits of the data set, at each place the strongest of their pixels, and
-// which digits they are: (n, 10) of 0 and 1. The data set has one digit a picture; these are made of real ones.
+// Makes n images (n, 64) of two to four different digits of the data set, with the maximum of their
+// pixels, and the labels (n, 10) of 0 and 1. The data set has one digit per image.
 data::Dataset superpose(const data::Dataset& digits, int64_t n, uint64_t seed) {
   const std::vector<float> pixels = digits.inputs().to_vector<float>();
   const std::vector<int64_t> classes = digits.targets().to_vector<int64_t>();
@@ -26,7 +27,7 @@ data::Dataset superpose(const data::Dataset& digits, int64_t n, uint64_t seed) {
       const int64_t chosen = below(digits.size());
       float& label =
           labels[static_cast<size_t>(i * kLabels + classes[static_cast<size_t>(chosen)])];
-      if (label == 1) continue;  // that digit is there already
+      if (label == 1) continue;  // the image already has this digit
       label = 1;
       --left;
       for (int64_t p = 0; p < kPixels; ++p) {
@@ -38,7 +39,7 @@ data::Dataset superpose(const data::Dataset& digits, int64_t n, uint64_t seed) {
   return {from_data(pictures, {n, kPixels}), from_data(labels, {n, kLabels})};
 }
 
-// The same with targets as MultiLabelMarginLoss wants them: each row lists its labels, then -1.
+// Returns the same data with targets for MultiLabelMarginLoss: each row lists its labels, then -1.
 data::Dataset with_label_lists(const data::Dataset& dataset) {
   const std::vector<float> labels = dataset.targets().to_vector<float>();
   std::vector<int64_t> lists(labels.size(), -1);
@@ -72,8 +73,9 @@ int main(int argc, char** argv) {
   defaults.data = EBB_DATA_DIR "/digits.csv.gz";
   defaults.out = "runs/multilabel";
   return examples::run(
-      argc, argv, "Several labels a sample", defaults, [](const examples::Flags& flags) {
-        // Three parts with digits of their own: to train, to choose thresholds, to test.
+      argc, argv, "Several labels per sample", defaults, [](const examples::Flags& flags) {
+        // Three parts without common digits: for training, for choosing thresholds, and for
+        // testing.
         const data::Dataset digits = data::load_digits(flags.data);
         const data::Split first = data::stratified_split(digits.targets(), 0.25, 0);
         const data::Dataset rest = digits.take(first.train);
@@ -84,7 +86,7 @@ int main(int argc, char** argv) {
         const data::Dataset lists = with_label_lists(train);
 
         const Device device = Device::parse(flags.device);
-        // A positive counts as often as there are negatives to each positive of the label.
+        // Weights each positive with the ratio of negatives to positives of its label.
         const Tensor positives = sum(train.targets(), {0});
         const Tensor pos_weight =
             ((static_cast<double>(train.size()) - positives) / positives).to(device);
@@ -93,10 +95,10 @@ int main(int argc, char** argv) {
           const char *name, *what;
           const data::Dataset& train;
           nn::LossFunction loss;
-          bool sigmoid;                     // BCELoss takes probabilities, the others scores
-          std::optional<double> threshold;  // the one that the loss itself means
-          std::optional<nn::LabelCounts> own,
-              chosen;  // results with it, and with one chosen on other pictures
+          bool sigmoid;                     // BCELoss expects probabilities, the others scores
+          std::optional<double> threshold;  // the threshold of the loss itself, if any
+          // Results with that threshold, and with one chosen on other images.
+          std::optional<nn::LabelCounts> own, chosen;
         };
         Row rows[] = {
             {"bce", "BCE on sigmoid", train, nn::BCELoss(), true, 0.5, {}, {}},
@@ -112,7 +114,7 @@ int main(int argc, char** argv) {
             {"margin", "MultiLabelMargin", lists, nn::MultiLabelMarginLoss(), false, {}, {}, {}}};
         examples::Comparison comparison(flags);
         for (Row& row : rows) {
-          manual_seed(flags.seed);  // all start from the same parameters
+          manual_seed(flags.seed);  // all models start from the same parameters
           nn::Sequential model(nn::Linear(kPixels, kLabels));
           if (row.sigmoid) model.push_back(nn::Sigmoid());
           model.to(device);
@@ -125,7 +127,7 @@ int main(int argc, char** argv) {
         }
 
         std::printf(
-            "\n%-26s      at the loss's own threshold      |    at one chosen on other pictures\n",
+            "\n%-26s      at the loss's own threshold      |    at one chosen on other images\n",
             "");
         std::printf(
             "%-26s precision  recall     F1  macro F1 | precision  recall     F1  macro F1   "
@@ -143,7 +145,7 @@ int main(int argc, char** argv) {
         std::printf(
             "\npos_weight %s the F1 of BCEWithLogits, from %.1f %% to %.1f %%; recall goes from "
             "%.1f %% to %.1f %%.\n"
-            "MultiLabelMargin only ranks a picture's labels above the rest: with a threshold "
+            "MultiLabelMargin only ranks an image's labels above the others: with a threshold "
             "chosen, its F1 is %.1f %%.\n",
             weighted.f1() > plain.f1() ? "raises" : "does not raise", 100 * plain.f1(),
             100 * weighted.f1(), 100 * plain.recall(), 100 * weighted.recall(),

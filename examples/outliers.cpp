@@ -1,4 +1,5 @@
-// Estimates the wind at one airport from two others, with one wrong hour in the training data: 1,048 mph.
+// Estimates the wind at one airport from two others. The training data has one wrong hour: 1,048
+// mph.
 #include <cmath>
 
 #include "common.h"
@@ -9,14 +10,16 @@ namespace {
 
 constexpr double kFastestEver = 253;  // mph: the strongest gust ever measured, Barrow Island 1996
 
-// Rows of wind.csv, hour by hour: inputs (N, 2), the wind at Kennedy and La Guardia; targets (N, 1), at Newark; in mph.
+// Reads wind.csv: inputs (N, 2) are the wind at Kennedy and La Guardia, targets (N, 1) at Newark,
+// in mph.
 data::Dataset load_wind(const std::string& path) {
   const Tensor table = data::read_csv(path, {.header = true, .dtype = f32}).values;
   if (table.size(1) != 5) fail("outliers", path, ": expected 5 columns, got ", table.size(1));
   return {slice(table, 1, 2, 4), slice(table, 1, 4, 5)};
 }
 
-// The numbers of the samples whose target is (or is not) faster than any wind that there was.
+// Returns the indices of the samples whose target is (or is not) faster than any wind ever
+// measured.
 Tensor hours(const data::Dataset& wind, bool wrong) {
   std::vector<int64_t> found;
   const std::vector<float> speed = wind.targets().to_vector<float>();
@@ -40,9 +43,9 @@ int main(int argc, char** argv) {
   defaults.data = EBB_DATA_DIR "/wind.csv";
   defaults.out = "runs/outliers";
   return examples::run(
-      argc, argv, "Regression with a wrong value in it", defaults,
-      [](const examples::Flags& flags) {
-        // The wrong hour is in the training set; the test set has right ones alone, a quarter, drawn by --seed.
+      argc, argv, "Regression with one wrong value", defaults, [](const examples::Flags& flags) {
+        // The wrong hour is in the training set. The test set is a quarter of the right hours,
+        // drawn by --seed.
         const data::Dataset wind = load_wind(flags.data), right = wind.take(hours(wind, false));
         const data::Dataset wrong = wind.take(hours(wind, true));
         const data::Split split = data::split(right.size(), 0.25, flags.seed);
@@ -61,7 +64,7 @@ int main(int argc, char** argv) {
                       {"smooth_l1", "SmoothL1", all, nn::SmoothL1Loss()},
                       {"mse_clean", "MSE without the wrong hour", clean, nn::MSELoss()}};
         for (Row& row : rows) {
-          manual_seed(flags.seed);  // all start from the same parameters
+          manual_seed(flags.seed);  // all models start from the same parameters
           nn::Sequential model(nn::Linear(2, 16), nn::ReLU(), nn::Linear(16, 1));
           model.to(Device::parse(flags.device));
           if (!comparison.train(row.name, model, row.train, row.loss)) return 130;
@@ -82,7 +85,7 @@ int main(int argc, char** argv) {
         std::printf(
             "\n%s:\nthe mean error is %.2f mph with L1 and %.2f with SmoothL1, and %.2f with "
             "MSE.\n",
-            better ? "What is wrong in the training set spoils MSE, but not L1 and SmoothL1"
+            better ? "The wrong hour in the training set spoils MSE, but not L1 and SmoothL1"
                    : "In this run L1 and SmoothL1 are not both better than MSE",
             l1.absolute, smooth.absolute, mse.absolute);
         return 0;

@@ -1,4 +1,4 @@
-// A small RGB picture that is saved as PNG, by libpng.
+// A small RGB image that can be saved as a PNG file, using libpng.
 #pragma once
 
 #include <png.h>
@@ -17,10 +17,10 @@ class PngImage {
   PngImage(int64_t width, int64_t height)
       : width_(width), height_(height), pixels_(static_cast<size_t>(3 * width * height), 255) {}
 
-  /// Red, green and blue of a pixel. REQUIRES 0 <= x < width and 0 <= y < height.
+  /// Returns the red, green and blue of a pixel. REQUIRES 0 <= x < width and 0 <= y < height.
   uint8_t* at(int64_t x, int64_t y) { return &pixels_[static_cast<size_t>(3 * (y * width_ + x))]; }
 
-  /// A filled disc; what lies outside of the picture is cut off.
+  /// Draws a filled disc. Parts outside of the image are ignored.
   void disc(int64_t cx, int64_t cy, int64_t radius, const uint8_t* colour) {
     for (int64_t y = cy - radius; y <= cy + radius; ++y) {
       for (int64_t x = cx - radius; x <= cx + radius; ++x) {
@@ -31,7 +31,7 @@ class PngImage {
     }
   }
 
-  /// Throws ebb::Error when the file cannot be written.
+  /// Writes the file. Throws ebb::Error if it cannot be written.
   void save(const std::string& path) const {
     png_image header = {};
     header.version = PNG_IMAGE_VERSION;

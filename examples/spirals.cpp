@@ -1,4 +1,4 @@
-// Two-dimensional toy data: three spiral arms, three classes. Writes a picture of the decision boundary.
+// Classifies three spiral arms in the plane, and writes an image of the decision boundary.
 #include <cmath>
 
 #include "common.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kClasses = 3, kPerClass = 200;
 
-// Points (N, 2) on three arms with some noise, and their classes (N).
+// Returns points (N, 2) on three arms with some noise, and their classes (N).
 data::Dataset make_spirals(uint64_t seed) {
   Generator generator{seed, 0};
   const Tensor noise = randn({kClasses, kPerClass}, {}, &generator);
@@ -28,7 +28,7 @@ data::Dataset make_spirals(uint64_t seed) {
   return {from_data(points, {kClasses * kPerClass, 2}), from_data(classes, {kClasses * kPerClass})};
 }
 
-// The model's class for every pixel, shaded by its probability, with the points on top.
+// Draws the predicted class of every pixel, shaded by its probability, with the points on top.
 void draw(const nn::Sequential& model, const data::Dataset& points, const std::string& path) {
   constexpr int64_t kSize = 400;
   constexpr double kExtent = 1.2;

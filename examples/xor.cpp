@@ -1,4 +1,4 @@
-// The smallest network worth training: two layers learn exclusive or.
+// Trains the smallest useful network: two layers learn exclusive or.
 #include <ebb/ebb.h>
 
 #include <iostream>
@@ -9,7 +9,8 @@ using namespace ebb;
 int main(int argc, char** argv) {
   const bool on_gpu =
       argc == 3 && std::string_view(argv[1]) == "--device" && std::string_view(argv[2]) == "cuda";
-  if (argc > 1 && !on_gpu) return std::cerr << "error: xor takes no flags but --device cuda\n", 2;
+  if (argc > 1 && !on_gpu)
+    return std::cerr << "error: xor takes no flags except --device cuda\n", 2;
   const Device device = on_gpu ? Device::cuda() : Device::cpu();
   manual_seed(1);
   const Tensor x = tensor({{0, 0}, {0, 1}, {1, 0}, {1, 1}}).to(device);

@@ -1,4 +1,4 @@
-// What the examples of this folder end with: gradcheck of orders 1 and 2, and an exit status.
+// Shared by the examples of this folder: gradient checks of orders 1 and 2, and the exit status.
 #pragma once
 
 #include <ebb/ebb.h>
@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <iostream>
 
-/// Random f64 values that require grad, as gradcheck wants them.
+/// Returns random f64 values that require grad, as gradcheck expects.
 inline ebb::Tensor leaf(const ebb::Shape& shape) {
   return ebb::randn(shape, {.dtype = ebb::f64}).requires_grad_();
 }
 
-/// Runs body; an error becomes one line and status 1.
+/// Runs body. An error is printed in one line, and the exit status is then 1.
 template <class Body> int run(Body body) {
   try {
     ebb::manual_seed(1);

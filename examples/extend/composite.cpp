@@ -1,4 +1,4 @@
-// A composite op is a function of other ops. Its gradient is free.
+// A composite op is a function of other ops. It needs no gradient of its own.
 #include "check.h"
 
 using ebb::Tensor;
@@ -6,7 +6,7 @@ using ebb::Tensor;
 /// Layer normalisation over the last dim: (x - mean) / sqrt(variance + eps) * weight + bias.
 Tensor layer_norm(const ebb::TensorArg& x, const Tensor& weight, const Tensor& bias,
                   double eps = 1e-5) {
-  const ebb::CompositeScope scope(x);  // errors name the line that called layer_norm, not these
+  const ebb::CompositeScope scope(x);  // errors print the line that called layer_norm
   const Tensor centred = *x - ebb::mean(x, {-1}, true);
   const Tensor variance = ebb::mean(ebb::square(centred), {-1}, true);
   return centred / ebb::sqrt(variance + eps) * weight + bias;

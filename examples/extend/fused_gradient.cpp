@@ -1,10 +1,11 @@
-// A fused gradient that is itself an op: forward and gradient are one loop over memory each, and every order is there.
+// A fused gradient that is itself an op: forward and gradient are one loop over memory each, and
+// gradients of every order follow.
 #include "check.h"
 
 using ebb::Shape;
 using ebb::Tensor;
 
-// Calls body with the elements of x and y, which become dense first.
+// Calls body with the elements of x and y, made contiguous.
 template <class Body>
 void on_elements(const Tensor& x, const Tensor& y, const Tensor& g, Tensor& out, Body body) {
   const Tensor a = x.contiguous(), b = y.contiguous(), c = g.contiguous();
@@ -13,8 +14,8 @@ void on_elements(const Tensor& x, const Tensor& y, const Tensor& g, Tensor& out,
   else body(a.data<double>(), b.data<double>(), c.data<double>(), out.mutable_data<double>());
 }
 
-/// 2 g_n (x_nk - y_nk): the gradient of the squared distances by x. Linear in all three; its own gradient is of public
-/// ops.
+/// Computes 2 g_n (x_nk - y_nk), the gradient of the squared distances by x. It is linear in all
+/// three inputs, and its own backward uses public ops.
 struct SquaredDistancesGradient {
   static constexpr std::string_view name = "squared_distances_gradient";
   struct State {
@@ -38,7 +39,7 @@ struct SquaredDistancesGradient {
   }
 };
 
-/// d_n = sum_k (x_nk - y_nk)^2: (N, K), (N, K) -> (N).
+/// Computes d_n = sum_k (x_nk - y_nk)^2: (N, K), (N, K) -> (N).
 struct SquaredDistances {
   static constexpr std::string_view name = "squared_distances";
   struct State {

@@ -1,10 +1,10 @@
-// A module and a loss of one's own, out of a formula and a composite op, and training with both.
+// Your own module and loss, made of a formula and a composite op, and a training loop with both.
 #include "check.h"
 
 using ebb::Tensor;
 namespace nn = ebb::nn;
 
-/// Geman and McClure's robust loss: d^2 / (d^2 + c^2), d = x - t. Outliers count at most 1.
+/// Geman and McClure's robust loss d^2 / (d^2 + c^2) with d = x - t. An outlier counts at most 1.
 struct GemanMcClure {
   static constexpr std::string_view name = "geman_mcclure_loss";
   double c;
@@ -18,7 +18,7 @@ struct GemanMcClureLossOptions {
   double c = 1;
   nn::Reduction reduction = nn::Reduction::Mean;
 };
-/// The loss as a function: formula and reduction; value and gradient come in one pass over memory.
+/// The loss as a function. It computes value and gradient in one pass over memory.
 Tensor geman_mcclure_loss(const ebb::TensorArg& input, const Tensor& target,
                           GemanMcClureLossOptions options = {}) {
   nn::check_same_shape(GemanMcClure::name, input, target);
@@ -28,7 +28,8 @@ Tensor geman_mcclure_loss(const ebb::TensorArg& input, const Tensor& target,
 /// The loss as a module: criterion(input, target).
 using GemanMcClureLoss = nn::LossModule<geman_mcclure_loss, GemanMcClureLossOptions>;
 
-/// y = x + W2 tanh(W1 x + b1), with a learned gate on the second term. Parameters have names, for checkpoints.
+/// y = x + gate W2 tanh(W1 x + b1) with a learned gate. Parameters have names, which checkpoints
+/// use.
 class GatedResidual : public nn::Layer {
  public:
   explicit GatedResidual(int64_t features)
@@ -52,7 +53,7 @@ int main() {
     ebb::gradcheck(loss, {leaf({3, 2}), leaf({3, 2})});
     ebb::gradgradcheck(loss, {leaf({3, 2}), leaf({3, 2})});
 
-    // A line with outliers: the squared loss would follow them.
+    // A line with outliers, which would dominate the squared loss.
     const Tensor x = ebb::randn({256, 2});
     Tensor target = ebb::sum(x, {1}, true) * 2.0;
     ebb::slice(target, 0, 0, 32).fill_(50);
@@ -67,7 +68,7 @@ int main() {
     std::cout << nn::summary(model, {1, 2});
     const Tensor error =
         ebb::abs(model(ebb::slice(x, 0, 32, 256)) - ebb::slice(target, 0, 32, 256));
-    std::cout << "mean error beside the outliers: " << ebb::mean(error).item() << "\n";
+    std::cout << "mean error without the outliers: " << ebb::mean(error).item() << "\n";
     if (!(ebb::mean(error).item() < 0.1))
       ebb::fail("module_and_loss", "the model did not learn the line");
   });

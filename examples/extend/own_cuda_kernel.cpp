@@ -1,7 +1,8 @@
-// A kernel of one's own on the GPU: a structural op that hands raw pointers and Ebb's stream to a launcher.
+// Your own kernel on the GPU: a structural op that passes raw pointers and Ebb's stream to a
+// launcher.
 //
-// All of Ebb's work on the device goes to one stream, in the order of the program. A kernel that is started on it sees
-// what was computed before and is done before what comes after: nothing has to wait, and memory may be given back at
+// Ebb submits all work on the device to one stream, in program order. A kernel on this stream runs
+// after all earlier work and before all later work. Nothing has to wait, and memory may be freed at
 // once.
 #include "own_cuda_kernel.h"
 #include "check.h"
@@ -15,7 +16,8 @@ Tensor log_cosh_loss(const ebb::TensorArg& x, const Tensor& t) {
   return pointwise_loss(LogCoshLoss{}, {}, Reduction::Mean, MeanOver::Elements, x, t);
 }
 
-/// A running median of three along a vector, the ends kept: (n) -> (n), on the device where x lies.
+/// Computes the running median of three along a vector, and keeps both ends: (n) -> (n), on the
+/// device of x.
 struct Median3 {
   static constexpr std::string_view name = "median3";
   struct State {
@@ -42,8 +44,8 @@ struct Median3 {
 
  private:
   template <class T> static void run_on(const Tensor& in, const Tensor& out, const Tensor& chosen) {
-    const T* x = reinterpret_cast<const T*>(
-        in.raw());  // raw(): the first element, on whatever device it lies
+    const T* x =
+        reinterpret_cast<const T*>(in.raw());  // the address of the first element, on any device
     T* y = reinterpret_cast<T*>(out.raw());
     int64_t* indices = reinterpret_cast<int64_t*>(chosen.raw());
     const int64_t n = in.numel();
@@ -80,6 +82,6 @@ int main() {
     expect("gradients on the GPU", on_device.grad().to(ebb::Device::cpu()), on_host.grad());
   });
   if (status == EXIT_SUCCESS && !ebb::cuda::is_available())
-    return std::cout << "no GPU: not tried there\n", 77;
+    return std::cout << "skipped: there is no GPU\n", 77;
   return status;
 }

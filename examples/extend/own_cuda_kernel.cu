@@ -1,4 +1,4 @@
-// A CUDA kernel of one's own, and the kernels of two formulas. The op around it stands in own_cuda_kernel.cpp.
+// Your own CUDA kernel, and the kernels of two formulas. own_cuda_kernel.cpp has the op.
 #include "own_cuda_kernel.h"
 
 #include <cuda_runtime.h>

@@ -1,7 +1,8 @@
-// A kernel of one's own: a structural op that reads and writes elements through raw pointers.
+// Your own kernel: a structural op that reads and writes elements through raw pointers.
 //
-// data<T>() reads and mutable_data<T>() writes elements where they lie, on the CPU; strides() says how. contiguous()
-// makes it simple. Whatever computes on pointers can be called here: a loop, a library, a thread pool.
+// data<T>() reads and mutable_data<T>() writes the elements of a CPU tensor in place. strides()
+// gives their layout, and contiguous() makes it simple. Any code that computes on pointers can be
+// called here: a loop, a library, a thread pool.
 #include "check.h"
 
 #include <algorithm>
@@ -9,8 +10,8 @@
 using ebb::Shape;
 using ebb::Tensor;
 
-/// A running median of three along a vector, the ends kept: (n) -> (n). The gradient goes to the element that was
-/// chosen, which forward remembers as indices.
+/// Computes the running median of three along a vector, and keeps both ends: (n) -> (n). The
+/// gradient goes to the element that was chosen, whose index forward stores.
 struct Median3 {
   static constexpr std::string_view name = "median3";
   struct State {
@@ -43,7 +44,7 @@ struct Median3 {
     return out;
   }
   static Tensor backward(const State& state,
-                         const Tensor& g) {  // a public op, so every order is there
+                         const Tensor& g) {  // uses a public op, so every order follows
     return ebb::scatter_add(g, state.input, 0, state.chosen);
   }
 };

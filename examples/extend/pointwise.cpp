@@ -1,9 +1,10 @@
-// A pointwise op is one formula. Its gradients of every order, its vectorised kernels and its node in the graph follow.
+// A pointwise op is one formula. Ebb derives gradients of every order, and the compiler generates
+// vectorised kernels.
 #include "check.h"
 
 using ebb::Tensor;
 
-/// log(cosh x), stable for all x. Nobody writes its derivative.
+/// log(cosh x), stable for all x.
 struct LogCosh {
   static constexpr std::string_view name = "log_cosh";
   template <class T> EBB_HD T operator()(T x) const {
@@ -13,7 +14,7 @@ struct LogCosh {
 };
 Tensor log_cosh(const ebb::TensorArg& x) { return ebb::pointwise(LogCosh{}, x); }
 
-/// Two inputs, which broadcast, and a parameter: a b + c.
+/// a b + c with two inputs, which broadcast, and a parameter.
 struct MulAdd {
   static constexpr std::string_view name = "mul_add";
   double c;
@@ -23,8 +24,8 @@ Tensor mul_add(const ebb::TensorArg& a, const Tensor& b, double c) {
   return ebb::pointwise(MulAdd{c}, a, b);
 }
 
-/// x / (1 + |x|) with its gradient given by hand: 1 / (1 + |x|)^2. In a debug build the two are held against each other
-/// whenever a gradient is asked for.
+/// x / (1 + |x|) with an explicit gradient: 1 / (1 + |x|)^2. A debug build compares it with the
+/// derivative of the formula.
 struct Softsign {
   static constexpr std::string_view name = "softsign";
   template <class T> EBB_HD T operator()(T x) const { return x / (1 + ebb::abs(x)); }
@@ -35,7 +36,7 @@ struct Softsign {
 };
 Tensor softsign(const ebb::TensorArg& x) { return ebb::pointwise(Softsign{}, x); }
 
-/// 2^x with its gradient from the output, which is then what the graph keeps: y log 2.
+/// 2^x. Its gradient y log 2 is computed from the output, so the graph keeps only the output.
 struct Exp2Backward {
   static constexpr std::string_view name = "exp2_backward";
   template <class T> EBB_HD T operator()(T y, T g) const { return g * y * T(0.6931471805599453); }

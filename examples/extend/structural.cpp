@@ -1,17 +1,17 @@
-// A structural op moves or sums elements: one struct with shape, forward and backward.
+// A structural op moves, sums or mixes elements. It is one struct with shape, forward and backward.
 #include "check.h"
 
 using ebb::Shape;
 using ebb::Tensor;
 
-/// Sums of the elements up to each place along the last dim: (..., n) -> (..., n). Its gradient is the same op from
-/// the other end, and so an op that has gradients itself: every order is there.
+/// Computes cumulative sums along the last dim: (..., n) -> (..., n). Its gradient is the same op
+/// in the other direction, so gradients of every order follow.
 struct CumulativeSum {
   static constexpr std::string_view name = "cumulative_sum";
-  struct State {  // what backward needs, with names and types
+  struct State {  // what backward needs
     bool backwards;
   };
-  static Shape shape(const Tensor& x, bool) {  // all checks; what it returns goes to forward
+  static Shape shape(const Tensor& x, bool) {  // all checks; its result is passed to forward
     ebb::check_floating(name, x);
     if (x.dim() == 0) ebb::fail(name, "input ", x.shape(), " has no dim to sum along");
     return x.shape();
@@ -21,7 +21,7 @@ struct CumulativeSum {
     const int64_t n = shape[shape.dim() - 1];
     Tensor out = x.clone();
     Tensor total = ebb::zeros_like(ebb::select(out, -1, 0));
-    for (int64_t i = 0; i < n; ++i) {  // forward runs without a graph: it may write in place
+    for (int64_t i = 0; i < n; ++i) {  // forward is not recorded, so it may write in place
       Tensor column = ebb::select(out, -1, backwards ? n - 1 - i : i);
       total.add_(column);
       column.copy_(total);
@@ -34,7 +34,8 @@ struct CumulativeSum {
 };
 Tensor cumulative_sum(const ebb::TensorArg& x) { return ebb::apply<CumulativeSum>(*x, false); }
 
-/// x / |x| for each row of (N, K). Saves its output and the norms, and has a backward of public ops.
+/// Computes x / |x| for each row of (N, K). Saves its output and the norms; backward uses public
+/// ops.
 struct NormalizeRows {
   static constexpr std::string_view name = "normalize_rows";
   struct State {
@@ -48,8 +49,7 @@ struct NormalizeRows {
   static Tensor norm(const Tensor& x) { return ebb::sqrt(ebb::sum(x * x, {1}, true)); }
   static Tensor forward(State& state, int, const Tensor& x) {
     const Tensor y = x / norm(x);
-    state = {ebb::Saved::output(y),
-             ebb::Saved(x)};  // an output is kept without keeping its own node alive
+    state = {ebb::Saved::output(y), ebb::Saved(x)};  // keeps the output without a reference cycle
     return y;
   }
   static Tensor backward(const State& state, const Tensor& g) {  // (g - y <g, y>) / |x|
@@ -59,7 +59,7 @@ struct NormalizeRows {
 };
 Tensor normalize_rows(const ebb::TensorArg& x) { return ebb::apply<NormalizeRows>(*x); }
 
-/// Without backward: reaching it is an error that names the op, never a gradient that is lost.
+/// An op without backward. A gradient that reaches it is an error that names the op.
 struct RankRows {
   static constexpr std::string_view name = "rank_rows";
   struct State {};
@@ -75,13 +75,14 @@ int main() {
     for (auto op : {cumulative_sum, normalize_rows}) {
       const auto f = [op](const std::vector<Tensor>& in) { return std::vector<Tensor>{op(in[0])}; };
       ebb::gradcheck(f, {x});
-      ebb::gradgradcheck(f, {x}, {.allow_zero = op == cumulative_sum});  // linear: no second order
+      // cumulative_sum is linear, so its second order is 0.
+      ebb::gradgradcheck(f, {x}, {.allow_zero = op == cumulative_sum});
     }
     expect("cumulative_sum", cumulative_sum(ebb::tensor({1, 2, 3}, ebb::f64)),
            ebb::tensor({1, 3, 6}, ebb::f64));
     try {
       ebb::sum(ebb::apply<RankRows>(x) * x).backward();
-      ebb::fail("rank_rows", "its missing derivative went unnoticed");
+      ebb::fail("rank_rows", "the missing derivative was not reported");
     } catch (const ebb::Error& error) {
       if (std::string(error.what()).find("no derivative") == std::string::npos) throw;
       std::cout << "rank_rows: " << error.what() << "\n";

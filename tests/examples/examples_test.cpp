@@ -177,9 +177,9 @@ TEST_F(Examples, DistillationTeachesADigitNeverShown) {
   for (const char* seed : {"1", "11"}) {
     const Result r = run("distillation", {"--out", path(seed), "--seed", seed});
     ASSERT_EQ(r.status, 0) << r.error;
-    const auto teacher = row(r, "wide, all digits, CrossEntropy"),
+    const auto teacher = row(r, "large, all digits, CrossEntropy"),
                labels = row(r, "small, no 3, CrossEntropy on the labels"),
-               distilled = row(r, "small, no 3, KLDiv from the wide one");
+               distilled = row(r, "small, no 3, KLDiv from the large one");
     EXPECT_LT(10 * distilled[0], teacher[0]) << r.out;  // parameters, accuracy, recall of 3
     EXPECT_GT(distilled[1], labels[1] + 5) << r.out;
     EXPECT_LT(labels[2], 5) << r.out;
@@ -216,7 +216,8 @@ TEST_F(Examples, AComparisonResumesWhereItStopped) {
   kill(child, SIGINT);
   const Result stopped = finish(child);
   ASSERT_EQ(stopped.status, 130) << stopped.out;
-  EXPECT_NE(stopped.out.find("parts/l1 (go on with --resume)"), std::string::npos) << stopped.out;
+  EXPECT_NE(stopped.out.find("parts/l1 (continue with --resume)"), std::string::npos)
+      << stopped.out;
   EXPECT_FALSE(fs::exists(path("parts/mse_clean")));
   const Result resumed = run("outliers", with("parts", true));
   ASSERT_EQ(resumed.status, 0) << resumed.error;
@@ -276,7 +277,7 @@ TEST_F(Examples, KilledAtAnyMomentItResumes) {
 
 TEST_F(Examples, WrongInputIsOneLine) {
   expect_one_line(run("digits", {"--epoch-count", "3"}), "--epoch-count");
-  expect_one_line(run("xor", {"--bogus"}), "takes no flags but");
+  expect_one_line(run("xor", {"--bogus"}), "takes no flags except");
   expect_one_line(run("digits", {"--epochs", "many"}), "many");
   expect_one_line(run("digits", {"--epochs", "0", "--out", path("o")}), "[Trainer]");
   expect_one_line(run("digits", {"--data", path("nowhere.csv")}), "nowhere.csv");
