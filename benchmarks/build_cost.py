@@ -1,8 +1,8 @@
-"""What Ebb costs a user beside the time of its steps: scripts/bench --build.
+"""Measures what Ebb costs in addition to the time of its steps, for scripts/bench --build.
 
-Builds the library anew in a temporary folder, without a compiler cache, and prints: the time of that, the time and memory
-to compile a program that includes <ebb/ebb.h>, the size of the shared library, the time of a process that makes one
-training step, and the peak of memory of an epoch of Fashion-MNIST beside PyTorch's, in Python and in C++.
+Builds the library in a temporary folder, without a compiler cache, and prints: the build time, the time and memory to
+compile a program that includes <ebb/ebb.h>, the size of the shared library, the time of a process that makes one training
+step, and the peak memory of an epoch of Fashion-MNIST, compared with PyTorch in Python and in C++.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PROGRAM = ROOT / "benchmarks" / "first_step.cpp"
 
 
 def run(*command, env=None):
-    """Seconds of the command; its output is shown when it fails."""
+    """Runs the command and returns the seconds it took. Prints its output if it fails."""
     start = time.monotonic()
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
                           env={**os.environ, "CCACHE_DISABLE": "1", **(env or {})})
@@ -30,7 +30,7 @@ def run(*command, env=None):
 
 
 def peak_megabytes(*command):
-    """The most memory that the command held; None where it cannot be run."""
+    """Returns the peak memory of the command, or None if it cannot run."""
     probe = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
     done = subprocess.run([sys.executable, "-c", probe, *map(str, command)], capture_output=True, text=True)
@@ -55,7 +55,7 @@ def build_library(folder, cores, *options):
 
 
 def report_memory(programs, examples, python, data):
-    """An epoch of the example and the same in PyTorch, from Python; an epoch of the bench's pictures, both from C++."""
+    """Compares an epoch of the example with PyTorch in Python, and an epoch of the benchmark with PyTorch in C++."""
     with tempfile.TemporaryDirectory() as out:
         example = peak_megabytes(examples / "fashion_mnist", "--epochs", 1, "--data", data, "--out", out)
     peaks = [("examples/fashion_mnist, an epoch", example,
@@ -83,18 +83,18 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         seconds, library = build_library(folder / "build", cores)
-        report(f"clean build of the library, {cores} at a time", f"{seconds:.0f} s", "120 s on 2 cores")
+        report(f"clean build of the library, {cores} processes", f"{seconds:.0f} s", "120 s on 2 cores")
         report("stripped libebb.so", f"{megabytes(library):.1f} MB", "8 MB")
         linked = subprocess.check_output(["ldd", library], text=True)
         if match := re.search(r"=> (\S*libdnnl\S*)", linked):
-            report("oneDNN beside it (EBB_ONEDNN=OFF does without)", f"{megabytes(match.group(1)):.1f} MB", "-")
+            report("oneDNN (not needed with EBB_ONEDNN=OFF)", f"{megabytes(match.group(1)):.1f} MB", "-")
 
         include = ["-std=c++20", "-fno-math-errno", "-fno-trapping-math", f"-I{folder}/build/include"]
         for level in ("-O0", "-O2"):
             times = [run(compiler, *include, level, "-c", PROGRAM, "-o", folder / "program.o") for _ in range(5)]
             report(f"program with <ebb/ebb.h>, {level}", f"{statistics.median(times):.2f} s", "1.5 s")
         peak = peak_megabytes(compiler, *include, "-O2", "-c", PROGRAM, "-o", folder / "program.o")
-        report("memory of the compiler for it", f"{peak} MB", "-")
+        report("memory of the compiler for this program", f"{peak} MB", "-")
 
         program = folder / "first_step"
         run(compiler, folder / "program.o", f"-L{library.parent}", "-lebb", f"-Wl,-rpath,{library.parent}", "-o", program)

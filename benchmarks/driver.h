@@ -1,14 +1,16 @@
-// What the three programs share: they prepare a row and time repetitions of it when scripts/bench asks, by lines on
-// standard input and output.
+// The main loop of the three benchmark programs. Each prepares a row and measures it when
+// scripts/bench asks for it, by lines on standard input and output.
 //
-//   info        -> what the program is, in one line
-//   rows        -> a line each: name, floor, amount ("mlp_2_16_16_2_b32 gemm 53248"); then an empty line
-//   start NAME  -> "ok" once it is prepared and warm, or "none" when this program has no such row
-//   run         -> microseconds a unit, the mean over some 20 ms of repetitions
-//   memory      -> peak resident memory of the process, KB
+//   info        -> a description of the program in one line
+//   rows        -> one line per row, then an empty line: name, floor, amount
+//                  ("mlp_2_16_16_2_b32 gemm 53248")
+//   start NAME  -> "ok" when the row is prepared and warm; "none" if the program does not have it
+//   run         -> microseconds per unit: the mean over about 20 ms of repetitions
+//   memory      -> peak resident memory of the process in KB
 //
-//   PROGRAM count NAME N: prepares, warms up, and runs N repetitions in counted_repetitions(), for callgrind.
-//   PROGRAM once NAME: prepares and runs one repetition, for the peak of memory.
+//   PROGRAM count NAME N: prepares, warms up, and runs N repetitions in counted_repetitions(), for
+//                         callgrind.
+//   PROGRAM once NAME: prepares and runs one repetition, for the peak memory.
 #pragma once
 
 #include <time.h>
@@ -25,7 +27,8 @@
 namespace bench {
 
 using Repetition = std::function<void()>;
-/// Prepares a row: returns what is to be timed, or nothing when the program does not have it.
+/// Prepares a row and returns the function to measure, or nothing if the program does not have the
+/// row.
 using Prepare = std::function<Repetition(const Work&)>;
 
 extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& repetition,
@@ -33,8 +36,8 @@ extern "C" [[gnu::noinline]] inline void counted_repetitions(const Repetition& r
   for (int64_t i = 0; i < n; ++i) repetition();
 }
 
-/// By the wall, or with BENCH_CPU_TIME by the processor time of all threads of the process: for a machine with other
-/// work on it, and one thread.
+/// Returns wall time, or, with BENCH_CPU_TIME, the CPU time of all threads of the process. CPU time
+/// is for one thread on a machine with other load.
 inline double now() {
   static const clockid_t clock =
       std::getenv("BENCH_CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
@@ -102,7 +105,7 @@ class Driver {
     return text;
   }
 
-  // How often the row is repeated in a run comes from what it takes when warm.
+  // The number of repetitions in a run depends on the duration of a warm repetition.
   bool start(const std::string& name) {
     repetition_ = nullptr;
     for (const Work& w : work_) {
@@ -110,7 +113,7 @@ class Driver {
     }
     if (!repetition_) return false;
     for (int i = 0; i < 2; ++i)
-      repetition_();  // the first of a process may make code and threads: not to be judged by
+      repetition_();  // not measured, because the first one may create code and threads
     n_ = 1;
     double spent = 0, last = 0;
     while (spent < kRunTime) {

@@ -1,4 +1,4 @@
-// The rows on Ebb.
+// The rows of the benchmark in Ebb.
 #include <ebb/ebb.h>
 
 #include "driver.h"
@@ -38,7 +38,8 @@ Tensor make_target(const Work& w) {
   return rand({w.batch, w.columns});
 }
 
-/// In a net kl_div takes log-probabilities of the scores; alone its input counts as such.
+/// In a network, kl_div takes log_softmax of the scores. Alone, its input counts as
+/// log-probabilities.
 Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
   if (w.loss == "cross_entropy") return nn::cross_entropy(x, target);
   if (w.loss == "bce_with_logits") return nn::binary_cross_entropy_with_logits(x, target);
@@ -75,7 +76,8 @@ Repetition make_epoch(const Work& w) {
     pictures.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i * 7);
   for (int64_t i = 0; i < w.samples; ++i) classes.mutable_data<int64_t>()[i] = i % w.columns;
   const auto training = std::make_shared<Training>(w);
-  const int prefetch = cpu::num_threads() > 1 ? 2 : 0;  // the loader's thread counts as one
+  // The thread of the loader counts as a thread.
+  const int prefetch = cpu::num_threads() > 1 ? 2 : 0;
   const auto loader = std::make_shared<data::DataLoader>(
       data::Dataset(pictures, classes),
       data::LoaderOptions{.batch_size = w.batch, .shuffle = true, .prefetch = prefetch});

@@ -1,4 +1,4 @@
-"""examples/fashion_mnist in PyTorch, one epoch: for its peak of memory, which scripts/bench --build holds Ebb's against."""
+"""Trains one epoch of examples/fashion_mnist in PyTorch. scripts/bench --build compares its peak memory with Ebb's."""
 
 import gzip
 import pathlib

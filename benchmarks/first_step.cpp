@@ -1,4 +1,4 @@
-// From the start of a process to its first training step: scripts/bench --build times this program as a whole.
+// Runs one training step. scripts/bench --build measures the whole process.
 #include <ebb/ebb.h>
 
 int main() {

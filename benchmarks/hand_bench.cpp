@@ -1,4 +1,4 @@
-// The rows by hand, as a limit to hold Ebb against; and the floors.
+// The rows written by hand, as a limit for comparison, and the floors.
 #include <memory>
 #include <numeric>
 
@@ -11,7 +11,7 @@ using bench::Repetition;
 using bench::Work;
 using hand::Floats;
 
-// Results that nobody reads are computed all the same.
+// Keeps the compiler from removing computations whose results are not used.
 void keep(double value) { asm volatile("" : : "r,m"(value) : "memory"); }
 
 std::vector<int64_t> make_classes(int64_t n, int64_t classes) {
@@ -20,7 +20,7 @@ std::vector<int64_t> make_classes(int64_t n, int64_t classes) {
   return targets;
 }
 
-/// Rows of positive numbers that sum to 1.
+/// Returns rows of positive numbers with sum 1.
 Floats make_dense(const Work& w) {
   Floats t = hand::random_floats(w.batch * w.columns, 0, 1);
   if (w.loss != "kl_div") return t;

@@ -1,7 +1,8 @@
-// Losses by hand: value and gradient in one loop, on one function each. x, target and gradient are (rows, columns).
+// Hand-written losses: one function and one loop each for value and gradient. x, target and
+// gradient are (rows, columns).
 //
-// Compiled with -march=native -ffast-math, which Ebb is not: vectors of the machine, and glibc's vector functions of up
-// to 4 ulp.
+// They are compiled with -march=native -ffast-math, which Ebb is not. They therefore use all
+// vectors of the machine, and glibc's vector functions with errors of up to 4 ulp.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +11,16 @@
 
 namespace hand {
 
-/// Loops over fewer elements stay on one thread.
+/// Loops over fewer elements run on one thread.
 inline constexpr int64_t kParallel = 1 << 15;
 
-/// sum over i of value(i), which may write too.
+/// Returns the sum over i of value(i). value may also write.
 template <class Value> double pass(int64_t n, const Value& value) {
   double total = 0;
 #pragma omp parallel for reduction(+ : total) schedule(static) if (n > kParallel)
   for (int64_t block = 0; block < n; block += 4096) {
     const int64_t end = std::min(n, block + 4096);
-    const Value f = value;  // a copy of its own, which no store can change
+    const Value f = value;  // a local copy, which no store can change
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = block; i < end; ++i) sum += f(i);
@@ -53,7 +54,7 @@ inline double bce_with_logits(int64_t n, const float* x, const float* t, float s
          });
 }
 
-/// x: log-probabilities.
+/// x contains log-probabilities.
 inline double kl_div(int64_t n, const float* x, const float* t, float scale, float* gradient) {
   return scale * pass(n, [=](int64_t i) {
            gradient[i] = -scale * t[i];
@@ -61,7 +62,7 @@ inline double kl_div(int64_t n, const float* x, const float* t, float scale, flo
          });
 }
 
-/// The largest of a row, and with out = e^(x - largest) the sum of it.
+/// Computes the largest element of a row, out = e^(x - largest), and the sum of out.
 inline float exponentials(int64_t n, const float* x, float* out, float& top) {
   top = x[0];
   for (int64_t i = 1; i < n; ++i) top = std::max(top, x[i]);
@@ -86,7 +87,7 @@ inline double cross_entropy(int64_t rows, int64_t n, const float* x, const int64
   return scale * total;
 }
 
-/// kl_div(log_softmax(x), t) of scores x, per row.
+/// Computes kl_div(log_softmax(x), t) of scores x, row by row.
 inline double kl_div_of_scores(int64_t rows, int64_t n, const float* x, const float* target,
                                float scale, float* gradient) {
   double total = 0;

@@ -1,4 +1,5 @@
-// A training step of an MLP by hand: oneDNN's sgemm, and loops that do all the rest in as few passes as there can be.
+// A hand-written training step of an MLP: oneDNN's sgemm, and loops that do everything else in the
+// fewest passes.
 #pragma once
 
 #include <oneapi/dnnl/dnnl.h>
@@ -22,7 +23,7 @@ inline Floats random_floats(int64_t n, float low, float high) {
   return values;
 }
 
-/// C (m, n) = op(A) op(B), row-major.
+/// Computes C (m, n) = op(A) op(B), row-major.
 inline void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
                   float* c) {
   dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, ta ? m : k, b, tb ? k : n, 0, c, n);
@@ -96,7 +97,8 @@ class Mlp {
     return bce_with_logits(n, y, dense, by_element, g);
   }
 
-  // dW = dY^T X, db = the columns of dY summed, and below the first layer dX = dY W where X > 0.
+  // dW = dY^T X. db is the sum of the rows of dY. Except for the first layer, dX = dY W where X >
+  // 0.
   void backward(size_t i, int64_t batch, const float* x) {
     const Layer& l = layers_[i];
     const float* dy = output_gradients_[i].data();

@@ -1,7 +1,7 @@
-"""Alternates the benchmark programs row by row and prints one table. Run by scripts/bench, which has the flags.
+"""Alternates the benchmark programs row by row and prints one table. scripts/bench runs it and documents the flags.
 
-All programs stay alive and are asked in turn for some 20 ms of repetitions of the same row, round after round, so that
-whatever slows the machine slows all of them; each figure is the median of the rounds. Programs: see driver.h.
+All programs stay alive. In each round every program repeats the same row for about 20 ms, so other load on the machine
+slows all of them. Each figure is the median of the rounds. driver.h documents the programs.
 """
 
 import argparse
@@ -18,10 +18,10 @@ SIDES = ("ebb", "hand", "torch")
 
 
 class Program:
-    """One benchmark program, asked by lines."""
+    """A running benchmark program."""
 
     def __init__(self, path, threads):
-        # Idle threads must not spin into the next program's time for long: they are given a pause, see measure().
+        # Idle threads of one program spin for a while. measure() pauses before it runs the next program.
         env = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_DYNAMIC": "false", "MKL_DYNAMIC": "false"}
         self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
@@ -34,7 +34,7 @@ class Program:
         return answer
 
     def rows(self):
-        """[(name, 'gemm' or 'stream' or 'none', amount)]"""
+        """Returns [(name, 'gemm' or 'stream' or 'none', amount)]."""
         lines = [self.ask("rows")]
         while line := self.process.stdout.readline().strip():
             lines.append(line)
@@ -46,7 +46,7 @@ class Program:
 
 
 def measure(programs, rounds):
-    """Median microseconds by program, of rounds in turn. programs: {key: (program, row name)}"""
+    """Returns the median microseconds of each program. programs: {key: (program, row name)}"""
     times = {}
     for key, (program, row) in programs.items():
         if program.ask(f"start {row}") == "ok":
@@ -62,10 +62,10 @@ def measure(programs, rounds):
 
 
 def measure_threads(paths, threads, wanted, rounds):
-    """The rows of the table, and what the programs say of themselves, with one number of threads."""
+    """Measures all rows with one number of threads. Returns the rows and the descriptions of the programs."""
     programs = {side: Program(path, threads) for side, path in paths.items()}
     infos = {side: program.ask("info") for side, program in programs.items()}
-    # The floors come from a program of their own, so that its row stays prepared while the others change theirs.
+    # A separate program measures the floors, so that its row stays prepared while the others change theirs.
     floors = {kind: Program(paths["hand"], threads) for kind in ("gemm", "stream")} if "hand" in paths else {}
     amounts = {"gemm": 2.0 * 512 * 1024 * 1024, "stream": 3.0 * 4 * (16 << 20)}
     rates = {kind: [] for kind in floors}
@@ -135,7 +135,7 @@ def markdown(rows):
 
 
 def replace_table(page, table):
-    """Puts the table between the marks of a page, which is made where there is none."""
+    """Replaces the table between the marks of a page. Creates the page if it does not exist."""
     begin, end = "<!-- table: scripts/bench --markdown -->\n", "<!-- end of table -->\n"
     text = page.read_text() if page.exists() else begin + end
     if begin not in text or end not in text:
@@ -170,8 +170,8 @@ def main():
     paths = {side: str(args.programs / f"{side}-bench") for side in SIDES}
     paths = {side: path for side, path in paths.items() if os.access(path, os.X_OK)}
     wanted = [part for part in args.filter.split(",") if part]
-    rows, notes = [], ["times are processor time, not by the wall"] if args.cpu_time else []
-    notes += [f"processor: {processor()}; load when it began: {os.getloadavg()[0]:.1f}"]
+    rows, notes = [], ["times are CPU time, not wall time"] if args.cpu_time else []
+    notes += [f"processor: {processor()}; load at the start: {os.getloadavg()[0]:.1f}"]
     print(format_row(HEADINGS), file=sys.stderr)
     for threads in map(int, args.threads.split(",")):
         more, infos, rates, peak = measure_threads(

@@ -1,9 +1,9 @@
-"""A guard of speed that is not a timer: the instructions of a repetition, counted by callgrind, against baseline.json.
+"""Checks speed without a timer: compares the instructions of a repetition, counted by callgrind, with baseline.json.
 
-Counted are those of one warm repetition of the smallest net's training step and of the op chain, on one thread, without
-oneDNN's own. They depend on the compiler and its library, so each compiler has a baseline of its own; one that is more
-than the tolerance above it is a failure, one below asks for a new baseline. Exit status: 0, 1, or 77 for a test that
-cannot be done here.
+It counts one warm repetition of the smallest network's training step and of the op chain, on one thread, without the
+instructions of oneDNN. The counts depend on the compiler and its library, so each compiler has its own baseline. A count
+that differs from it by more than the tolerance is a failure; a lower one needs a new baseline. Exit status: 0, 1, or 77
+if the test cannot run here.
 
   python3 benchmarks/instructions.py PROGRAM COMPILER            PROGRAM: build/benchmarks/ebb-bench; COMPILER: GNU-12
   python3 benchmarks/instructions.py PROGRAM COMPILER --update   writes the baseline (CHANGELOG.md says why)
@@ -25,7 +25,7 @@ SKIP = 77
 
 
 def own_instructions(profile):
-    """The sum of self costs in a callgrind file, those of oneDNN's objects left out."""
+    """Returns the sum of self costs in a callgrind file, without those of oneDNN."""
     names, current, total, skip_next = {}, "", 0, False
     for line in profile.splitlines():
         if match := re.match(r"ob=\((\d+)\)(?: (.*))?", line):
@@ -34,7 +34,7 @@ def own_instructions(profile):
         elif match := re.match(r"cob=\((\d+)\) (.*)", line):
             names.setdefault(*match.groups())
         elif line.startswith("calls="):
-            skip_next = True  # the next line is the cost inside of the called function, which has lines of its own
+            skip_next = True  # the next line is the cost of the called function, which also has its own lines
         elif match := re.match(r"[+\-*\d]\S* (\d+)$", line):
             if not skip_next and "dnnl" not in current:
                 total += int(match.group(1))
@@ -52,14 +52,14 @@ def count(program, row):
             sys.exit(run.stderr)
         total = own_instructions(out.read_text())
     if total == 0:
-        sys.exit(f"error: callgrind saw nothing of {row}")
+        sys.exit(f"error: callgrind counted no instructions of {row}")
     return total // REPETITIONS
 
 
 def main():
     program, compiler = sys.argv[1:3]
     if not shutil.which("valgrind"):
-        print("SKIPPED: there is no valgrind")
+        print("SKIPPED: valgrind is not installed")
         return SKIP
     baseline = json.loads(BASELINE.read_text())
     counts = {row: count(program, row) for row in ROWS}

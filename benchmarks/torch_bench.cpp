@@ -1,4 +1,4 @@
-// The rows on PyTorch's C++ frontend, as its documentation has one write them.
+// The rows in PyTorch's C++ frontend, written as its documentation recommends.
 #include <torch/torch.h>
 
 #include <sstream>
@@ -65,7 +65,8 @@ Repetition make_step(const Work& w) {
   };
 }
 
-/// Batches by index_select from whole tensors, which is faster than torch::data::DataLoader with its sample by sample.
+/// Makes batches by index_select from whole tensors, which is faster than torch::data::DataLoader,
+/// sample by sample.
 Repetition make_epoch(const Work& w) {
   const Tensor pictures = torch::empty({w.samples, w.widths.front()}, torch::kUInt8);
   for (int64_t i = 0; i < pictures.numel(); ++i)
@@ -120,7 +121,7 @@ Repetition prepare(const Work& w) {
   }
 }
 
-/// "PyTorch 2.15.0, BLAS mkl".
+/// Returns for example "PyTorch 2.15.0, BLAS mkl".
 std::string info() {
   std::string blas = "unknown";
   std::istringstream config(torch::show_config());

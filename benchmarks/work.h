@@ -1,4 +1,4 @@
-// The rows of the table: what is done in each, in plain data that all three programs read.
+// The rows of the benchmark table, as plain data for all three programs.
 #pragma once
 
 #include <cstdint>
@@ -7,35 +7,38 @@
 
 namespace bench {
 
-/// Of SGD and Adam. So small that a net stays what it is however often its step is repeated: one that has converged has
-/// denormal gradients, which are slow, and not on all sides at the same time.
+/// The learning rate of SGD and Adam. It is so small that a network hardly changes when its step is
+/// repeated. A network that has converged has denormal gradients, which are slow, and not in all
+/// programs at the same time.
 inline constexpr double kLearningRate = 1e-6;
 
-/// Repetitions of it are timed. Gradients are forgotten, not zeroed, before each backward, and inputs do not change.
+/// One row: the work whose repetitions are measured. Gradients are reset to undefined, not to zero,
+/// before each backward. Inputs do not change.
 struct Work {
   enum class Kind {
-    Step,  ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
-    Epoch,  ///< the same over a shuffled set of u8 pictures, made and scaled to [0, 1] batch by batch
-    Infer,    ///< an MLP forward, no gradient
-    OpChain,  ///< y = y * factor, ten times, and the way back
+    Step,     ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
+    Epoch,    ///< steps over a shuffled set of u8 images, gathered and scaled to [0, 1] per batch
+    Infer,    ///< an MLP forward without gradients
+    OpChain,  ///< y = y * factor, ten times, and backward
     Loss,     ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
-    Gemm,     ///< the floor of what multiplies: one sgemm
-    Stream,   ///< the floor of what reads and writes: c = a + b over arrays beyond the caches
+    Gemm,     ///< the floor of rows with matrix products: one sgemm
+    Stream,   ///< the floor of rows that are limited by memory: c = a + b over large arrays
   };
   std::string name;
   Kind kind;
-  std::string loss = "cross_entropy";  ///< of Step and Loss
-  bool adam = false;                   ///< else SGD with momentum
+  std::string loss = "cross_entropy";  ///< for Step and Loss
+  bool adam = false;                   ///< Adam instead of SGD with momentum
   std::vector<int64_t> widths = {};    ///< of the MLP: inputs, hidden layers, outputs
   int64_t batch = 1;
   int64_t columns = 1;
   int64_t samples = 0;  ///< of an epoch
-  int64_t units = 1;    ///< what one repetition counts as: times are given for one unit
-  double flops = 0;     ///< of its matrix products, a unit
-  double bytes = 0;     ///< each input read once and each result written once, a unit
+  int64_t units = 1;    ///< units in one repetition; times are given per unit
+  double flops = 0;     ///< of the matrix products of one unit
+  double bytes = 0;     ///< of one unit, if each input is read once and each result written once
 };
 
-/// Multiply-adds of a step, twice: three products a layer, two for the first, whose input wants no gradient.
+/// Returns twice the multiply-adds of a step: three products per layer, and two for the first
+/// layer, whose input needs no gradient.
 inline double step_flops(const std::vector<int64_t>& widths, int64_t batch, bool training) {
   double flops = 0;
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
@@ -82,7 +85,8 @@ inline std::vector<Work> all_work() {
           Kind::Loss, loss};
       w.batch = rows;
       w.columns = columns;
-      // Arrays of this size: input and gradient, and a dense target; or output and upstream.
+      // The arrays of this size: input, gradient and a dense target; or output and upstream
+      // gradient too.
       const int arrays = w.loss == "cross_entropy"                        ? 2
                          : w.loss == "log_softmax" || w.loss == "sigmoid" ? 4
                                                                           : 3;
@@ -106,7 +110,8 @@ inline std::vector<Work> all_work() {
   return all;
 }
 
-/// The floors, which only the hand-written program measures: the products of the largest net, and 64 MiB arrays.
+/// Returns the floors, which only the hand-written program measures: the products of the largest
+/// network, and an addition of 64 MiB arrays.
 inline std::vector<Work> floor_work() {
   Work gemm{"floor_gemm", Work::Kind::Gemm};
   gemm.batch = 512;

@@ -1,4 +1,4 @@
-// What this card can do: the ceilings that all else is measured against.
+// Measures the limits of the card, with which all other figures are compared.
 #include "measure.h"
 
 namespace ebb::gpu_bench {
@@ -7,7 +7,7 @@ void run_ceilings(const Bench& bench) {
   const NoGrad no_grad;
   const bool quick = bench.options().quick;
   {
-    const int64_t n = quick ? 1 << 12 : 1 << 28;  // 1 GiB each: far above what a cache holds
+    const int64_t n = quick ? 1 << 12 : 1 << 28;  // 1 GiB each, much larger than a cache
     const Row row{"ceiling", "copy", "f32", 0, static_cast<double>(n) * 8};
     if (bench.wanted(row)) {
       const Tensor from = randn({n}, bench.on_device());

@@ -1,4 +1,4 @@
-// Losses, forward and backward, from small to far above what caches hold.
+// Losses, forward and backward, from small sizes to sizes much larger than the caches.
 #include <algorithm>
 #include <vector>
 
@@ -12,12 +12,13 @@ enum class Target { Classes, Values, Distribution, Upstream };
 struct Loss {
   std::string name;
   Target target;
-  int tensors;  // of the input's shape that forward and backward have to read or write, each counted once
+  int tensors;  // of the input's shape that are read or written
   Tensor (*forward)(const Tensor& x, const Tensor& t);
 };
 
-// Loss and gradient: read input and target, write the gradient. A function that is no scalar: read x, write y; read y
-// and the upstream gradient, write the gradient.
+// The tensors counted for a loss: input and target are read, and the gradient is written. For
+// log_softmax and sigmoid: x is read and y written; then y and the upstream gradient are read, and
+// the gradient is written.
 std::vector<Loss> losses() {
   return {
       {"cross_entropy", Target::Classes, 2,
@@ -77,7 +78,8 @@ void run_loss(const Bench& bench, const Loss& loss, int64_t rows, int64_t column
   const Row row{"loss", loss.name + "_" + std::to_string(rows) + "x" + std::to_string(columns),
                 "f32", 0, bytes};
   if (!bench.wanted(row)) return;
-  // Inputs of more than a few MB take turns, so that none is found in the cache. Smaller ones would be in any program.
+  // Inputs of more than a few MB alternate, so that none is in the cache. Smaller ones would be in
+  // the cache in any program.
   const double turn = 512e6;
   const size_t sets = bytes < 8e6 ? 1 : std::max<size_t>(1, static_cast<size_t>(turn / bytes));
   manual_seed(1);
@@ -92,7 +94,7 @@ void run_loss(const Bench& bench, const Loss& loss, int64_t rows, int64_t column
   for (Data& d : data) captured.push_back(cuda::capture([&loss, &d] { step(loss, d); }));
   next = 0;
   for (size_t i = 0; i < 2 * sets; ++i)
-    captured[i % sets]();  // all are recorded before the clock runs
+    captured[i % sets]();  // records all graphs before the measurement
   bench.run(row, "captured", [&] { captured[next++ % sets](); });
   for (const Data& d : data) require_finite(row, d.x.grad());
 }

@@ -1,8 +1,9 @@
-// ebb-gpu-bench: times ceilings, training steps and losses on the GPU, one JSON line a row.
+// ebb-gpu-bench: measures ceilings, training steps and losses on the GPU. Prints one JSON line per
+// row.
 //
 //   ebb-gpu-bench [--group ceiling|training|loss] [--filter TEXT] [--quick] [--device cuda|cpu]
 //
-// --quick tries the program out on small shapes; its figures say nothing.
+// --quick tests the program with small shapes. Its figures have no meaning.
 #include <cstdio>
 #include <exception>
 

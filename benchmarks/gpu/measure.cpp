@@ -23,7 +23,8 @@ void Bench::run(const Row& row, const std::string& mode, const std::function<voi
   const double batch_seconds = options_.quick ? 1e-4 : 5e-3,
                all_seconds = options_.quick ? 1e-2 : 0.4;
   const size_t least_batches = options_.quick ? 3 : 15;
-  // The first calls make handles, fill caches and record graphs; then clocks get up to speed.
+  // The first calls create handles, fill caches and record graphs. After them the clocks rise to
+  // full speed.
   seconds_of(8, step);
   int64_t steps = 1;
   while (seconds_of(steps, step) < batch_seconds) steps *= 2;

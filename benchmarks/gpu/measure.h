@@ -1,4 +1,4 @@
-// Timing: the median over many batches of steps, and one JSON line a row.
+// Measuring: the median over many batches of steps, printed as one JSON line per row.
 #pragma once
 
 #include <functional>
@@ -10,19 +10,20 @@ namespace ebb::gpu_bench {
 
 struct Options {
   Device device = Device::cuda();
-  bool quick =
-      false;  ///< small shapes and few repeats: to try the program out; no figure of such a run counts
+  /// Uses small shapes and few repetitions, to test the program. The figures have no meaning.
+  bool quick = false;
   std::string group;   ///< ceiling, training (with its products) or loss; empty: all
   std::string filter;  ///< only rows whose name contains it
 };
 
-/// What is timed. Rows of the same group, name and variant in different modes, or of PyTorch, are compared.
+/// A measurement. Rows with the same group, name and variant are compared between modes and with
+/// PyTorch.
 struct Row {
   std::string group;    ///< ceiling, products, training or loss
-  std::string name;     ///< mlp_64_32_10_b32
-  std::string variant;  ///< "adam f32"
-  double flops = 0;     ///< of one step; 0: not stated
-  double bytes = 0;     ///< that one step has to move at least; 0: not stated
+  std::string name;     ///< for example mlp_64_32_10_b32
+  std::string variant;  ///< for example "adam f32"
+  double flops = 0;     ///< of one step; 0: unknown
+  double bytes = 0;     ///< that one step must at least read and write; 0: unknown
 };
 
 class Bench {
@@ -36,7 +37,8 @@ class Bench {
   bool on_gpu() const { return options_.device.type == DeviceType::CUDA; }
   bool wanted(const Row& row) const { return row.name.find(options_.filter) != std::string::npos; }
 
-  /// Calls step again and again, in batches between two waits for the device, and prints the median time of a step.
+  /// Calls step repeatedly, in batches between two waits for the device, and prints the median time
+  /// of a step.
   void run(const Row& row, const std::string& mode, const std::function<void()>& step) const;
 
  private:
@@ -45,7 +47,7 @@ class Bench {
   Options options_;
 };
 
-/// TF32 in matrix products for a scope.
+/// Allows TF32 in matrix products during its lifetime.
 class Tf32 {
  public:
   explicit Tf32(bool on) : on_(on) {
@@ -61,7 +63,8 @@ class Tf32 {
   bool on_;
 };
 
-/// Throws Error unless the elements of a result are finite: no time is reported of work that went wrong.
+/// Throws Error unless all elements of a result are finite, so that no time is reported for wrong
+/// work.
 void require_finite(const Row& row, const Tensor& result);
 
 void run_ceilings(const Bench& bench);

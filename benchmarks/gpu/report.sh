@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# The report of scripts/gpu-check, from what its stages left in $results. To be sourced.
+# Writes the report of scripts/gpu-check from the files of its stages in $results. This file is sourced.
 # shellcheck disable=SC2154  # the script that sources it sets root, results and build
 
 report_stages=(build tests bench cpu memcheck racecheck synccheck)
 
-# counts_table FILE...: lines of counts as rows of a table.
+# counts_table FILE...: prints lines of counts as a table.
 counts_table() {
   printf '| tests | in all | passed | failed | skipped | not run |\n| --- | ---: | ---: | ---: | ---: | ---: |\n'
   cat "$@" | awk '{ print "| " $1 " | " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |" }'
 }
 
-# not_passed STAGE: the names, in full up to 40.
+# not_passed STAGE: prints the names of tests that did not pass, at most 40.
 not_passed() {
   local file=$results/$1/not_passed
   [ -s "$file" ] || return 0
@@ -18,7 +18,7 @@ not_passed() {
   sed -n '1,40s/^/- /p' "$file"
 }
 
-# section TITLE STAGE: its head; false, and said so, where the stage was not run.
+# section TITLE STAGE: prints the title. If the stage was not run, says so and returns 1.
 section() {
   printf '\n## %s\n\n' "$1"
   [ ! -e "$results/$2/stage" ] || return 0
@@ -29,7 +29,7 @@ section() {
 report_tests() {
   section 'Tests' tests || return 0
   printf 'On the device: all of ebb_cuda_tests, all rows named */cuda/*, short trainings of every example, eager and '
-  printf 'captured, against the same on the CPU (ebb_gpu_examples_tests), and a kernel of a user'\''s. Result: %s.\n\n' \
+  printf 'captured, against the same on the CPU (ebb_gpu_examples_tests), and a user'\''s kernel. Result: %s.\n\n' \
     "$(value_of "$results/tests/stage" result)"
   counts_table "$results"/tests/counts
   printf '\nParity files on the device: %s\n' "$(cat "$results/tests/parity" 2>/dev/null)"
@@ -48,7 +48,7 @@ report_cpu() {
   not_passed cpu
 }
 
-# findings TOOL: the heads of what it wrote about errors, the most frequent ones first.
+# findings TOOL: prints the first lines of its error messages, the most frequent ones first.
 findings() {
   local lines
   lines=$(awk '
@@ -88,19 +88,19 @@ report_bench() {
   section 'Benchmarks' bench || return 0
   printf 'Medians. Result: %s. ' "$(value_of "$results/bench/stage" result)"
   if [ -s "$results/bench/torch" ]; then
-    printf 'Beside it %s on the same card.\n\n' "$(paste -sd ' ' "$results/bench/torch")"
+    printf 'Compared with %s on the same card.\n\n' "$(paste -sd ' ' "$results/bench/torch")"
   else
     printf 'PyTorch was not measured: %s.\n\n' "$(tail -n 1 "$results/bench/torch.log")"
   fi
   if [ -s "$results/bench/broken_off" ]; then
-    printf 'Broken off:\n\n'
+    printf 'Not completed:\n\n'
     sed 's/^/- /' "$results/bench/broken_off"
     printf '\n'
   fi
   awk -f "$root/benchmarks/gpu/tables.awk" "$results/bench/ebb.jsonl" "$results/bench/torch.jsonl" 2>&1
 }
 
-# report_is_possible: true when the results are of one card and one commit; says what is wrong otherwise.
+# report_is_possible: returns 0 if all results are of one card and one commit. Otherwise prints an error.
 report_is_possible() {
   local stage file first=''
   for stage in "${report_stages[@]}"; do
@@ -119,7 +119,7 @@ report_is_possible() {
   fi
 }
 
-# newest KEY: its value in the results of the stage that ended last.
+# newest KEY: prints its value in the results of the stage that ended last.
 newest() {
   local stage file
   for stage in "${report_stages[@]}"; do

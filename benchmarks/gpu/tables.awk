@@ -1,7 +1,8 @@
-# Tables of a report from the JSON lines of ebb-gpu-bench and torch_bench.py: awk -f tables.awk ebb.jsonl torch.jsonl
-# A figure that was not measured is a dash. Ceilings are the better of the two programs' measurements.
+# Prints the tables of a report from the JSON lines of ebb-gpu-bench and torch_bench.py:
+#   awk -f tables.awk ebb.jsonl torch.jsonl
+# A dash means that a figure was not measured. A ceiling is the better measurement of the two programs.
 
-# field(line, key): the value of a key in one flat JSON object.
+# field(line, key): returns the value of a key in a flat JSON object.
 function field(line, key,    at, rest) {
   at = index(line, "\"" key "\":")
   if (!at) return ""
@@ -22,13 +23,13 @@ function number(x) {
 }
 function ratio(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.2f", a / b) }
 function percent(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.1f %%", 100 * a / b) }
-# note_spread(x, row): keeps spreads in order, the largest first.
+# note_spread(x, row): inserts a spread into a list that is sorted from the largest to the smallest.
 function note_spread(x, row,    i) {
   for (i = ++spreads; i > 1 && spread[i - 1] < x; --i) spread[i] = spread[i - 1]
   spread[i] = x
   if (i == 1) widest = row
 }
-# judge(aim, value, row): keeps the worst value of an aim, by its sign: less is worse for 1, more for -1.
+# judge(aim, value, row): keeps the worst value of an aim: the largest for a floor, else the smallest.
 function judge(aim, value, row,    sign) {
   if (value == "" || value == "-") return
   ++judged[aim]
@@ -50,7 +51,7 @@ function aim_line(aim, text, limit, form,    met) {
 function rate(amount, t, unit) { return t == "" || amount == 0 ? "" : amount / t / unit }  # amount / us in 1e9 or 1e12
 
 /"quick":true/ {
-  print "A line of a quick run: it says nothing, and no table is made of it: " FILENAME > "/dev/stderr"
+  print "This file has a line of a quick run, whose figures have no meaning: " FILENAME > "/dev/stderr"
   broken = 1
   exit 1
 }
@@ -135,8 +136,8 @@ END {
   }
 
   print "\n### Losses, forward and backward\n"
-  print "GB/s: bytes that have to be moved, each read or written once, over the captured step's time; last, which" \
-        " part of the measured copy bandwidth that is. Above 100 %: the data stood in the cache.\n"
+  print "GB/s: the bytes that have to be read or written once, divided by the time of the captured step. Of copy: the" \
+        " fraction of the measured copy bandwidth. More than 100 % means that the data was in the cache.\n"
   print "| loss | Ebb eager us | Ebb captured us | PyTorch eager us | PyTorch captured us | Ebb GB/s | PyTorch GB/s |" \
         " Ebb of copy | PyTorch of copy |"
   print "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The rows of ebb-gpu-bench in PyTorch, eager and as a CUDA graph, as the same JSON lines.
+"""Measures the rows of ebb-gpu-bench in PyTorch, eager and as a CUDA graph, and prints the same JSON lines.
 
     torch_bench.py [--filter TEXT] [--quick] [--device cuda|cpu]
 
-Eager steps use PyTorch's defaults; captured ones its fused optimizers, which are its fastest.
-Exit status 77: torch cannot be imported, or sees no GPU; nothing is timed then.
+Eager steps use PyTorch's defaults. Captured steps use its fused optimizers, which are its fastest.
+Exit status 77: torch cannot be imported or finds no GPU, and nothing was measured.
 """
 import argparse
 import json
@@ -54,7 +54,7 @@ class Bench:
             torch.cuda.synchronize()
 
     def run(self, row, mode, step):
-        """Calls step in batches between two waits for the device; prints the median time of a step."""
+        """Calls step in batches between two waits for the device, and prints the median time of a step."""
         quick = self.options.quick
         batch_seconds, all_seconds, least_batches = (1e-4, 1e-2, 3) if quick else (5e-3, 0.4, 15)
         self.seconds_of(8, step)
@@ -74,7 +74,7 @@ class Bench:
         print(json.dumps(line, separators=(",", ":")), flush=True)
 
     def capture(self, step):
-        """The step as a CUDA graph, recorded as PyTorch's documentation says: after warm-up on a side stream."""
+        """Returns the step as a CUDA graph, recorded as PyTorch's documentation recommends: after warm-up on a side stream."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -149,7 +149,7 @@ def flops_of(widths, batch):
 
 
 def run_products(bench, name, widths, batch, tf32):
-    """The products of a step and nothing else."""
+    """Measures only the products of a step."""
     row = make_row("products", name, "tf32" if tf32 else "f32", flops_of(widths, batch))
     made = [
         [torch.randn(*shape, device=bench.device) for shape in ((batch, a), (b, a), (batch, b))]
@@ -194,7 +194,7 @@ def run_training(bench):
             allow_tf32(False)
 
 
-# Name, target, tensors of the input's shape that have to be read or written, forward.
+# Name, target, number of tensors of the input's shape that are read or written, forward.
 LOSSES = [
     ("cross_entropy", "classes", 2, F.cross_entropy),
     ("bce_with_logits", "values", 3, F.binary_cross_entropy_with_logits),
@@ -225,7 +225,7 @@ def run_loss(bench, loss, rows, columns):
     row = make_row("loss", f"{name}_{rows}x{columns}", "f32", 0, size)
     if not bench.wanted(row["name"]):
         return
-    sets = 1 if size < 8e6 else max(1, int(512e6 / size))  # take turns: none is found in the cache
+    sets = 1 if size < 8e6 else max(1, int(512e6 / size))  # alternate, so that none is in the cache
     torch.manual_seed(1)
     data = [make_data(bench, target, rows, columns) for _ in range(sets)]
 
@@ -261,7 +261,7 @@ def run_loss(bench, loss, rows, columns):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--filter", default="", help="only rows whose name contains this")
-    parser.add_argument("--quick", action="store_true", help="small shapes, few repeats; the figures say nothing")
+    parser.add_argument("--quick", action="store_true", help="small shapes, few repetitions; the figures have no meaning")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     bench = Bench(parser.parse_args())
     if bench.on_gpu and not torch.cuda.is_available():

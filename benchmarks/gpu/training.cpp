@@ -1,4 +1,5 @@
-// Training steps of nets from tiny to large, eager and captured, and the matrix products in them alone.
+// Training steps of networks from tiny to large, eager and captured, and their matrix products
+// alone.
 #include <memory>
 #include <vector>
 
@@ -11,7 +12,7 @@ struct Net {
   std::string name;
   std::vector<int64_t> widths;
   int64_t batch;
-  bool large = false;  // bound by its matrix products: timed with TF32 as well
+  bool large = false;  // limited by its matrix products, so TF32 is measured too
 };
 
 std::vector<Net> nets(bool quick) {
@@ -25,7 +26,7 @@ std::vector<Net> nets(bool quick) {
   return all;
 }
 
-// Three products a layer, two for the first one: its input needs no gradient.
+// Three products per layer, and two for the first layer, whose input needs no gradient.
 double flops(const Net& net) {
   double total = 0;
   for (size_t i = 0; i + 1 < net.widths.size(); ++i) {
@@ -82,7 +83,7 @@ void run_net(const Bench& bench, const Net& net, bool adam, bool tf32) {
   require_finite(row, training.loss);
 }
 
-// The products of a step and nothing else, one after the other: what a step cannot be faster than.
+// Runs only the products of a step, one after the other. A step cannot be faster than they are.
 void run_products(const Bench& bench, const Net& net, bool tf32) {
   const NoGrad no_grad;
   const Row row{"products", net.name, tf32 ? "tf32" : "f32", flops(net)};
