@@ -48,8 +48,10 @@ int64_t synchronizations();
 /// The first call runs the step as it is (what is made once is made then); the second records and launches it; further
 /// ones launch it. Every call is a whole step: optimizers count it and follow set_lr, dropout draws new numbers from
 /// the calling thread's default generator, whose position moves on. Tensors that the step made (loss) keep their
-/// place and hold the newest values. The step must do the same work every time, in tensors of the same shapes, must
-/// not wait for the device (item(), printing, copies to the CPU) and must outlive nothing that it uses.
+/// place and hold the newest values. After Module::to() or Tensor::set_data(), on whatever tensor, the next call runs
+/// the step as it is and the one after it records it anew, since a graph holds addresses. The step must do the same
+/// work every time, in tensors of the same shapes, must not wait for the device (item(), printing, copies to the CPU)
+/// and must outlive nothing that it uses.
 /// Throws Error when the step waits for the device or draws from another generator.
 class CapturedStep {
  public:

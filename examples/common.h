@@ -111,7 +111,8 @@ class Comparison {
 /// the test set.
 inline void report(const Flags& flags, const ebb::nn::Trainer& trainer,
                    const ebb::nn::ConfusionMatrix& matrix, const std::vector<std::string>& names) {
-  std::printf("\n%s\ncheckpoint in %s\n", matrix.to_table(names).c_str(),
+  std::printf("\n%s\ncheckpoint in %s\n",
+              matrix.to_table(names, ebb::nn::terminal_columns()).c_str(),
               flags.checkpoint().c_str());
   if (trainer.epochs_run() > 0) {
     std::printf("%.2f s per epoch\n",

@@ -1,43 +1,49 @@
 #include "ebb/nn/module.h"
 
 #include <algorithm>
+#include <set>
 
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/checkpoint.h"
 
 namespace ebb::nn {
 
-// Calls each(state, prefix) for a module and everything below it, parents first.
-template <class Visit> void Module::visit(State& state, const std::string& prefix, Visit&& each) {
-  each(state, prefix);
-  for (auto& [name, child] : state.children) visit(*child, prefix + name + ".", each);
-}
+struct Module::Seen : std::set<const void*> {};
 
 constinit thread_local LayerWatch* LayerWatch::active_ = nullptr;
 
+// Calls each(state, prefix) for a module and everything below it, parents first. seen: the modules that have been
+// visited, which are then left out; null to visit a shared one once for each of its paths.
+template <class Visit>
+void Module::visit(State& state, const std::string& prefix, Seen* seen, Visit&& each) {
+  if (seen && !seen->insert(&state).second) return;
+  each(state, prefix);
+  for (auto& [name, child] : state.children) visit(*child, prefix + name + ".", seen, each);
+}
+
 std::vector<std::pair<std::string, const void*>> Module::named_modules() const {
   std::vector<std::pair<std::string, const void*>> all;
-  visit(*state_, "", [&](State& s, const std::string& prefix) {
+  Seen modules;
+  visit(*state_, "", &modules, [&](State& s, const std::string& prefix) {
     all.emplace_back(prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1), &s);
   });
   return all;
 }
 
-std::vector<NamedTensor> Module::named_parameters() const {
+// The tensors of one list of every module, each once.
+std::vector<NamedTensor> Module::named(std::vector<NamedTensor> State::*list) const {
   std::vector<NamedTensor> all;
-  visit(*state_, "", [&](State& s, const std::string& prefix) {
-    for (const auto& [name, tensor] : s.parameters) all.emplace_back(prefix + name, tensor);
+  Seen modules, tensors;
+  visit(*state_, "", &modules, [&](State& s, const std::string& prefix) {
+    for (const auto& [name, tensor] : s.*list) {
+      if (tensors.insert(tensor.impl()).second) all.emplace_back(prefix + name, tensor);
+    }
   });
   return all;
 }
 
-std::vector<NamedTensor> Module::named_buffers() const {
-  std::vector<NamedTensor> all;
-  visit(*state_, "", [&](State& s, const std::string& prefix) {
-    for (const auto& [name, tensor] : s.buffers) all.emplace_back(prefix + name, tensor);
-  });
-  return all;
-}
+std::vector<NamedTensor> Module::named_parameters() const { return named(&State::parameters); }
+std::vector<NamedTensor> Module::named_buffers() const { return named(&State::buffers); }
 
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> all;
@@ -46,8 +52,12 @@ std::vector<Tensor> Module::parameters() const {
 }
 
 std::vector<NamedTensor> Module::state_dict() const {
-  std::vector<NamedTensor> all = named_parameters();
-  for (NamedTensor& buffer : named_buffers()) all.push_back(std::move(buffer));
+  std::vector<NamedTensor> all;
+  for (const auto list : {&State::parameters, &State::buffers}) {
+    visit(*state_, "", nullptr, [&](State& s, const std::string& prefix) {
+      for (const auto& [name, tensor] : s.*list) all.emplace_back(prefix + name, tensor);
+    });
+  }
   return all;
 }
 
@@ -62,20 +72,30 @@ int64_t Module::parameter_count() const {
 }
 
 void Module::train(bool on) {
-  visit(*state_, "", [on](State& s, const std::string&) { s.training = on; });
+  Seen modules;
+  visit(*state_, "", &modules, [on](State& s, const std::string&) { s.training = on; });
+}
+
+// Converts all before it replaces any: an error on the way leaves the module as it was.
+template <class Convert> void Module::replace_tensors(Convert&& convert) {
+  const NoGrad guard;
+  std::vector<std::pair<Tensor, Tensor>> changed;
+  for (const auto list : {&State::parameters, &State::buffers}) {
+    for (auto& [name, tensor] : named(list)) {
+      Tensor converted = convert(tensor);
+      if (converted.impl() != tensor.impl()) changed.emplace_back(tensor, std::move(converted));
+    }
+  }
+  for (auto& [tensor, converted] : changed) tensor.set_data(converted);
 }
 
 void Module::to(Device device) {
-  const NoGrad guard;
-  for (auto& [name, tensor] : state_dict()) tensor.set_data(tensor.to(device));
+  replace_tensors([&](const Tensor& t) { return t.to(device); });
 }
 
 void Module::to(DType dtype) {
   if (!is_floating(dtype)) fail("to", "parameters are floating, cannot become ", dtype);
-  const NoGrad guard;
-  for (auto& [name, tensor] : state_dict()) {
-    if (is_floating(tensor.dtype())) tensor.set_data(tensor.to(dtype));
-  }
+  replace_tensors([&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype) : t; });
 }
 
 void Module::zero_grad() {
@@ -86,6 +106,21 @@ void Module::zero_grad() {
 
 void Module::requires_grad_(bool on) {
   for (auto& [name, tensor] : named_parameters()) tensor.requires_grad_(on);
+}
+
+ModeGuard::ModeGuard(Module& module, bool training) {
+  Module::Seen modules;
+  const auto note = [&](auto&& self, const std::shared_ptr<Module::State>& state) -> void {
+    if (!modules.insert(state.get()).second) return;
+    before_.emplace_back(state, state->training);
+    for (const auto& [name, child] : state->children) self(self, child);
+  };
+  note(note, module.state_);
+  module.train(training);
+}
+
+ModeGuard::~ModeGuard() {
+  for (const auto& [state, training] : before_) state->training = training;
 }
 
 void Module::check_name(std::string_view name) const {
@@ -116,6 +151,10 @@ Tensor Module::add_buffer(std::string_view name, Tensor tensor) {
 
 void Module::add_child(std::string_view name, const Module& module) {
   check_name(name);
+  for (const auto& [path, identity] : module.named_modules()) {
+    if (identity == state_.get())
+      fail("module", "'", name, "' cannot be a part of this module: it contains this module");
+  }
   state_->children.emplace_back(name, module.state_);
 }
 

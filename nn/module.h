@@ -9,9 +9,12 @@
 // A Module is a handle like a Tensor: copies share parameters, buffers and the training flag.
 #pragma once
 
+#include <concepts>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -28,29 +31,39 @@ class Module {
   Module(const Module&) = default;
   Module& operator=(const Module&) = default;
 
-  /// All parameters, those of submodules included, in order of registration; names joined with '.': "0.weight".
+  /// Returns the parameters of this module and of all modules below it, in order of registration, with names joined
+  /// by '.': "0.weight". A parameter that is registered several times (a tied weight, a layer used twice) is listed
+  /// once, under its first name, as in torch; so are buffers and modules.
+  ///
+  ///     nn::Linear layer(2, 2);
+  ///     nn::Sequential(layer, nn::ReLU(), layer).named_parameters();  // "0.weight", "0.bias"
   std::vector<NamedTensor> named_parameters() const;
   std::vector<Tensor> parameters() const;
   std::vector<NamedTensor> named_buffers() const;
-  /// Parameters and buffers: what torch's state_dict() holds, and what a checkpoint saves.
+  /// Returns parameters and buffers under every name that they have: what torch's state_dict() holds, and what a
+  /// checkpoint saves. A tied weight is listed once for each of its names.
   std::vector<NamedTensor> state_dict() const;
-  /// Copies values in by name. Throws Error that lists missing and unexpected names and shapes that differ, and then
-  /// changes nothing.
+  /// Copies values in by name. Throws Error that lists missing and unexpected names, shapes and dtypes that differ,
+  /// and names of one tied weight that have different values; then nothing is changed.
   void load_state_dict(const std::vector<NamedTensor>& source);
-  /// Paths of all modules below and of this one (""), with what identifies them: copies of a module have the same.
+  /// Returns the paths of all modules below this one and its own (""), each module once under its first path, with
+  /// its identity.
   std::vector<std::pair<std::string, const void*>> named_modules() const;
+  /// Identifies a module: copies of one module have the same identity.
   const void* identity() const { return state_.get(); }
-  /// The number of elements of all parameters.
+  /// Returns the number of elements of all parameters, each parameter counted once.
   int64_t parameter_count() const;
 
-  /// Training mode (dropout on) or evaluation, for this module and everything below.
+  /// Sets training mode (dropout on) or evaluation mode for this module and all modules below it. ModeGuard sets a
+  /// mode for the time of a scope.
   void train(bool on = true);
   void eval() { train(false); }
   bool is_training() const { return state_->training; }
 
-  /// Moves parameters and buffers; handles that others hold follow. Gradients are forgotten.
+  /// Moves parameters and buffers to a device; handles that others hold follow, and so do optimizers. A tensor that is
+  /// moved forgets its gradient. When a tensor cannot be moved, none is.
   void to(Device device);
-  /// Converts floating parameters and buffers.
+  /// Converts floating parameters and buffers to a dtype, with the same guarantees.
   void to(DType dtype);
   /// Forgets the gradients of all parameters.
   void zero_grad();
@@ -66,18 +79,42 @@ class Module {
     add_child(name, module);
     return module;
   }
+  /// Throws Error on a name that is taken or has a '.', and when this module is `module` or is below it.
   void add_child(std::string_view name, const Module& module);
 
  private:
+  friend class ModeGuard;
   struct State {
     std::vector<NamedTensor> parameters, buffers;
     std::vector<std::pair<std::string, std::shared_ptr<State>>> children;
     bool training = true;
   };
-  template <class Visit> static void visit(State& state, const std::string& prefix, Visit&& each);
+  struct Seen;  // what has been visited
+  template <class Visit>
+  static void visit(State& state, const std::string& prefix, Seen* seen, Visit&& each);
+  std::vector<NamedTensor> named(std::vector<NamedTensor> State::*list) const;
+  template <class Convert> void replace_tensors(Convert&& convert);
   void check_name(std::string_view name) const;
 
   std::shared_ptr<State> state_;
+};
+
+/// Puts a module and all modules below it into one mode, and each of them back into the mode that it had when the scope
+/// ends, however it ends.
+///
+///     {
+///       const nn::ModeGuard guard(model, false);
+///       scores = model(x);  // dropout is off
+///     }
+class [[nodiscard]] ModeGuard {
+ public:
+  ModeGuard(Module& module, bool training);
+  ~ModeGuard();
+  ModeGuard(const ModeGuard&) = delete;
+  ModeGuard& operator=(const ModeGuard&) = delete;
+
+ private:
+  std::vector<std::pair<std::shared_ptr<Module::State>, bool>> before_;
 };
 
 /// Is told of each call of a layer on this thread while its Scope lives. What summary() sees a model with.
@@ -103,19 +140,82 @@ class LayerWatch {
   static constinit thread_local LayerWatch* active_;
 };
 
-/// A module from one tensor to one: what Sequential chains.
+/// A module from one tensor to one: what Sequential chains and Trainer trains. A Module that is not a Layer, but has
+/// Tensor forward(const Tensor&), is accepted wherever a Layer is: see as_layer().
 class Layer : public Module {
  public:
+  Layer() = default;
   virtual Tensor forward(const Tensor& x) const = 0;
   Tensor operator()(const Tensor& x) const {
     LayerWatch* watch = LayerWatch::active();
     if (!watch) [[likely]]
       return forward(x);
-    watch->enter(*this, x);
+    watch->enter(described(), x);
     Tensor out = forward(x);
     watch->leave(out);
     return out;
   }
+
+ protected:
+  /// A layer that is the same module as `module`: it shares its parameters, children and mode.
+  explicit Layer(const Module& module) : Module(module) {}
+
+ private:
+  /// The module that a watch is told of.
+  virtual const Module& described() const { return *this; }
 };
+
+namespace detail {
+
+template <class M>
+concept HasForward = requires(M& module, const Tensor& x) {
+  { module.forward(x) } -> std::convertible_to<Tensor>;
+};
+
+/// A Module with a forward of its own, as a Layer.
+class ModuleLayer final : public Layer {
+ public:
+  ModuleLayer(const Module& module, std::function<Tensor(const Tensor&)> forward)
+      : Layer(module), module_(module), forward_(std::move(forward)) {}
+  Tensor forward(const Tensor& x) const override { return forward_(x); }
+
+ private:
+  const Module& described() const override { return module_; }
+
+  const Module& module_;  // kept alive by forward_ or by the caller
+  std::function<Tensor(const Tensor&)> forward_;
+};
+
+template <class M> constexpr void check_is_layer() {
+  static_assert(std::is_base_of_v<Module, M> && HasForward<M>,
+                "expected a Layer, or a Module with Tensor forward(const Tensor&)");
+}
+
+}  // namespace detail
+
+/// Returns the module as a Layer that refers to it: REQUIRES that the module outlives the result. Does not compile
+/// unless M is a Layer, or a Module with Tensor forward(const Tensor&).
+template <class M> std::shared_ptr<Layer> as_layer(M& module) {
+  detail::check_is_layer<M>();
+  if constexpr (std::is_base_of_v<Layer, M>) {
+    return std::shared_ptr<Layer>(std::shared_ptr<void>(), &module);
+  } else {
+    return std::make_shared<detail::ModuleLayer>(
+        module, [&module](const Tensor& x) -> Tensor { return module.forward(x); });
+  }
+}
+
+/// The same for a module that the result keeps.
+template <class M>
+requires(!std::is_lvalue_reference_v<M>) std::shared_ptr<Layer> as_layer(M&& module) {
+  detail::check_is_layer<M>();
+  auto kept = std::make_shared<M>(std::move(module));
+  if constexpr (std::is_base_of_v<Layer, M>) {
+    return kept;
+  } else {
+    return std::make_shared<detail::ModuleLayer>(
+        *kept, [kept](const Tensor& x) -> Tensor { return kept->forward(x); });
+  }
+}
 
 }  // namespace ebb::nn

@@ -5,14 +5,16 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <memory>
-#include <ostream>
 #include <typeinfo>
+#include <utility>
 
 #include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
+#include "ebb/nn/train/progress.h"
 
 namespace ebb::nn {
 namespace {
@@ -33,7 +35,7 @@ int64_t bytes_of(const Tensor& t) { return t.numel() * static_cast<int64_t>(size
 class Counter : public LayerWatch {
  public:
   explicit Counter(const Module& model) {
-    for (const auto& [name, identity] : model.named_modules()) names_[identity] = name;
+    for (const auto& [name, identity] : model.named_modules()) names_.emplace(identity, name);
     for (const auto& [name, tensor] : model.named_parameters()) {
       const size_t dot = name.rfind('.');
       Own& own = own_[dot == std::string::npos ? "" : name.substr(0, dot)];
@@ -47,7 +49,7 @@ class Counter : public LayerWatch {
   void enter(const Module& module, const Tensor& input) override {
     const auto known = names_.find(module.identity());
     const std::string name = known == names_.end() ? "?" : known->second;
-    const Own own = known == names_.end() ? Own{} : own_[name];
+    const Own own = known == names_.end() ? Own{} : std::exchange(own_[name], {});
     open_.push_back(summary.rows.size());
     summary.rows.push_back({name, class_name(module), static_cast<int>(open_.size()) - 1,
                             input.shape(), Shape{}, own.parameters, 0, own.bytes});
@@ -79,6 +81,18 @@ class Counter : public LayerWatch {
   std::vector<size_t> open_;        // rows of the calls that are running
 };
 
+// Gives the thread's generator back as it was, however the scope ends.
+class GeneratorGuard {
+ public:
+  GeneratorGuard() = default;
+  ~GeneratorGuard() { default_generator() = before_; }
+  GeneratorGuard(const GeneratorGuard&) = delete;
+  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
+
+ private:
+  Generator before_ = default_generator();
+};
+
 // 1234567 as 1,234,567.
 std::string grouped(int64_t n) {
   std::string text = std::to_string(n);
@@ -94,19 +108,19 @@ Summary detail::summarize(const Module& model, const std::function<Tensor(const 
   const NoGrad guard;
   TensorOptions options;
   for (const Tensor& p : model.parameters()) options = {p.dtype(), p.device()};
-  const Generator before = default_generator();
+  const GeneratorGuard generator;
   Counter counter(model);
   const OpObserver watch([&](const OpEvent& e) { counter.count(e); });
   const LayerWatch::Scope scope(counter);
   const Tensor x = zeros(input, options);
   counter.enter(model, x);
   counter.leave(forward(x));
-  default_generator() = before;
   return counter.summary;
 }
 
-std::string to_text(const Summary& summary) {
-  using Row = std::array<std::string, 6>;
+std::string to_text(const Summary& summary, int columns) {
+  constexpr size_t kColumns = 6, kLeastTitle = 10;
+  using Row = std::array<std::string, kColumns>;
   std::vector<Row> rows{{"layer", "input", "output", "parameters", "multiply-adds", "bytes"}};
   for (const SummaryRow& r : summary.rows) {
     const std::string title = r.name.empty() ? r.type : r.name + " " + r.type;
@@ -116,13 +130,27 @@ std::string to_text(const Summary& summary) {
   }
   rows.push_back({"total", "", "", grouped(summary.parameters), grouped(summary.multiply_adds),
                   grouped(summary.parameter_bytes + summary.output_bytes)});
-  size_t widths[6] = {};
+  std::array<size_t, kColumns> widths{};
   for (const Row& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    for (size_t c = 0; c < kColumns; ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  std::array<bool, kColumns> shown;
+  shown.fill(true);
+  const auto others = [&] {  // the width of all columns but the first
+    size_t sum = 0;
+    for (size_t c = 1; c < kColumns; ++c) sum += shown[c] ? widths[c] + 2 : 0;
+    return sum;
+  };
+  if (columns > 0) {
+    const size_t limit = static_cast<size_t>(columns), title = std::min(widths[0], kLeastTitle);
+    for (size_t c : {5, 1}) shown[c] = others() + title <= limit;
+    widths[0] = std::min(widths[0], std::max(title, limit - std::min(limit, others())));
   }
   std::string text;
-  for (const Row& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) {  // numbers to the right
+  for (Row& row : rows) {
+    if (row[0].size() > widths[0]) row[0] = row[0].substr(0, widths[0] - 2) + "..";
+    for (size_t c = 0; c < kColumns; ++c) {  // numbers to the right
+      if (!shown[c]) continue;
       const std::string gap(widths[c] - row[c].size(), ' ');
       text += (c ? "  " : "") + (c < 3 ? row[c] + gap : gap + row[c]);
     }
@@ -132,7 +160,7 @@ std::string to_text(const Summary& summary) {
 }
 
 std::ostream& operator<<(std::ostream& out, const Summary& summary) {
-  return out << to_text(summary);
+  return out << to_text(summary, &out == &std::cout ? terminal_columns() : 0);
 }
 
 }  // namespace ebb::nn

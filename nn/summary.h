@@ -18,9 +18,10 @@ struct SummaryRow {
   std::string type;  ///< the class: "Linear"
   int depth;         ///< in how many other layers it is called
   Shape input, output;
-  int64_t parameters;     ///< elements of its own parameters, without those of layers in it
+  /// Elements of its own parameters, without those of layers in it; at the first call of the module that has them.
+  int64_t parameters;
   int64_t multiply_adds;  ///< of its own matmul and linear ops
-  int64_t bytes;          ///< of its own parameters and of its output
+  int64_t bytes;          ///< of these parameters and of its output
 };
 
 struct Summary {
@@ -30,7 +31,11 @@ struct Summary {
   int64_t parameter_bytes = 0, output_bytes = 0;
 };
 
-std::string to_text(const Summary& summary);
+/// Returns a table with one line for each call. columns: the width that the table has to fit, such as
+/// terminal_columns(); 0 for any. In a narrow one the names of layers are shortened, and then the columns of bytes and of
+/// input shapes are left out.
+std::string to_text(const Summary& summary, int columns = 0);
+/// Prints the table; on std::cout in the width of the terminal, where that is one.
 std::ostream& operator<<(std::ostream& out, const Summary& summary);
 
 namespace detail {

@@ -5,6 +5,7 @@
 #include "ebb/autograd/ops/pointwise.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/core/rebinding.h"
 
 namespace ebb {
 namespace {
@@ -197,6 +198,7 @@ void Tensor::set_data(const Tensor& other) {
   impl_->numel = from.numel;
   impl_->shape = from.shape;
   impl_->strides = from.strides;
+  detail::count_rebinding();
   if (!requires_grad()) return;
   node()->output(0).dtype = from.dtype;
   set_grad({});

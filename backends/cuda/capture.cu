@@ -4,6 +4,9 @@
 // which its own kernel counts; for random numbers how far the generator has moved on, which a last kernel advances. The
 // host keeps the same figures, and writes them to the device before a launch only where they are not what the device
 // holds by itself: after set_lr, or when numbers were drawn in between. So a step is one launch.
+//
+// A graph holds addresses. When any tensor was rebound since (Module::to), the graph is forgotten, and the step runs as
+// it is and is captured again.
 #include "ebb/backends/cuda/capture.h"
 
 #include <cstring>
@@ -13,6 +16,7 @@
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/cuda.h"
 #include "ebb/core/random.h"
+#include "ebb/core/rebinding.h"
 
 namespace ebb::cuda {
 namespace {
@@ -90,17 +94,18 @@ void refuse_in_capture(std::string_view op, std::string_view what) {
 class CapturedStep::Impl {
  public:
   explicit Impl(std::function<void()> step) : step_(std::move(step)) {}
-  ~Impl() {
-    if (!graph_) return;
-    if (!captured_->bytes.empty())
-      cudaStreamSynchronize(context().stream);  // replays that still read them
-    cudaGraphExecDestroy(graph_);
-  }
+  ~Impl() { forget_graph(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   void call() {
     context();
+    const uint64_t rebindings = detail::rebindings();
+    if (rebindings != rebindings_) {  // the graph's addresses may be those of memory that was freed
+      forget_graph();
+      warm_ = false;
+      rebindings_ = rebindings;
+    }
     if (!warm_) {
       step_();
       warm_ = true;
@@ -112,6 +117,15 @@ class CapturedStep::Impl {
   int64_t replays() const { return replays_; }
 
  private:
+  void forget_graph() {
+    if (!graph_) return;
+    if (!captured_->bytes.empty())
+      cudaStreamSynchronize(context().stream);  // replays that still read them
+    cudaGraphExecDestroy(graph_);
+    graph_ = nullptr;
+    captured_.reset();
+  }
+
   void capture() {
     if (recording) fail("capture", "a captured step captures another one");
     Recording r;
@@ -175,8 +189,9 @@ class CapturedStep::Impl {
   CapturePool pool_;
   std::optional<Recording> captured_;
   cudaGraphExec_t graph_ = nullptr;
-  uint64_t taken_ = 0;        // random numbers a step
-  uint64_t known_moved_ = 0;  // what the device holds
+  uint64_t taken_ = 0;                          // random numbers a step
+  uint64_t known_moved_ = 0;                    // what the device holds
+  uint64_t rebindings_ = detail::rebindings();  // when the step ran last as it is
   bool warm_ = false;
   int64_t replays_ = 0;
 };

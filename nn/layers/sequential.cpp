@@ -1,24 +1,39 @@
 #include "ebb/nn/layers/sequential.h"
 
+#include <typeinfo>
+
 #include "ebb/nn/layers/activation.h"
 
 namespace ebb::nn {
+namespace {
+
+// The layer as an L, when it is one; null for a class derived from L, whose forward may be another one.
+template <class L> const L* exactly(const Layer& layer) {
+  return typeid(layer) == typeid(L) ? static_cast<const L*>(&layer) : nullptr;
+}
+
+// The activation of a layer that a Linear can run together with.
+Activation fusible(const Layer& layer) {
+  if (exactly<ReLU>(layer)) return Activation::Relu;
+  const auto* gelu = exactly<GELU>(layer);
+  return gelu && gelu->approximate() == GeluApproximate::Tanh ? Activation::GeluTanh
+                                                              : Activation::None;
+}
+
+}  // namespace
 
 void Sequential::append(std::shared_ptr<Layer> layer) {
-  add_child(std::to_string(layers_.size()), *layer);
-  if (!layers_.empty() && layers_.back().linear) {
-    const auto* gelu = dynamic_cast<const GELU*>(layer.get());
-    if (dynamic_cast<const ReLU*>(layer.get())) layers_.back().follows = Activation::Relu;
-    else if (gelu && gelu->approximate() == GeluApproximate::Tanh)
-      layers_.back().follows = Activation::GeluTanh;
-  }
-  layers_.push_back({layer, dynamic_cast<const Linear*>(layer.get())});
+  add_child(std::to_string(steps_->size()), *layer);
+  if (!steps_->empty() && steps_->back().linear) steps_->back().follows = fusible(*layer);
+  const Linear* linear = exactly<Linear>(*layer);
+  steps_->push_back({std::move(layer), linear});
 }
 
 Tensor Sequential::forward(const Tensor& x) const {
   Tensor value = x;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const Step& step = layers_[i];
+  const std::vector<Step>& steps = *steps_;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
     if (step.follows != Activation::None && !LayerWatch::active()) {
       value = ebb::linear(value, step.linear->weight, step.linear->bias, step.follows);
       ++i;

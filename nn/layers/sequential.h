@@ -2,39 +2,46 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "ebb/nn/layers/linear.h"
 #include "ebb/nn/module.h"
 
 namespace ebb::nn {
 
-/// nn::Sequential model{nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)};
-/// A Linear that a ReLU, or a GELU in its tanh form, follows runs together with it.
+/// A chain of layers: each gets what the one before it returned.
+///
+///     nn::Sequential model{nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)};
+///
+/// Its parts are Layers, or Modules with Tensor forward(const Tensor&). A layer may occur several times; its parameters
+/// are then shared. Like every module it is a handle: copies share their layers, those appended later included.
+/// A Linear that a ReLU or a GELU in its tanh form follows runs as one op with it. This applies to exactly these
+/// classes; a class derived from one of them runs its own forward.
 class Sequential : public Layer {
  public:
-  template <class... Layers>
-  requires(std::is_base_of_v<Layer, Layers>&&...) explicit Sequential(Layers... layers) {
-    (push_back(std::move(layers)), ...);
+  template <class... Modules>
+  requires(std::is_base_of_v<Module, Modules>&&...) explicit Sequential(Modules... modules) {
+    (push_back(std::move(modules)), ...);
   }
 
-  /// Appends a layer.
-  template <class L>
-  requires(std::is_base_of_v<Layer, L>) void push_back(L layer) {
-    append(std::make_shared<L>(std::move(layer)));
+  /// Appends a layer, or a module with Tensor forward(const Tensor&).
+  template <class M>
+  requires(std::is_base_of_v<Module, M>) void push_back(M module) {
+    append(as_layer(std::move(module)));
   }
 
   Tensor forward(const Tensor& x) const override;
-  int64_t size() const { return static_cast<int64_t>(layers_.size()); }
+  int64_t size() const { return static_cast<int64_t>(steps_->size()); }
 
  private:
   struct Step {
     std::shared_ptr<Layer> layer;
-    const Linear* linear = nullptr;         // the layer, when it is one
-    Activation follows = Activation::None;  // the next layer, where it is skipped
+    const Linear* linear = nullptr;         // the layer, when it is a Linear and nothing more
+    Activation follows = Activation::None;  // the next layer, when it runs together with this one
   };
   void append(std::shared_ptr<Layer> layer);
 
-  std::vector<Step> layers_;
+  std::shared_ptr<std::vector<Step>> steps_ = std::make_shared<std::vector<Step>>();
 };
 
 }  // namespace ebb::nn

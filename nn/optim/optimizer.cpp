@@ -1,24 +1,55 @@
 #include "ebb/nn/optim/optimizer.h"
 
 #include <cmath>
+#include <map>
 
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/checkpoint.h"
 
 namespace ebb::nn {
 
+namespace {
+
+constexpr std::string_view kOp = "optimizer";
+constexpr std::string_view kSquares = "exp_avg_sq.";  // buffers that are means of squares
+
+void check_names(const std::vector<NamedTensor>& parameters) {
+  std::map<std::string_view, const TensorImpl*> names;
+  std::map<const TensorImpl*, std::string_view> tensors;
+  for (const auto& [name, p] : parameters) {
+    check_defined(kOp, p);
+    const auto [earlier, is_new] = tensors.emplace(p.impl(), name);
+    if (!is_new) {
+      fail(kOp, "parameter ", name, " is the same tensor as ", earlier->second,
+           ": it would be updated twice");
+    }
+    if (!names.emplace(name, p.impl()).second)
+      fail(kOp, "two parameters have the name ", name, ": a checkpoint could not tell them apart");
+  }
+}
+
+void check_rate(double value, std::string_view what) {
+  if (!(value >= 0) || !std::isfinite(value))
+    fail(kOp, "expected a ", what, " of at least 0, got ", value);
+}
+
+}  // namespace
+
 Optimizer::Optimizer(std::vector<NamedTensor> parameters, OptimizerStep rule,
                      std::vector<std::string> buffer_names)
-    : buffer_names_(std::move(buffer_names)), rule_(rule) {
+    : buffer_names_(std::move(buffer_names)), rule_(rule), base_lr_(rule.lr) {
+  check_names(parameters);
   for (auto& [name, p] : parameters) {
-    check_defined("optimizer", p);
-    if (!p.requires_grad()) continue;
-    if (!p.is_leaf() || !p.is_contiguous())
-      fail("optimizer", "parameter ", name, " ", p, " is not a contiguous leaf");
-    names_.push_back(name);
+    if (!p.requires_grad()) {
+      frozen_.emplace_back(std::move(name), p);
+      continue;
+    }
+    names_.push_back(std::move(name));
     params_.push_back(p);
+    shapes_.push_back(p.shape());
   }
-  if (params_.empty()) fail("optimizer", "got no parameter that requires grad");
+  if (params_.empty()) fail(kOp, "got no parameter that requires grad");
+  check();
   for (size_t b = 0; b < buffer_names_.size(); ++b) {
     buffers_.emplace_back();
     for (const Tensor& p : params_) buffers_.back().push_back(zeros_like(p));
@@ -26,23 +57,72 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, OptimizerStep rule,
   grads_.resize(params_.size());
 }
 
+void Optimizer::check() const {
+  for (size_t k = 0; k < params_.size(); ++k) {
+    const Tensor& p = params_[k];
+    const auto refuse = [&](const auto&... why) {
+      fail(kOp, "parameter ", names_[k], " ", why...);
+    };
+    if (!p.requires_grad())
+      refuse("was frozen after the optimizer was made: make a new one for what is left");
+    if (!p.is_leaf()) refuse("of shape ", p.shape(), " is the result of an op, not a leaf");
+    if (!(p.shape() == shapes_[k])) refuse("has shape ", p.shape(), " now, expected ", shapes_[k]);
+    if (!p.is_contiguous()) refuse("of shape ", p.shape(), " is not contiguous");
+    if (p.device() != params_[0].device()) {
+      refuse("is on ", p.device(), ", but ", names_[0], " is on ", params_[0].device(),
+             ": all parameters must be on one device");
+    }
+  }
+  for (const auto& [name, p] : frozen_) {
+    if (p.requires_grad()) {
+      fail(kOp, "parameter ", name,
+           " was thawed after the optimizer was made: make a new one that updates it");
+    }
+  }
+}
+
+void Optimizer::check_gradients() const {
+  for (size_t k = 0; k < params_.size(); ++k) {
+    const Tensor &p = params_[k], g = p.grad();
+    if (!g.defined()) {
+      fail(kOp, "parameter ", names_[k], " of shape ", p.shape(),
+           " received no gradient: the loss does not reach it (freeze it with "
+           "requires_grad_(false) before the optimizer is made if that is meant)");
+    }
+    if (!(g.shape() == p.shape()) || g.dtype() != p.dtype() || g.device() != p.device())
+      fail(kOp, "the gradient ", g, " of parameter ", names_[k], " does not match ", p);
+  }
+}
+
+// A buffer with the dtype and device that its parameter has now.
+Tensor Optimizer::followed(size_t buffer, size_t k) const {
+  const Tensor &b = buffers_[buffer][k], &p = params_[k];
+  return b.to(p.device()).to(p.dtype());
+}
+
+void Optimizer::follow_parameters() {
+  for (size_t b = 0; b < buffers_.size(); ++b) {
+    for (size_t k = 0; k < params_.size(); ++k) buffers_[b][k] = followed(b, k);
+  }
+}
+
 void Optimizer::step() {
   const NoGrad guard;
-  for (size_t k = 0; k < params_.size(); ++k) {
-    grads_[k] = params_[k].grad();
-    if (!grads_[k].defined()) {
-      fail("optimizer", "parameter ", names_[k], " of shape ", params_[k].shape(),
-           " received no gradient: the loss does not reach it (freeze it with "
-           "requires_grad_(false) if that is meant)");
-    }
-    grads_[k] = grads_[k].contiguous();
-  }
-  ++rule_.step;
+  check();
+  check_gradients();
+  follow_parameters();
+  for (size_t k = 0; k < params_.size(); ++k) grads_[k] = params_[k].grad().contiguous();
   rule_.params = params_;
   rule_.grads = grads_;
   rule_.first = buffers_.empty() ? std::span<Tensor>() : std::span<Tensor>(buffers_[0]);
   rule_.second = buffers_.size() < 2 ? std::span<Tensor>() : std::span<Tensor>(buffers_[1]);
-  backend(params_[0].device()).optimizer_step(rule_);
+  ++rule_.step;
+  try {
+    backend(params_[0].device()).optimizer_step(rule_);
+  } catch (...) {
+    --rule_.step;
+    throw;
+  }
   for (size_t k = 0; k < params_.size(); ++k) {
     params_[k].impl()->storage->bump_version();
     grads_[k] = Tensor();  // the leaf's gradient is its own again
@@ -50,27 +130,52 @@ void Optimizer::step() {
 }
 
 void Optimizer::zero_grad() {
-  for (Tensor& p : params_) p.set_grad({});
+  for (Tensor& p : params_) {
+    if (p.requires_grad()) p.set_grad({});
+  }
 }
 
 void Optimizer::set_lr(double lr) {
-  if (!(lr >= 0)) fail("optimizer", "expected a learning rate of at least 0, got ", lr);
-  rule_.lr = lr;
+  check_rate(lr, "learning rate");
+  base_lr_ = rule_.lr = lr;
+}
+
+void Optimizer::set_lr_factor(double factor) {
+  check_rate(factor, "factor of the learning rate");
+  rule_.lr = base_lr_ * factor;
 }
 
 std::vector<NamedTensor> Optimizer::state_dict() const {
   std::vector<NamedTensor> state;
-  state.emplace_back("step", scalar(static_cast<double>(rule_.step), {.dtype = DType::I64}));
+  state.emplace_back("step", from_data(std::vector<int64_t>{rule_.step}, {}));
   for (size_t b = 0; b < buffers_.size(); ++b) {
     for (size_t k = 0; k < params_.size(); ++k) {
-      state.emplace_back(buffer_names_[b] + "." + names_[k], buffers_[b][k]);
+      state.emplace_back(buffer_names_[b] + "." + names_[k], followed(b, k));
     }
   }
   return state;
 }
 
+void Optimizer::check_state_dict(const std::vector<NamedTensor>& state) const {
+  check_state(state_dict(), state, "optimizer state");
+  constexpr int64_t kMostSteps = int64_t{1} << 53;
+  for (const auto& [name, tensor] : state) {
+    if (name == "step") {
+      const auto steps = tensor.item<int64_t>();
+      if (steps < 0 || steps > kMostSteps)
+        fail(kOp, "the state has made ", steps, " steps: expected 0 to 2^53");
+    } else if (name.starts_with(kSquares)) {
+      for (double value : tensor.to_vector<double>()) {
+        if (value < 0) fail(kOp, "the state's ", name, " is a mean of squares, but holds ", value);
+      }
+    }
+  }
+}
+
 void Optimizer::load_state_dict(const std::vector<NamedTensor>& state) {
-  std::vector<NamedTensor> target = state_dict();
+  check_state_dict(state);
+  follow_parameters();
+  const std::vector<NamedTensor> target = state_dict();
   load_state(target, state, "optimizer state");
   rule_.step = target[0].second.item<int64_t>();
 }
@@ -102,7 +207,9 @@ OptimizerStep sgd_rule(const SGDOptions& o) {
   return rule;
 }
 
-OptimizerStep adam_rule(std::string_view op, OptimizerStep::Kind kind, const AdamOptions& o) {
+// Options: AdamOptions or AdamWOptions, which differ in their defaults.
+template <class Options>
+OptimizerStep adam_rule(std::string_view op, OptimizerStep::Kind kind, const Options& o) {
   check_not_negative(op, {{"lr", o.lr},
                           {"beta1", o.beta1},
                           {"beta2", o.beta2},
@@ -131,7 +238,7 @@ Adam::Adam(std::vector<NamedTensor> parameters, AdamOptions options)
     : Optimizer(std::move(parameters), adam_rule("Adam", OptimizerStep::Kind::Adam, options),
                 {"exp_avg", "exp_avg_sq"}) {}
 
-AdamW::AdamW(std::vector<NamedTensor> parameters, AdamOptions options)
+AdamW::AdamW(std::vector<NamedTensor> parameters, AdamWOptions options)
     : Optimizer(std::move(parameters), adam_rule("AdamW", OptimizerStep::Kind::AdamW, options),
                 {"exp_avg", "exp_avg_sq"}) {}
 

@@ -1,9 +1,14 @@
 #include "ebb/nn/serialize/checkpoint.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/file.h"
@@ -171,6 +176,15 @@ void check_fits(const ByName& target, const ByName& source, std::string_view wha
   if (!text.empty()) fail(kLoadState, what, " does not fit", text);
 }
 
+// REQUIRES one shape and dtype. Bit by bit: NaN is the same as itself.
+bool same_elements(const Tensor& a, const Tensor& b) {
+  if (a.impl() == b.impl()) return true;
+  const NoGrad guard;
+  const Tensor x = a.to(Device::cpu()).contiguous(), y = b.to(Device::cpu()).contiguous();
+  const size_t bytes = static_cast<size_t>(x.numel()) * size_of(x.dtype());
+  return bytes == 0 || std::memcmp(x.raw(), y.raw(), bytes) == 0;
+}
+
 }  // namespace
 
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) try {
@@ -206,9 +220,35 @@ Checkpoint load_checkpoint(const std::string& folder) {
 
 bool checkpoint_exists(const std::string& folder) { return !Places(kLoad, folder).find().empty(); }
 
-void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
+void check_can_save(const std::string& folder) try {
+  const Places places(kSave, folder);
+  refuse_foreign_files(places.target);
+  const std::string above = detail::parent_of(places.target);
+  fs::create_directories(above);
+  std::string probe = file_in(above, ".ebb-probe-XXXXXX");
+  if (!mkdtemp(probe.data()))
+    fail(kSave, "cannot write to ", above, ": ", std::generic_category().message(errno));
+  fs::remove(probe);
+} catch (const fs::filesystem_error& error) {
+  fail(kSave, "cannot write to ", error.path1().string(), ": ", error.code().message());
+}
+
+void check_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
   const ByName from = by_name(source);
   check_fits(by_name(target), from, what);
+  std::map<const TensorImpl*, std::string_view> first_names;
+  for (const auto& [name, tensor] : target) {
+    const auto [first, is_new] = first_names.emplace(tensor.impl(), name);
+    if (!is_new && !same_elements(*from.at(first->second), *from.at(name))) {
+      fail(kLoadState, what, " does not fit: ", first->second, " and ", name,
+           " are one tied tensor, but have different values");
+    }
+  }
+}
+
+void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
+  check_state(target, source, what);
+  const ByName from = by_name(source);
   const NoGrad guard;
   for (const auto& [name, tensor] : target) {
     Tensor to = tensor;

@@ -40,9 +40,17 @@ bool checkpoint_exists(const std::string& folder);
 /// Copies values into tensors of the same names, target by target. Devices may differ,
 /// dtypes and shapes may not. Parameters that require a gradient are written to as well.
 ///
-/// target: e.g. a module's named parameters. what: where the source comes from, for the error.
-/// Throws Error that lists the names which are missing or unexpected or have another shape or dtype, before anything is
-/// changed.
+/// target: e.g. a module's state_dict(). One tensor may have several names in it, as a tied weight has; the source then
+/// has a value for each of them, all the same. what: where the source comes from, for the error.
+/// Throws Error that lists the names which are missing or unexpected or have another shape or dtype, or names of one
+/// tensor with different values, before anything is changed.
 void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what);
+
+/// Throws Error when load_state() would, and changes nothing.
+void check_state(const NamedTensors& target, const NamedTensors& source, std::string_view what);
+
+/// Makes the folders above `folder` and throws Error when save_checkpoint(folder) could not write there: before hours of
+/// work instead of after them. A full disk is not noticed.
+void check_can_save(const std::string& folder);
 
 }  // namespace ebb

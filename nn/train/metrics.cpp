@@ -46,6 +46,11 @@ std::string padded(const std::string& text, size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ').append(text) : text;
 }
 
+// At most width characters, of which the last two tell that some are missing.
+std::string shortened(const std::string& text, size_t width) {
+  return text.size() <= width ? text : text.substr(0, width - 2) + "..";
+}
+
 }  // namespace
 
 Tensor count_correct(const Tensor& scores, const Tensor& target) {
@@ -111,23 +116,43 @@ double ConfusionMatrix::mean_recall() const {
   return mean_of_numbers(recalls);
 }
 
-std::string ConfusionMatrix::to_table(const std::vector<std::string>& names) const {
+std::string ConfusionMatrix::to_table(const std::vector<std::string>& names, int columns) const {
+  if (!names.empty() && names.size() != static_cast<size_t>(classes_)) {
+    fail("ConfusionMatrix", "expected ", classes_, " names, one for each class, got ",
+         names.size());
+  }
+  constexpr size_t kRecall = 9, kLeastLabel = 8;  // "  %5.1f %%"
+  constexpr std::string_view kHint = "   <- predicted";
   size_t label = 6, cell = 5;
-  const auto name = [&](int64_t i) {
-    return names.empty() ? std::to_string(i) : names[static_cast<size_t>(i)];
-  };
-  for (int64_t i = 0; i < classes_; ++i) label = std::max(label, name(i).size());
+  for (int64_t i = 0; i < classes_; ++i)
+    label = std::max(
+        label, names.empty() ? std::to_string(i).size() : names[static_cast<size_t>(i)].size());
   for (int64_t n : counts_) cell = std::max(cell, std::to_string(n).size() + 1);
-  std::string text = padded("true", label);
-  for (int64_t j = 0; j < classes_; ++j) text += padded(std::to_string(j), cell);
-  text += "  recall   <- predicted\n";
-  for (int64_t i = 0; i < classes_; ++i) {
-    text += padded(name(i), label);
-    for (int64_t j = 0; j < classes_; ++j)
-      text += padded(at(i, j) ? std::to_string(at(i, j)) : ".", cell);
-    char rate[32];
-    std::snprintf(rate, sizeof rate, "  %5.1f %%\n", 100 * recall(i));
-    text += rate;
+  const size_t limit = columns > 0 ? static_cast<size_t>(columns) : std::string::npos;
+  if (columns > 0) label = std::min(label, std::max(kLeastLabel, limit / 4));
+  const size_t room = limit > label + kRecall ? (limit - label - kRecall) / cell : 0;
+  const int64_t width = std::clamp<int64_t>(static_cast<int64_t>(room), 1, classes_);
+
+  std::string text;
+  for (int64_t first = 0; first < classes_; first += width) {
+    const int64_t last = std::min(first + width, classes_);
+    if (first > 0) text += "\n";
+    std::string head = padded("true", label);
+    for (int64_t j = first; j < last; ++j) head += padded(std::to_string(j), cell);
+    if (last == classes_) head += "  recall";
+    if (head.size() + kHint.size() <= limit) head += kHint;
+    text += head + "\n";
+    for (int64_t i = 0; i < classes_; ++i) {
+      text += padded(
+          names.empty() ? std::to_string(i) : shortened(names[static_cast<size_t>(i)], label),
+          label);
+      for (int64_t j = first; j < last; ++j)
+        text += padded(at(i, j) ? std::to_string(at(i, j)) : ".", cell);
+      char rate[32];
+      std::snprintf(rate, sizeof rate, "  %5.1f %%", 100 * recall(i));
+      if (last == classes_) text += rate;
+      text += "\n";
+    }
   }
   return text;
 }

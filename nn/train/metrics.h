@@ -30,8 +30,11 @@ class ConfusionMatrix {
   double precision(int64_t i) const;
   /// Mean of the recalls of all classes that occur, each class counting alike (balanced accuracy); NaN when empty.
   double mean_recall() const;
-  /// A table with one row a class, its counts and recall. names: one a class, or none for numbers.
-  std::string to_table(const std::vector<std::string>& names = {}) const;
+  /// Returns a table with one row for each class: its counts and its recall.
+  /// names: one for each class, or none for numbers; throws Error for another count. columns: the width that the table
+  /// has to fit, such as terminal_columns(); 0 for any. In a narrow one long names are shortened, and the columns of the
+  /// matrix continue in further tables below.
+  std::string to_table(const std::vector<std::string>& names = {}, int columns = 0) const;
 
  private:
   int64_t classes_;

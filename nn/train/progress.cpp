@@ -1,15 +1,18 @@
 #include "ebb/nn/train/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <vector>
 
 namespace ebb::nn {
 
 std::string format_seconds(double seconds) {
-  const auto s = static_cast<long>(std::ceil(std::max(seconds, 0.0)));
+  constexpr double kMost = 1e7;  // beyond 115 days nobody reads it
+  const auto s = static_cast<long>(std::ceil(std::clamp(seconds, 0.0, kMost)));
   char text[32];
   if (s < 60) std::snprintf(text, sizeof text, "%ld s", s);
   else if (s < 3600) std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
@@ -32,21 +35,68 @@ double Progress::seconds_since_start() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
-std::string Progress::line(const std::string& label, int64_t done, double loss,
-                           double accuracy) const {
-  constexpr int kWidth = 24;
+int terminal_columns() {
+  if (isatty(STDOUT_FILENO) != 1) return 0;
+  struct winsize size = {};
+  const bool tells = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return tells ? size.ws_col : 80;
+}
+
+namespace {
+
+template <class... Values> std::string formatted(const char* format, Values... values) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
+}
+
+// The texts one after the other, two blanks in between.
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : "  ") + text;
+  return all;
+}
+
+}  // namespace
+
+std::string to_text(const ProgressLine& line, int columns) {
+  constexpr size_t kMostCells = 24, kFewestCells = 4;
+  // Numbers of a size that nobody expects must not push the others out.
+  std::vector<std::string> texts{
+      formatted(std::fabs(line.loss) < 1e6 ? "loss %.4f" : "loss %.4g", line.loss)};
+  if (!std::isnan(line.accuracy))
+    texts.push_back(formatted("accuracy %5.2f %%", 100 * line.accuracy));
+  texts.push_back(formatted(line.rate < 1e9 ? "%.0f samples/s" : "%.3g samples/s", line.rate));
+  texts.push_back(format_seconds(line.left) + " left");
+  if (columns <= 0) return line.label + "  " + joined(texts);
+
+  const size_t limit = static_cast<size_t>(columns) - 1;
+  const size_t fixed = line.label.size() + 4 + joined(texts).size();  // " [", "] "
+  if (fixed + kFewestCells <= limit) {
+    const size_t cells = std::min(kMostCells, limit - fixed);
+    const double share = std::isnan(line.share) ? 1 : std::clamp(line.share, 0.0, 1.0);
+    std::string bar(cells, '-');
+    std::fill_n(bar.begin(), static_cast<size_t>(static_cast<double>(cells) * share), '#');
+    return line.label + " [" + bar + "] " + joined(texts);
+  }
+  // Without the bar: from the back of what matters least.
+  const auto width = [&] { return line.label.size() + 2 + joined(texts).size(); };
+  if (width() > limit) texts.erase(texts.end() - 2);  // samples/s
+  while (width() > limit && texts.size() > 1) texts.pop_back();
+  return (line.label + "  " + joined(texts)).substr(0, limit);
+}
+
+void Progress::print(const std::string& label, int64_t done, double loss, double accuracy) const {
   const double rate = static_cast<double>(done - first_) / std::max(seconds_since_start(), 1e-9);
-  const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
-  char share[32] = "", text[256];
-  if (!std::isnan(accuracy))
-    std::snprintf(share, sizeof share, "accuracy %5.2f %%  ", 100 * accuracy);
-  std::snprintf(text, sizeof text, "loss %.4f  %s%.0f samples/s  %s left", loss, share, rate,
-                format_seconds(left).c_str());
-  if (!terminal_) return label + "  " + text;
-  const int filled = total_ > 0 ? static_cast<int>(kWidth * done / total_) : kWidth;
-  std::string bar(static_cast<size_t>(kWidth), '-');
-  std::fill_n(bar.begin(), std::clamp(filled, 0, kWidth), '#');
-  return label + " [" + bar + "] " + text;
+  const ProgressLine line{
+      .label = label,
+      .share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1,
+      .loss = loss,
+      .accuracy = accuracy,
+      .rate = rate,
+      .left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0};
+  std::printf("%s%s", terminal_ ? "\r\x1b[K" : "",
+              to_text(line, terminal_ ? std::max(terminal_columns(), 1) : 0).c_str());
 }
 
 bool Progress::is_due() const {
@@ -57,12 +107,14 @@ void Progress::update(const std::string& label, int64_t done, double loss, doubl
   if (!is_due()) return;
   shown_ = Clock::now();
   open_line_ = terminal_;
-  std::printf(terminal_ ? "\r\x1b[K%s" : "%s\n", line(label, done, loss, accuracy).c_str());
+  print(label, done, loss, accuracy);
+  if (!terminal_) std::printf("\n");
   std::fflush(stdout);
 }
 
 void Progress::finish_epoch(const std::string& label, int64_t done, double loss, double accuracy) {
-  std::printf(terminal_ ? "\r\x1b[K%s\n" : "%s\n", line(label, done, loss, accuracy).c_str());
+  print(label, done, loss, accuracy);
+  std::printf("\n");
   std::fflush(stdout);
   open_line_ = false;
   shown_ = Clock::now();

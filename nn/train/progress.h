@@ -1,4 +1,4 @@
-// Progress: one line that is redrawn on a terminal, plain lines now and then elsewhere.
+// Progress: one line that is redrawn on a terminal and fits its width, plain lines now and then elsewhere.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string line(const std::string& label, int64_t done, double loss, double accuracy) const;
+  void print(const std::string& label, int64_t done, double loss, double accuracy) const;
   double seconds_since_start() const;
 
   int64_t total_, first_;
@@ -34,6 +34,25 @@ class Progress {
   bool open_line_ = false;
   Clock::time_point start_, shown_;
 };
+
+/// Returns the width of the terminal that standard output is, in columns; 80 when it does not tell, 0 when standard
+/// output is not a terminal. Asks anew each time, since terminals are resized.
+int terminal_columns();
+
+/// What a line of progress says.
+struct ProgressLine {
+  std::string label;  ///< "epoch 2/10"
+  double share = 0;   ///< of all samples, in [0, 1]
+  double loss = 0;
+  double accuracy = 0;  ///< NaN: left out
+  double rate = 0;      ///< samples/s
+  double left = 0;      ///< seconds
+};
+
+/// Returns the line for a terminal, at most columns - 1 characters, so that it never wraps. The bar takes the room that
+/// is left, up to 24 cells; where there is none for 4 of them, it is left out, and then samples/s, the time left and the
+/// accuracy. columns = 0: without a bar, of any length, as for a file.
+std::string to_text(const ProgressLine& line, int columns);
 
 /// "1:05:09", "12:34" or "7 s".
 std::string format_seconds(double seconds);

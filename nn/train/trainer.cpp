@@ -1,6 +1,7 @@
 #include "ebb/nn/train/trainer.h"
 
-#include <csignal>
+#include <algorithm>
+#include <cstdio>
 #include <limits>
 #include <memory>
 
@@ -10,6 +11,7 @@
 #include "ebb/core/random.h"
 #include "ebb/nn/serialize/checkpoint.h"
 #include "ebb/nn/train/progress.h"
+#include "ebb/nn/train/training_state.h"
 
 namespace ebb::nn {
 namespace {
@@ -20,81 +22,117 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-volatile std::sig_atomic_t stop_requested = 0;
-
-extern "C" void request_stop(int) { stop_requested = 1; }
-
-// While it lives, Ctrl-C asks for a stop; a second one ends the process as usual.
-class StopOnSignal {
- public:
-  StopOnSignal() {
-    stop_requested = 0;
-    struct sigaction action = {};
-    action.sa_handler = request_stop;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &interrupt_);
-    sigaction(SIGTERM, &action, &terminate_);
-  }
-  ~StopOnSignal() {
-    sigaction(SIGINT, &interrupt_, nullptr);
-    sigaction(SIGTERM, &terminate_, nullptr);
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-
- private:
-  struct sigaction interrupt_ = {}, terminate_ = {};
-};
-
-constexpr const char* kOptimizerPrefix = "optimizer.";
-
-Tensor integers(std::initializer_list<int64_t> values) {
-  return from_data(std::vector<int64_t>(values), {static_cast<int64_t>(values.size())});
+// Where a model computes: where its first parameter is.
+Tensor first_parameter(const Module& model) {
+  const std::vector<Tensor> parameters = model.parameters();
+  return parameters.empty() ? Tensor() : parameters[0];
 }
 
-// Where a model computes: where its first parameter lies.
-Device device_of(const Module& model) {
-  const std::vector<Tensor> parameters = model.parameters();
-  return parameters.empty() ? Device::cpu() : parameters[0].device();
+Device device_of(const Tensor& parameter) {
+  return parameter.defined() ? parameter.device() : Device::cpu();
+}
+
+// Calls a function at the end of a scope.
+template <class F> class AtEnd {
+ public:
+  explicit AtEnd(F f) : f_(std::move(f)) {}
+  ~AtEnd() { f_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  F f_;
+};
+
+void check_options(const TrainerOptions& options, const data::DataLoader& loader) {
+  constexpr int64_t kMostSamples = int64_t{1} << 53;
+  const int64_t samples = loader.dataset().size();
+  if (samples == 0) fail("Trainer", "the loader has no samples: it was moved from");
+  if (options.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options.epochs);
+  if (options.epochs > kMostSamples / samples) {
+    fail("Trainer", options.epochs, " epochs of ", samples, " samples are more than 2^53 samples");
+  }
+  if (options.resume && options.checkpoint.empty())
+    fail("Trainer", "resuming needs a checkpoint folder");
+}
+
+void check_can_capture(Device device) {
+  if (device == Device::cpu())
+    fail("Trainer", "capture needs a model on a GPU, this one is on the cpu");
 }
 
 }  // namespace
 
-Trainer::Trainer(Layer& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss,
-                 TrainerOptions options)
-    : model_(model),
+Trainer::Trainer(std::shared_ptr<Layer> model, Optimizer& optimizer, data::DataLoader& loader,
+                 LossFunction loss, TrainerOptions options)
+    : model_(std::move(model)),
       optimizer_(optimizer),
       loader_(loader),
       loss_(std::move(loss)),
       options_(std::move(options)),
-      base_lr_(optimizer.lr()),
-      device_(device_of(model)),
-      loss_sum_(zeros({}, {.dtype = DType::F64, .device = device_})),
-      correct_(zeros({}, {.dtype = DType::F64, .device = device_})) {
-  if (options_.epochs < 1) fail("Trainer", "expected at least 1 epoch, got ", options_.epochs);
-  if (options_.capture && device_ == Device::cpu())
-    fail("Trainer", "capture needs a model on a GPU, this one is on the cpu");
-  if (options_.resume && options_.checkpoint.empty())
-    fail("Trainer", "resuming needs a checkpoint folder");
+      first_parameter_(first_parameter(*model_)),
+      loss_sum_(zeros({}, {.dtype = DType::F64, .device = device()})),
+      correct_(zeros_like(loss_sum_)) {
+  check_options(options_, loader_);
+  if (options_.capture) check_can_capture(device());
+}
+
+Device Trainer::device() const { return device_of(first_parameter_); }
+
+// The model may have been moved since: the sums follow, and what was captured is worth nothing.
+void Trainer::follow_model() {
+  const Device now = device();
+  if (loss_sum_.device() == now) return;
+  if (options_.capture) check_can_capture(now);
+  captured_.reset();
+  input_ = target_ = Tensor();
+  loss_sum_ = loss_sum_.to(now);
+  correct_ = correct_.to(now);
+}
+
+bool Trainer::should_stop() const {
+  return stop_asked_.load() || (signals_ && signals_->arrived());
 }
 
 bool Trainer::run() {
+  check_options(options_, loader_);
+  follow_model();
   if (options_.resume) restore();
-  const StopOnSignal guard;
+  else if (!options_.checkpoint.empty()) check_can_save(options_.checkpoint);
+  const detail::StopSignals signals;
+  signals_ = &signals;
+  const AtEnd cleanup([&] {
+    signals_ = nullptr;
+    stop_asked_ = false;
+    if (options_.lr_schedule) optimizer_.set_lr_factor(1);
+  });
+  interrupted_ = false;
   std::unique_ptr<Progress> progress;
   if (!options_.quiet) {
+    if (first_epoch_ >= options_.epochs) {
+      std::printf("nothing left to train: epoch %lld of %lld\n",
+                  static_cast<long long>(first_epoch_), static_cast<long long>(options_.epochs));
+    }
     progress = std::make_unique<Progress>(samples_before(options_.epochs, 0),
                                           samples_before(first_epoch_, first_batch_));
   }
-  model_.train();
-  for (int64_t epoch = first_epoch_; epoch < options_.epochs; ++epoch) {
+  if (!model_->is_training()) model_->train();
+  const bool finished = run_epochs(progress.get());
+  interrupted_ = should_stop();
+  return finished;
+}
+
+// Leaves the position where the next run() begins.
+bool Trainer::run_epochs(Progress* progress) {
+  for (; first_epoch_ < options_.epochs;) {
     const auto start = Clock::now();
-    const bool goes_on = run_epoch(epoch, progress.get());
-    interrupted_ = stop_requested != 0;
-    if (!goes_on) return false;
+    const bool goes_on = run_epoch(first_epoch_, progress);
+    if (!goes_on && first_batch_ > 0) return false;
     seconds_ += seconds_since(start);
     ++epochs_run_;
+    if (!goes_on) return false;
   }
+  first_epoch_ = first_batch_ = 0;
   return true;
 }
 
@@ -102,7 +140,7 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   const std::string label =
       "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options_.epochs);
   loader_.set_epoch(epoch);
-  if (epoch == first_epoch_ && first_batch_ > 0) {
+  if (first_batch_ > 0) {
     loader_.skip(first_batch_);
   } else {
     seen_ = 0;
@@ -110,54 +148,68 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   }
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
-      const auto steps = static_cast<double>(loader_.size() * options_.epochs);
-      optimizer_.set_lr(base_lr_ *
-                        options_.lr_schedule(static_cast<double>(optimizer_.steps()) / steps));
+      const auto batches = static_cast<double>(loader_.size());
+      const double done =
+          static_cast<double>(epoch) * batches + static_cast<double>(loader_.consumed() - 1);
+      optimizer_.set_lr_factor(
+          options_.lr_schedule(done / (batches * static_cast<double>(options_.epochs))));
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
     if (progress && progress->is_due()) progress->update(label, done, mean_loss(), accuracy());
-    if (stop_requested && loader_.consumed() < loader_.size()) {
-      save(epoch, loader_.consumed());
+    if (should_stop() && loader_.consumed() < loader_.size()) {
+      first_batch_ = loader_.consumed();
+      save(epoch, first_batch_);
       return false;
     }
   }
   if (progress)
     progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
-  const bool is_last = epoch + 1 == options_.epochs;
-  const bool stop =
-      stop_requested !=
-      0;  // asked once: a stop that comes later must not end the run without a checkpoint
-  if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(epoch + 1, 0);
+  first_epoch_ = epoch + 1;
+  first_batch_ = 0;
+  const bool is_last = first_epoch_ == options_.epochs;
+  // Asked once: a stop that comes later must not end the run without a checkpoint.
+  const bool stop = should_stop();
+  if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(first_epoch_, 0);
   return is_last || !stop;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
-  const bool whole = batch.input.size(0) == loader_.options().batch_size;
-  if (options_.capture && whole) {
+  follow_model();
+  const auto fits = [](const Tensor& a, const Tensor& b) {
+    return a.shape() == b.shape() && a.dtype() == b.dtype();
+  };
+  const bool is_whole = batch.input.size(0) == loader_.options().batch_size;
+  const bool can_capture =
+      options_.capture && is_whole &&
+      (!captured_ || (fits(batch.input, input_) && fits(batch.target, target_)));
+  if (can_capture) {
     if (!captured_) {
-      input_ = empty_like(batch.input.to(device_));
-      target_ = empty_like(batch.target.to(device_));
+      input_ = empty_like(batch.input.to(device()));
+      target_ = empty_like(batch.target.to(device()));
       captured_ = std::make_unique<cuda::CapturedStep>([this] { step(input_, target_); });
     }
+    optimizer_.check();
     input_.copy_(batch.input);
     target_.copy_(batch.target);
     (*captured_)();
   } else {
-    step(batch.input.to(device_), batch.target.to(device_));
+    step(batch.input.to(device()), batch.target.to(device()));
   }
   seen_ += batch.input.size(0);
 }
 
-// One step, and its loss and hits added to the sums where the model lies: nothing here waits for the device.
+// One step, and its loss and hits added to the sums where the model is: nothing here waits for the device.
 void Trainer::step(const Tensor& input, const Tensor& target) {
-  const Tensor scores = model_(input);
+  const Tensor scores = (*model_)(input);
   const Tensor loss = loss_(scores, target);
+  check_defined("Trainer", loss);
+  if (loss.numel() != 1) fail("Trainer", "expected a loss of one element, got ", loss);
   optimizer_.zero_grad();
   loss.backward();
   optimizer_.step();
   const NoGrad guard;
-  loss_sum_.add_(loss.detach().to(DType::F64), static_cast<double>(input.size(0)));
+  loss_sum_.add_(reshape(loss.detach().to(DType::F64), {}), static_cast<double>(input.size(0)));
   has_classes_ = scores.dim() == 2 && target.dim() == 1 && !is_floating(target.dtype());
   if (has_classes_) correct_.add_(count_correct(scores.detach(), target));
 }
@@ -174,78 +226,48 @@ double Trainer::accuracy() const {
 int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
   const int64_t batch = loader_.options().batch_size, samples = loader_.dataset().size();
   const int64_t per_epoch = loader_.options().drop_last ? loader_.size() * batch : samples;
-  return epoch * per_epoch + std::min(consumed * batch, per_epoch);
+  return std::min(epoch, options_.epochs) * per_epoch + std::min(consumed * batch, per_epoch);
 }
 
 void Trainer::save(int64_t epoch, int64_t consumed) {
   if (options_.checkpoint.empty()) return;
-  Checkpoint checkpoint;
-  checkpoint.model = model_.state_dict();
-  for (const auto& [name, tensor] : optimizer_.state_dict()) {
-    checkpoint.training.emplace_back(kOptimizerPrefix + name, tensor);
-  }
-  const Generator& g = default_generator();
-  checkpoint.training.emplace_back("position", integers({epoch, consumed}));
-  checkpoint.training.emplace_back(
-      "generator", integers({static_cast<int64_t>(g.seed), static_cast<int64_t>(g.offset)}));
-  checkpoint.training.emplace_back("loader",
-                                   integers({loader_.dataset().size(), loader_.options().batch_size,
-                                             static_cast<int64_t>(loader_.options().seed)}));
-  checkpoint.training.emplace_back("counts", integers({correct_.item<int64_t>(), seen_}));
-  checkpoint.training.emplace_back("loss_sum", loss_sum_);
-  save_checkpoint(options_.checkpoint, checkpoint);
+  const detail::TrainingState state{.epoch = epoch,
+                                    .consumed = consumed,
+                                    .generator = default_generator(),
+                                    .loader = detail::facts_of(loader_),
+                                    .correct = correct_.item<int64_t>(),
+                                    .seen = seen_,
+                                    .loss_sum = loss_sum_.item(),
+                                    .optimizer = optimizer_.state_dict()};
+  save_checkpoint(options_.checkpoint, {model_->state_dict(), detail::to_tensors(state), {}});
   saved_ = Clock::now();
 }
 
+// Checks everything before it changes anything.
 void Trainer::restore() {
-  Checkpoint checkpoint = load_checkpoint(options_.checkpoint);
   const std::string& from = options_.checkpoint;
-  NamedTensors optimizer_state;
-  const auto take = [&](std::string_view name, int64_t count) {
-    for (const auto& [key, tensor] : checkpoint.training) {
-      if (key == name && tensor.numel() == count) return tensor.to_vector<int64_t>();
-    }
-    fail("resume", from, ": the checkpoint has no usable entry '", name, "'");
-  };
-  for (const auto& [key, tensor] : checkpoint.training) {
-    if (key.starts_with(kOptimizerPrefix))
-      optimizer_state.emplace_back(key.substr(std::string_view(kOptimizerPrefix).size()), tensor);
-  }
-  const auto position = take("position", 2), generator = take("generator", 2),
-             counts = take("counts", 2);
-  const std::vector<int64_t> loader{loader_.dataset().size(), loader_.options().batch_size,
-                                    static_cast<int64_t>(loader_.options().seed)};
-  const auto saved = take("loader", 3);
-  if (saved != loader) {
-    fail("resume", from, ": was trained on ", saved[0], " samples in batches of ", saved[1],
-         " with seed ", saved[2], ", now ", loader[0], ", ", loader[1], " and ", loader[2],
-         ": the order of samples would differ");
-  }
-  double loss_sum = 0;
-  for (const auto& [key, tensor] : checkpoint.training) {
-    if (key == "loss_sum" && tensor.numel() == 1) loss_sum = tensor.item();
-  }
-  if (position[0] < 0 || position[1] < 0 || position[1] > loader_.size()) {
-    fail("resume", from, ": position ", position[1], " of epoch ", position[0], " is out of range");
-  }
-  load_state(model_.state_dict(), checkpoint.model, from);
-  optimizer_.load_state_dict(optimizer_state);
-  default_generator() = {static_cast<uint64_t>(generator[0]), static_cast<uint64_t>(generator[1])};
-  first_epoch_ = position[0];
-  first_batch_ = position[1];
-  correct_.fill_(static_cast<double>(counts[0]));
-  seen_ = counts[1];
-  loss_sum_.fill_(loss_sum);
+  const Checkpoint checkpoint = load_checkpoint(from);
+  const detail::TrainingState state = detail::from_tensors(checkpoint.training, from);
+  detail::check_resumable(state, loader_, optimizer_, from);
+  check_state(model_->state_dict(), checkpoint.model, from);
+  check_can_save(from);
+  load_state(model_->state_dict(), checkpoint.model, from);
+  optimizer_.load_state_dict(state.optimizer);
+  default_generator() = state.generator;
+  first_epoch_ = state.epoch;
+  first_batch_ = state.consumed;
+  seen_ = state.seen;
+  correct_.fill_(static_cast<double>(state.correct));
+  loss_sum_.fill_(state.loss_sum);
 }
 
 Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   const NoGrad guard;
-  const bool was_training = model.is_training();
-  model.eval();
+  const ModeGuard mode(model, false);
   std::vector<Tensor> parts;
-  data::DataLoader loader(dataset, {.batch_size = batch_size, .device = device_of(model)});
+  data::DataLoader loader(dataset,
+                          {.batch_size = batch_size, .device = device_of(first_parameter(model))});
   for (const data::Batch& batch : loader) parts.push_back(model(batch.input).to(Device::cpu()));
-  model.train(was_training);
   return cat(parts);
 }
 

@@ -32,7 +32,7 @@ const std::vector<MakeOptimizer>& optimizers() {
       with<SGD>(nn::SGDOptions{.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true}),
       with<Adam>(nn::AdamOptions{
           .lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
-      with<AdamW>(nn::AdamOptions{
+      with<AdamW>(nn::AdamWOptions{
           .lr = 0.01, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1}),
   };
   return all;

@@ -56,7 +56,7 @@ TEST(SGD, Nesterov) {
   check_sgd({.lr = 0.1, .momentum = 0.8, .weight_decay = 0.02, .nesterov = true});
 }
 
-template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
+template <class Optimizer, class Options> void check_adam(Options o, bool decoupled) {
   for (DType dtype : {f32, f64}) {
     std::vector<double> m(4), v(4);
     compare(
@@ -75,12 +75,15 @@ template <class Optimizer> void check_adam(nn::AdamOptions o, bool decoupled) {
   }
 }
 
-TEST(Adam, Plain) { check_adam<nn::Adam>({.lr = 0.01}, false); }
+TEST(Adam, Plain) { check_adam<nn::Adam>(nn::AdamOptions{.lr = 0.01}, false); }
 TEST(Adam, WeightDecayAndBetas) {
-  check_adam<nn::Adam>({.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1},
-                       false);
+  check_adam<nn::Adam>(
+      nn::AdamOptions{.lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.1},
+      false);
 }
-TEST(AdamW, DecoupledDecay) { check_adam<nn::AdamW>({.lr = 0.02, .weight_decay = 0.1}, true); }
+TEST(AdamW, DecoupledDecay) {
+  check_adam<nn::AdamW>(nn::AdamWOptions{.lr = 0.02, .weight_decay = 0.1}, true);
+}
 TEST(AdamW, DefaultDecayIsTorchs) {
   Tensor p = tensor({1}, f64).requires_grad_();
   nn::AdamW optimizer({{"p", p}}, {.lr = 0.1, .weight_decay = 0.01});
