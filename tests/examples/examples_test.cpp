@@ -289,8 +289,20 @@ TEST_F(Examples, WrongInputIsOneLine) {
                   "expected 10 columns, got 65");
   expect_one_line(run("outliers", {"--data", EBB_DATA_DIR "/digits.csv.gz"}),
                   "expected 5 columns, got 65");
+  std::ofstream(path("file")) << "text";
+  for (const char* example : {"digits", "spirals", "outliers"}) {  // before the first epoch
+    const Result r = run(example, {"--out", path("file/out"), "--epochs", "1000000"});
+    expect_one_line(r, "file/out: Not a directory");
+  }
   expect_one_line(run("digits", {"--device", "tpu"}), "tpu");
   expect_one_line(run("digits", {"--device", "cuda:1", "--out", path("o")}), "[backend] ");
+}
+
+TEST_F(Examples, ResumingWithFewerEpochsSaysSo) {
+  ASSERT_EQ(run("digits", {"--out", path("o"), "--epochs", "3"}).status, 0);
+  const Result r = run("digits", {"--out", path("o"), "--epochs", "2", "--resume"});
+  EXPECT_EQ(r.status, 0) << r.error;
+  EXPECT_EQ(r.out.rfind("nothing left to train: epoch 3 of 2\n", 0), 0u) << r.out;
 }
 
 TEST_F(Examples, AnotherArchitectureIsNamed) {
