@@ -1,4 +1,4 @@
-// Assertions that several tests share.
+// Assertions for several tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,8 @@
 
 namespace ebb::test {
 
-/// Expects an Error of one line that begins with "[" op "] " (any op when it is empty) and contains every part.
+/// Expects an Error of one line that begins with "[" op "] " (or with any op if op is empty) and
+/// contains every part.
 template <class Call>
 void expect_error(Call&& call, const std::string& op, std::initializer_list<std::string> parts) {
   try {
@@ -31,7 +32,8 @@ void expect_error(Call&& call, const std::string& op, std::initializer_list<std:
   ADD_FAILURE() << "no error of " << (op.empty() ? "any op" : op);
 }
 
-/// Equal within relative * |want| + absolute; NaN equals NaN, and infinities equal themselves.
+/// Returns true if the values are equal within relative * |want| + absolute. NaN equals NaN, and an
+/// infinity equals itself.
 inline bool is_near(double got, double want, double relative, double absolute) {
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
   if (std::isinf(want) || std::isinf(got)) return got == want;
@@ -57,7 +59,7 @@ inline void expect_values(const Tensor& got, const std::vector<double>& want, do
   expect_values(got.to_vector<double>(), want, relative, absolute, what);
 }
 
-/// The same bits, but for NaNs.
+/// Returns true if the values have the same bits, or both are NaN.
 inline void expect_same_bits(const Tensor& got, const Tensor& want, const std::string& what) {
   ASSERT_TRUE(got.defined() && want.defined()) << what;
   ASSERT_EQ(to_text(got.shape()), to_text(want.shape())) << what;

@@ -1,4 +1,4 @@
-// Scalar functions that the references of loss rows share.
+// Scalar functions for the references of losses.
 #pragma once
 
 #include <cmath>

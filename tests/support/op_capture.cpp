@@ -1,4 +1,5 @@
-// Every row as a captured step: what a launch makes of new inputs is what a call makes of them.
+// Checks every row as a captured step: a launch with new inputs gives the same result as a call
+// with them.
 #include <algorithm>
 
 #include "ebb/autograd/graph/engine.h"
@@ -11,7 +12,7 @@
 namespace ebb::test {
 namespace {
 
-// Other values of the same domain; indices and the like stay.
+// Returns other values of the same domain. Indices and other fixed values stay the same.
 Arrays turned(const OpRow& row, Arrays arrays) {
   for (size_t i = 0; i < arrays.size(); ++i) {
     if (row.inputs[i].fixed.empty()) std::reverse(arrays[i].v.begin(), arrays[i].v.end());
@@ -19,7 +20,7 @@ Arrays turned(const OpRow& row, Arrays arrays) {
   return arrays;
 }
 
-// The results, then the gradients of the leaves.
+// Returns the results, then the gradients of the leaves.
 Tensors step_of(const OpRow& row, const Tensors& leaves, const Tensors& upstreams) {
   Tensors made = row.op(leaves);
   if (!row.differentiable) return made;

@@ -23,7 +23,7 @@ void check_values(const Case& c, const Arrays& arrays) {
     EXPECT_EQ(to_text(out[i].shape()), to_text(want[i].shape));
     EXPECT_EQ(to_text(out[i].dtype()), to_text(c.row.out_dtype == f32 ? c.dtype : c.row.out_dtype));
     EXPECT_EQ(to_text(out[i].device()), to_text(c.device));
-    // A value that f32 cannot hold counts as the infinity or zero that it rounds to.
+    // A value that f32 cannot represent counts as the infinity or zero that it rounds to.
     Values expected = want[i].v;
     if (c.dtype == f32) {
       for (double& v : expected) v = static_cast<double>(static_cast<float>(v));
@@ -45,12 +45,12 @@ GradcheckOptions strict() {
   return {.eps = 1e-6, .atol = 1e-7, .rtol = 1e-6, .allow_zero = true, .raise = false};
 }
 
-// Runs one checker; the inputs that it found without influence must be those that the row states.
+// Runs one checker. The inputs for which it finds no influence must be those that the row names.
 void expect_passes(const Case& c, const GradcheckReport& report,
                    const std::vector<int>& stated_zero, const char* order) {
   EXPECT_TRUE(report.passed) << order << ": " << report.message;
   if (c.layout == Layout::Scalar || c.layout == Layout::Broadcast)
-    return;  // few elements may lie where it is zero
+    return;  // all of the few elements may be where it is zero
   std::vector<int> zero;
   for (int i : report.zero_inputs) {
     if (i < static_cast<int>(c.row.inputs.size())) zero.push_back(i);
@@ -77,7 +77,7 @@ void check_derivatives(const Case& c, const Arrays& arrays) {
   expect_passes(c, gradgradcheck(gradient, leaves, options), c.row.zero_third, "order 3");
 }
 
-// Gradients of order 1 and 2 for fixed random upstreams.
+// Returns gradients of order 1 and 2 for fixed random upstream gradients.
 Tensors two_orders(const Case& c, const Arrays& arrays, DType dtype) {
   const Tensors leaves = leaves_of(c, arrays, dtype), wanted = wanted_of(leaves);
   const auto upstreams = [&](const Tensors& of, uint64_t seed) {
@@ -113,7 +113,7 @@ void check_f32_against_f64(const Case& c, const Arrays& arrays) {
   }
 }
 
-// What a GPU computes is what the CPU computes, whose gradients are checked numerically.
+// Checks that a GPU computes the same as the CPU, whose gradients are checked numerically.
 void check_against_cpu(const Case& c, const Arrays& arrays) {
   const Tensors here = two_orders(c, arrays, f64),
                 there = two_orders({c.row, Device::cpu(), c.dtype, c.layout}, arrays, f64);

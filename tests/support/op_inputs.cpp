@@ -1,4 +1,4 @@
-// Inputs of rows: values in their domain, as tensors of every layout.
+// Inputs of rows: values in their domain, as tensors in every layout.
 #include <cmath>
 
 #include "ebb/autograd/ops/views.h"
@@ -9,7 +9,7 @@
 namespace ebb::test {
 namespace {
 
-// Values that f32 holds exactly, so that both dtypes see the same numbers.
+// Returns values that f32 represents exactly, so that both dtypes have the same numbers.
 Array values_of(const Input& input, const Shape& shape, bool extremes, size_t number) {
   Array a{shape, Values(static_cast<size_t>(shape.numel()))};
   Generator generator{kSeed + number, 0};
@@ -29,7 +29,8 @@ Array values_of(const Input& input, const Shape& shape, bool extremes, size_t nu
   return a;
 }
 
-// The same elements in the storage of a transposed tensor of twice the length, between NaNs (or ones).
+// Returns the same elements inside the storage of a transposed tensor of twice the length, between
+// NaNs (or ones).
 Tensor strided(const Tensor& x) {
   const NoGrad guard;
   Shape backwards, order;

@@ -1,9 +1,10 @@
-// The op table: one row an op, crossed by tests/autograd/op_table_test.cpp with device, dtype and layout.
+// The op table: one row per op. tests/autograd/op_table_test.cpp combines each row with device,
+// dtype and layout.
 //
-// A row says how the op is called, where its inputs lie, what the right values are (in double, by std:: functions or
-// naive loops that share nothing with Ebb), how exact f32 and f64 are, and one bad input an op must refuse.
-// A new op: add a row to the file of its family. A new family: a function that returns its rows, declared below and
-// called in op_table.cpp.
+// A row states how the op is called, the range of its inputs, the right values (in double, from
+// std:: functions or naive loops that do not use Ebb), the accuracy of f32 and f64, and at least
+// one bad input that the op must refuse. For a new op, add a row to the file of its family. For a
+// new family, add a function that returns its rows, declare it below, and call it in op_table.cpp.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,7 @@ inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 using Values = std::vector<double>;
 using Tensors = std::vector<Tensor>;
 
-/// What references compute with: doubles in row-major order.
+/// The values of a reference: doubles in row-major order.
 struct Array {
   Shape shape;
   Values v;
@@ -32,30 +33,29 @@ using Arrays = std::vector<Array>;
 /// One input of an op.
 struct Input {
   Shape shape = {};
-  double low = -2, high = 2;  ///< random values in [low, high)
-  Values extremes = {};       ///< put in front of the random values where only values are checked
+  double low = -2, high = 2;  ///< the range [low, high) of random values
+  Values extremes = {};       ///< come before the random values in checks of values
   Values kinks = {};          ///< random values keep a distance of 0.05 from these
-  DType dtype = f32;  ///< f32 stands for the dtype under test; i64, u8 and boolean are themselves
-  Values fixed =
-      {};  ///< these values instead of random ones (indices, masks, where equal values matter)
+  DType dtype = f32;          ///< f32 means the dtype under test; i64, u8 and boolean are fixed
+  Values fixed = {};          ///< replace random values: indices, masks, equal values
   bool requires_grad = true;
 
   bool is_floating() const { return dtype == f32; }
 };
-/// i64 values, which have no gradient.
+/// Returns an i64 input with these values. It has no gradient.
 Input indices(const Shape& shape, Values values);
-/// Booleans as the op's condition.
+/// Returns a boolean input with these values, for conditions.
 Input mask(const Shape& shape, Values values);
 
-/// One exact statement about values and gradients at a point: kinks and limits, where conventions live.
+/// Exact values and gradients at a point: a kink or a limit, where the op has a convention.
 struct Point {
-  Values at;  ///< one number an input
+  Values at;  ///< one number per input
   double value;
-  Values gradient = {};  ///< one number an input; empty: not stated
-  Values second = {};    ///< d(gradient of input 0)/d(input k); empty: not stated
+  Values gradient = {};  ///< one number per input; empty: not checked
+  Values second = {};    ///< d(gradient of input 0)/d(input k); empty: not checked
 };
 
-/// One call that must throw an Error of one line which contains `message`.
+/// A call that must throw an Error of one line that contains `message`.
 struct BadInput {
   std::string what;
   std::function<void()> call;
@@ -67,9 +67,8 @@ struct Tolerance {
 };
 
 struct OpRow {
-  std::string name;  ///< in test names
-  std::vector<std::string> covers =
-      {};  ///< names in ebb::op_names(); empty: a composite, or {name}
+  std::string name;                      ///< in the names of tests
+  std::vector<std::string> covers = {};  ///< names in ebb::op_names(); empty: {name}, or none
   std::function<Tensors(const Tensors&)> op;
   std::vector<Input> inputs;
   std::function<Arrays(const Arrays&)> reference = {};
@@ -77,17 +76,18 @@ struct OpRow {
   Tolerance f64_tolerance{1e-14, 1e-14};
 
   bool differentiable = true;
-  bool bitwise = true;   ///< the value of an element is the same to the last bit in every layout
-  bool captured = true;  ///< a captured step may contain it
-  bool third_order = false;  ///< check it
-  /// Inputs whose gradient, or second order, is zero by mathematics: stated, so that no other check is vacuous.
+  bool bitwise = true;       ///< the bits of a value are the same in every layout
+  bool captured = true;      ///< a captured step may contain the op
+  bool third_order = false;  ///< check third-order gradients too
+  /// Inputs whose gradient of this order is zero by mathematics. A zero gradient of any other input
+  /// fails.
   std::vector<int> zero_gradient = {};
   std::vector<int> zero_second = {};
   std::vector<int> zero_third = {};
-  DType out_dtype = f32;      ///< f32 stands for the dtype under test
-  bool has_integers = false;  ///< i64 inputs too, exactly
+  DType out_dtype = f32;      ///< f32 means the dtype under test
+  bool has_integers = false;  ///< check i64 inputs too, exactly
 
-  // Shapes of the inputs in the other layouts; a layout that is absent is not tested.
+  // The shapes of the inputs in the other layouts. A layout without shapes is not tested.
   std::vector<std::vector<Shape>> broadcast = {};
   std::vector<Shape> empty = {};
   bool has_empty = false;
@@ -97,7 +97,7 @@ struct OpRow {
   std::vector<BadInput> bad = {};
 };
 
-/// All rows, in the order of the families.
+/// Returns all rows, in the order of the families.
 std::vector<OpRow> all_rows();
 
 std::vector<OpRow> arithmetic_rows();
@@ -118,27 +118,28 @@ std::vector<OpRow> similarity_loss_rows();
 using Function1 = std::function<double(double)>;
 using Function2 = std::function<double(double, double)>;
 
-/// f of every element.
+/// Returns a reference that applies f to every element.
 std::function<Arrays(const Arrays&)> each(Function1 f);
-/// f of every pair, broadcast.
+/// Returns a reference that applies f to every pair of elements, with broadcasting.
 std::function<Arrays(const Arrays&)> each(Function2 f);
 
-/// A row of one input of shape (3, 4) with layouts empty and 0-d, refusing integers.
+/// Returns a row with one input of shape (3, 4), the layouts empty and 0-d, and an error for
+/// integers.
 OpRow unary_row(const std::string& name, Tensor (*op)(const Tensor&), Function1 reference,
                 Input domain = {});
-/// A row of two inputs of shape (3, 4) with layouts broadcast, empty and 0-d; refuses shapes that do not broadcast and
-/// dtypes that differ.
+/// Returns a row with two inputs of shape (3, 4), the layouts broadcast, empty and 0-d, and errors
+/// for shapes that do not broadcast and for different dtypes.
 OpRow binary_row(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&),
                  Function2 reference, Input left = {}, Input right = {});
 
 // ---- arrays for references ----
 
-/// Row-major position to a coordinate a dim, and back.
+/// Converts a row-major position to one coordinate per dim, and back.
 Shape unravel(int64_t position, const Shape& shape);
 int64_t ravel(const Shape& at, const Shape& shape);
-/// An array of `shape` made element by element.
+/// Returns an array of `shape` whose elements element(at) computes.
 Array make_array(const Shape& shape, const std::function<double(const Shape& at)>& element);
-/// a at coordinates of a broadcast shape.
+/// Returns the element of a at coordinates of a broadcast shape.
 double broadcast_at(const Array& a, const Shape& at);
 
 }  // namespace ebb::test

@@ -1,4 +1,5 @@
-// The ways to a gradient lead to the same place, and every op knows the line that called it.
+// Checks that all ways to compute a gradient give the same result, and that every op knows the line
+// that called it.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/core/random.h"
@@ -45,7 +46,8 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
     expect_same(plain[i], recorded[i], c.dtype,
                 "gradient " + std::to_string(i) + ", plain against create_graph");
   }
-  // backward() on the leaves, without an upstream where the output is a scalar: fused losses hand their gradient on.
+  // backward() on the leaves, without an upstream if the output is a scalar: fused losses then pass
+  // their gradient on.
   const Tensors out = c.row.op(leaves);
   if (out.size() == 1 && out[0].numel() == 1) {
     const Tensors ones_along = first(true, 1);
@@ -65,7 +67,8 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
                   "backward() into leaf " + std::to_string(i));
     }
   }
-  // The second order likewise. (torch's own one of binary_cross_entropy, which we have, adds 1e-12 here and there.)
+  // The same for the second order. (torch's second order of binary_cross_entropy, which Ebb
+  // follows, adds 1e-12 in places.)
   Tensors connected;
   for (const Tensor& g : recorded) {
     if (g.requires_grad()) connected.push_back(g);
@@ -81,7 +84,7 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
   const Tensors plain_second = second(false), recorded_second = second(true);
   for (size_t i = 0; i < wanted.size(); ++i) {
     const std::string what = "second order " + std::to_string(i) + ", plain against create_graph";
-    const Tensor zero = zeros_like(wanted[i]);  // either may know that it is nothing
+    const Tensor zero = zeros_like(wanted[i]);  // an undefined gradient counts as zero
     expect_same(plain_second[i].defined() ? plain_second[i] : zero,
                 recorded_second[i].defined() ? recorded_second[i] : zero, c.dtype, what, 1e-9);
   }

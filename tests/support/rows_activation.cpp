@@ -1,4 +1,4 @@
-// Rows of activations. Their values at kinks are torch's.
+// Rows of activations. The values at kinks are torch's.
 #include "ebb/autograd/ops/activation.h"
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// Rows of + - * / and their forms with a scalar, pow, maximum, minimum, clamp, where, and the in-place sums.
+// Rows of + - * / and their forms with a scalar, pow, maximum, minimum, clamp, where, and in-place
+// sums.
 #include <cmath>
 
 #include "ebb/autograd/ops/arithmetic.h"
@@ -25,7 +26,7 @@ std::vector<OpRow> operator_rows() {
       {.extremes = {2, -3, 0, 1}});
   times.third_order = times.has_integers = true;
   times.zero_third = {0, 1};
-  // Away from 0, where finite differences fail.
+  // Keeps a distance from 0, where finite differences fail.
   OpRow over = binary_row(
       "div", [](const Tensor& a, const Tensor& b) { return a / b; },
       [](double a, double b) { return a / b; }, {.extremes = {1, -1, 0, kInf}},
@@ -161,7 +162,7 @@ OpRow where_row() {
   return row;
 }
 
-// add_(other, alpha) in place, on a copy: not recorded.
+// add_(other, alpha) in place, on a copy. It is not recorded.
 OpRow add_scaled_row() {
   OpRow row = binary_row(
       "add_scaled",
@@ -229,7 +230,7 @@ std::vector<OpRow> comparison_rows() {
   rows.push_back(unary_row(
       "logical_not", [](const Tensor& a) { return logical_not(a); },
       [](double a) { return a == 0; }, {.extremes = {0, 1, kNaN}}));
-  rows.back().bad.erase(rows.back().bad.begin());  // integers are welcome
+  rows.back().bad.erase(rows.back().bad.begin());  // it supports integers
   for (OpRow& row : rows) {
     row.differentiable = false;
     row.has_integers = true;

@@ -1,4 +1,4 @@
-// Rows of indexing by tensors of indices.
+// Rows of indexing with tensors of indices.
 #include "ebb/autograd/ops/indexing.h"
 
 #include "ebb/tests/support/op_table.h"

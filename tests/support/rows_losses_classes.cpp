@@ -1,4 +1,4 @@
-// Rows of losses of class scores. Parity with PyTorch: tests/parity.
+// Rows of losses of class scores. tests/parity compares them with PyTorch.
 #include <cmath>
 
 #include "ebb/nn/losses/classification.h"

@@ -1,5 +1,5 @@
-// Rows of pointwise losses. Parity with PyTorch over all options is tests/parity; here each loss meets every layout and
-// dtype, a reference of plain loops, and gradients of orders 1 and 2 by differences.
+// Rows of pointwise losses. They check every layout and dtype against plain loops, and gradients of
+// orders 1 and 2 against differences. tests/parity compares all options with PyTorch.
 #include <cmath>
 
 #include "ebb/nn/losses/distance.h"
@@ -23,7 +23,8 @@ Array total(const Array& losses, double denominator) {
   return {{}, {sum / denominator}};
 }
 
-// Two rows of a pointwise loss: unreduced, and the mean (one pass for value and gradient).
+// Adds two rows of a pointwise loss: unreduced, and the mean, which computes value and gradient in
+// one pass.
 void add_pair(std::vector<OpRow>& rows, OpRow row,
               const std::function<Tensor(const Tensors&, Reduction)>& loss) {
   const auto each_loss = row.reference;
@@ -57,7 +58,7 @@ OpRow pair_row(const std::string& name, Function2 reference, Input input, Input 
   return row;
 }
 
-// input - target keeps away from the kinks at 0 and +-1 when both come from these.
+// If both come from these inputs, input - target keeps a distance from the kinks at 0 and +-1.
 const Input near_zero{.low = -0.4, .high = 0.4};
 const Input far_off{.low = 2, .high = 3};
 
@@ -181,7 +182,7 @@ std::vector<OpRow> binary_rows() {
       [](double x, double t) { return (1 - t) * softplus_of(x) + t * softplus_of(-x); },
       {.extremes = {300, -300, 40, -40, 1e4, -1e4}}, probability);
   logits.third_order = true;
-  logits.zero_third = {1};  // linear in t, and the slope by it is -x
+  logits.zero_third = {1};  // linear in t, with the derivative -x
   logits.points = {{{800, 1}, 0, {0, -800}}, {{-800, 0}, 0, {0, 800}}, {{800, 0}, 800, {1, -800}}};
   logits.bad = {{"shape",
                  [] {
@@ -252,7 +253,7 @@ std::vector<OpRow> distribution_rows() {
   kl.bad = {{"shape", [] { nn::kl_div(zeros({2, 2}), zeros({2})); }, "[kl_div] target (2,)"}};
   add_pair(rows, kl, [](const Tensors& in, Reduction r) {
     if (r == Reduction::BatchMean)
-      fail("kl_div", "BatchMean is kl_div's alone");  // here it is allowed: see the row below
+      fail("kl_div", "BatchMean is kl_div's alone");  // allowed here: see the row below
     return nn::kl_div(in[0], in[1], {.reduction = r});
   });
   OpRow log_target = pair_row(

@@ -1,4 +1,5 @@
-// Rows of losses on similarity of samples and on sequences. Parity with PyTorch: tests/parity.
+// Rows of losses on the similarity of samples and on sequences. tests/parity compares them with
+// PyTorch.
 #include <cmath>
 
 #include "ebb/nn/losses/distance.h"
@@ -117,7 +118,8 @@ std::vector<OpRow> similarity_rows() {
   return rows;
 }
 
-// -log of the probability that a path of `steps` scores reads as `labels`, by looking at every path; blank is 0.
+// Returns -log of the probability that a path of `steps` scores reads as `labels`, by enumerating
+// every path; blank is 0.
 double ctc_by_enumeration(const Array& x, int64_t sample, int64_t steps,
                           const std::vector<int64_t>& labels) {
   const int64_t batch = x.shape[1], classes = x.shape[2];

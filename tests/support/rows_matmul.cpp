@@ -9,7 +9,7 @@
 namespace ebb::test {
 namespace {
 
-// torch.matmul by three loops.
+// torch.matmul, computed by three loops.
 Arrays multiply(const Arrays& in) {
   Array a = in[0], b = in[1];
   const bool row = a.shape.dim() == 1, column = b.shape.dim() == 1;
@@ -43,7 +43,7 @@ OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
             .inputs = {{.shape = a}, {.shape = b}},
             .reference = multiply,
             .f32_tolerance = {2e-6, 2e-6},
-            .bitwise = false};  // the order of the sum may follow the layout
+            .bitwise = false};  // the order of the sum may depend on the layout
   row.bad = {{"sizes",
               [] {
                 matmul(zeros({2, 3}), zeros({2, 3}));
@@ -80,7 +80,7 @@ OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
 OpRow linear_row(const std::string& name, const Shape& input, bool with_bias,
                  Activation activation) {
   const bool smooth = activation == Activation::GeluTanh;
-  const int64_t units = smooth ? 8 : 5;  // of 8 cuBLASLt makes GELU in passing
+  const int64_t units = smooth ? 8 : 5;  // for 8 units cuBLASLt computes GELU as an epilogue
   OpRow row{.name = name,
             .covers = {"linear"},
             .op = [=](const Tensors& in) -> Tensors {
@@ -165,7 +165,7 @@ std::vector<OpRow> matmul_rows() {
   rows[4].broadcast = {{{2, 1, 2, 3}, {3, 3, 2}}, {{2, 3}, {2, 3, 2}}, {{2, 2, 3}, {3, 2}}};
   rows[4].empty = {{2, 0, 4}, {2, 4, 2}};
   OpRow nothing = product_row("matmul_over_nothing", {2, 0}, {0, 3});
-  nothing.differentiable = false;  // zeros; gradients are empty
+  nothing.differentiable = false;  // the result is 0, and gradients are empty
   rows[0].has_empty = rows[4].has_empty = true;
   rows.push_back(nothing);
   rows.push_back(linear_row("linear", {4, 3}, true, Activation::None));

@@ -1,4 +1,5 @@
-// Rows of reductions, and of softmax and its kin, which are reductions that keep their shape.
+// Rows of reductions, and of softmax and related functions, which are reductions that keep their
+// shape.
 #include "ebb/autograd/ops/reduce.h"
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 
 using Fold = std::function<double(const Values&)>;
 
-// out[...] = fold(the elements that differ in `dims` only).
+// Computes out[...] = fold(the elements that differ only in `dims`).
 std::function<Arrays(const Arrays&)> folding(Shape dims, bool keepdim, Fold fold) {
   return [=](const Arrays& in) -> Arrays {
     const Array& x = in[0];
@@ -79,7 +80,8 @@ double first_smallest(const Values& v) {
 
 using Reduction = Tensor (*)(const TensorArg&, const Shape&, bool);
 
-// The same reduction over all dims, one in the middle, and two apart with keepdim.
+// Adds the same reduction over all dims, over one in the middle, and over two dims apart with
+// keepdim.
 std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& fold,
                             const Input& domain) {
   struct Form {
@@ -170,7 +172,7 @@ std::vector<OpRow> reduce_rows() {
          [&](OpRow& row) {
            row.zero_second = {0};
            row.has_integers = true;
-           if (row.name.size() == 3) row.has_empty = false;  // an Error: see below
+           if (row.name.size() == 3) row.has_empty = false;  // an error: see below
            if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
            if (row.name.ends_with("keepdim")) row.has_empty = false;
            row.bad.push_back({"nothing",
@@ -226,9 +228,9 @@ std::vector<OpRow> softmax_rows() {
     const double top = largest(row);
     Values shifted = row;
     for (double& v : shifted) v -= top;
-    return (x - top) - log_sum_exp(shifted);  // no cancellation beside 1000
+    return (x - top) - log_sum_exp(shifted);  // does not cancel next to 1000
   };
-  // `rule` of each element among those along dim.
+  // Applies `rule` to each element and the elements along dim.
   const auto along = [](int64_t dim, Rule rule) {
     return [=](const Arrays& in) -> Arrays {
       const Array& x = in[0];
@@ -280,7 +282,7 @@ std::vector<OpRow> softmax_rows() {
   });
   least.inputs[0].extremes = {1000, -1000, 999, 0, kInf};
   rows.push_back(least);
-  for (size_t i : {size_t{0}, size_t{2}}) {  // over a single element: 1 and 0, without gradient
+  for (size_t i : {size_t{0}, size_t{2}}) {  // over a single element: the constants 1 and 0
     OpRow single = rows[i];
     single.name += "_scalar";
     single.op = [i](const Tensors& in) -> Tensors {

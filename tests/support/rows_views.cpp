@@ -1,4 +1,4 @@
-// Rows of views and rearrangement. References move elements by coordinates.
+// Rows of views and rearrangements. References move elements by their coordinates.
 #include "ebb/autograd/ops/views.h"
 
 #include "ebb/tests/support/op_table.h"
@@ -7,8 +7,7 @@ namespace ebb::test {
 namespace {
 
 using View = std::function<Tensor(const Tensor&)>;
-using From =
-    std::function<Shape(const Shape& at)>;  // where the element at `at` of the result comes from
+using From = std::function<Shape(const Shape& at)>;  // the source of the element at `at`
 
 OpRow view_row(const std::string& name, std::vector<std::string> covers, const Shape& input,
                View op, const Shape& out, From from) {
@@ -27,7 +26,7 @@ OpRow view_row(const std::string& name, std::vector<std::string> covers, const S
   return row;
 }
 
-// The same elements in row-major order.
+// Returns the same elements in row-major order.
 OpRow same_order(const std::string& name, const Shape& input, View op, const Shape& out) {
   return view_row(name, {"reshape"}, input, std::move(op), out,
                   [=](const Shape& at) { return unravel(ravel(at, out), input); });
