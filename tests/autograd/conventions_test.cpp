@@ -1,4 +1,4 @@
-// Signs of zeros, and derivatives of the branch that was not taken.
+// Signs of zeros, and derivatives of a branch that is not chosen.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -18,7 +18,7 @@ TEST(Conventions, MinusZeroStays) {
   }
 }
 
-// elu's exponential overflows far on the side where it is not chosen: nothing of it may come through, at any order.
+// elu's exponential overflows far on the side where it is not chosen. It must not affect any order.
 TEST(Conventions, EluFarFromItsExponential) {
   Tensor x = tensor({1000, 2, -1}, f64).requires_grad_();
   Tensor d = sum(elu(x, 1.5));
@@ -31,7 +31,7 @@ TEST(Conventions, EluFarFromItsExponential) {
   }
 }
 
-TEST(Conventions, SlopeOfAPowerByItsExponentAtZero) {
+TEST(Conventions, DerivativeOfAPowerByItsExponentAtZero) {
   Tensor y = tensor({-1, 0, 2}, f64).requires_grad_();
   test::expect_values(grad(sum(pow(zeros({3}, {.dtype = f64}), y)), y), {-INFINITY, 0, 0});
 }

@@ -1,4 +1,4 @@
-// The walk: what backward() and grad() compute, accumulate, free and refuse.
+// The engine: the results of backward() and grad(), accumulation, freeing, and errors.
 #include "ebb/autograd/graph/engine.h"
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ using test::expect_values;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
 
-// x, and an Error from its backward.
+// Returns x, and throws an Error in its backward.
 struct TestThrows {
   static constexpr std::string_view name = "test_throws";
   struct State {};
@@ -32,8 +32,9 @@ struct TestThrows {
   static Tensor backward(const State&, const Tensor&) { fail(name, "cannot go back"); }
 };
 
-// Runs body on a thread with a small stack: a step of recursion for each of a million ops would need a hundred times as
-// much. (Smaller ones fail to start where a library, like CUDA's, has much thread-local memory.)
+// Runs body on a thread with a small stack. Recursion over a million ops would need a hundred times
+// as much. (Threads with a smaller stack do not start if a library, such as CUDA's, has much
+// thread-local memory.)
 void on_small_stack(void (*body)()) {
   pthread_attr_t attributes;
   ASSERT_EQ(pthread_attr_init(&attributes), 0);
@@ -61,11 +62,11 @@ TEST(Engine, MillionOpsInASmallStack) {
     {
       Tensor y = x;
       for (int i = 0; i < 200'000; ++i) y = sigmoid(y);  // saves its outputs
-    }                                                    // freed without a walk
+    }                                                    // freed without backward
     {
       Tensor y = x;
       for (int i = 0; i < 200'000; ++i) y = y + 1;
-      expect_values(grad(y, x), {1});  // marks what leads to x; freed during the walk
+      expect_values(grad(y, x), {1});  // marks the nodes that lead to x; freed during the traversal
     }
   });
 }
@@ -83,7 +84,7 @@ TEST(Engine, FanOutAndDiamond) {
   expect_values(x.grad(), {16, 24});
 }
 
-TEST(Engine, LeavesAccumulateAcrossWalks) {
+TEST(Engine, LeavesAccumulateOverSeveralBackwards) {
   Tensor x = leaf({2});
   (x * x).backward();
   (x * x).backward();
@@ -94,16 +95,16 @@ TEST(Engine, LeavesAccumulateAcrossWalks) {
   expect_values(x.grad(), {4});
 }
 
-TEST(Engine, AccumulationNeverWritesIntoSomebodyElsesTensor) {
+TEST(Engine, AccumulationNeverChangesATensorOfTheCaller) {
   Tensor x = leaf({1, 2});
   const Tensor upstream = tensor({1, 1}, f64);
-  (x + x + x).backward(upstream);  // every gradient on the way is the upstream itself
+  (x + x + x).backward(upstream);  // every intermediate gradient is the upstream itself
   expect_values(x.grad(), {3, 3});
   expect_values(upstream, {1, 1});
 
   Tensor z = leaf({1, 2});
   (z + 0).backward(upstream);
-  const Tensor kept = z.grad();  // a second handle: the next walk must not change it
+  const Tensor kept = z.grad();  // a second handle, which the next backward must not change
   (z + 0).backward(upstream);
   expect_values(kept, {1, 1});
   expect_values(z.grad(), {2, 2});
@@ -116,9 +117,9 @@ TEST(Engine, AccumulationNeverWritesIntoSomebodyElsesTensor) {
   expect_values(w.grad(), {5, 5});
 }
 
-TEST(Engine, SeedIsNobodysToChange) {
+TEST(Engine, InitialGradientIsNotSharedWithTheCaller) {
   Tensor x = leaf({3});
-  const Tensor y = reshape(x, {}) + 1;  // the gradient of x is the seed itself
+  const Tensor y = reshape(x, {}) + 1;  // the gradient of x is the initial gradient itself
   Tensor g = grad(y, y, {.retain_graph = true});
   g.mul_(5);
   Tensor h = grad(y, x, {.retain_graph = true});
@@ -133,7 +134,7 @@ TEST(Engine, SeedIsNobodysToChange) {
   }
   y.backward({}, true);
   expect_values(x.grad(), {1});
-  for (int changes = 1; changes <= 3; ++changes) {  // and given back
+  for (int changes = 1; changes <= 3; ++changes) {  // and dropped
     {
       Tensor seed = grad(y, y, {.retain_graph = true});
       for (int i = 0; i < changes; ++i) seed.mul_(5);
@@ -142,7 +143,7 @@ TEST(Engine, SeedIsNobodysToChange) {
   }
 }
 
-TEST(Engine, GradLeavesTheLeavesAlone) {
+TEST(Engine, GradDoesNotChangeTheLeaves) {
   Tensor x = leaf({2}), w = leaf({5});
   const Tensor y = x * w;
   const std::vector<Tensor> g = grad(y, {x, w});
@@ -184,7 +185,7 @@ TEST(Engine, RetainGraph) {
   expect_error([&] { y.backward(); }, "backward",
                {"mul", "freed by an earlier backward", "retain_graph"});
   expect_values(x.grad(), {12});
-  // A graph behind a shared part that was freed.
+  // A graph that contains a shared part which has been freed.
   const Tensor shared = exp(x), left = shared * 2, right = shared * 3;
   left.backward();
   expect_error([&] { right.backward(); }, "backward", {"exp", "freed"});
@@ -201,7 +202,7 @@ TEST(Engine, CreateGraphGivesHigherOrders) {
   EXPECT_FALSE(grad(x * x, x).requires_grad());
   (x * x).backward({}, false, true);
   EXPECT_TRUE(x.grad().requires_grad());
-  x.set_grad({});  // a leaf that holds the graph of its own gradient is a cycle
+  x.set_grad({});  // a leaf that owns the graph of its own gradient is a cycle
 }
 
 TEST(Engine, RootsAreChecked) {
@@ -237,16 +238,16 @@ TEST(Engine, SeveralRoots) {
 TEST(Engine, LeavesAreUnchangedWhenBackwardThrows) {
   Tensor x = leaf({2}), w = leaf({3});
   (x * w).backward();
-  const Tensor deep = exp(exp(w)) * x;  // reached first
+  const Tensor deep = exp(exp(w)) * x;  // the engine reaches it first
   const Tensor y = deep + apply<TestThrows>(x);
   expect_error([&] { y.backward(); }, "test_throws", {"cannot go back"});
   expect_values(x.grad(), {3});
   expect_values(w.grad(), {2});
-  (x * w).backward();  // and the engine goes on
+  (x * w).backward();  // the engine still works
   expect_values(x.grad(), {6});
 }
 
-TEST(Engine, UnitSeedIsOnlyTheRoots) {
+TEST(Engine, OnlyTheRootHasAUnitSeed) {
   Tensor x = leaf({1, 2});
   (sum(x * x) * 1).backward();
   expect_values(x.grad(), {2, 4});

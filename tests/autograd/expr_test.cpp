@@ -1,4 +1,5 @@
-// Expr: each word on tensors, on constants and on both, against the same word on plain numbers.
+// Expr: compares each scalar function of tensors, of constants and of both with the same function
+// of plain numbers.
 #include "ebb/autograd/ops/expr.h"
 
 #include <cmath>
@@ -18,13 +19,15 @@ double value_of(const Expr& e) { return e.is_constant() ? e.constant() : e.tenso
 Expr constant(double x) { return Expr(x); }
 Expr element(double x) { return Expr(scalar(x, {.dtype = f64})); }
 
-// Every mix of constant and tensor gives what plain numbers give; constants alone stay constants.
-template <class Word, class Plain> void check_binary(const char* what, Word word, Plain plain) {
+// Checks that every combination of constant and tensor gives the result of plain numbers, and that
+// constants stay constants.
+template <class Function, class Plain>
+void check_binary(const char* what, Function function, Plain plain) {
   for (double a : {-1.5, 0.0, 0.5, 2.0}) {
     for (double b : {-1.5, 0.0, 0.5, 1.0, 2.0}) {
       const double want = static_cast<double>(plain(a, b));
-      const Expr mixes[] = {word(element(a), element(b)), word(element(a), constant(b)),
-                            word(constant(a), element(b)), word(constant(a), constant(b))};
+      const Expr mixes[] = {function(element(a), element(b)), function(element(a), constant(b)),
+                            function(constant(a), element(b)), function(constant(a), constant(b))};
       for (const Expr& got : mixes) {
         EXPECT_TRUE(test::is_near(value_of(got), want, 1e-15, 1e-15))
             << what << " of " << a << " and " << b << ": " << value_of(got) << ", expected "
@@ -34,14 +37,15 @@ template <class Word, class Plain> void check_binary(const char* what, Word word
     }
   }
 }
-template <class Word, class Plain> void check_unary(const char* what, Word word, Plain plain) {
+template <class Function, class Plain>
+void check_unary(const char* what, Function function, Plain plain) {
   for (double x : {-0.5, 0.0, 0.75, 2.0}) {
     const double want = plain(x);
-    EXPECT_TRUE(test::is_near(value_of(word(element(x))), want, 1e-15, 1e-15))
+    EXPECT_TRUE(test::is_near(value_of(function(element(x))), want, 1e-15, 1e-15))
         << what << " of " << x;
-    EXPECT_TRUE(test::is_near(value_of(word(constant(x))), want, 1e-15, 1e-15))
+    EXPECT_TRUE(test::is_near(value_of(function(constant(x))), want, 1e-15, 1e-15))
         << what << " of constant " << x;
-    EXPECT_TRUE(word(constant(x)).is_constant());
+    EXPECT_TRUE(function(constant(x)).is_constant());
   }
 }
 #define EBB_BINARY(expression)                                              \
@@ -52,7 +56,7 @@ template <class Word, class Plain> void check_unary(const char* what, Word word,
   check_unary(                \
       #expression, [](const auto& x) { return expression; }, [](double x) { return expression; })
 
-TEST(Expr, BinaryWords) {
+TEST(Expr, BinaryFunctions) {
   EBB_BINARY(a + b);
   EBB_BINARY(a - b);
   EBB_BINARY(a * b);
@@ -70,7 +74,7 @@ TEST(Expr, BinaryWords) {
   EBB_BINARY(pow(a, b));
 }
 
-TEST(Expr, UnaryWords) {
+TEST(Expr, UnaryFunctions) {
   EBB_UNARY(-x);
   EBB_UNARY(exp(x));
   EBB_UNARY(log(x));
@@ -103,7 +107,7 @@ TEST(Expr, Where) {
   }
 }
 
-// The zeros and ones that dual numbers bring leave no ops behind.
+// The zeros and ones that dual numbers add become no ops.
 TEST(Expr, FoldsNeutralElements) {
   const Tensor x = scalar(3, {.dtype = f64}).requires_grad_();
   const Expr e(x);
@@ -112,7 +116,7 @@ TEST(Expr, FoldsNeutralElements) {
   }
 }
 
-// x + y^2: its partial by x is a constant. What goes through it must not be lost at any order.
+// x + y^2 has a constant partial by x. Higher orders that pass through it must not be lost.
 struct TestHalfConstant {
   static constexpr std::string_view name = "test_half_constant";
   template <class T> EBB_HD T operator()(T x, T y) const { return x * 3 + y * y; }
@@ -132,13 +136,13 @@ TEST(Expr, PartialsThatAreConstants) {
   }
 }
 
-// At a tie the gradient passes to x, also where the bound is a tensor; and NaN stays.
+// At a tie the gradient passes to x, also if the bound is a tensor. NaN is kept.
 TEST(Expr, ClampsAtTheirBounds) {
   const Tensor x = tensor({2}, f64).requires_grad_(), bound = tensor({2}, f64).requires_grad_();
-  for (const auto word : {+[](const Expr&a, const Expr&b) { return clamp_min(a, b); },
-                          +[](const Expr&a, const Expr&b) { return clamp_max(a, b); }}) {
+  for (const auto function : {+[](const Expr&a, const Expr&b) { return clamp_min(a, b); },
+                              +[](const Expr&a, const Expr&b) { return clamp_max(a, b); }}) {
     const std::vector<Tensor> g =
-        grad(word(Expr(x), Expr(bound)).tensor(), {x, bound}, {.allow_unused = true});
+        grad(function(Expr(x), Expr(bound)).tensor(), {x, bound}, {.allow_unused = true});
     expect_values(g[0], {1});
     expect_values(g[1], {0});
   }

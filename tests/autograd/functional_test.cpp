@@ -1,4 +1,5 @@
-// jacobian, hessian, hvp, vjp, jvp: against each other, against central differences, and against formulas.
+// Compares jacobian, hessian, hvp, vjp and jvp with each other, with central differences, and with
+// formulas.
 #include "ebb/autograd/check/functional.h"
 
 #include "ebb/autograd/graph/engine.h"
@@ -25,7 +26,8 @@ Tensor random(const Shape& shape, uint64_t seed) {
   return randn(shape, {.dtype = f64}, &generator);
 }
 
-// Ops of every kind: pointwise, by output, products, reductions, softmax, views, indexing.
+// Uses ops of every kind: pointwise, with a gradient from the output, products, reductions,
+// softmax, views, indexing.
 Tensors mixed(const Tensors& in) {
   const Tensor &a = in[0], &b = in[1];  // (2, 3), (3, 4)
   const Tensor hidden = tanh(matmul(a, b)) + silu(slice(b, 0, 0, 2));
@@ -35,7 +37,7 @@ Tensors mixed(const Tensors& in) {
 }
 Tensors mixed_inputs() { return {random({2, 3}, 1), random({3, 4}, 2)}; }
 
-// J v by central differences.
+// Returns J v by central differences.
 Tensors numeric_jvp(const TensorFunction& f, const Tensors& x, const Tensors& v) {
   const double eps = 1e-6;
   Tensors above, below, slopes;
@@ -48,7 +50,7 @@ Tensors numeric_jvp(const TensorFunction& f, const Tensors& x, const Tensors& v)
   return slopes;
 }
 
-TEST(Functional, JvpIsTheNumericSlope) {
+TEST(Functional, JvpIsTheNumericDerivative) {
   const Tensors x = mixed_inputs(), v{random({2, 3}, 3), random({3, 4}, 4)};
   const Products got = jvp(mixed, x, v);
   const Tensors want = numeric_jvp(mixed, x, v), outputs = mixed(x);

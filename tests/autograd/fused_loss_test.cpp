@@ -1,4 +1,5 @@
-// pointwise_sum, scale * sum(weight * f(x...)) in one pass: its weight, what it keeps, and the nodes of second order.
+// pointwise_sum, scale * sum(weight * f(x...)) in one pass: its weight, what it keeps in memory,
+// second-order nodes.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/pointwise.h"
@@ -26,16 +27,17 @@ Tensor fused(const Tensor& a, const Tensor& b, const Tensor& weight, double scal
   return detail::pointwise_sum(detail::formula_op<TestProductSquared, 2, true>(), &formula, in,
                                weight, scale);
 }
-// The same of ops.
+// Computes the same with ops.
 Tensor composed(const Tensor& a, const Tensor& b, const Tensor& weight, double scale) {
   const Tensor losses = a * a * b;
   return sum(weight.defined() ? losses * weight : losses) * scale;
 }
 
-// Value, gradients of first and second order, by every input: for each scale, weight, and way to walk.
-TEST(FusedLoss, IsWhatItsOpsSay) {
+// Checks the value and the gradients of first and second order by every input, for each scale,
+// weight and kind of backward.
+TEST(FusedLoss, EqualsTheSameOpsSeparately) {
   for (const double scale : {1.0, 2.0, 0.25}) {
-    for (const int weights : {0, 2, 1}) {  // none, one an element, one for all
+    for (const int weights : {0, 2, 1}) {  // none, one per element, one for all
       const Tensor a = leaf({1, -2}), b = leaf({3, 0.5});
       Tensors in{a, b};
       if (weights) in.push_back(weights == 2 ? leaf({0.5, 3}) : leaf({4}));
@@ -67,7 +69,7 @@ TEST(FusedLoss, IsWhatItsOpsSay) {
   }
 }
 
-TEST(FusedLoss, OfAWeightAloneAndOfNothing) {
+TEST(FusedLoss, OnlyTheWeightOrNothingRequiresGrad) {
   const Tensor a = tensor({1, -2}, f64), b = tensor({3, 0.5}, f64), w = leaf({0.5, 3});
   expect_values(grad(fused(a, b, w, 2), w), {6, 4});
   expect_values(grad(fused(a, b, w, 2), w, {.create_graph = true}), {6, 4});
@@ -79,7 +81,7 @@ TEST(FusedLoss, OfAWeightAloneAndOfNothing) {
   EXPECT_FALSE(fused(a, b, w, 1).requires_grad());
 }
 
-TEST(FusedLoss, KeepsItsInputsAndTheGradientsThatAreWanted) {
+TEST(FusedLoss, KeepsItsInputsAndTheRequestedGradients) {
   const Tensor a = leaf({1, -2}), b = tensor({3, 0.5}, f64), w = tensor({0.5, 3}, f64);
   const Tensor loss = fused(a, b, Tensor(), 1);
   EXPECT_EQ(loss.node()->saved_bytes(), 16 + 16 + 16) << "a, b, the gradient of a";
@@ -91,7 +93,7 @@ TEST(FusedLoss, KeepsItsInputsAndTheGradientsThatAreWanted) {
   EXPECT_EQ(both.node()->saved_bytes(), 5 * 16);
 }
 
-TEST(FusedLoss, FreesWhatItKept) {
+TEST(FusedLoss, FreesWhatItKeptInMemory) {
   const Tensor a = leaf({1, -2}), b = leaf({3, 0.5}), w = leaf({0.5, 3});
   const Tensor loss = fused(a, b, w, 1);
   loss.backward(scalar(
@@ -115,7 +117,7 @@ TEST(FusedLoss, SecondOrderNodesKeepAndFree) {
   EXPECT_EQ(g.node()->saved_bytes(), 0);
 }
 
-// x^y where the exponent is a variable that happens to be 0: d2/dx dy = x^(y - 1) (1 + y log x).
+// x^y with a variable exponent that is 0: d2/dx dy = x^(y - 1) (1 + y log x).
 TEST(FusedLoss, MixedSecondOrderOfPowAtZero) {
   for (const double x : {0.25, 1.0, 4.0}) {
     const Tensor a = leaf({x}), y = leaf({0});
@@ -131,7 +133,7 @@ struct TestIgnoresOne {
   template <class T> EBB_HD T operator()(T a, T) const { return exp(a); }
 };
 // An input that a formula does not use has the gradient 0.
-TEST(FusedLoss, OfAnInputThatIsIgnored) {
+TEST(FusedLoss, UnusedInputHasGradientZero) {
   const Tensor a = leaf({1, 2}), b = leaf({3, 4});
   const Tensors in{a, b};
   const Tensor y = sum(pointwise(TestIgnoresOne{}, a, b));

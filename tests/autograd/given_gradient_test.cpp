@@ -1,4 +1,5 @@
-// Gradients given by hand are held against the derivative of the formula in debug builds: this file is one.
+// Debug builds compare explicit gradients with the derivative of the formula. This file is compiled
+// as one.
 #define EBB_CHECK_GRADIENTS 1
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/pointwise.h"
@@ -26,7 +27,7 @@ struct TestWrong {
     return Partials<T, 2>{{2 * x * y, 2 * x}};
   }
 };
-/// |x| with slope 1 at 0: a convention, not a mistake.
+/// |x| with derivative 1 at 0. This is a convention and not a mistake.
 struct TestConvention {
   static constexpr std::string_view name = "test_convention";
   template <class T> EBB_HD T operator()(T x) const { return ebb::abs(x); }
@@ -48,7 +49,7 @@ Tensor leaf(std::initializer_list<double> values, DType dtype = f64) {
   return tensor(values, dtype).requires_grad_();
 }
 
-TEST(GivenGradient, RightOnesPass) {
+TEST(GivenGradient, CorrectOnesPass) {
   Tensor x = leaf({1, 2}), y = leaf({3});
   sum(pointwise(TestRight{}, x, y)).backward();
   expect_values(x.grad(), {6, 12});

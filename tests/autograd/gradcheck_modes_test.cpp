@@ -1,4 +1,4 @@
-// gradcheck: fast mode, the suspect op, and what it says of functions that cannot be checked.
+// gradcheck: the fast mode, the op at fault, and the errors for functions that cannot be checked.
 #include "ebb/autograd/check/gradcheck.h"
 
 #include "ebb/autograd/graph/engine.h"
@@ -24,7 +24,7 @@ Tensor leaf(const Shape& shape, uint64_t seed) {
   return randn(shape, {.dtype = f64}, &generator).requires_grad_();
 }
 
-// sin-like op whose backward is off in one way or another.
+// An op like sin whose backward is wrong in one of several ways.
 enum class Fault { None, Factor, OneElement, ForgotBroadcast, Zero };
 struct TestFaulty {
   static constexpr std::string_view name = "test_faulty";
@@ -52,7 +52,7 @@ struct TestFaulty {
     return wrong;
   }
 };
-// Its second order is lost: the gradient is computed from a detached input.
+// Loses its second order, because the gradient is computed from a detached input.
 struct TestDetachesInBackward {
   static constexpr std::string_view name = "test_detaches_in_backward";
   struct State {
@@ -69,7 +69,7 @@ struct TestDetachesInBackward {
 };
 Tensor faulty(const TensorArg& x, Fault fault) { return apply<TestFaulty>(*x, fault); }
 
-// A chain of right ops with the faulty one in the middle.
+// A chain of correct ops with the wrong one in the middle.
 TensorFunction chain(Fault fault) {
   return [fault](const Tensors& in) {
     const Tensor hidden = tanh(matmul(in[0], in[1]));
@@ -79,7 +79,7 @@ TensorFunction chain(Fault fault) {
 }
 Tensors chain_inputs() { return {leaf({3, 4}, 1), leaf({4, 5}, 2)}; }
 
-TEST(GradcheckFast, PassesWhatIsRight) {
+TEST(GradcheckFast, PassesCorrectGradients) {
   const GradcheckReport report = gradcheck(chain(Fault::None), chain_inputs(), {.fast = true});
   EXPECT_TRUE(report);
   EXPECT_EQ(report.compared, 4) << "two projections for each of two inputs";
@@ -99,7 +99,7 @@ TEST(GradcheckFast, FailsWhereFullModeFails) {
   }
 }
 
-TEST(GradcheckFast, LeavesLargeFunctionsAtAProjection) {
+TEST(GradcheckFast, ChecksLargeFunctionsOnlyByProjection) {
   const Tensor x = leaf({2000}, 3);
   const TensorFunction f = [](const Tensors& in) { return Tensors{faulty(in[0], Fault::Factor)}; };
   const GradcheckReport report = gradcheck(f, {x}, {.raise = false, .fast = true});
@@ -143,7 +143,7 @@ TEST(GradcheckFast, FindsVacuousChecksAndKinks) {
       "gradcheck", {"not finite", "which is -1"});
 }
 
-TEST(Gradcheck, SaysWhereAndHowMuch) {
+TEST(Gradcheck, ReportsElementAndError) {
   const Tensor x = tensor({{1, 2}, {3, 4}}, f64).requires_grad_();
   const TensorFunction f = [](const Tensors& in) {
     return Tensors{sum(in[0]), faulty(in[0], Fault::OneElement)};
@@ -162,7 +162,7 @@ TEST(Gradcheck, SaysWhereAndHowMuch) {
 
 std::string place(int line) { return "gradcheck_modes_test.cpp:" + std::to_string(line); }
 
-TEST(GradcheckSuspect, IsTheOpThatIsWrong) {
+TEST(GradcheckSuspect, IsTheWrongOp) {
   int line = 0;
   const TensorFunction f = [&](const Tensors& in) {
     const Tensor a = exp(in[0] * 0.1);
@@ -193,7 +193,7 @@ TEST(GradcheckSuspect, OfASecondOrder) {
       << report.suspects[0];
 }
 
-TEST(GradcheckSuspect, LeavesRightFunctionsAlone) {
+TEST(GradcheckSuspect, IsNotReportedForCorrectFunctions) {
   const Tensors inputs = chain_inputs();
   EXPECT_TRUE(gradcheck(chain(Fault::None), inputs).suspects.empty());
   EXPECT_TRUE(
@@ -204,7 +204,7 @@ TEST(GradcheckSuspect, LeavesRightFunctionsAlone) {
   EXPECT_FALSE(detail::observers);
 }
 
-TEST(Gradcheck, FailsOnWhatIsNoFunction) {
+TEST(Gradcheck, FailsIfTheSameInputsGiveDifferentResults) {
   const Tensor x = leaf({3}, 9);
   const TensorFunction noisy = [](const Tensors& in) {
     return Tensors{in[0] * rand({3}, {.dtype = f64})};
@@ -240,7 +240,7 @@ TEST(Gradcheck, PassesIntegersThrough) {
   }
 }
 
-// Views of one storage, and broadcasting.
+// Views of one storage, and inputs that broadcast.
 TEST(Gradcheck, TakesViewsAndBroadcasting) {
   const TensorFunction f = [](const Tensors& in) {
     const Tensor column = slice(transpose(in[0]), 1, 0, 1);

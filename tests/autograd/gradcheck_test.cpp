@@ -1,4 +1,4 @@
-// gradcheck's own honesty: it must fail where it should, and say why.
+// gradcheck must fail where it should, and give the reason.
 #include "ebb/autograd/check/gradcheck.h"
 
 #include "ebb/autograd/ops/arithmetic.h"
@@ -14,7 +14,7 @@ using test::expect_error;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
 
-// x^2, whose backward is wrong by a factor.
+// x^2 whose backward is wrong by a factor.
 struct TestWrongFactor {
   static constexpr std::string_view name = "test_wrong_factor";
   struct State {
@@ -31,7 +31,7 @@ struct TestWrongFactor {
   }
 };
 
-// x^2 with the right gradient, from a detached x: the second order is lost.
+// x^2 with the right gradient from a detached x, so that the second order is lost.
 struct TestLostSecondOrder {
   static constexpr std::string_view name = "test_lost_second_order";
   struct State {
@@ -57,7 +57,7 @@ template <class F> TensorFunction one(F f) {
   return [f](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; };
 }
 
-TEST(Gradcheck, PassesWhatIsRight) {
+TEST(Gradcheck, PassesCorrectGradients) {
   const Tensor x = leaf({1, -2, 3});
   const GradcheckReport report = gradcheck(squares(2), {x});
   EXPECT_TRUE(report);
@@ -77,7 +77,8 @@ TEST(Gradcheck, FailsOnAWrongFactor) {
   EXPECT_NEAR(report.failures[2].numeric, 6, 1e-6);
   expect_error([&] { gradcheck(squares(2.01), {x}); }, "gradcheck",
                {"output 0 [0] by input 0 [0]", "analytic 2.01", "numeric 2", "relative error"});
-  // The second order is consistent with the wrong first one: gradgradcheck does not replace gradcheck.
+  // The second order is consistent with the wrong first one, so gradgradcheck does not replace
+  // gradcheck.
   EXPECT_TRUE(gradgradcheck(squares(2.01), {x}));
 }
 
@@ -103,7 +104,7 @@ TEST(Gradcheck, FailsOnVacuousChecks) {
                "gradcheck", {"empty"});
 }
 
-// The values vary, but the graph does not know.
+// The values vary, but the graph does not record it.
 TEST(Gradcheck, FailsOnADetachedOutput) {
   const Tensor x = leaf({1, 2});
   expect_error([&] { gradcheck(one([](const Tensor& t) { return (t * t).detach(); }), {x}); },
@@ -123,12 +124,13 @@ TEST(Gradcheck, FailsAtAKink) {
                {"a kink inside the step (slope 0.5 left, 1 right)"});
   const TensorFunction clamped = one([](const Tensor& t) { return clamp_min(t, 0); });
   expect_error([&] { gradcheck(clamped, {x}); }, "gradcheck", {"analytic 1, numeric 0.5", "kink"});
-  // The derivative that abs has at 0 is the mean of its slopes: right by accident, and so not worth a pass.
+  // The derivative of abs at 0 is the mean of both sides. It is right by chance, so the check must
+  // not pass.
   expect_error([&] { gradcheck(one([](const Tensor& t) { return abs(t); }), {x}); }, "gradcheck",
                {"kink"});
 }
 
-TEST(Gradcheck, SecondOrderIsCheckedOnItsOwn) {
+TEST(Gradcheck, SecondOrderIsCheckedSeparately) {
   const Tensor x = leaf({1, -2});
   const TensorFunction f = one([](const Tensor& t) { return apply<TestLostSecondOrder>(t); });
   EXPECT_TRUE(gradcheck(f, {x}));
@@ -137,7 +139,7 @@ TEST(Gradcheck, SecondOrderIsCheckedOnItsOwn) {
   EXPECT_FALSE(report.failures.empty());
 }
 
-TEST(Gradcheck, RefusesWhatItCannotCheck) {
+TEST(Gradcheck, RefusesFunctionsThatItCannotCheck) {
   const TensorFunction f = one([](const Tensor& t) { return t * t; });
   expect_error([&] { gradcheck(f, {ones({2}).requires_grad_()}); }, "gradcheck",
                {"input 0 is f32", "f64"});
@@ -158,7 +160,7 @@ TEST(Gradcheck, TakesSeveralInputsOutputsAndConstants) {
   EXPECT_TRUE(gradgradcheck(f, {a, b, c}));
 }
 
-TEST(Gradcheck, ReadsStridedInputsWhereTheyLie) {
+TEST(Gradcheck, ReadsStridedInputsInPlace) {
   Tensor view = transpose(tensor({{1, 2, 3}, {4, 5, 6}}, f64));
   view.requires_grad_();
   const TensorFunction f = one([](const Tensor& t) { return sum(t * t * t, {1}); });

@@ -1,4 +1,4 @@
-// Hooks, kept gradients, and anomaly detection.
+// Hooks of tensors, retain_grad, and anomaly detection.
 #include <source_location>
 
 #include "ebb/autograd/graph/engine.h"
@@ -49,7 +49,7 @@ TEST(Hooks, RunOnceWithTheWholeGradient) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(Hooks, OnTheRootChangeTheSeed) {
+TEST(Hooks, OnTheRootChangeTheInitialGradient) {
   Tensor x = leaf({2});
   Tensor y = x * x;
   y.register_hook([](const Tensor& g) { return g * 5; });
@@ -62,7 +62,8 @@ struct TestSquare {
   template <class T> EBB_HD T operator()(T a) const { return a * a; }
 };
 
-// The fused sum hands its ready gradient on when the upstream is known to be 1: a hook on it must not be lost.
+// The fused sum passes its gradient on if the upstream is known to be 1. A hook on it must not be
+// skipped.
 TEST(Hooks, OnAFusedLoss) {
   for (const double factor : {1.0, 5.0}) {
     Tensor x = leaf({1, 2});
@@ -94,7 +95,7 @@ TEST(Hooks, AreDifferentiatedUnderCreateGraph) {
   expect_values(grad(g, x), {2 * 2 + 6 * 4});
 }
 
-TEST(RetainGrad, KeepsTheGradientOfAResult) {
+TEST(RetainGrad, KeepsTheGradientOfAnIntermediateResult) {
   Tensor x = leaf({2});
   Tensor y = x * x;
   EXPECT_FALSE(y.grad().defined());
@@ -112,7 +113,7 @@ TEST(RetainGrad, KeepsTheGradientOfAResult) {
 
 std::string here(int line) { return "hooks_test.cpp:" + std::to_string(line); }
 
-TEST(Anomaly, NamesTheOpThatMadeIt) {
+TEST(Anomaly, NamesTheOpThatProducedIt) {
   const auto guard = detect_anomaly();
   const Tensor x = tensor({1, -1}, f64);
   const int line = std::source_location::current().line() + 1;
@@ -129,8 +130,9 @@ TEST(Anomaly, NamesTheOpWhoseGradientIsNotFinite) {
                {"sqrt", here(line), "gradient of input 0", "made from gradients (2,) in [1, 1]"});
 }
 
-// The gradient of a structural op is made of ops inside the library: the message must still lead to the user's line.
-TEST(Anomaly, LeadsToTheUsersLineFromInsideABackward) {
+// The gradient of a structural op consists of ops inside of the library. The message must still
+// have the user's line.
+TEST(Anomaly, NamesTheUsersLineForOpsInsideABackward) {
   const auto guard = detect_anomaly();
   Tensor x = ones({2, 2}, {.dtype = f64}).requires_grad_();
   const Tensor w = full({2, 2}, 1e200, {.dtype = f64});
@@ -143,7 +145,7 @@ TEST(Anomaly, LeadsToTheUsersLineFromInsideABackward) {
       "", {"matmul", here(line)});
 }
 
-TEST(Anomaly, OperatorsAndCompositesKnowTheirPlace) {
+TEST(Anomaly, OperatorsAndCompositesKnowTheirCallSite) {
   const auto guard = detect_anomaly();
   const Tensor x = tensor({1, 0}, f64);
   const int line = std::source_location::current().line() + 1;
@@ -151,7 +153,7 @@ TEST(Anomaly, OperatorsAndCompositesKnowTheirPlace) {
   expect_error([&] { mean(zeros({0})); }, "div_scalar", {here(line + 1)});
 }
 
-TEST(Anomaly, SaysNothingOfWhatCameIn) {
+TEST(Anomaly, DoesNotReportNonFiniteInputs) {
   const auto guard = detect_anomaly();
   const Tensor y = exp(tensor({std::nan("")}, f64));
   EXPECT_TRUE(std::isnan(y.item()));

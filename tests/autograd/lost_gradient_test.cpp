@@ -1,4 +1,5 @@
-// No gradient is lost in silence: each way to lose one is an error that names the op, the shapes and the place.
+// No gradient is lost silently: each way to lose one is an error that names the op, the shapes and
+// the call site.
 #include <source_location>
 
 #include "ebb/autograd/graph/engine.h"
@@ -20,13 +21,13 @@ std::string here(std::source_location where = std::source_location::current()) {
   return "lost_gradient_test.cpp:" + std::to_string(where.line());
 }
 
-struct TestRound {  // structural, and without backward
+struct TestRound {  // structural, without backward
   static constexpr std::string_view name = "test_round";
   struct State {};
   static int shape(const Tensor&) { return 0; }
   static Tensor forward(State&, int, const Tensor& x) { return x.to(i64).to(x.dtype()); }
 };
-struct TestStep {  // pointwise, and without gradient
+struct TestStep {  // pointwise, without gradient
   static constexpr std::string_view name = "test_step";
   static constexpr bool no_gradient = true;
   template <class T> EBB_HD T operator()(T x) const { return where(x > 0, T(1), T(0)); }
@@ -57,7 +58,7 @@ TEST(LostGradient, BackwardInsideNoGrad) {
   expect_error([&] { (x * x).backward(); }, "backward", {"no_grad"});
 }
 
-TEST(LostGradient, AGraphMadeInsideNoGrad) {
+TEST(LostGradient, AResultComputedInsideNoGrad) {
   const Tensor x = leaf({1});
   Tensor y;
   {
@@ -87,7 +88,7 @@ TEST(LostGradient, AChangedTensor) {
                {"mul (2,) f64", at, "shape=(2,)", "changed in place", "saved at"});
 }
 
-TEST(LostGradient, PlacesOfMembersAndLists) {
+TEST(LostGradient, CallSitesOfMembersAndLists) {
   const Tensor x = leaf({1, 2});
   const auto location_of = [](const Tensor& t) {
     const std::source_location& at = t.node()->made_at();
@@ -104,7 +105,7 @@ TEST(LostGradient, PlacesOfMembersAndLists) {
   EXPECT_EQ(location_of(add(x, exp(x))), here());
   const std::vector<Tensor> list{x, x};
   EXPECT_EQ(location_of(cat(list)), here());
-  // An op that says nothing of its place has none, rather than another one's.
+  // An op that does not note its call site has none. It must not have that of another op.
   EXPECT_EQ(location_of(apply<TestRound>(x)), "nowhere");
   EXPECT_EQ(location_of(x * x), here());
   EXPECT_EQ(location_of(apply<TestRound>(x)), "nowhere");

@@ -1,4 +1,4 @@
-// Hooks on nodes: what they are called with, what they may change, and how they end.
+// Hooks of nodes: their arguments, what they may replace, and when they end.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
@@ -44,7 +44,7 @@ TEST(NodeHooks, AreCalledWithTheGradientsOfInputsAndOutputs) {
   expect_values(x.grad(), {30, 80});
 }
 
-TEST(NodeHooks, ReplaceWhatTheyReturn) {
+TEST(NodeHooks, ReplaceGradientsByTheirResults) {
   const Tensor x = leaf({1, 2}), w = leaf({3, 4});
   const Tensor y = x * w;
   y.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] * 2}; });
@@ -58,8 +58,8 @@ TEST(NodeHooks, ReplaceWhatTheyReturn) {
   expect_values(w.grad(), {300, 600});
 }
 
-// Tensor hooks come first, and what grad() was asked for is taken before the node's own hooks.
-TEST(NodeHooks, ComeAfterThoseOfTensors) {
+// Hooks of tensors run first. grad() then takes its gradients, before the hooks of the node.
+TEST(NodeHooks, RunAfterThoseOfTensors) {
   const Tensor x = leaf({2});
   Tensor y = x * x;
   y.register_hook([](const Tensor& g) { return g * 10; });
@@ -72,7 +72,7 @@ TEST(NodeHooks, ComeAfterThoseOfTensors) {
   expect_values(g[1], {44});
 }
 
-TEST(NodeHooks, SeeNoGradientWhereNoneIsWanted) {
+TEST(NodeHooks, SeeNoGradientThatIsNotNeeded) {
   const auto watch = [](const Tensor& y, std::vector<bool>& defined) {
     y.node()->register_hook([&defined](Gradients inputs, Gradients) {
       defined.clear();
@@ -87,7 +87,7 @@ TEST(NodeHooks, SeeNoGradientWhereNoneIsWanted) {
   watch(y, defined);
   sum(y).backward({}, true);
   EXPECT_EQ(defined, (Flags{false, true}));
-  // A fused loss, plain and under create_graph; and where only one of two inputs was asked for.
+  // A fused loss, plain and under create_graph, and a call that requests only one of two inputs.
   for (const bool create_graph : {false, true}) {
     y = nn::mse_loss(c, x);
     watch(y, defined);
@@ -101,7 +101,8 @@ TEST(NodeHooks, SeeNoGradientWhereNoneIsWanted) {
   }
 }
 
-// A backward may leave the shape of a broadcast to the walk; a hook sees the input's.
+// A backward may return the broadcast shape, which the engine sums. A hook sees the shape of the
+// input.
 TEST(NodeHooks, SeeTheInputsShapes) {
   const Tensor x = leaf({1, 2}), w = leaf({3});
   const Tensor y = x * w;
@@ -114,7 +115,7 @@ TEST(NodeHooks, SeeTheInputsShapes) {
   expect_values(w.grad(), {6});
 }
 
-TEST(NodeHooks, WhatDoesNotFitIsAnError) {
+TEST(NodeHooks, GradientsThatDoNotFitAreErrors) {
   const Tensor x = leaf({1, 2}), c = tensor({3, 4}, f64);
   const auto with = [&](auto prehook, auto hook) {
     const Tensor y = x * c;
@@ -151,7 +152,7 @@ TEST(NodeHooks, WhatDoesNotFitIsAnError) {
                {"leaf (2,) f64", "no backward"});
 }
 
-// d/dx of (g(x) = 2 x h(x)): what hooks compute is part of the graph.
+// d/dx of (g(x) = 2 x h(x)): computations in hooks are part of the graph.
 TEST(NodeHooks, AreDifferentiatedUnderCreateGraph) {
   const Tensor x = leaf({3});
   const Tensor y = x * x;
@@ -196,7 +197,7 @@ TEST(NodeHooks, OfSeveralOutputs) {
     EXPECT_FALSE(outputs[0].defined()) << "nothing came to it: zero";
     expect_values(outputs[1], {1, 1});
     return Tensors{ones({2}, {.dtype = f64}) * 10,
-                   Tensor()};  // a gradient where there was none; the other stays
+                   Tensor()};  // a gradient where there was none; the other is kept
   });
   sum(y[1]).backward();
   EXPECT_EQ(calls, 1);
@@ -208,8 +209,9 @@ struct TestSquares {
   template <class T> EBB_HD T operator()(T a) const { return a * a; }
 };
 
-// The fused sum does not look at a seed that is known to be 1: with hooks it is not known.
-TEST(NodeHooks, OnTheRootChangeTheSeed) {
+// The fused sum does not read an initial gradient that is known to be 1. With hooks it is not
+// known.
+TEST(NodeHooks, OnTheRootChangeTheInitialGradient) {
   Tensor x = leaf({1, 2});
   const Tensor* in[] = {&x};
   const TestSquares formula;
@@ -221,7 +223,7 @@ TEST(NodeHooks, OnTheRootChangeTheSeed) {
   expect_values(x.grad(), {70, 140});
 }
 
-TEST(NodeHooks, RunOnlyWhereTheNodeRuns) {
+TEST(NodeHooks, RunOnlyIfTheNodeRuns) {
   const Tensor x = leaf({1}), w = leaf({2});
   const Tensor side = x * x, y = side * w;
   int calls = 0;
@@ -235,7 +237,7 @@ TEST(NodeHooks, RunOnlyWhereTheNodeRuns) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(NodeHooks, AreRemoved) {
+TEST(NodeHooks, CanBeRemoved) {
   const Tensor x = leaf({1});
   Tensor y = x * x;
   auto held = std::make_shared<int>(0);
@@ -292,7 +294,7 @@ TEST(NodeHooks, HandlesKeepNoGraphAlive) {
   HookHandle().remove();
 }
 
-// A hook of every step on a leaf: removed ones do not pile up.
+// A hook that each step registers on a leaf and removes must not accumulate.
 TEST(NodeHooks, RemovedOnesLeaveTheList) {
   Tensor x = leaf({1});
   for (int i = 0; i < 100; ++i) x.register_hook([](const Tensor& g) { return g; }).remove();

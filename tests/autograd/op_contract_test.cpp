@@ -1,4 +1,4 @@
-// What apply<Op>() holds an op's forward and backward to.
+// The rules that apply<Op>() checks for an op's forward and backward.
 #include "ebb/autograd/check/gradcheck.h"
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -16,7 +16,7 @@ using test::expect_values;
 
 Tensor leaf() { return tensor({1, 2, 3}, f64).requires_grad_(); }
 
-struct TestPassOn {  // its result is its input itself
+struct TestPassOn {  // returns its input
   static constexpr std::string_view name = "test_pass_on";
   struct State {
     double slope;
@@ -29,7 +29,7 @@ struct TestPassOn {  // its result is its input itself
   static Tensor backward(const State& state, const Tensor& g) { return g * state.slope; }
 };
 
-TEST(OpContract, AnInputThatIsPassedOnStaysWhatItIs) {
+TEST(OpContract, AReturnedInputIsNotChanged) {
   const Tensor x = leaf(), y = apply<TestPassOn>(x, 5.0);
   EXPECT_TRUE(x.is_leaf());
   EXPECT_FALSE(y.is_leaf());
@@ -46,7 +46,7 @@ TEST(OpContract, AnInputThatIsPassedOnStaysWhatItIs) {
   EXPECT_FALSE(apply<TestPassOn>(x, 1.0).requires_grad());
 }
 
-struct TestBoth {  // its input itself, and a new tensor
+struct TestBoth {  // returns its input and a new tensor
   static constexpr std::string_view name = "test_both";
   struct State {};
   static int shape(const Tensor&) { return 0; }
@@ -56,7 +56,7 @@ struct TestBoth {  // its input itself, and a new tensor
   }
 };
 
-TEST(OpContract, AnInputAmongSeveralOutputsStaysWhatItIs) {
+TEST(OpContract, AnInputAmongSeveralOutputsIsNotChanged) {
   const Tensor x = leaf();
   const auto [first, second] = apply<TestBoth>(x);
   EXPECT_TRUE(x.is_leaf());
@@ -76,7 +76,7 @@ TEST(OpContract, AForwardHasToReturnATensor) {
                {"forward returned an undefined tensor"});
 }
 
-struct TestGradientOf {  // the identity, with a gradient that is given
+struct TestGradientOf {  // the identity with an arbitrary gradient
   static constexpr std::string_view name = "test_gradient_of";
   struct State {
     Tensor gradient;
@@ -90,7 +90,7 @@ struct TestGradientOf {  // the identity, with a gradient that is given
   static Tensor backward(const State& state, const Tensor&) { return state.gradient; }
 };
 
-TEST(OpContract, AGradientFitsItsInput) {
+TEST(OpContract, AGradientMustFitItsInput) {
   const auto backward = [](const Tensor& gradient) {
     const Tensor x = leaf();
     sum(apply<TestGradientOf>(x, std::function<Tensor()>([&] { return gradient; }))).backward();
@@ -108,7 +108,7 @@ TEST(OpContract, AGradientFitsItsInput) {
                {"test_gradient_of", "(3,) f32, expected (3,) f64"});
   const Tensor y = leaf() * 2.0;
   expect_error([&] { y.backward(ones({3})); }, "backward", {"f32", "f64"});
-  // In the shape that the input was broadcast to, it is summed.
+  // A gradient in the shape that the input was broadcast to is summed.
   expect_values(backward(ones({2, 3}, {.dtype = f64})), {2, 2, 2}, 0);
 }
 

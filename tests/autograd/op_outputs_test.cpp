@@ -1,4 +1,4 @@
-// Structural ops with several outputs, and what is told of ops while they run.
+// Structural ops with several outputs, and observers of ops.
 #include "ebb/autograd/check/gradcheck.h"
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/inspect/op_observer.h"
@@ -18,7 +18,7 @@ using Tensors = std::vector<Tensor>;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
 
-// x -> (x^2, whether x is positive as i64, 3 x). kContext: backward takes the context as well.
+// x -> (x^2, x > 0 as i64, 3 x). kContext: backward also takes the context.
 template <bool kContext> struct TestThree {
   static constexpr std::string_view name = kContext ? "test_three_with_context" : "test_three";
   struct State {
@@ -71,7 +71,7 @@ TEST(SeveralOutputs, WithAndWithoutContext) {
   check_three<TestThree<true>>();
 }
 
-TEST(SeveralOutputs, EachIsTold) {
+TEST(SeveralOutputs, EachIsReported) {
   const Tensor x = leaf({1, -2});
   std::vector<std::pair<int, std::string>> told;
   {
@@ -81,7 +81,7 @@ TEST(SeveralOutputs, EachIsTold) {
       EXPECT_EQ(e.inputs[0]->impl(), x.impl());
       ASSERT_NE(e.node, nullptr);
       told.emplace_back(e.output, to_text(e.result.dtype()));
-      (void)(e.result * 2);  // what a watcher calls is not told
+      (void)(e.result * 2);  // ops inside of an observer are not reported
     });
     apply<TestThree<false>>(x);
   }
@@ -93,7 +93,7 @@ TEST(SeveralOutputs, EachIsTold) {
   EXPECT_NE(dot.find("saved 16 B"), std::string::npos) << dot;
 }
 
-// (e^x, e^2x): saves its second output, whose gradient of second order leads through it.
+// (e^x, e^2x): saves its second output, through which the second-order gradient passes.
 struct TestTwoExps {
   static constexpr std::string_view name = "test_two_exps";
   struct State {
@@ -114,7 +114,7 @@ struct TestTwoExps {
   }
 };
 
-// The first element, and whether the others are positive.
+// Returns the first element, and x > 0 for the others.
 struct TestHalves {
   static constexpr std::string_view name = "test_halves";
   struct State {};
@@ -137,7 +137,7 @@ TEST(SeveralOutputs, SaveOneOfThem) {
   EXPECT_TRUE(gradgradcheck(f, {x}));
   const auto y = apply<TestTwoExps>(x);
   EXPECT_EQ(describe(*y[0].node()), "test_two_exps (2,) f64, (2,) f64: ");
-  // Each output may have a shape of its own.
+  // The outputs may have different shapes.
   const auto halves = apply<TestHalves>(leaf({5, 6, 7}));
   EXPECT_EQ(describe(*halves[0].node()), "test_halves (1,) f64, (2,) i64: ");
   EXPECT_FALSE(halves[1].requires_grad());
@@ -151,7 +151,7 @@ struct TestStops {
   static Tensor backward(const State&, const Tensor&) { fail(name, "on purpose"); }
 };
 
-// A walk that ends in an error leaves nothing behind, in any of the outputs.
+// A backward that throws leaves no gradients in any of the outputs.
 TEST(SeveralOutputs, AreClearedAfterAnError) {
   const Tensor x = leaf({0.5, -1});
   const auto y = apply<TestTwoExps>(x);
@@ -163,7 +163,7 @@ TEST(SeveralOutputs, AreClearedAfterAnError) {
   expect_values(grad(deeper, x), {2 * std::exp(1), 2 * std::exp(-2)}, 1e-15);
 }
 
-TEST(Watch, HearsOfGradientsThatAreRecorded) {
+TEST(OpObserver, SeesGradientsThatAreRecorded) {
   const Tensor a = leaf({1, 2}), b = leaf({3, 4});
   const Tensor y = sum(a * b);
   std::vector<std::string> ops;
@@ -180,7 +180,7 @@ TEST(Watch, HearsOfGradientsThatAreRecorded) {
   EXPECT_EQ(inputs, 3u) << "a, b and the upstream";
 }
 
-TEST(Watch, AnErrorInItLeavesNothingBehind) {
+TEST(OpObserver, AnErrorInItChangesNothing) {
   const Tensor a = leaf({1, 2});
   {
     const OpObserver watch([](const OpEvent&) { fail("watcher", "stops here"); });
@@ -191,7 +191,7 @@ TEST(Watch, AnErrorInItLeavesNothingBehind) {
   expect_values(a * a, {1, 4});
 }
 
-TEST(Watch, InnerAndOuter) {
+TEST(OpObserver, InnerAndOuter) {
   int outer = 0, inner = 0;
   const Tensor a = leaf({1});
   const OpObserver first([&](const OpEvent&) { ++outer; });
@@ -205,8 +205,8 @@ TEST(Watch, InnerAndOuter) {
   EXPECT_EQ(inner, 1);
 }
 
-// How errors name a node, to the letter.
-TEST(Describe, SaysOpShapesAndPlace) {
+// The exact text that names a node in errors.
+TEST(Describe, GivesOpShapesAndCallSite) {
   const Tensor x = leaf({1, 2});
   EXPECT_EQ(describe(*x.node()), "leaf (2,) f64: ");
   const Tensor y = x * x;

@@ -1,10 +1,11 @@
-// Crosses every row of the op table with device, dtype and layout. Tests are registered by name:
-// op_table.sigmoid/cpu/f32/strided; run some with --gtest_filter='*sigmoid/*'.
+// Combines every row of the op table with device, dtype and layout. Tests are registered by name,
+// for example op_table.sigmoid/cpu/f32/strided; --gtest_filter='*sigmoid/*' selects some.
 //
-// contiguous, strided, broadcast, empty, scalar: value, shape and dtype against the reference; the same bits wherever
-// the elements lie; in f64 gradcheck of orders 1 and 2 (3 where the row says so), in f32 gradients of both orders
-// against those in f64; in both, gradients with and without create_graph, and the place where each op was called.
-// points: values and gradients at kinks and limits. bad_input: the messages. captured, on a GPU: as a captured step.
+// contiguous, strided, broadcast, empty, scalar: value, shape and dtype against the reference;
+// equal bits in every layout; in f64 gradcheck of orders 1 and 2 (3 if the row says so); in f32
+// gradients of both orders against those in f64; in both, gradients with and without create_graph,
+// and the call site of every op. points: values and gradients at kinks and limits. bad_input:
+// messages. captured, on a GPU: the op in a captured step.
 #include <set>
 
 #include "ebb/autograd/ops/registry.h"
@@ -58,7 +59,7 @@ void register_row(const OpRow& row, Device device) {
   else add_test(place + "f32/captured", [&row] { run_captured(row); });
 }
 
-// Why the rows cannot run on a GPU; "" when they can.
+// Returns why the rows cannot run on a GPU, or "" if they can.
 std::string no_cuda() {
   try {
     backend(Device::cuda());
@@ -77,7 +78,7 @@ void every_op_has_a_row(const std::vector<OpRow>& rows) {
   }
   std::set<std::string> registered;
   for (std::string_view name : op_names()) {
-    if (name.starts_with("test_")) continue;  // ops that tests define
+    if (name.starts_with("test_")) continue;  // ops that are defined by tests
     registered.insert(std::string(name));
     EXPECT_TRUE(covered.contains(std::string(name)))
         << name << " has no row in tests/support/rows_*.cpp";

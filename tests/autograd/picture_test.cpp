@@ -1,4 +1,4 @@
-// Pictures of a graph: what they say is what the graph holds.
+// Pictures of a graph must show what the graph contains.
 #include "ebb/autograd/inspect/picture.h"
 
 #include "ebb/autograd/ops/activation.h"
@@ -26,7 +26,7 @@ struct Small {
   Tensor loss() const { return sum(square(matmul(x, w))); }
 };
 
-TEST(Picture, DotSaysWhatTheGraphHolds) {
+TEST(Picture, DotShowsWhatTheGraphContains) {
   Small s;
   const Tensor loss = s.loss();
   const std::string dot = to_dot(loss, {.names = {{"layer.weight", s.w}}});
@@ -39,8 +39,8 @@ TEST(Picture, DotSaysWhatTheGraphHolds) {
   EXPECT_TRUE(contains(dot, "label=\"layer.weight\\n(2, 2) f64")) << dot;
   EXPECT_EQ(count(dot, " -> "), count(dot, "label=") - 1) << "a chain";
   EXPECT_FALSE(s.w.grad().defined()) << "grad() is left alone";
-  loss.backward();  // and the graph is kept
-  // |gradient| of the leaf is that of backward.
+  loss.backward();  // keeps the graph
+  // The norm of the leaf's gradient is that of backward.
   double squares = 0;
   for (double g : s.w.grad().to_vector<double>()) squares += g * g;
   char text[40];
@@ -58,7 +58,7 @@ TEST(Picture, OfAFreedGraphHasNoNorms) {
   EXPECT_TRUE(contains(dot, "square"));
 }
 
-TEST(Picture, TextIsOneLineANode) {
+TEST(Picture, TextHasOneLinePerNode) {
   Small s;
   const std::string text = graph_text(s.loss(), {.names = {{"w", s.w}}});
   const std::string nodes = to_dot(s.loss());

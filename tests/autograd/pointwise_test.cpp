@@ -1,4 +1,5 @@
-// Ops that a user makes from a formula in a file of their own: as good as the built-in ones, of any order.
+// Ops that a user defines with a formula in a separate file must work like built-in ops, for any
+// order.
 #include "ebb/autograd/ops/pointwise.h"
 
 #include "ebb/autograd/check/gradcheck.h"
@@ -16,7 +17,7 @@ using test::expect_error;
 using test::expect_values;
 using Tensors = std::vector<Tensor>;
 
-// log(1 + x^2) / (1 + y^2), and its scale.
+// log(1 + x^2) / (1 + y^2), times a scale.
 struct TestCauchy {
   static constexpr std::string_view name = "test_cauchy";
   double scale;
@@ -25,7 +26,7 @@ struct TestCauchy {
   }
 };
 
-// Every word of the vocabulary, of three inputs.
+// Uses every scalar function, with three inputs.
 struct TestVocabulary {
   static constexpr std::string_view name = "test_vocabulary";
   template <class T> EBB_HD T operator()(T x, T y, T z) const {
@@ -38,14 +39,14 @@ struct TestVocabulary {
   }
 };
 
-// |x|^3 with a gradient of its own; the derivative of that gradient is the second order.
+// |x|^3 with an explicit gradient, whose derivative is the second order.
 struct TestOwnGradient {
   static constexpr std::string_view name = "test_own_gradient";
   template <class T> EBB_HD T operator()(T x) const { return abs(x) * x * x; }
   template <class T> EBB_HD auto gradient(T x) const { return Partials<T, 1>{{3 * x * abs(x)}}; }
 };
 
-// x, with a gradient that is deliberately another: what a formula states is what is used.
+// x with a deliberately different gradient. The explicit gradient must be used.
 struct TestStraightThrough {
   static constexpr std::string_view name = "test_straight_through";
   template <class T> EBB_HD T operator()(T x) const { return sign(x); }
@@ -65,7 +66,7 @@ const auto vocabulary = [](const Tensors& in) {
   return Tensors{pointwise(TestVocabulary{}, in[0], in[1], in[2])};
 };
 
-// The gradient of f along fixed random upstreams: its gradgradcheck is the third order of f.
+// The gradient of f for fixed random upstream gradients. Its gradgradcheck is the third order of f.
 TensorFunction gradient_of(TensorFunction f) {
   return [f](const Tensors& in) {
     const Tensor out = f(in)[0];
@@ -99,7 +100,7 @@ TEST(Pointwise, GradientsOfOrderOneToThree) {
   EXPECT_TRUE(gradgradcheck(gradient_of(gradient_of(cauchy)), two)) << "order 4";
 }
 
-TEST(Pointwise, OneInputAloneMayRequireGrad) {
+TEST(Pointwise, OnlyOneInputMayRequireGrad) {
   for (size_t which : {size_t{0}, size_t{1}, size_t{2}}) {
     Tensors in{random_leaf({4}, 3), random_leaf({4}, 4), random_leaf({4}, 5)};
     for (size_t k = 0; k < in.size(); ++k) in[k].requires_grad_(k == which);
@@ -116,7 +117,7 @@ TEST(Pointwise, SameTensorTwice) {
   EXPECT_TRUE(gradgradcheck(gradient_of(f), in));
 }
 
-TEST(Pointwise, AFormulasOwnGradientIsUsed) {
+TEST(Pointwise, AnExplicitGradientIsUsed) {
   const auto cube = [](const Tensors& in) { return Tensors{pointwise(TestOwnGradient{}, in[0])}; };
   const Tensors in{random_leaf({6}, 1)};
   EXPECT_TRUE(gradcheck(cube, in));
@@ -142,8 +143,9 @@ TEST(Pointwise, ErrorsNameTheFormula) {
   expect_error([&] { pointwise(TestCauchy{1}, x, Tensor()); }, "test_cauchy", {"undefined"});
 }
 
-// A value must not depend on where its element stands: vector body, tail, block borders, threads, strides.
-TEST(Pointwise, ValueDoesNotDependOnPlace) {
+// A value must not depend on the position of its element: vector body, tail, block borders,
+// threads, strides.
+TEST(Pointwise, ValueDoesNotDependOnPosition) {
   for (DType dtype : {f32, f64}) {
     for (int64_t n : {1, 3, 31, 511, 513, 32 * 1024 + 5, 100'003}) {
       const Tensor x = full({n}, 0.7, {.dtype = dtype}), y = full({n}, -1.3, {.dtype = dtype});
@@ -171,7 +173,7 @@ TEST(PointwiseSum, ValueAndGradientsOfEveryOrder) {
   EXPECT_TRUE(gradcheck(f, in));
   EXPECT_TRUE(gradgradcheck(f, in));
   EXPECT_TRUE(gradgradcheck(gradient_of(f), in));
-  // The short way, where the seed is known to be 1, and the long one.
+  // With an initial gradient that is known to be 1, and with another one.
   f(in)[0].backward();
   const std::vector<Tensor> longer =
       grad(f(in)[0], {in[0], in[1], in[2]}, {.grad_outputs = {scalar(3, {.dtype = f64})}});

@@ -1,4 +1,4 @@
-// What a graph keeps: saved tensors are guarded against changes, and memory comes back.
+// Saved tensors are protected against changes, and memory is freed.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -17,7 +17,7 @@ using test::expect_values;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
 
-TEST(InPlace, ChangeOfASavedInputIsFound) {
+TEST(InPlace, ChangeOfASavedInputIsDetected) {
   Tensor x = leaf({1, 2});
   Tensor factor = tensor({3, 4}, f64);
   const Tensor y = sum(x * factor);
@@ -26,7 +26,7 @@ TEST(InPlace, ChangeOfASavedInputIsFound) {
   EXPECT_FALSE(x.grad().defined());
 }
 
-TEST(InPlace, ChangeOfASavedOutputIsFound) {
+TEST(InPlace, ChangeOfASavedOutputIsDetected) {
   for (const auto op :
        {+[](const Tensor& t) { return exp(t); }, +[](const Tensor& t) { return sigmoid(t); },
         +[](const Tensor& t) { return softmax(t, 0); }}) {
@@ -42,7 +42,7 @@ TEST(InPlace, ChangeOfASavedOutputIsFound) {
   }
 }
 
-TEST(InPlace, ChangeThroughAViewIsFound) {
+TEST(InPlace, ChangeThroughAViewIsDetected) {
   Tensor x = leaf({1, 2});
   Tensor factor = tensor({{3, 4}, {5, 6}}, f64);
   const Tensor y = sum(x * factor[0]);
@@ -61,7 +61,7 @@ TEST(InPlace, MutableDataCountsAsAChange) {
   expect_error([&] { y.backward(); }, "backward", {"mul", "was changed in place"});
 }
 
-TEST(InPlace, EveryWriteBumpsTheVersion) {
+TEST(InPlace, EveryWriteIncrementsTheVersion) {
   Tensor t = tensor({1, 2}, f64);
   uint32_t version = t.version();
   const auto expect_bump = [&](const char* what) {
@@ -78,7 +78,7 @@ TEST(InPlace, EveryWriteBumpsTheVersion) {
   slice(t, 0, 0, 1).zero_(), expect_bump("through a view");
 }
 
-TEST(InPlace, ChangesOfWhatWasNotSavedAreFine) {
+TEST(InPlace, TensorsThatAreNotSavedMayChange) {
   Tensor x = leaf({1, 2});
   Tensor addend = tensor({3, 4}, f64);
   const Tensor y = sum(x + addend);  // linear: nothing saved
@@ -130,7 +130,7 @@ TEST(InPlace, SourcesThatOverlapAreReadBeforeTheyAreWritten) {
   expect_values(self, {4, 16});
 }
 
-TEST(InPlace, AnErrorLeavesTheTensorAsItWas) {
+TEST(InPlace, AnErrorLeavesTheTensorUnchanged) {
   Tensor t = tensor({1, 2}, f64);
   const uint32_t version = t.version();
   expect_error([&] { t.add_(ones({3}, {.dtype = f64})); }, "add_", {"(3,)", "(2,)"});
@@ -142,22 +142,22 @@ TEST(InPlace, AnErrorLeavesTheTensorAsItWas) {
 
 // ---- leaks ----
 
-// Runs body some times and expects that every byte comes back.
+// Runs body several times and checks that all memory is freed.
 template <class Body> void expect_no_leak(Body body) {
-  body();  // thread-local caches
+  body();  // fills thread-local caches
   const int64_t before = memory::stats().live_bytes;
   for (int i = 0; i < 50; ++i) body();
   EXPECT_EQ(memory::stats().live_bytes, before);
 }
 
-TEST(Leaks, GraphsThatAreWalked) {
+TEST(Leaks, GraphsWithBackward) {
   expect_no_leak([] {
     Tensor x = leaf({1, 2});
     sum(softmax(sigmoid(exp(x)), 0) * x).backward();
   });
 }
 
-TEST(Leaks, GraphsThatAreNot) {
+TEST(Leaks, GraphsWithoutBackward) {
   expect_no_leak([] {
     Tensor x = leaf({1, 2});
     const Tensor y = sum(log_softmax(tanh(exp(x)), 0) * logsumexp(x) + max(x));
@@ -173,7 +173,7 @@ TEST(Leaks, SavedOutputsUnderCreateGraph) {
   });
 }
 
-TEST(Leaks, RetainedAndForgotten) {
+TEST(Leaks, RetainedAndDropped) {
   expect_no_leak([] {
     Tensor x = leaf({1, 2});
     Tensor y = exp(x);
@@ -183,7 +183,7 @@ TEST(Leaks, RetainedAndForgotten) {
   });
 }
 
-TEST(Leaks, WalksThatThrow) {
+TEST(Leaks, BackwardsThatThrow) {
   expect_no_leak([] {
     Tensor x = leaf({1, 2});
     Tensor factor = tensor({3, 4}, f64);
@@ -193,7 +193,7 @@ TEST(Leaks, WalksThatThrow) {
   });
 }
 
-TEST(Leaks, WalkFreesWhatWasSaved) {
+TEST(Leaks, BackwardFreesSavedTensors) {
   Tensor x = ones({1000}, {.dtype = f64}).requires_grad_();
   const int64_t before = memory::stats().live_bytes;
   const Tensor y = sum(exp(x) * exp(x));

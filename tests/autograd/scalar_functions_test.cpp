@@ -1,4 +1,5 @@
-// The words of formulas where no formula of ours uses them so: bounds that vary, ties, integers on either side.
+// Scalar functions in uses that no formula of Ebb has: variable bounds, ties, integers on either
+// side.
 #include <cmath>
 
 #include "ebb/autograd/check/gradcheck.h"
@@ -36,7 +37,7 @@ struct TestMinusFirst {
   static constexpr std::string_view name = "test_minus_first";
   template <class T> EBB_HD T operator()(T x, T) const { return -x; }
 };
-// a times a bit for each comparison that holds.
+// Returns a times one bit for each comparison that holds.
 struct TestComparisons {
   static constexpr std::string_view name = "test_comparisons";
   template <class T> EBB_HD T operator()(T a, T b) const {
@@ -46,7 +47,7 @@ struct TestComparisons {
                 count(a > 2, 256) + count(a >= 2, 512) + count(a == 2, 1024) + count(a != 2, 2048));
   }
 };
-// In f32 the 1 of the product takes 2^-24 away.
+// In f32 the 1 of the product loses 2^-24.
 struct TestNarrow {
   static constexpr std::string_view name = "test_narrow";
   template <class T> EBB_HD T operator()(T x, T t) const { return x * x - t; }
@@ -67,7 +68,7 @@ template <class F> Tensor fused(const F& formula, std::initializer_list<const Te
   return detail::pointwise_sum(op, &formula, std::span(in.begin(), in.size()), Tensor(), 1);
 }
 
-TEST(Words, BoundsThatVary) {
+TEST(ScalarFunctions, BoundsThatVary) {
   const Tensor x = leaf({1, 2, 3}), bound = leaf({2, 2, 2});
   for (const Tensor& y :
        {pointwise(TestClampMin{}, x, bound), pointwise(TestClampMax{}, x, bound)}) {
@@ -82,12 +83,12 @@ TEST(Words, BoundsThatVary) {
   expect_values(fused(TestClampMax{}, {&nan, &two}), {NAN});
 }
 
-TEST(Words, ReluAtZero) {
+TEST(ScalarFunctions, ReluAtZero) {
   const Tensor x = leaf({-1, 0, 2});
   expect_values(grad(sum(pointwise(TestRelu{}, x)), x), {0, 0, 1});
 }
 
-TEST(Words, IntegersOnEitherSide) {
+TEST(ScalarFunctions, IntegersOnEitherSide) {
   const TensorFunction f = [](const Tensors& in) {
     return Tensors{pointwise(TestIntegers{}, in[0])};
   };
@@ -98,14 +99,14 @@ TEST(Words, IntegersOnEitherSide) {
   EXPECT_TRUE(gradgradcheck(f, {x}, strict));
 }
 
-TEST(Words, AnInputThatIsNotUsedHasNoPartial) {
+TEST(ScalarFunctions, AnInputThatIsNotUsedHasNoPartial) {
   const Tensor x = leaf({1, 2}), y = leaf({3, 4});
   const Tensors g = grad(sum(pointwise(TestMinusFirst{}, x, y)), {x, y});
   expect_values(g[0], {-1, -1});
   expect_values(g[1], {0, 0});
 }
 
-TEST(Words, ComparisonsOfValuesAndOfDualNumbers) {
+TEST(ScalarFunctions, ComparisonsOfValuesAndOfDualNumbers) {
   const Tensor a = leaf({1, 2, 2, 3}), b = leaf({2, 2, 3, 2});
   const std::vector<double> kinds{1 + 2 + 32 + 64 + 128 + 2048, 2 + 8 + 16 + 128 + 512 + 1024,
                                   1 + 2 + 32 + 128 + 512 + 1024, 4 + 8 + 32 + 256 + 512 + 2048};
@@ -114,7 +115,7 @@ TEST(Words, ComparisonsOfValuesAndOfDualNumbers) {
   expect_values(grad(sum(y), a), kinds);
 }
 
-TEST(Words, WideFormulasRoundOnce) {
+TEST(ScalarFunctions, ComputeInF64RoundsOnce) {
   const Tensor x = tensor({1 + 0x1p-12}, f32).requires_grad_(), t = tensor({1.0}, f32);
   EXPECT_EQ(pointwise(TestNarrow{}, x, t).item<double>(), 0x1p-11);
   const Tensor y = pointwise(TestWide{}, x, t);
@@ -123,7 +124,7 @@ TEST(Words, WideFormulasRoundOnce) {
   EXPECT_EQ(fused(TestWide{}, {&x, &t}).item<double>(), 0x1p-11 + 0x1p-24);
 }
 
-TEST(Words, LogMinusKeepsDigitsWhereItCancels) {
+TEST(ScalarFunctions, LogMinusKeepsDigitsWhereItCancels) {
   const Tensor x = tensor({0.3, 1e-30, 7.0, 0.0}, f32),
                y = tensor({-1.2039728, -69.07755, 1.9459101, -1.0}, f32);
   const std::vector<double> got = pointwise(TestLogMinus{}, x, y).to_vector<double>();

@@ -1,4 +1,5 @@
-// What a walk does beside the numbers: what it skips, what it cleans up, and whose buffers it hands on.
+// The backward pass beyond its numbers: what it skips, what it cleans up, and which buffers it
+// passes on.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
@@ -18,7 +19,7 @@ Tensor leaf(std::initializer_list<double> values, DType dtype = f64) {
   return tensor(values, dtype).requires_grad_();
 }
 
-// a + 2 b + 3 c ..., which notes what its backward is asked for, and throws on demand.
+// a + 2 b + 3 c ... Records which gradients its backward has to compute, and throws if requested.
 struct Asked {
   std::vector<bool> needs;
   const Node* running = nullptr;
@@ -51,7 +52,7 @@ struct TestWeighted {
   }
 };
 
-TEST(Walk, AsksOnlyForWhatIsWanted) {
+TEST(BackwardPass, RequestsOnlyNeededGradients) {
   for (const size_t count : {2u, 4u, 5u, 70u}) {
     Asked asked;
     Tensors in;
@@ -61,7 +62,7 @@ TEST(Walk, AsksOnlyForWhatIsWanted) {
     const Tensors g = grad(std::span(&y, 1), Tensors{in[last]}, {.retain_graph = true});
     expect_values(g[0], {static_cast<double>(count), static_cast<double>(count)});
     for (size_t i = 0; i < count; ++i) {
-      const bool known = i < 64;  // inputs above that are always wanted
+      const bool known = i < 64;  // gradients of the inputs above are always requested
       EXPECT_EQ(asked.needs[i], i == last || !known) << i << " of " << count;
     }
     y.backward();
@@ -72,8 +73,9 @@ TEST(Walk, AsksOnlyForWhatIsWanted) {
   }
 }
 
-// More inputs than the context has bits for: those above are wanted, and do not spoil the ones below.
-TEST(Walk, AsksForTheFirstOfMany) {
+// The context has bits for fewer inputs than this. The gradients of the others are always
+// requested, and must not affect the ones that have bits.
+TEST(BackwardPass, RequestsTheFirstOfMany) {
   Asked asked;
   Tensors in;
   for (size_t i = 0; i < 70; ++i) in.push_back(leaf({1, 2}));
@@ -83,7 +85,7 @@ TEST(Walk, AsksForTheFirstOfMany) {
   EXPECT_FALSE(asked.needs[1]);
 }
 
-TEST(Walk, AsksForNothingThatLeadsNowhere) {
+TEST(BackwardPass, SkipsNodesThatLeadToNoRequestedInput) {
   Asked near, far;
   const Tensor a = leaf({1}), b = leaf({2}), c = leaf({3});
   const Tensor deep = apply<TestWeighted>(Tensors{a, b}, &far);
@@ -91,7 +93,7 @@ TEST(Walk, AsksForNothingThatLeadsNowhere) {
   expect_values(grad(y, c, {.retain_graph = true}), {2});
   EXPECT_EQ(near.needs, (std::vector<bool>{false, true}));
   EXPECT_TRUE(far.needs.empty()) << "its backward ran";
-  // Asked for a tensor in the middle, and for what lies behind it.
+  // Requests a tensor in the middle and one before it.
   const Tensors both = grad(y, {deep, a}, {.retain_graph = true});
   expect_values(both[0], {1});
   expect_values(both[1], {1});
@@ -101,7 +103,7 @@ TEST(Walk, AsksForNothingThatLeadsNowhere) {
   EXPECT_TRUE(far.needs.empty()) << "nothing behind it was asked for";
 }
 
-TEST(Walk, CleansUpAfterAnError) {
+TEST(BackwardPass, CleansUpAfterAnError) {
   Asked asked;
   asked.throws = true;
   const Tensor x = leaf({1, 2}), z = leaf({5, 6});
@@ -130,8 +132,8 @@ Tensor fused_loss(const Tensor& x) {
                                Tensor(), 1);
 }
 
-// A fused loss hands its gradient on when the upstream is known to be 1. Here it is not.
-TEST(Walk, UnitSeedIsOneRootAlone) {
+// A fused loss passes its gradient on if the upstream is known to be 1. Here it is not.
+TEST(BackwardPass, UnitSeedNeedsASingleRoot) {
   const Tensor x = leaf({1, 2});
   const Tensor loss = fused_loss(x);
   const Tensor twice[] = {loss, loss};
@@ -151,7 +153,7 @@ TEST(Walk, UnitSeedIsOneRootAlone) {
   expect_values(w.grad(), {7, 14});
 }
 
-TEST(Walk, LeavesOwnTheirGradients) {
+TEST(BackwardPass, LeavesOwnTheirGradients) {
   Tensor x = leaf({1, 2, 3});
   sum(x).backward();  // the gradient arrives as one element, expanded
   EXPECT_TRUE(x.grad().is_contiguous());
@@ -163,7 +165,7 @@ TEST(Walk, LeavesOwnTheirGradients) {
   Tensor of_a = a.grad();
   of_a.mul_(10);
   expect_values(b.grad(), {1, 1});
-  // Given from outside: the caller's tensor stays the caller's.
+  // The upstream gradient is a tensor of the caller and must not change.
   Tensor c = leaf({1, 2}), upstream = tensor({7, 8}, f64);
   alias(c).backward(upstream);
   Tensor of_c = c.grad();
@@ -176,8 +178,8 @@ TEST(Walk, LeavesOwnTheirGradients) {
   expect_values(upstream, {7, 8});
 }
 
-// grad() leaves what retain_grad() keeps alone, as it leaves leaves alone.
-TEST(Walk, GradLeavesKeptGradientsAlone) {
+// grad() does not change leaves, nor gradients that retain_grad() keeps.
+TEST(BackwardPass, GradDoesNotChangeRetainedGradients) {
   const Tensor x = leaf({1, 2});
   Tensor y = x * 3;
   y.retain_grad();
@@ -188,7 +190,7 @@ TEST(Walk, GradLeavesKeptGradientsAlone) {
   expect_values(y.grad(), {6, 12});
 }
 
-TEST(Walk, UnderCreateGraphGradientsAddUpRecorded) {
+TEST(BackwardPass, CreateGraphRecordsSumsOfGradients) {
   Tensor x = leaf({2});
   (x * x * x).backward({}, false, true);
   (x * x).backward({}, false, true);

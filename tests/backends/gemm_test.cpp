@@ -1,7 +1,7 @@
-// Every path of the matrix product against the naive triple loop in long double.
+// Compares every implementation of the matrix product with the naive triple loop in long double.
 //
-// A case is (m, n, k), the layouts of A and B, an epilogue and a row stride of C. The error of an element is held
-// against eps * (k + 4) * sum |a b|, a bound for any order of the sum.
+// A case has (m, n, k), the layouts of A and B, an epilogue and a row stride of C. The error of an
+// element must be within eps * (k + 4) * sum |a b|, which holds for any order of the sum.
 #include "ebb/backends/cpu/gemm.h"
 
 #include <gtest/gtest.h>
@@ -42,7 +42,8 @@ struct Case {
   }
 };
 
-/// Uniform in [-1, 1): a linear congruential generator, because the tests draw tens of millions of numbers.
+/// Returns a uniform number in [-1, 1) from a linear congruential generator, because the tests draw
+/// tens of millions.
 class Uniform {
  public:
   template <class T> T draw() {
@@ -54,7 +55,8 @@ class Uniform {
   uint64_t state_ = 7;
 };
 
-/// A (rows, cols) matrix of random numbers in its own vector, which is exactly as long as the strides need.
+/// A (rows, cols) matrix of random numbers, in a vector that is exactly as long as the strides
+/// need.
 template <class T> struct Matrix {
   std::vector<T> data;
   int64_t row, col;
@@ -95,7 +97,7 @@ template <class T> struct Problem {
   }
 };
 
-/// The naive product of a problem and the error that any order of rounding stays below, element by element.
+/// The naive product, and for each element a bound for the error of any order of rounding.
 struct Expected {
   std::vector<long double> value, bound;  // (m, n)
 
@@ -118,7 +120,8 @@ struct Expected {
   }
 };
 
-/// Compares C with the expected values; returns the largest error, relative to the sum of the magnitudes, in eps.
+/// Compares C with the expected values. Returns the largest error, relative to the sum of the
+/// magnitudes, in eps.
 template <class T> double check(const Case& x, const Gemm<T>& g, const Expected& expected) {
   double worst = 0;
   for (int64_t i = 0; i < g.m; ++i) {
@@ -143,11 +146,12 @@ template <class T> double check(const Case& x, const Gemm<T>& g, const Expected&
   return worst;
 }
 
-/// What it costs to start a path: nothing, a primitive of oneDNN (1 ms), or threads, which on a busy machine wait for
-/// each other (10 ms). Tests with many cases take the cheap ones only.
+/// The cost of starting an implementation: nothing, creating a oneDNN primitive (1 ms), or threads,
+/// which wait for each other on a busy machine (10 ms). Tests with many cases use only the cheap
+/// ones.
 enum class Start { Cheap, Primitive, Threads };
 
-/// One way to compute a product; false when it does not take this one.
+/// An implementation of the product. Returns false if it does not support the case.
 template <class T> struct Path {
   const char* name;
   bool (*run)(const Gemm<T>&);
@@ -170,7 +174,7 @@ template <class T> std::vector<Path<T>> paths() {
   return all;
 }
 
-/// Runs a case by every path that takes it and is cheap enough to start.
+/// Runs a case with every implementation that supports it and is cheap enough to start.
 template <class T>
 void run_case(const Case& x, Start dearest = Start::Threads,
               std::map<std::string, double>* worst = nullptr) {
@@ -186,7 +190,7 @@ void run_case(const Case& x, Start dearest = Start::Threads,
   }
 }
 
-/// One thread, unless a test says otherwise.
+/// Sets one thread for tests that do not need more.
 template <class T> class GemmTest : public testing::Test {
  protected:
 #ifdef _OPENMP
@@ -254,8 +258,9 @@ TYPED_TEST(GemmTest, LargeShapes) {
     this->RecordProperty(name + "_error_in_eps", std::to_string(error));
 }
 
-// A NaN or infinity in an operand must reach exactly the elements that the naive loop gives it to: 0 * inf is NaN, and
-// zero padding inside the kernels must not meet an infinity.
+// A NaN or infinity in an operand must reach exactly the elements that it reaches in the naive
+// loop. 0 * inf is NaN, so zero padding inside of the kernels must not be multiplied by an
+// infinity.
 TYPED_TEST(GemmTest, NonFinitePropagates) {
   using T = TypeParam;
   const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
@@ -330,7 +335,7 @@ TYPED_TEST(GemmTest, ThreadsDoNotChangeTheResult) {
 #endif
 
 #if EBB_WITH_ONEDNN
-TEST(OneDnnGemm, TakesLayerShapesAndRefusesOddStrides) {
+TEST(OneDnnGemm, SupportsLayerShapesAndRefusesOtherStrides) {
   for (Layout a : {Layout::RowMajor, Layout::ColMajor}) {
     for (Layout b : {Layout::RowMajor, Layout::ColMajor}) {
       Problem<float> p({64, 128, 784, a, b, true, true, true, 0});

@@ -1,4 +1,4 @@
-// Which work is shared out to threads: what is small stays on one, so that two are never slower there.
+// Small work stays on one thread, so that a second thread never makes it slower.
 #include "ebb/backends/cpu/parallel.h"
 
 #include <gtest/gtest.h>
@@ -58,12 +58,12 @@ TEST_F(ParallelTest, SmallWorkStaysOnOneThread) {
   EXPECT_EQ(regions_of([] { every_loss(128, 10); }), 0);
 }
 
-TEST_F(ParallelTest, LargeWorkIsSharedOut) {
+TEST_F(ParallelTest, LargeWorkUsesSeveralThreads) {
   EXPECT_GT(regions_of([] { train({784, 128, 10}, 64); }), 0);
   EXPECT_GT(regions_of([] { every_loss(512, 1000); }), 8);
 }
 
-TEST_F(ParallelTest, NothingIsSharedOutOnOneThread) {
+TEST_F(ParallelTest, OneThreadNeedsNoParallelRegion) {
   cpu::set_num_threads(1);
   EXPECT_EQ(regions_of([] { every_loss(512, 1000); }), 0);
 }

@@ -1,5 +1,5 @@
-// core/math.h on all 2^32 floats, against double libm (whose error is 2^-29 of a float's ulp). Takes minutes: run by
-// hand or at night, and after any change of core/math*.h.
+// Compares core/math.h with the double functions of libm (whose error is 2^-29 of a float's ulp)
+// for all 2^32 floats. This takes minutes. Run it after any change of core/math*.h.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -21,7 +21,7 @@ struct OpName {
 using Ops = testing::Types<Exp, ExpNonpositive, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
 TYPED_TEST_SUITE(MathExhaustiveTest, Ops, OpName);
 
-/// The worst of the floats whose bits are first, first + 1, ... first + count - 1.
+/// Returns the worst of `count` floats, whose bits start at `first`.
 template <class Op> Worst<float> worst_of(uint32_t first, uint32_t count) {
   std::vector<float> in(count), out(count);
   for (uint32_t i = 0; i < count; ++i) in[i] = std::bit_cast<float>(first + i);

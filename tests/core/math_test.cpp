@@ -1,4 +1,5 @@
-// core/math.h every day: special cases, a sample of all floats, random doubles, and independence of the position.
+// Checks core/math.h for special cases, a sample of all floats, random doubles, and independence of
+// the position.
 #include "ebb/core/math.h"
 
 #include <gtest/gtest.h>
@@ -74,7 +75,7 @@ template <class Op, class T> void check_specials() {
 TYPED_TEST(MathTest, SpecialsF32) { check_specials<TypeParam, float>(); }
 TYPED_TEST(MathTest, SpecialsF64) { check_specials<TypeParam, double>(); }
 
-/// Compares the loop's results on `in` with the reference in the wider type R.
+/// Compares the results of the loop on `in` with a reference in the wider type R.
 template <class Op, class R, class T> void expect_within_one_ulp(const std::vector<T>& in) {
   std::vector<T> out(in.size());
   apply<Op>(in.data(), out.data(), in.size());
@@ -114,7 +115,8 @@ TYPED_TEST(MathTest, RandomDoubles) {
   }
 }
 
-/// A value must not depend on whether it is computed in a vector, in a narrower vector or in the scalar tail.
+/// Checks that a value does not depend on whether it is computed in a vector, in a narrower vector
+/// or in the scalar tail.
 template <class Op, class T> void check_position_independence() {
   std::mt19937_64 random(7);
   std::array<T, 67> in, out;

@@ -1,4 +1,4 @@
-// The host allocator: blocks are usable, come back from any thread, and caches are bounded.
+// The host allocator: blocks are usable and can be freed by any thread, and caches are bounded.
 #include "ebb/core/memory.h"
 
 #include <cstring>
@@ -13,7 +13,7 @@ namespace ebb::memory {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kCached = false;  // every block is a malloc of its own
+constexpr bool kCached = false;  // every block is a separate malloc
 #else
 constexpr bool kCached = true;
 #endif
@@ -62,7 +62,7 @@ TEST(Memory, BlocksAreAlignedDisjointAndFullyUsable) {
   EXPECT_EQ(stats().live_bytes, before);
 }
 
-TEST(Memory, WarmProgramsAskTheSystemForNothing) {
+TEST(Memory, WarmProgramsAllocateNothingFromTheSystem) {
   if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
   const auto step = [] { give_back(take({64, 100, 5000, 70'000, 3'000'000})); };
   step();
@@ -86,8 +86,9 @@ TEST(Memory, BlocksMayBeFreedByAnotherThread) {
   }
 }
 
-// A loader thread makes what this one frees: lists of neither may grow without bound, and blocks go round.
-TEST(Memory, AStreamBetweenThreadsIsBounded) {
+// A loader thread allocates blocks that this thread frees. The caches of both must stay bounded,
+// and blocks are reused.
+TEST(Memory, CachesAreBoundedIfOneThreadAllocatesAndAnotherFrees) {
   if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
   trim();
   std::vector<size_t> sizes(500, 1000);
@@ -121,11 +122,11 @@ TEST(Memory, CentralListIsBounded) {
   trim();
 }
 
-TEST(Memory, WhatIsUsedNowDisplacesWhatWasUsedOnce) {
+TEST(Memory, BlocksInUseDisplaceUnusedBlocks) {
   if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
   trim();
   give_back(take(
-      std::vector<size_t>(4, 16 << 20)));  // the cache is full of blocks that nobody asks for again
+      std::vector<size_t>(4, 16 << 20)));  // fills the cache with blocks that are not needed again
   const auto use = [] { give_back(take({48 << 20})); };
   use();
   const int64_t calls = stats().system_calls;
@@ -151,7 +152,7 @@ TEST(Memory, ImpossibleSizesAreErrors) {
   test::expect_error([] { allocate(SIZE_MAX); }, "memory", {"out of memory"});
 }
 
-TEST(Memory, NullIsNothing) { deallocate(nullptr, 100); }
+TEST(Memory, FreeingNullDoesNothing) { deallocate(nullptr, 100); }
 
 }  // namespace
 }  // namespace ebb::memory

@@ -1,4 +1,4 @@
-// Random numbers: Philox as published, the same whatever the threads and strides, with the right moments.
+// Random numbers: Philox as published, independent of threads and strides, with the right moments.
 #include "ebb/core/random.h"
 
 #include <omp.h>
@@ -18,7 +18,7 @@ namespace {
 using test::expect_error;
 using test::expect_values;
 
-// Philox4x32-10 in the general form, written after the paper: four counter words, two key words.
+// Philox4x32-10 in its general form, as in the paper: four counter words, two key words.
 std::array<uint32_t, 4> reference_philox(std::array<uint32_t, 4> x, std::array<uint32_t, 2> k) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * x[0], b = uint64_t{0xCD9E8D57} * x[2];
@@ -30,7 +30,8 @@ std::array<uint32_t, 4> reference_philox(std::array<uint32_t, 4> x, std::array<u
 }
 
 TEST(Philox, KnownAnswers) {
-  // kat_vectors of Random123. Ours fixes counter words 2 and 3 at 0, so the other two go through the reference.
+  // kat_vectors of Random123. Ebb fixes counter words 2 and 3 at 0, so the other two vectors only
+  // test the reference.
   using Words = std::array<uint32_t, 4>;
   EXPECT_EQ(reference_philox({0, 0, 0, 0}, {0, 0}),
             (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
@@ -117,7 +118,7 @@ TEST(Random, InPlaceRanges) {
   EXPECT_NEAR(moments_of(t).variance, 0.25, 0.01);
 }
 
-// The upper bound of f32 is not reached by rounding up either.
+// Rounding to f32 must not reach the upper bound either.
 TEST(Random, UniformStaysBelowItsUpperBoundInF32) {
   Generator generator{4, 0};
   Tensor t = empty({3'000'000});
@@ -125,7 +126,7 @@ TEST(Random, UniformStaysBelowItsUpperBoundInF32) {
   EXPECT_LT(max(t).item(), 1);
 }
 
-TEST(Random, SameNumbersWhateverTheThreads) {
+TEST(Random, NumbersDoNotDependOnThreads) {
   const int before = omp_get_max_threads();
   std::vector<std::vector<double>> results;
   for (int threads : {1, 2, 5}) {
@@ -138,7 +139,7 @@ TEST(Random, SameNumbersWhateverTheThreads) {
   EXPECT_EQ(results[0], results[2]);
 }
 
-TEST(Random, SameNumbersWhateverTheStrides) {
+TEST(Random, NumbersDoNotDependOnStrides) {
   Generator a{6, 0}, b{6, 0};
   Tensor view = transpose(zeros({7, 5}, {.dtype = f64}));
   uniform_(view, 0, 1, &a);
@@ -157,7 +158,7 @@ TEST(Random, ElementsAreAFunctionOfSeedAndOffset) {
   EXPECT_NE(rand({100}, {.dtype = f64}, &other).to_vector<double>(), all);
 }
 
-TEST(Random, EachThreadHasItsGenerator) {
+TEST(Random, EachThreadHasItsOwnGenerator) {
   manual_seed(9);
   const std::vector<double> first = rand({10}).to_vector<double>();
   manual_seed(9);
@@ -177,7 +178,7 @@ TEST(Random, PermutationsArePermutations) {
   const std::vector<int64_t> once = randperm(100, &a).to_vector<int64_t>();
   EXPECT_EQ(randperm(100, &b).to_vector<int64_t>(), once);
   EXPECT_NE(randperm(100, &b).to_vector<int64_t>(), once);
-  // Every element is first about equally often.
+  // Every element comes first about equally often.
   std::array<int, 5> firsts{};
   for (int i = 0; i < 5000; ++i)
     ++firsts[static_cast<size_t>(randperm(5, &generator).data<int64_t>()[0])];

@@ -108,7 +108,7 @@ TEST(Device, ParsesAndPrints) {
   }
 }
 
-TEST(Error, IsOneFormForAll) {
+TEST(Error, AllErrorsHaveTheSameForm) {
   try {
     fail("cross_entropy", "target ", Shape{64}, " does not match input ", Shape{32, 10}, ", ", f32,
          " ", 1.5, " ", true);

@@ -257,7 +257,7 @@ std::string printed(const Tensor& t) {
   return out.str();
 }
 
-TEST(Printing, ShowsValuesShapeDtypeAndPlaceInTheGraph) {
+TEST(Printing, ShowsValuesShapeDtypeAndGraphNode) {
   EXPECT_EQ(printed(scalar(2.5)), "2.5000 Tensor(shape=(), dtype=f32)");
   EXPECT_EQ(printed(tensor({1, -2.5})), "[ 1.0000, -2.5000] Tensor(shape=(2,), dtype=f32)");
   EXPECT_EQ(printed(tensor({{1, 20}, {-300, 4}}, i64)),
@@ -283,8 +283,8 @@ TEST(Printing, UnusualNumbers) {
             "9007199254740993 Tensor(shape=(), dtype=i64)");
 }
 
-// An integer tensor and a scalar that it cannot hold: an error, not another number.
-TEST(Scalars, AreNotCutToIntegers) {
+// A scalar that an integer tensor cannot represent is an error.
+TEST(Scalars, AreNotTruncatedToIntegers) {
   const Tensor x = arange(3), bytes = tensor({0, 255}, u8);
   const std::function<Tensor()> wrong[] = {[&] { return x + 0.5; },  [&] { return x - 0.5; },
                                            [&] { return 0.5 - x; },  [&] { return x * 1.5; },
