@@ -1,4 +1,5 @@
-// The examples as a user runs them: accuracy, resuming bit for bit, Ctrl-C, kill -9, and every kind of wrong input.
+// Runs the examples like a user: accuracy, resuming bit for bit, Ctrl-C, kill -9, and every kind of
+// wrong input.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -37,7 +38,7 @@ class Examples : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  // Starts an example with its output going to files.
+  // Starts an example and redirects its output to files.
   pid_t start(const std::string& example, std::vector<std::string> arguments) {
     const fs::path program = fs::path(EBB_EXAMPLES_DIR) / example;
     const pid_t child = fork();
@@ -66,7 +67,7 @@ class Examples : public ::testing::Test {
 
   std::string path(const std::string& name) const { return folder_ / name; }
 
-  // A failure as a user should see it: one line on standard error.
+  // Checks that a failure is one line on standard error.
   static void expect_one_line(const Result& r, const std::string& part) {
     EXPECT_NE(r.status, 0);
     EXPECT_EQ(std::count(r.error.begin(), r.error.end(), '\n'), 1) << r.error;
@@ -109,7 +110,8 @@ TEST_F(Examples, SpiralsDrawTheirBoundary) {
   EXPECT_EQ(read_file(path("spirals/decision_boundary.png")).substr(1, 3), "PNG");
 }
 
-// The numbers in the line of a table that starts with label, "%" and "|" left out; a "-" is NaN.
+// Returns the numbers in the line of a table that starts with label, without "%" and "|". A "-" is
+// NaN.
 std::vector<double> row(const Result& r, const std::string& label) {
   std::istringstream lines(r.out);
   for (std::string line; std::getline(lines, line);) {
@@ -126,7 +128,7 @@ std::vector<double> row(const Result& r, const std::string& label) {
   return std::vector<double>(10, std::nan(""));
 }
 
-// Each example shows its effect for seeds other than its own, too, and says what the run showed.
+// Each example must show its effect for other seeds too, and print the right conclusion.
 TEST_F(Examples, ClassWeightsFindRareClasses) {
   for (const char* seed : {"1", "11", "12"}) {
     const Result r = run("imbalanced", {"--out", path(seed), "--seed", seed});
@@ -188,14 +190,15 @@ TEST_F(Examples, DistillationTeachesADigitNeverShown) {
   }
 }
 
-TEST_F(Examples, WhatARunDidNotShowIsNotClaimed) {
+TEST_F(Examples, AConclusionDependsOnTheRun) {
   const Result distillation = run("distillation", {"--out", path("d"), "--epochs", "1"});
   EXPECT_NE(distillation.out.find("does not know"), std::string::npos) << distillation.out;
   const Result outliers = run("outliers", {"--out", path("o"), "--epochs", "1", "--lr", "1e-9"});
   EXPECT_NE(outliers.out.find("not both better than MSE"), std::string::npos) << outliers.out;
 }
 
-// Several models are trained in one run: those that were finished stay, the one that was stopped goes on.
+// An example trains several models in one run. After Ctrl-C, finished models are kept and the
+// stopped one continues.
 TEST_F(Examples, AComparisonResumesWhereItStopped) {
   const std::vector<std::string> flags{"--epochs", "1500", "--threads", "1"};
   auto with = [&](const char* out, bool resume) {
@@ -212,7 +215,7 @@ TEST_F(Examples, AComparisonResumesWhereItStopped) {
        wait < 2000 && read_file(path("out")).find("trained mse:") == std::string::npos; ++wait) {
     usleep(5000);
   }
-  usleep(150000);  // into the second model
+  usleep(150000);  // reaches the second model
   kill(child, SIGINT);
   const Result stopped = finish(child);
   ASSERT_EQ(stopped.status, 130) << stopped.out;
@@ -237,7 +240,7 @@ TEST_F(Examples, ResumingContinuesBitForBit) {
   };
   const Result whole = run("digits", with("whole", false));
   ASSERT_EQ(whole.status, 0) << whole.error;
-  // Stopped in the middle, once or several times, until it gets through.
+  // Stopped during training, once or several times, until it finishes.
   int stops = 0;
   Result r{};
   for (int attempt = 0; attempt < 40; ++attempt) {
@@ -307,7 +310,7 @@ TEST_F(Examples, ResumingWithFewerEpochsSaysSo) {
 
 TEST_F(Examples, AnotherArchitectureIsNamed) {
   ASSERT_EQ(run("spirals", {"--out", path("o"), "--epochs", "1"}).status, 0);
-  // Same batches and samples would be needed to get as far as the names: a checkpoint of other data is refused first.
+  // A checkpoint of other data is refused before the names of its parameters are compared.
   expect_one_line(run("digits", {"--out", path("o"), "--resume"}), "was trained on 600 samples");
 }
 

@@ -1,4 +1,4 @@
-// Checkpoints: that they come back, that a killed process leaves one, that bad ones are named.
+// Checkpoints: saving and loading, what a killed process leaves, and errors for bad ones.
 #include "ebb/nn/serialize/checkpoint.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using test::expect_error;
 using test::TempFolder;
 
-// All values of checkpoint number n are n.
+// All values of checkpoint n are n.
 Checkpoint numbered(int64_t n, int64_t size = 6) {
   const auto value = static_cast<double>(n);
   return {{{"0.weight", full({size / 2, 2}, value)}, {"0.bias", full({2}, value)}},
@@ -43,7 +43,7 @@ bool all_equal(const NamedTensors& tensors, double value) {
   return true;
 }
 
-// The number of the checkpoint at a folder, or -1 when it is a mixture.
+// Returns the number of the checkpoint in a folder, or -1 if its files belong to different ones.
 int64_t number_at(const std::string& folder) {
   const Checkpoint loaded = load_checkpoint(folder);
   const int64_t number = std::stoll(loaded.metadata.at("number"));
@@ -59,7 +59,7 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
-TEST(Checkpoint, ComesBack) {
+TEST(Checkpoint, LoadsWhatWasSaved) {
   const TempFolder folder;
   EXPECT_FALSE(checkpoint_exists(folder / "runs/x"));
   save_checkpoint(folder / "runs/x", numbered(3));
@@ -75,7 +75,7 @@ TEST(Checkpoint, ComesBack) {
   EXPECT_EQ(number_at(folder / "runs/x"), 3);
 }
 
-TEST(Checkpoint, ANewOneReplacesTheOldOneAndLeavesNothingBehind) {
+TEST(Checkpoint, ANewOneReplacesTheOldOneAndLeavesNoOtherFiles) {
   const TempFolder folder;
   for (int64_t n = 0; n < 3; ++n) save_checkpoint(folder / "x/", numbered(n));
   EXPECT_EQ(number_at(folder / "x"), 2);
@@ -85,7 +85,7 @@ TEST(Checkpoint, ANewOneReplacesTheOldOneAndLeavesNothingBehind) {
   EXPECT_TRUE(load_safetensors(folder / "x/model.safetensors").find("0.bias"));
 }
 
-TEST(Checkpoint, GoesThroughALinkToItsFolder) {
+TEST(Checkpoint, FollowsALinkToItsFolder) {
   const TempFolder folder;
   save_checkpoint(folder / "x", numbered(1));
   fs::create_directory_symlink(folder / "x", folder / "link");
@@ -95,7 +95,7 @@ TEST(Checkpoint, GoesThroughALinkToItsFolder) {
   EXPECT_EQ(number_at(folder / "link"), 2);
 }
 
-TEST(Checkpoint, DeletesNothingThatIsNotItsOwn) {
+TEST(Checkpoint, DeletesOnlyItsOwnFiles) {
   const TempFolder folder;
   save_checkpoint(folder / "x", numbered(1));
   test::write_bytes(folder / "x/thesis.tex", "years of work");
@@ -120,7 +120,8 @@ TEST(Checkpoint, DeletesNothingThatIsNotItsOwn) {
 
 enum class Left { Nothing, Part, Whole };
 
-// Makes the state (target, new, old) in a folder; whole ones are number 1, 2 and 3.
+// Creates the state (target, new, old) in a folder. Complete checkpoints have the numbers 1, 2 and
+// 3.
 void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
   const std::pair<const char*, Left> places[] = {{"x", target}, {"x.new", fresh}, {"x.old", old}};
   int64_t number = 0;
@@ -129,7 +130,7 @@ void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
     fs::remove_all(folder / name);
     if (left == Left::Nothing) continue;
     save_checkpoint(folder / "made", numbered(number));
-    if (left == Left::Part) {  // cut off within the second file
+    if (left == Left::Part) {  // ends within the second file
       fs::rename(folder / "made/training.safetensors",
                  folder / "made/training.safetensors.partial");
       fs::resize_file(folder / "made/training.safetensors.partial", 10);
@@ -138,7 +139,7 @@ void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
   }
 }
 
-TEST(Checkpoint, EveryStateThatAKillCanLeaveLoadsAndCanBeSavedOver) {
+TEST(Checkpoint, EveryStateThatAKillCanLeaveLoadsAndCanBeReplaced) {
   using enum Left;
   const struct {
     Left target, fresh, old;
@@ -159,7 +160,7 @@ TEST(Checkpoint, EveryStateThatAKillCanLeaveLoadsAndCanBeSavedOver) {
     } else {
       EXPECT_EQ(number_at(folder / "x"), state.expected);
     }
-    // A save that fails leaves what was there, and one that works leaves nothing else.
+    // A save that fails changes nothing. A save that works leaves no other files.
     Checkpoint bad = numbered(4);
     bad.training.emplace_back("epoch", ones({1}));
     expect_error([&] { save_checkpoint(folder / "x", bad); }, "save_safetensors",
@@ -190,12 +191,12 @@ TEST(Checkpoint, FoldersAreReplacedWithAndWithoutExchange) {
     EXPECT_EQ(names_in(folder / "").size(), 2u);
     fs::remove_all(folder / "new");
     fs::remove_all(folder / "old");
-    EXPECT_THROW(replace(), Error);  // nothing to put there: the target stays
+    EXPECT_THROW(replace(), Error);  // there is no replacement, so the target is kept
     EXPECT_EQ(number_at(folder / "x"), 2);
   }
 }
 
-// Saves checkpoint after checkpoint, the next number each time, until it is killed.
+// Saves one checkpoint after the other, with increasing numbers, until the process is killed.
 [[noreturn]] void save_for_ever(const std::string& folder, int64_t first) {
   try {
     for (int64_t n = first;; ++n) save_checkpoint(folder, numbered(n, 100'000));
@@ -229,7 +230,8 @@ TEST(Checkpoint, KilledAtAnyMomentOneRemains) {
   EXPECT_GT(last, 5) << "too few saves for the kills to meet one";
 }
 
-// Replaces the checkpoint at x again and again, as a save does at its end, and returns what a reader meets meanwhile.
+// Replaces the checkpoint at x repeatedly, as a save does at its end. Returns what a reader finds
+// during this time.
 std::string read_while_replacing(bool may_exchange) {
   const TempFolder folder;
   for (int64_t n : {0, 1}) save_checkpoint(folder / std::to_string(n), numbered(n, 2000));
@@ -258,12 +260,12 @@ std::string read_while_replacing(bool may_exchange) {
   return wrong;
 }
 
-TEST(Checkpoint, ReadersSeeOneWholeCheckpointWhileItIsReplaced) {
+TEST(Checkpoint, ReadersSeeACompleteCheckpointWhileItIsReplaced) {
   EXPECT_EQ(read_while_replacing(true), "");
   EXPECT_EQ(read_while_replacing(false), "");
 }
 
-TEST(Checkpoint, AFullDiskLeavesTheOldOne) {
+TEST(Checkpoint, AFullDiskKeepsTheOldOne) {
   const TempFolder folder;
   save_checkpoint(folder / "x", numbered(1));
   for (rlim_t limit : {0, 1000, 90'000, 500'000}) {  // the model alone takes 400 kB
@@ -283,11 +285,11 @@ TEST(Checkpoint, AFullDiskLeavesTheOldOne) {
     waitpid(child, &status, 0);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << limit;
     EXPECT_EQ(number_at(folder / "x"), 1);
-    EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));  // the space is free again
+    EXPECT_EQ(names_in(folder / ""), (std::vector<std::string>{"x"}));  // the space has been freed
   }
 }
 
-TEST(Checkpoint, DamagedOnesAreNamedAndNotPassedOver) {
+TEST(Checkpoint, DamagedOnesAreErrorsAndAreNotSkipped) {
   const TempFolder folder;
   make_state(folder, Left::Whole, Left::Whole, Left::Whole);
   const std::string model = folder / "x/model.safetensors",

@@ -1,4 +1,4 @@
-// The CSV reader and the digits, which are a CSV file.
+// The CSV reader, and the digits, which are a CSV file.
 #include "ebb/nn/data/csv.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,8 @@ TEST(Csv, ReadsNumbers) {
 }
 
 TEST(Csv, ReadsF32RoundedOnce) {
-  // Above the middle of two floats by less than a double can tell: through a double it would be rounded down, to even.
+  // Above the middle of two floats by less than a double can represent. Through a double it would
+  // round down, to even.
   const CsvTable table = read_text("1.00000005960464477539062500001\n", {.dtype = DType::F32});
   EXPECT_EQ(table.values.dtype(), DType::F32);
   EXPECT_EQ(table.values.item<float>(), std::nextafter(1.0f, 2.0f));
@@ -70,7 +71,7 @@ struct Bad {
   std::initializer_list<std::string> parts;
 };
 
-TEST(Csv, NamesLineAndColumnOfWhatIsWrong) {
+TEST(Csv, ErrorsNameLineAndColumn) {
   const Bad rows[] = {
       {"1,2,3\n4,5\n", false, {"table.csv:2: column 2: the row ends here, expected 3 columns"}},
       {"1,2\n\n3,4,5\n", false, {"table.csv:3: column 3: one field too many, expected 2"}},
@@ -107,7 +108,7 @@ TEST(Csv, NamesLineAndColumnOfWhatIsWrong) {
 
 // ---- the digits ----
 
-TEST(Digits, TheFileOfTheRepositoryIsWhatItShouldBe) {
+TEST(Digits, TheFileInTheRepositoryIsUnchanged) {
   const Dataset digits = load_digits(std::string(EBB_DATA_DIR) + "/digits.csv.gz");
   EXPECT_EQ(digits.inputs().shape(), Shape({1797, 64}));
   EXPECT_EQ(digits.inputs().dtype(), DType::F32);
@@ -126,7 +127,7 @@ TEST(Digits, TheFileOfTheRepositoryIsWhatItShouldBe) {
   EXPECT_EQ(digits.class_names().size(), 10u);
 }
 
-TEST(Digits, RefusesOtherTables) {
+TEST(Digits, RefusesOtherFiles) {
   const TempFolder folder;
   const auto load = [&](const std::string& text) {
     test::write_bytes(folder / "digits.csv", text);

@@ -1,4 +1,5 @@
-// The edges of ctc_loss: targets one behind the other, labels and inputs of no length, samples out of reach.
+// Edge cases of ctc_loss: concatenated targets, labels and inputs without length, impossible
+// targets.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -25,7 +26,7 @@ Tensor integers(const std::vector<int64_t>& values) {
   return from_data(values, {static_cast<int64_t>(values.size())});
 }
 
-// Each sample alone, with nothing padded.
+// Computes each sample alone, without padding.
 std::vector<double> one_by_one(const Tensor& x, const std::vector<std::vector<int64_t>>& labels,
                                const std::vector<int64_t>& steps) {
   std::vector<double> losses;
@@ -40,7 +41,7 @@ std::vector<double> one_by_one(const Tensor& x, const std::vector<std::vector<in
   return losses;
 }
 
-TEST(Ctc, TargetsOneBehindTheOther) {
+TEST(Ctc, ConcatenatedTargets) {
   const Tensor x = log_probs(6, 3, 4);
   const std::vector<std::vector<int64_t>> labels{{1, 2}, {3, 3}, {2, 1, 3}};
   const std::vector<double> want = one_by_one(x, labels, {6, 5, 6});
@@ -64,7 +65,8 @@ TEST(Ctc, OneSampleWithoutABatch) {
   expect_values(got, {want.item()});
 }
 
-// Without input, no labels are certain and any are impossible; without labels, all blanks.
+// Without input, an empty target is certain and any other impossible. With an empty target, all
+// frames are blank.
 TEST(Ctc, NoInputAndNoLabels) {
   const Tensor x = log_probs(4, 4, 3);
   const Tensor targets = tensor({{1, 2}, {0, 0}, {0, 0}, {1, 0}}, i64),
@@ -73,7 +75,7 @@ TEST(Ctc, NoInputAndNoLabels) {
   for (int64_t t = 0; t < 4; ++t) blanks -= x[t][2][0].item();
   const std::vector<double> want{kInf, 0, blanks, -x[0][3][1].item()};
   expect_values(ctc_loss(x, targets, steps, lengths, {.reduction = Reduction::None}), want, 1e-14);
-  // Nobody has input.
+  // No sample has input.
   const Tensor nothing = log_probs(0, 2, 3);
   expect_values(ctc_loss(nothing, tensor({{1}, {0}}, i64), integers({0, 0}), integers({1, 0}),
                          {.reduction = Reduction::None}),
@@ -92,8 +94,9 @@ TEST(Ctc, NoSamples) {
       "(4, 0, 3)");
 }
 
-// Two equal labels need a blank between: three steps. Two are out of reach.
-TEST(Ctc, OutOfReach) {
+// Two equal labels need a blank between them, so they need three steps. Two steps make them
+// impossible.
+TEST(Ctc, ImpossibleTargets) {
   for (const int64_t batch : {1, 2}) {
     Tensor x = log_probs(4, batch, 3).clone().requires_grad_();
     const Tensor targets = batch == 1 ? tensor({{1, 1}}, i64) : tensor({{1, 1}, {1, 2}}, i64),
@@ -103,7 +106,7 @@ TEST(Ctc, OutOfReach) {
     EXPECT_EQ(each[0].item(), kInf);
     const Tensor g = grad(sum(each), x);
     for (int64_t t = 0; t < 4; ++t) {
-      // NaN over the sample's steps and nothing beyond them; the other sample is not touched.
+      // NaN over the steps of the sample and not beyond. The other sample is not affected.
       expect_values(g[t][0],
                     t < 2 ? std::vector<double>{kNaN, kNaN, kNaN} : std::vector<double>{0, 0, 0});
       EXPECT_TRUE(batch == 1 || std::isfinite(sum(select(g[t], 0, batch - 1)).item()));
@@ -117,7 +120,7 @@ TEST(Ctc, OutOfReach) {
   }
 }
 
-TEST(Ctc, SaysWhatItExpected) {
+TEST(Ctc, ErrorsSayWhatWasExpected) {
   const Tensor x = log_probs(4, 2, 3);
   const Tensor steps = integers({4, 4}), lengths = integers({2, 1});
   expect_error(

@@ -1,4 +1,4 @@
-// Dataset, and ways to cut it in two.
+// Dataset, and functions that split it in two.
 #include "ebb/nn/data/dataset.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ using test::expect_error;
 using test::numbered;
 using test::Numbers;
 
-TEST(Dataset, TakesSamplesInTheOrderAsked) {
+TEST(Dataset, TakesSamplesInTheRequestedOrder) {
   const Dataset data = numbered(5).take(from_data(Numbers{3, 0, 3}, {3}));
   EXPECT_EQ(data.inputs().shape(), Shape({3, 2}));
   EXPECT_EQ(data.inputs().to_vector<double>(), (std::vector<double>{30, 31, 0, 1, 30, 31}));
@@ -36,7 +36,7 @@ TEST(Dataset, PacksStridedTensors) {
   EXPECT_EQ(taken.class_names(), data.class_names());
 }
 
-TEST(Dataset, RefusesWhatDoesNotFit) {
+TEST(Dataset, RefusesTensorsThatDoNotFit) {
   expect_error([] { Dataset(zeros({3, 2}), zeros({4})); }, "Dataset", {"(3, 2)", "(4,)"});
   expect_error([] { Dataset(scalar(1), zeros({4})); }, "Dataset", {"inputs", "0-d"});
   expect_error([] { Dataset(Tensor(), zeros({4})); }, "Dataset", {"undefined"});
@@ -49,7 +49,7 @@ TEST(Dataset, RefusesWhatDoesNotFit) {
   expect_error([] { numbered(3).take(zeros({1})); }, "take", {"i64 (M,)", "f32 (1,)"});
 }
 
-// Checks that both parts are ascending and together 0 ... n - 1; returns the test part.
+// Checks that both parts are sorted and together are 0 ... n - 1. Returns the test part.
 Numbers check_split(const Split& split, int64_t n) {
   Numbers train = split.train.to_vector<int64_t>(), test = split.test.to_vector<int64_t>();
   EXPECT_TRUE(std::is_sorted(train.begin(), train.end()) &&
@@ -83,7 +83,7 @@ TEST(StratifiedSplit, GivesEachClassItsShare) {
   EXPECT_NE(test, check_split(stratified_split(from_data(targets, {1000}), 0.25, 4), 1000));
 }
 
-TEST(Split, RefusesFractionsThatLeaveAPartEmpty) {
+TEST(Split, RefusesFractionsThatMakeAPartEmpty) {
   expect_error([] { split(10, 0, 1); }, "split", {"between 0 and 1, got 0"});
   expect_error([] { split(10, 1, 1); }, "split", {"between 0 and 1, got 1"});
   expect_error([] { split(10, std::nan(""), 1); }, "split", {"between 0 and 1"});

@@ -1,4 +1,4 @@
-// The IDX reader and Fashion-MNIST, which is made of IDX files.
+// The IDX reader, and Fashion-MNIST, which consists of IDX files.
 #include "ebb/nn/data/idx.h"
 
 #include <gtest/gtest.h>
@@ -98,7 +98,7 @@ TEST(Idx, EveryTruncationIsAnError) {
 
 TEST(Idx, ATruncatedOrDamagedGzipIsAnError) {
   const TempFolder folder;
-  std::string noise;  // does not compress: each byte of the file counts
+  std::string noise;  // does not compress, so each byte of the file matters
   for (uint32_t i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 7919) >> 5);
   test::write_gz(folder / "x.gz", idx_header(0x08, {5000}) + noise);
   const std::string packed = test::read_bytes(folder / "x.gz");
@@ -114,7 +114,7 @@ TEST(Idx, ATruncatedOrDamagedGzipIsAnError) {
   expect_error([&] { read_idx(folder / "x.gz"); }, "read_idx", {"damaged"});
 }
 
-TEST(Idx, WhatIsNoIdxFileIsAnError) {
+TEST(Idx, AFileOfAnotherFormatIsAnError) {
   const TempFolder folder;
   expect_error([&] { read_idx(folder / "none"); }, "read_idx",
                {folder / "none", "No such file or directory"});
@@ -138,7 +138,7 @@ int64_t peak_memory() {
   return int64_t{usage.ru_maxrss} << 10;
 }
 
-TEST(Idx, ALyingHeaderCostsNoMemory) {
+TEST(Idx, AFalseHeaderAllocatesNoMemory) {
   const TempFolder folder;
   const int64_t before = peak_memory();
   test::write_bytes(folder / "x", idx_header(0x08, {3'000'000'000, 1000}) + "few");
@@ -173,7 +173,7 @@ TEST(FashionMnist, ReadsPlainAndCompressedFiles) {
   EXPECT_EQ(data.test.class_names().at(9), "Ankle boot");
 }
 
-TEST(FashionMnist, NamesWhatIsMissingOrWrong) {
+TEST(FashionMnist, ErrorsNameTheMissingOrWrongFile) {
   const TempFolder folder;
   write_fashion(folder, 2, 9);
   std::filesystem::remove(folder / "train-labels-idx1-ubyte");
@@ -194,7 +194,7 @@ TEST(FashionMnist, NamesWhatIsMissingOrWrong) {
   expect_error([&] { load_fashion_mnist(folder / ""); }, "read_idx", {"train-images-idx3-ubyte"});
 }
 
-TEST(FashionMnist, ThePackagedFilesAreWhatTheyShouldBe) {
+TEST(FashionMnist, ThePackagedFilesAreUnchanged) {
   if (!std::filesystem::exists(kFashionMnistFolder))
     GTEST_SKIP() << "dataset-fashion-mnist is not installed";
   const FashionMnist data = load_fashion_mnist();
@@ -204,7 +204,7 @@ TEST(FashionMnist, ThePackagedFilesAreWhatTheyShouldBe) {
   for (int64_t target : data.train.targets().to_vector<int64_t>())
     ++counts[static_cast<size_t>(target)];
   for (int count : counts) EXPECT_EQ(count, 6000);
-  double sum = 0;  // the mean that the literature gives: 0.2860
+  double sum = 0;  // the mean in the literature is 0.2860
   const uint8_t* pixels = data.train.inputs().data<uint8_t>();
   for (int64_t i = 0; i < data.train.inputs().numel(); ++i) sum += pixels[i];
   EXPECT_NEAR(sum / 255 / static_cast<double>(data.train.inputs().numel()), 0.2860, 5e-5);

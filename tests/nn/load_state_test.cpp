@@ -1,4 +1,4 @@
-// load_state: values into parameters by name.
+// load_state: copies values into parameters by name.
 #include <gtest/gtest.h>
 
 #include "ebb/nn/serialize/checkpoint.h"
@@ -19,7 +19,7 @@ TEST(LoadState, CopiesByNameIntoParameters) {
   EXPECT_TRUE(weight.requires_grad() && weight.is_leaf());
 }
 
-TEST(LoadState, NamesAllThatDoesNotFitAndChangesNothing) {
+TEST(LoadState, ErrorsNameEverythingThatDoesNotFitAndChangeNothing) {
   const Tensor weight = zeros({2, 2}), bias = zeros({2});
   const NamedTensors target = {{"a.weight", weight}, {"a.bias", bias}};
   const auto load = [&](const NamedTensors& source) {

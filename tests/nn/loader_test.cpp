@@ -1,4 +1,4 @@
-// DataLoader: orders, batches, its thread.
+// DataLoader: orders, batches, and its thread.
 #include "ebb/nn/data/loader.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ Numbers tail(const Numbers& numbers, int64_t from) {
 
 class Prefetch : public testing::TestWithParam<int> {};
 
-TEST_P(Prefetch, BatchesHoldTheSamplesInOrder) {
+TEST_P(Prefetch, BatchesContainTheSamplesInOrder) {
   DataLoader loader(numbered(7), {.batch_size = 3, .prefetch = GetParam()});
   EXPECT_EQ(loader.size(), 3);
   std::vector<int64_t> sizes;
@@ -57,7 +57,7 @@ TEST_P(Prefetch, BatchesHoldTheSamplesInOrder) {
   EXPECT_EQ(samples_of(loader), (Numbers{0, 1, 2, 3, 4, 5, 6}));
 }
 
-TEST_P(Prefetch, DropLastLeavesOutTheRest) {
+TEST_P(Prefetch, DropLastSkipsAnIncompleteBatch) {
   DataLoader loader(numbered(7), {.batch_size = 3, .drop_last = true, .prefetch = GetParam()});
   EXPECT_EQ(loader.size(), 2);
   EXPECT_EQ(samples_of(loader), (Numbers{0, 1, 2, 3, 4, 5}));
@@ -96,11 +96,11 @@ TEST_P(Prefetch, SkippingGivesTheTailOfTheOrder) {
     EXPECT_EQ(samples_of(resumed), tail(all, std::min<int64_t>(consumed * 8, 100))) << consumed;
     EXPECT_EQ(resumed.consumed(), resumed.size());
     EXPECT_EQ(samples_of(resumed),
-              resumed.order(4).to_vector<int64_t>());  // whole again, the next epoch
+              resumed.order(4).to_vector<int64_t>());  // the next epoch is complete again
   }
 }
 
-TEST_P(Prefetch, CountsWhatWasHandedOutNotWhatWasMadeAhead) {
+TEST_P(Prefetch, CountsDeliveredBatchesAndNotPrefetchedOnes) {
   DataLoader loader(numbered(100), {.batch_size = 8, .prefetch = GetParam()});
   EXPECT_EQ(loader.consumed(), 0);
   loader.skip(2);
@@ -108,9 +108,9 @@ TEST_P(Prefetch, CountsWhatWasHandedOutNotWhatWasMadeAhead) {
     (void)batch;
     if (loader.consumed() == 5) break;
   }
-  std::this_thread::sleep_for(20ms);  // more are made ahead by now
+  std::this_thread::sleep_for(20ms);  // the thread has prefetched more by then
   EXPECT_EQ(loader.consumed(), 5);
-  EXPECT_EQ(samples_of(loader).size(), 100u);  // another epoch, from its start
+  EXPECT_EQ(samples_of(loader).size(), 100u);  // another complete epoch
 }
 
 TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
@@ -133,7 +133,7 @@ TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
   expect_error(loop, "transform", {"no batch 0"});
   EXPECT_EQ(loader.consumed(), 0);
   failing = 1000;
-  EXPECT_EQ(samples_of(loader).size(), 100u);  // and the loader goes on to work
+  EXPECT_EQ(samples_of(loader).size(), 100u);  // the loader still works
 }
 
 TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
@@ -152,7 +152,7 @@ TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
   manual_seed(1);
   const uint64_t before = default_generator().offset;
   const std::vector<float> all = drawn(1, 0, 0);
-  EXPECT_EQ(default_generator().offset, before);  // the caller's own numbers are not touched
+  EXPECT_EQ(default_generator().offset, before);  // the caller's generator is unchanged
   EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 10u);
   EXPECT_EQ(drawn(1, 0, 2), std::vector<float>(all.begin() + 4, all.end()));
   EXPECT_NE(drawn(1, 1, 0), all);
@@ -161,7 +161,7 @@ TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
 
 INSTANTIATE_TEST_SUITE_P(Batches, Prefetch, testing::Values(0, 1, 2, 50));
 
-TEST(DataLoader, PicturesBecomeFloatsFromZeroToOne) {
+TEST(DataLoader, ImagesBecomeFloatsFromZeroToOne) {
   std::vector<uint8_t> pixels(512);
   std::iota(pixels.begin(), pixels.end(), uint8_t{0});
   const Dataset pictures(from_data(pixels, {2, 16, 16}), from_data(Numbers{0, 1}, {2}));
@@ -193,7 +193,7 @@ TEST(DataLoader, RefusesBadOptions) {
 
 // ---- the thread ----
 
-TEST(DataLoader, MakesAtMostPrefetchBatchesAhead) {
+TEST(DataLoader, PrefetchesAtMostSoManyBatches) {
   std::atomic<int> made = 0;
   const auto count = [&made](Batch batch) {
     ++made;
@@ -204,7 +204,7 @@ TEST(DataLoader, MakesAtMostPrefetchBatchesAhead) {
   for (const Batch& batch : loader) {
     (void)batch;
     ++taken;
-    if (taken < 10) std::this_thread::sleep_for(5ms);  // the thread gets as far as it may
+    if (taken < 10) std::this_thread::sleep_for(5ms);  // the thread prefetches as many as it may
     most = std::max(most, made.load() - taken);
   }
   EXPECT_EQ(most, 3);
@@ -223,7 +223,7 @@ TEST(DataLoader, LeavingALoopEndsTheThreadQuickly) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
 }
 
-TEST(DataLoader, AMovedLoaderGoesOn) {
+TEST(DataLoader, AMovedLoaderContinues) {
   DataLoader loader(numbered(100), {.batch_size = 10});
   auto it = loader.begin();
   ++it;

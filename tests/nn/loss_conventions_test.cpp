@@ -1,4 +1,4 @@
-// Values of losses at infinities and NaN, where a formula says more than its derivative: what no random value meets.
+// Values of losses at infinities and NaN, which random values do not reach.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -13,7 +13,8 @@ using test::expect_values;
 
 constexpr double kInf = INFINITY, kNaN = NAN;
 
-// torch's sum (1 - t) x + softplus(-x) is NaN at -inf, unless t > 1: then the infinity has a sign.
+// torch's sum (1 - t) x + softplus(-x) is NaN at -inf unless t > 1. For t > 1 it is an infinity
+// with a sign.
 TEST(LossConventions, LogitsOfMinusInfinity) {
   for (const DType dtype : {f32, f64}) {
     const Tensor x = tensor({-kInf, -kInf, -kInf, -kInf, -1e30}, dtype),
@@ -26,7 +27,7 @@ TEST(LossConventions, LogitsOfMinusInfinity) {
   }
 }
 
-// With a weight p on the positive term the infinity has a sign while (p - 1) t > -1.
+// With a weight p on the positive term, the infinity has a sign while (p - 1) t > -1.
 TEST(LossConventions, LogitsOfMinusInfinityWeighted) {
   const Tensor x = full({1}, -kInf, {.dtype = f64}), t = full({1}, 2, {.dtype = f64});
   for (const auto& [p, want] : {std::pair{0.25, kNaN}, {0.5, kNaN}, {0.75, kInf}, {2.0, kInf}}) {
@@ -34,14 +35,14 @@ TEST(LossConventions, LogitsOfMinusInfinityWeighted) {
   }
 }
 
-// log(x + eps) where x is 1: eps is all there is, in f32 too. It is the gradient by the target.
+// For x = 1, log(x + eps) consists only of eps, also in f32. It is the gradient of the target.
 TEST(LossConventions, PoissonKeepsItsEps) {
   Tensor t = ones({1}).requires_grad_();
   expect_values(grad(poisson_nll_loss(ones({1}), t, {.log_input = false, .eps = 1e-8}), t), {-1e-8},
                 1e-6);
 }
 
-TEST(LossConventions, NaNStays) {
+TEST(LossConventions, NaNIsKept) {
   const Tensor zero = zeros({1}, {.dtype = f64}), one = ones({1}, {.dtype = f64}),
                nan = full({1}, kNaN, {.dtype = f64});
   expect_values(gaussian_nll_loss(zero, one, nan), {kNaN});

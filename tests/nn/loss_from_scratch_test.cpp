@@ -1,4 +1,5 @@
-// The loss that docs/losses.md writes from scratch: its code stands there word for word (the last test), and is right.
+// The loss that docs/losses.md writes from scratch. The last test checks that the page has exactly
+// this code.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -38,7 +39,7 @@ TEST(PseudoHuber, HasGradientsOfBothOrders) {
   EXPECT_TRUE(gradgradcheck(loss, x));
 }
 
-TEST(PseudoHuber, IsASquareAtZeroAndALineFarAway) {
+TEST(PseudoHuber, IsQuadraticAtZeroAndLinearFarAway) {
   const Tensor x = tensor({0, 1e-6, 3, -1e6}, f64).requires_grad_(), t = zeros({4}, {.dtype = f64});
   const Tensor losses = pseudo_huber_loss(x, t, 2, nn::Reduction::None);
   const double expected[] = {0, 0.5e-12, 4 * (std::sqrt(1 + 2.25) - 1), 2e6};

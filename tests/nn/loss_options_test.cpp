@@ -1,4 +1,5 @@
-// Options and edges of losses that no row of the op table has: against loops in plain numbers.
+// Options and edge cases of losses that are not in the op table, compared with loops over plain
+// numbers.
 #include "ebb/autograd/check/gradcheck.h"
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -62,7 +63,7 @@ TEST(LossOptions, FocalWithSmoothingAndWeights) {
                {"weight", "requires grad"});
 }
 
-TEST(LossOptions, CrossEntropyOfIgnoredRowsAlone) {
+TEST(LossOptions, CrossEntropyOfOnlyIgnoredRows) {
   Tensor x = random({2, 3}, 7);
   x.requires_grad_();
   const Tensor ignored = full({2}, -100, {.dtype = i64});
@@ -78,7 +79,7 @@ TEST(LossOptions, GaussianWithOneVariance) {
   EXPECT_NE(gaussian_nll_loss(x, t, 0.7).item(), gaussian_nll_loss(x, t, 0.8).item());
 }
 
-TEST(LossOptions, GaussianWithAVarianceARow) {
+TEST(LossOptions, GaussianWithOneVariancePerRow) {
   const Tensor x = random({2, 3}, 2), t = random({2, 3}, 3), var = tensor({0.7, 1.9}, f64);
   const Tensor all = tensor({{0.7, 0.7, 0.7}, {1.9, 1.9, 1.9}}, f64);
   const double want = gaussian_nll_loss(x, t, all).item();
@@ -115,7 +116,7 @@ TEST(LossOptions, GaussianGradientByInput) {
   expect_values(grad(gaussian_nll_loss(x, t, 0.7), x), want.to_vector<double>(), 1e-13);
 }
 
-TEST(LossOptions, TripletWithItsOwnDistance) {
+TEST(LossOptions, TripletWithACustomDistance) {
   const Tensor a = random({4, 3}, 4), p = random({4, 3}, 5), n = random({4, 3}, 6);
   const Tensor want = triplet_margin_loss(a, p, n, {.margin = 0.3});
   expect_values(triplet_margin_with_distance_loss(a, p, n, {.margin = 0.3}), {want.item()}, 1e-15);
@@ -136,15 +137,15 @@ TEST(LossOptions, PairwiseDistanceOfNumbers) {
   }
 }
 
-// Class indices are checked by the loss that got them, not by an op inside it.
-TEST(LossOptions, ClassesOutOfRangeAreTheLosss) {
+// The loss checks class indices, and not an op inside of it.
+TEST(LossOptions, TheLossReportsClassesOutOfRange) {
   const Tensor x = random({2, 3}, 7), wrong = tensor({0, 3}, i64);
   expect_error([&] { nll_loss(x, wrong); }, "nll_loss", {"3"});
   expect_error([&] { focal_loss(x, wrong); }, "focal_loss", {"3"});
   expect_error([&] { multi_margin_loss(x, wrong); }, "multi_margin_loss", {"3"});
 }
 
-// A column of a matrix as class weights, and weights that are trained.
+// A column of a matrix as class weights, and weights that require grad.
 TEST(LossOptions, WeightsOfMargins) {
   const Tensor x = random({3, 4}, 11), table = square(random({4, 3}, 12));
   const Tensor column = select(table, 1, 1), dense = from_data(column.to_vector<double>(), {4});
@@ -172,7 +173,7 @@ TEST(LossOptions, WeightsOfMargins) {
   }
 }
 
-// A loss of one's own that forgot to check its weight.
+// A custom loss that does not check its weight.
 TEST(LossOptions, PointwiseLossChecksItsWeight) {
   const Tensor x = random({4}, 13), t = random({4}, 14);
   for (const Reduction reduction : {Reduction::None, Reduction::Mean, Reduction::Sum}) {

@@ -1,5 +1,5 @@
-// Losses beyond the table and the parity files: the project's worked example, legacy flags, empty batches, ignored
-// rows, CTC against enumeration, adaptive softmax against a full one.
+// Losses beyond the op table and the parity files: a worked example, legacy flags, empty batches,
+// ignored rows, CTC compared with enumeration, adaptive softmax compared with a full softmax.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -82,7 +82,8 @@ TEST(Losses, IgnoredRowsNeverMatter) {
   for (double v : grad(nothing, x).to_vector<double>()) EXPECT_EQ(v, 0);
 }
 
-// Where a sample is won for good, the slopes of a power of 0 must not come in; and one class alone is always won.
+// If the probability of a sample is 1, the derivatives of a power of 0 must not appear. With one
+// class it is always 1.
 TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
   const auto expect_quiet = [](const Tensor& loss, const Tensor& x) {
     const Tensor first = grad(loss, x, {.create_graph = true});
@@ -102,7 +103,7 @@ TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
   }
 }
 
-// Many classes: labels are taken a few at a time. 3 rows of 700 classes need two blocks.
+// With many classes, labels are processed a few at a time. 3 rows of 700 classes need two blocks.
 TEST(Losses, MultiLabelMarginOfManyClasses) {
   manual_seed(9);
   const int64_t rows = 3, classes = 700;
@@ -141,7 +142,7 @@ TEST(Losses, ClassWeightsThatRequireGradAreRefused) {
   EXPECT_THROW(nn::nll_loss(zeros({2, 3}), zeros({2}, {.dtype = i64}), {.weight = w}), Error);
 }
 
-// The probability of a label sequence by enumerating every path.
+// Returns the probability of a label sequence by enumerating every path.
 double enumerate(const std::vector<double>& p, int64_t steps, int64_t classes,
                  const std::vector<int64_t>& labels) {
   double total = 0;
@@ -241,7 +242,7 @@ TEST(Losses, UnitSeedAndScaledSeedAgree) {
     (loss() * 3.0).backward();
     const std::vector<double> tripled = x.grad().to_vector<double>();
     for (size_t i = 0; i < unit.size(); ++i) EXPECT_NEAR(3 * unit[i], tripled[i], 1e-15);
-    // Walking twice: the buffer may be handed on only once.
+    // Backward twice: the buffer may be passed on only once.
     leaf.set_grad({});
     const Tensor l = loss();
     l.backward({}, true);
@@ -251,7 +252,8 @@ TEST(Losses, UnitSeedAndScaledSeedAgree) {
   }
 }
 
-// A condition in the graph of a second-order gradient: its dtype is not the one that is computed in.
+// The graph of a second-order gradient contains a condition, whose dtype is not that of the
+// computation.
 TEST(Losses, SecondOrderThroughConditionsCanBeRecorded) {
   const Tensor x = tensor({{0.5, -1, 2}, {1, 0.25, -0.5}}, f64).requires_grad_(),
                t = tensor({2, 0}, i64);

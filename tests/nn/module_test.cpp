@@ -98,7 +98,7 @@ TEST(Module, RefusesBadNames) {
   EXPECT_NE(error_of([] { Twice t; }).find("'w' is taken"), std::string::npos);
 }
 
-TEST(Module, FreezingStopsGradients) {
+TEST(Module, FrozenParametersReceiveNoGradients) {
   Net net;
   net.eval();
   net.hidden.requires_grad_(false);
@@ -135,7 +135,7 @@ TEST(Sequential, FusedReluEqualsSeparate) {
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(ga[i].to_vector<float>(), gb[i].to_vector<float>());
 }
 
-TEST(Dropout, KeepsTheMeanAndTheSeed) {
+TEST(Dropout, KeepsTheMeanAndUsesTheSeed) {
   const Tensor x = ones({200, 200});
   manual_seed(9);
   const std::vector<float> a = nn::dropout(x, 0.3).to_vector<float>();

@@ -1,4 +1,4 @@
-// Optimizers against torch's formulas, written out in plain doubles here.
+// Optimizers compared with torch's formulas in plain doubles.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,7 +11,7 @@ using namespace ebb;
 
 constexpr int kSteps = 7;
 
-// Gradients that the "loss" gives at each step: fixed, so that only the update is tested.
+// The gradients of each step. They are fixed, so that only the update is tested.
 double gradient(int step, size_t i) { return std::sin(1.3 * step + 0.7 * static_cast<double>(i)); }
 
 template <class Make, class Reference>
@@ -106,7 +106,7 @@ TEST(Optimizer, MissingGradientIsAnErrorAndChangesNothing) {
   EXPECT_EQ(a.item(), 1);
 }
 
-TEST(Optimizer, RefusesNonsense) {
+TEST(Optimizer, RefusesInvalidOptions) {
   Tensor p = tensor({1}).requires_grad_();
   const std::vector<nn::NamedTensor> list{{"p", p}};
   EXPECT_THROW(nn::SGD(list, {.lr = -1}), Error);
@@ -115,7 +115,7 @@ TEST(Optimizer, RefusesNonsense) {
   EXPECT_THROW(nn::SGD({{"p", tensor({1})}}), Error);
 }
 
-TEST(Optimizer, StateComesBack) {
+TEST(Optimizer, StateIsSavedAndLoaded) {
   const auto train = [](nn::Adam& optimizer, Tensor& p, int from, int to) {
     for (int t = from; t < to; ++t) {
       p.set_grad(full({3}, std::cos(t), {.dtype = f64}));
@@ -135,7 +135,7 @@ TEST(Optimizer, StateComesBack) {
   EXPECT_EQ(r.to_vector<double>(), p.to_vector<double>());
 }
 
-TEST(Optimizer, UpdatesBumpTheVersion) {
+TEST(Optimizer, UpdatesIncrementTheVersion) {
   Tensor p = tensor({1, 2}).requires_grad_();
   nn::SGD optimizer({{"p", p}}, {.lr = 0.1});
   const Tensor y = sum(p * p);

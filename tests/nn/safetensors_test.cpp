@@ -21,7 +21,7 @@ namespace {
 using test::expect_error;
 using test::TempFolder;
 
-// A file with this header in front of these data.
+// Returns a file with this header and this data.
 std::string file_of(const std::string& header, const std::string& data) {
   const uint64_t length = header.size();
   std::string bytes(8, '\0');
@@ -46,7 +46,7 @@ NamedTensors one_of_each() {
           {"none", zeros({0, 4})}};
 }
 
-TEST(SafeTensors, AllDtypesComeBackBitForBitInTheirOrder) {
+TEST(SafeTensors, AllDtypesAreSavedAndLoadedBitForBitInOrder) {
   const TempFolder folder;
   const NamedTensors tensors = one_of_each();
   const Metadata metadata{{"format", "pt"}, {"text", "lines\n\"quotes\" and Grüße"}};
@@ -62,7 +62,7 @@ TEST(SafeTensors, AllDtypesComeBackBitForBitInTheirOrder) {
   EXPECT_EQ(loaded.find("mas"), nullptr);
 }
 
-TEST(SafeTensors, NothingAtAllComesBack) {
+TEST(SafeTensors, AnEmptyFileIsSavedAndLoaded) {
   const TempFolder folder;
   save_safetensors(folder / "x", {});
   EXPECT_TRUE(load_safetensors(folder / "x").tensors.empty());
@@ -96,7 +96,7 @@ TEST(SafeTensors, StridedAndRecordedTensorsAreWrittenByValue) {
   EXPECT_FALSE(loaded.find("p")->requires_grad());
 }
 
-TEST(SafeTensors, RefusesToWriteWhatCannotBeRead) {
+TEST(SafeTensors, RefusesToWriteFilesThatCannotBeRead) {
   const TempFolder folder;
   const Tensor t = ones({1});
   const auto save = [&](const NamedTensors& tensors) {
@@ -158,10 +158,10 @@ TEST(SafeTensors, DamagedBytesNeverDoMoreThanAnError) {
     }
   }
   EXPECT_GT(errors, 1000);
-  EXPECT_GT(loads, 50);  // bytes of elements, or of a name
+  EXPECT_GT(loads, 50);  // changes to elements or to a name still load
 }
 
-// ---- headers that lie ----
+// ---- false headers ----
 
 struct Lie {
   std::string header, data, expected;
@@ -233,7 +233,7 @@ std::vector<Lie> lies() {
   };
 }
 
-TEST(SafeTensors, NoLieOfAHeaderIsBelieved) {
+TEST(SafeTensors, FalseHeadersAreErrors) {
   const TempFolder folder;
   for (const Lie& lie : lies()) {
     SCOPED_TRACE(lie.header.substr(0, 200));
@@ -249,7 +249,7 @@ int64_t peak_memory() {
   return int64_t{usage.ru_maxrss} << 10;
 }
 
-TEST(SafeTensors, LyingLengthsCostNoMemory) {
+TEST(SafeTensors, FalseLengthsAllocateNoMemory) {
   const TempFolder folder;
   const int64_t before = peak_memory();
   const auto expect = [&](uint64_t length, const std::string& text) {
@@ -265,7 +265,7 @@ TEST(SafeTensors, LyingLengthsCostNoMemory) {
   EXPECT_LT(peak_memory() - before, int64_t{16} << 20);
 }
 
-TEST(SafeTensors, WhatIsNoFileIsAnError) {
+TEST(SafeTensors, AMissingFileOrAFolderIsAnError) {
   const TempFolder folder;
   expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors",
                {folder / "x", "No such file"});
@@ -273,9 +273,9 @@ TEST(SafeTensors, WhatIsNoFileIsAnError) {
   expect_error([] { load_safetensors("/dev/zero"); }, "load_safetensors", {"not a regular file"});
 }
 
-// ---- a disk that is full ----
+// ---- a full disk ----
 
-// Runs body in a process whose files may have at most `bytes`; its exit status.
+// Runs body in a process that can write files of at most `bytes`. Returns its exit status.
 int with_small_files(rlim_t bytes, const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) {
@@ -289,7 +289,7 @@ int with_small_files(rlim_t bytes, const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-TEST(SafeTensors, AFullDiskLeavesTheOldFile) {
+TEST(SafeTensors, AFullDiskKeepsTheOldFile) {
   const TempFolder folder;
   save_safetensors(folder / "x", {{"a", tensor({7})}});
   const NamedTensors large = {{"a", zeros({100, 100})}};

@@ -1,4 +1,4 @@
-// summary(): counts against counts by hand.
+// summary(): compares its counts with counts by hand.
 #include "ebb/nn/summary.h"
 
 #include "ebb/autograd/ops/activation.h"
@@ -38,12 +38,12 @@ TEST(Summary, OfASequential) {
   EXPECT_EQ(s.multiply_adds, 32 * 128 * (784 + 10));
   EXPECT_EQ(s.parameter_bytes, 4 * model.parameter_count());
   EXPECT_EQ(s.output_bytes,
-            4 * 32 * (128 * 3 + 10 + 10));  // the model's own row counts its output as well
+            4 * 32 * (128 * 3 + 10 + 10));  // the row of the model also counts its output
   const std::string text = to_text(s);
   EXPECT_NE(text.find("100,480"), std::string::npos) << text;
   EXPECT_NE(text.find("  0 Linear"), std::string::npos) << text;
   EXPECT_NE(text.find("\ntotal "), std::string::npos) << text;
-  // Without a summary the layers run fused, and nobody is told.
+  // Without a summary, layers are fused and nothing is counted.
   EXPECT_EQ(LayerWatch::active(), nullptr);
 }
 
@@ -55,7 +55,7 @@ struct Chain : Module {
   Tensor forward(const Tensor& x) { return head(body(matmul(x, scale))); }
 };
 
-TEST(Summary, OfAModuleOfOnesOwn) {
+TEST(Summary, OfACustomModule) {
   const Summary s = summary(Chain(), {5, 3});
   ASSERT_EQ(s.rows.size(), 5u);
   EXPECT_EQ(s.rows[0].type, "Chain");

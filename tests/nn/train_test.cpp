@@ -1,4 +1,4 @@
-// What a model gets right, and the training loop on targets that are no classes.
+// Metrics, and the training loop with targets that are not classes.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ TEST(Metrics, ConfusionMatrix) {
   EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)).item(), 1);
 }
 
-TEST(Metrics, MeanRecallCountsClassesAlike) {
+TEST(Metrics, MeanRecallWeightsClassesEqually) {
   nn::ConfusionMatrix m(3);  // nine of class 0, one of class 1, none of class 2
   EXPECT_TRUE(std::isnan(m.mean_recall()));
   m.add(zeros({10}, {.dtype = i64}), tensor({0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, i64));
@@ -46,7 +46,8 @@ TEST(Metrics, LabelCounts) {
   EXPECT_TRUE(std::isnan(counts.f1()) && std::isnan(counts.macro_f1()));
   counts.add(tensor({{1, 1, 0}, {1, 0, 0}}) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}));
   counts.add(tensor({{0, 1, 0}}, i64), tensor({{1, 1, 0}}, u8));
-  // Label 0: 2 true positives, 1 false negative. Label 1: one of each, 1 false positive. Label 2: none.
+  // Label 0: 2 true positives, 1 false negative. Label 1: one of each, 1 false positive. Label 2:
+  // none.
   EXPECT_EQ(counts.true_positives(0), 2);
   EXPECT_EQ(counts.false_negatives(0), 1);
   EXPECT_EQ(counts.false_positives(1), 1);
@@ -73,7 +74,7 @@ TEST(Metrics, LabelCounts) {
   EXPECT_NE(error_of([] { nn::LabelCounts(0); }), "");
 }
 
-// Against every threshold there is. Scores on a coarse grid have many ties.
+// Compares with every possible threshold. Scores on a coarse grid have many ties.
 TEST(Metrics, BestF1Threshold) {
   const auto f1_at = [](const Tensor& scores, double t, const Tensor& target) {
     nn::LabelCounts counts(scores.size(1));
@@ -115,7 +116,7 @@ struct Counting : nn::Layer {
   mutable int64_t largest = 0;
 };
 
-TEST(Predict, GoesBatchByBatchInEvaluationMode) {
+TEST(Predict, RunsBatchByBatchInEvaluationMode) {
   const Tensor x = reshape(arange(0, 14, 1, {.dtype = f32}), {7, 2});
   Counting model;
   const Tensor y = nn::predict(model, {x, zeros({7})}, 3);
@@ -126,7 +127,7 @@ TEST(Predict, GoesBatchByBatchInEvaluationMode) {
   EXPECT_FALSE(nn::predict(linear, {x, zeros({7})}).requires_grad());
 }
 
-// What a training of a few epochs prints.
+// Returns the output of a training of a few epochs.
 std::string log_of(int64_t outputs, const Tensor& target, const nn::LossFunction& loss) {
   manual_seed(1);
   const Tensor x = randn({target.size(0), 3});
@@ -139,7 +140,7 @@ std::string log_of(int64_t outputs, const Tensor& target, const nn::LossFunction
   return testing::internal::GetCapturedStdout();
 }
 
-TEST(Trainer, ShowsAccuracyWhereTargetsAreClasses) {
+TEST(Trainer, ShowsAccuracyIfTargetsAreClasses) {
   const std::string classes = log_of(2, tensor({0, 1, 0, 1, 1, 0}, i64), nn::CrossEntropyLoss());
   EXPECT_NE(classes.find("accuracy"), std::string::npos) << classes;
   for (const auto& [target, loss] :
@@ -152,7 +153,8 @@ TEST(Trainer, ShowsAccuracyWhereTargetsAreClasses) {
   }
 }
 
-// Whether a training of three epochs of two batches has a checkpoint at each of its batches, and at the end.
+// Returns for each batch of a training (three epochs of two batches), and for its end, if there is
+// a checkpoint.
 std::vector<bool> checkpoints(double every) {
   const std::string folder = testing::TempDir() + "ebb_train_test_" + std::to_string(getpid());
   std::vector<bool> there;
@@ -172,13 +174,13 @@ std::vector<bool> checkpoints(double every) {
   return there;
 }
 
-TEST(Trainer, WritesACheckpointWhenItIsTime) {
+TEST(Trainer, WritesCheckpointsAtTheRequestedTimes) {
   EXPECT_EQ(checkpoints(0), (std::vector<bool>{0, 0, 1, 1, 1, 1, 1}));
   EXPECT_EQ(checkpoints(1000), (std::vector<bool>{0, 0, 0, 0, 0, 0, 1}));
 }
 
-// How run() ends when Ctrl-C comes in the given batch of three epochs of two batches, and whether the rest can be
-// resumed.
+// Sends Ctrl-C in the given batch of a training (three epochs of two batches). Returns how run()
+// ends, and if the training can be resumed.
 struct Stopped {
   bool finished, interrupted;
   int batches, batches_later;
@@ -204,7 +206,7 @@ Stopped stop_in(int batch) {
     return Stopped{finished, trainer.interrupted(), batches, 0};
   };
   Stopped result = train(false);
-  batches = batch;  // past it: no second stop
+  batches = batch;  // beyond that batch, so it stops only once
   train(true);
   result.batches_later = batches - batch;
   std::filesystem::remove_all(folder);
@@ -214,8 +216,7 @@ Stopped stop_in(int batch) {
 TEST(Trainer, StopsAtAnyBatchWithACheckpoint) {
   for (int batch = 1; batch <= 7; ++batch) {
     const Stopped r = stop_in(batch);
-    EXPECT_EQ(r.finished, batch >= 6)
-        << batch;  // in the last batch the training is finished all the same
+    EXPECT_EQ(r.finished, batch >= 6) << batch;  // in the last batch the training still finishes
     EXPECT_EQ(r.interrupted, batch <= 6) << batch;
     EXPECT_EQ(r.batches, std::min(batch, 6)) << batch;
     EXPECT_EQ(r.batches + r.batches_later, 6) << batch;

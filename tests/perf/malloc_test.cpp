@@ -1,7 +1,9 @@
-// A warm training step asks the system for no memory, and many steps leave none behind.
+// A warm training step allocates no memory from the system, and the memory does not grow over many
+// steps.
 //
-// malloc and its kin are replaced for the whole process, so that calls from shared libraries count too. oneDNN's own
-// are told by the address that they return to, its operator new included.
+// malloc and related functions are replaced for the whole process, so that calls from shared
+// libraries count too. Calls from oneDNN, and from its operator new, are recognised by their return
+// address.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -84,7 +86,7 @@ class Training {
           std::make_unique<nn::SGD>(model_.named_parameters(), nn::SGDOptions{.momentum = 0.9});
   }
 
-  // Every kind of loss kernel: rows, pointwise, composed.
+  // Losses with every kind of kernel: rows, pointwise, composed.
   void step() {
     const Tensor scores = model_(x_);
     const Tensor loss =
@@ -128,7 +130,7 @@ TEST(malloc, small_net_adam) {
   EXPECT_EQ(calls_of(training, 100), 0);
 }
 
-// Products that oneDNN gets, and loops that are shared out to threads.
+// Uses products that oneDNN computes, and loops that run on several threads.
 TEST(malloc, large_net) {
   Training training({784, 512, 512, 1000}, 128, Training::Rule::Adam);
   EXPECT_EQ(calls_of(training, 10), 0);
