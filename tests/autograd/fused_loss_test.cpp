@@ -96,9 +96,8 @@ TEST(FusedLoss, KeepsItsInputsAndTheRequestedGradients) {
 TEST(FusedLoss, FreesWhatItKeptInMemory) {
   const Tensor a = leaf({1, -2}), b = leaf({3, 0.5}), w = leaf({0.5, 3});
   const Tensor loss = fused(a, b, w, 1);
-  loss.backward(scalar(
-      2, {.dtype =
-              f64}));  // with an upstream: the gradients that were ready are scaled, not given away
+  // With an upstream gradient, the stored gradients are scaled instead of passed on.
+  loss.backward(scalar(2, {.dtype = f64}));
   EXPECT_EQ(loss.node()->saved_bytes(), 0);
   const Tensor other = fused(a, b, w, 1);
   other.backward();

@@ -155,8 +155,8 @@ struct TestStops {
 TEST(SeveralOutputs, AreClearedAfterAnError) {
   const Tensor x = leaf({0.5, -1});
   const auto y = apply<TestTwoExps>(x);
-  const Tensor deeper =
-      sum(y[1] * 1 * 1 * 1);  // its gradient has arrived when the other one's backward throws
+  // Its gradient has arrived when the backward of the other one throws.
+  const Tensor deeper = sum(y[1] * 1 * 1 * 1);
   const Tensor all = deeper + sum(apply<TestStops>(y[0]));
   expect_error([&] { all.backward({}, true); }, "test_stops", {"on purpose"});
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(y[0].node()->output(i).pending.defined());

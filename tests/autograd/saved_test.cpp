@@ -199,8 +199,8 @@ TEST(Leaks, BackwardFreesSavedTensors) {
   const Tensor y = sum(exp(x) * exp(x));
   EXPECT_GT(memory::stats().live_bytes - before, 16'000);
   y.backward();
-  EXPECT_LT(memory::stats().live_bytes - before,
-            12'000);  // the gradient remains, and the emptied nodes
+  // Only the gradient and the emptied nodes remain.
+  EXPECT_LT(memory::stats().live_bytes - before, 12'000);
 }
 
 }  // namespace

@@ -125,8 +125,8 @@ TEST(Memory, CentralListIsBounded) {
 TEST(Memory, BlocksInUseDisplaceUnusedBlocks) {
   if (!kCached) GTEST_SKIP() << "built with a sanitizer: blocks are not cached";
   trim();
-  give_back(take(
-      std::vector<size_t>(4, 16 << 20)));  // fills the cache with blocks that are not needed again
+  // Fills the cache with blocks that are not needed again.
+  give_back(take(std::vector<size_t>(4, 16 << 20)));
   const auto use = [] { give_back(take({48 << 20})); };
   use();
   const int64_t calls = stats().system_calls;

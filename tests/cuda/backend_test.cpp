@@ -1,4 +1,4 @@
-// The device as a whole: memory, waiting, what kernels find wrong, formulas.
+// The device as a whole: memory, waiting, errors found by kernels, formulas.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -48,7 +48,7 @@ TEST_F(CudaBackend, RunningOutOfMemoryStatesWhatIsUsed) {
   const Tensor held = ones({1000}, {.device = kCuda});
   expect_error([] { empty({int64_t{1} << 45}, {.device = kCuda}); }, "cuda",
                {"out of memory", "asked for", "tensors hold"});
-  EXPECT_EQ(sum(held).item(), 1000);  // and nothing is lost
+  EXPECT_EQ(sum(held).item(), 1000);  // the tensor is unchanged
 }
 
 TEST_F(CudaBackend, AStepDoesNotWait) {
@@ -73,7 +73,7 @@ TEST_F(CudaBackend, AStepDoesNotWait) {
   for (int i = 0; i < 5; ++i) step();
   EXPECT_EQ(cuda::synchronizations(), before);
   step().item();
-  EXPECT_EQ(cuda::synchronizations(), before + 1);  // and waiting is counted
+  EXPECT_EQ(cuda::synchronizations(), before + 1);  // the wait is counted
 }
 
 TEST_F(CudaBackend, ABadIndexIsRaisedAtTheNextWait) {
@@ -141,7 +141,7 @@ TEST_F(CudaBackend, SumsOfManyElementsAndOfBigRows) {
   }
 }
 
-// Widths on both sides of every change of kernel.
+// Uses widths on both sides of every change of kernel.
 TEST_F(CudaBackend, CrossEntropyOfEveryWidth) {
   Generator g{2, 0};
   for (DType dtype : {f32, f64}) {
@@ -167,7 +167,8 @@ TEST_F(CudaBackend, CrossEntropyOfEveryWidth) {
   }
 }
 
-// Small and large, for cuBLAS has many kernels: what one does with a NaN in a ReLU, another need not do.
+// Uses small and large products, because cuBLAS has many kernels, which may treat a NaN in a ReLU
+// differently.
 TEST_F(CudaBackend, ANaNSurvivesAFusedRelu) {
   Generator g{6, 0};
   for (const bool tf32 : {false, true}) {

@@ -1,4 +1,4 @@
-// Captured steps against eager ones, and what may not be captured.
+// Captured steps compared with eager ones, and operations that a capture refuses.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 
 using Capture = CudaTest;
 
-// A net with dropout, Adam and a schedule, on data that changes every step.
+// A network with dropout, Adam and a schedule, and data that changes in every step.
 struct Training {
   nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Dropout(0.25), nn::Linear(16, 3)};
   Tensor x = zeros({10, 6}, {.device = kCuda}), t = zeros({10}, {.dtype = i64, .device = kCuda}),
@@ -39,13 +39,13 @@ struct Training {
     loss.backward();
     optimizer->step();
   }
-  // What stands before step i of a run.
+  // The state before step i of a run.
   void feed(int i) {
     Generator generator{100 + static_cast<uint64_t>(i), 0};
     x.copy_(randn({10, 6}, {}, &generator));
     t.copy_(argmax(slice(x, 1, 0, 3), 1));
     optimizer->set_lr(0.02 / (1 + i / 20));
-    if (i == 40) rand({7}, {.device = kCuda});  // numbers drawn in between shift all later ones
+    if (i == 40) rand({7}, {.device = kCuda});  // drawing numbers shifts all later ones
   }
 };
 
@@ -97,7 +97,7 @@ TEST_F(Capture, OtherWorkInBetweenDoesNotDisturbIt) {
   EXPECT_EQ(captured.loss.item(), eager.loss.item());
 }
 
-// It was there before; every launch writes to it again.
+// The tensor exists before the capture, and every launch writes to it again.
 TEST_F(Capture, WhatItFreesIsNotGivenToOthers) {
   Tensor y = zeros({300}, {.device = kCuda});
   cuda::CapturedStep step([&] {
@@ -114,7 +114,8 @@ TEST_F(Capture, WhatItFreesIsNotGivenToOthers) {
   EXPECT_EQ(y.to_vector<float>(), std::vector<float>(300, 8));
 }
 
-// The learning rate and the count of steps lie beside tensors of the step that come and go.
+// The learning rate and the step count are in memory next to tensors that the step allocates and
+// frees.
 TEST_F(Capture, TensorsThatComeAndGoLeaveTheOptimizersStateAlone) {
   Tensor p = zeros({2}, {.device = kCuda}).requires_grad_();
   nn::SGD optimizer({{"p", p}}, {.lr = 0.5});
@@ -158,12 +159,12 @@ TEST_F(Capture, WaitingForTheDeviceIsRefusedAndUndone) {
   EXPECT_EQ(training.optimizer->steps(), steps);
   EXPECT_EQ(default_generator().offset, before.offset);
   wait = false;
-  step();  // works after all
+  step();  // works afterwards
   EXPECT_TRUE(std::isfinite(training.loss.item()));
   EXPECT_EQ(training.optimizer->steps(), steps + 1);
 }
 
-// What the step makes on the host and copies to the device is read again at every launch.
+// Every launch reads the host data again that the step has copied to the device.
 TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
   Tensor x = zeros({3}, {.device = kCuda}), y;
   cuda::CapturedStep step([&] { y = x + tensor({1, 2, 3}).to(kCuda); });
@@ -174,8 +175,8 @@ TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
   }
 }
 
-// The event that says so may not be one of the graph's: an upload that waits for it would be an error after the
-// capture, and a part of it before its end.
+// The event that marks the end of their use must not belong to the graph. An upload that waits for
+// it would fail after the capture, and would become part of it before its end.
 TEST_F(Capture, UploadsThatAreFreedInItAreUsedAgain) {
   Backend& device = backend(kCuda);
   const Tensor host = tensor({1, 2, 3});
@@ -211,7 +212,8 @@ TEST_F(Capture, ALoadersBatchIsRefused) {
   }
 }
 
-// Every kind of target: of the head, of each cluster, in no order; one cluster that nobody asks for in the end.
+// Has targets of every kind: of the head and of each cluster, in any order; and at the end one
+// cluster without targets.
 TEST_F(Capture, AdaptiveSoftmaxIsThatOfTheCpuAndWaitsForNothing) {
   for (const DType dtype : {f32, f64}) {
     manual_seed(12);

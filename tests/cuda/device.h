@@ -1,4 +1,4 @@
-// What tests of the GPU share.
+// Shared by the tests of the GPU.
 #pragma once
 
 #include <gtest/gtest.h>

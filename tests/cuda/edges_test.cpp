@@ -1,4 +1,5 @@
-// Kernels at their edges against the CPU's: NaNs, sure rows, values that become bools, products with odd layouts.
+// Edge cases of kernels compared with the CPU: NaNs, certain rows, values that become bools,
+// products with unusual layouts.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -26,7 +27,7 @@ TEST_F(CudaEdges, ABoolIsWhatIsNotZero) {
   }
 }
 
-// Fills and copies that leave every other column alone.
+// Fills and copies that skip every other column.
 TEST_F(CudaEdges, HalfOfATensorIsWritten) {
   for (const DType dtype : {f32, f64, i64, u8, boolean}) {
     Tensor x = zeros({3, 4}, {.dtype = dtype, .device = kCuda});
@@ -51,7 +52,7 @@ TEST_F(CudaEdges, IntegersAreComputedWith) {
   }
 }
 
-// Where one probability is nearly 1, the gradient of its score is the others' with its sign turned.
+// If one probability is nearly 1, the gradient of its score is the negated sum of the others.
 TEST_F(CudaEdges, SoftmaxKeepsTheDigitsOfSureRows) {
   Generator g{12, 0};
   for (const DType dtype : {f32, f64}) {
@@ -113,7 +114,7 @@ TEST_F(CudaEdges, ABadClassOfAMarginLossTouchesItsRowAlone) {
   }
 }
 
-// Scores that are multiples of 1/4, so that hinges are open, shut and just at their kink.
+// Scores are multiples of 1/4, so that hinges are open, closed, and exactly at their kink.
 TEST_F(CudaEdges, MarginLossesOnBothSidesOfTheKink) {
   Generator g{14, 0};
   const Tensor x = (rand({40, 5}, {.dtype = f64}, &g) * 8).to(i64).to(f64) * 0.25;
@@ -136,7 +137,8 @@ TEST_F(CudaEdges, MarginLossesOnBothSidesOfTheKink) {
   expect_values(run(kCuda, 1, true), run(Device::cpu(), 1, true), 1e-12, 1e-15);
 }
 
-// Integers have no NaN: 0 stands there. The position counts in row-major order, whatever the strides.
+// Integers have no NaN, so the result is 0. The reported position is in row-major order for any
+// strides.
 TEST_F(CudaEdges, ABadIndexOfIntegersGivesZero) {
   const Tensor x = ones({2, 3}, {.dtype = i64, .device = kCuda});
   const Tensor index =
@@ -146,7 +148,7 @@ TEST_F(CudaEdges, ABadIndexOfIntegersGivesZero) {
   EXPECT_EQ(got.to_vector<double>(), (std::vector<double>{1, 0, 1, 1}));
 }
 
-// Fewer indices than a warp and more, of which some are out of range: these are left out of the sum.
+// Uses fewer indices than a warp and more. Those that are out of range are not added.
 TEST_F(CudaEdges, BadIndicesAreLeftOutOfASum) {
   for (const int64_t n : {5, 40}) {
     Tensor index = zeros({n}, {.dtype = i64});
@@ -170,7 +172,7 @@ TEST_F(CudaEdges, ARuleMayAllowNaN) {
   expect_error([] { cuda::synchronize(); }, "binary_cross_entropy", {"got nan at position 2"});
 }
 
-// More places, rows and columns than a grid of the smallest device takes at once.
+// Uses more positions, rows and columns than a grid of the smallest device covers at once.
 TEST_F(CudaEdges, MoreThanAGridTakes) {
   Generator g{15, 0};
   for (const Shape& shape : {Shape{20, 50}, Shape{300, 33}, Shape{33, 300}}) {
@@ -210,7 +212,8 @@ TEST_F(CudaEdges, OneElementIsLikeMany) {
   EXPECT_EQ(zero.item(), 2);
 }
 
-// The bias gradient of a product that has no elements, of an upstream gradient that lies in columns, and of one value.
+// Bias gradients of a product without elements, of a column-major upstream gradient, and of one
+// value.
 TEST_F(CudaEdges, BiasGradientsOfOddProducts) {
   Generator g{13, 0};
   for (const DType dtype : {f32, f64}) {

@@ -1,4 +1,5 @@
-// What products do beside multiplying: a ReLU's gradient within the product above it, GELU within the one below.
+// Epilogues of products: ReLU's gradient in the product of the layer above, GELU in that of the
+// layer below.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -28,7 +29,8 @@ struct Net {
   }
 };
 
-// Layers of these widths; the second has no bias. Some sums are exactly 0: a row of zeros, and biases that are.
+// Layers of these widths; the second has no bias. Some sums are exactly 0, because of a row of
+// zeros and zero biases.
 Net make_net(const std::vector<int64_t>& widths, int64_t rows, uint64_t seed) {
   Generator g{seed, 0};
   Net net;
@@ -68,7 +70,7 @@ Tensor mlp(const Net& net) {
   return sum(x * x);
 }
 
-// ReLU's gradients that a backward takes in a pass of their own.
+// Counts ReLU gradients that a backward computes in a separate pass.
 int relu_passes(const std::function<void()>& backward) {
   int count = 0;
   const OpObserver watch([&](const OpEvent& event) { count += event.op == "relu_backward"; });
@@ -87,7 +89,8 @@ void expect_gradients_of_the_cpu(const Net& net, const Forward& forward, double 
   }
 }
 
-// Which products have an epilogue with a mask is known of the emulation alone; a card may have it for some shapes.
+// Only for the emulation it is known which products have an epilogue with a mask. A card may have
+// it for some shapes.
 TEST_F(CudaEpilogues, AProductMasksTheGradientThatItMakes) {
   const char* library = std::getenv("EBB_EMULATION_EPILOGUES");
   const bool masks = !library || library == "forward"s;
@@ -112,18 +115,17 @@ TEST_F(CudaEpilogues, AProductMasksTheGradientThatItMakes) {
 
 TEST_F(CudaEpilogues, MaskedAndOtherGradientsAddUp) {
   const Net net = make_net({6, 24, 24, 24, 3}, 9, 4);
-  expect_gradients_of_the_cpu(net, [](const Net& n) {  // a product and a sum want the gradient of h
+  expect_gradients_of_the_cpu(net, [](const Net& n) {  // h is used by a product and a sum
     const Tensor h = layer(n, 0, n.input), further = layer(n, 2, layer(n, 1, h));
     const Tensor y = layer(n, 3, h + further);
     return sum(y * y);
   });
-  expect_gradients_of_the_cpu(
-      net, [](const Net& n) {  // the product, which lies deeper, comes first
-        const Tensor h = layer(n, 0, n.input);
-        const Tensor deep = linear(h, n.weights[1] * 1.0 * 1.0 * 1.0 * 1.0, {}, Activation::Relu);
-        const Tensor y = layer(n, 3, layer(n, 2, deep));
-        return sum(y * y) + sum(h);
-      });
+  expect_gradients_of_the_cpu(net, [](const Net& n) {  // the product is deeper and comes first
+    const Tensor h = layer(n, 0, n.input);
+    const Tensor deep = linear(h, n.weights[1] * 1.0 * 1.0 * 1.0 * 1.0, {}, Activation::Relu);
+    const Tensor y = layer(n, 3, layer(n, 2, deep));
+    return sum(y * y) + sum(h);
+  });
   expect_gradients_of_the_cpu(net, [](const Net& n) {  // two products
     const Tensor h = layer(n, 0, n.input), y = layer(n, 3, layer(n, 1, h) + layer(n, 2, h));
     return sum(y * y);
@@ -207,7 +209,7 @@ TEST_F(CudaEpilogues, OnlyWhatIsWantedIsMade) {
   EXPECT_FALSE(n.weights[1].grad().defined());
 }
 
-// What a device's library makes in passing, asked of the backend itself. As above: known of the emulation alone.
+// Asks the backend itself which epilogues it uses. Known only for the emulation, as above.
 TEST_F(CudaEpilogues, GeluComesWithItsProduct) {
   Generator g{10, 0};
   for (const int64_t width : {64, 65}) {
@@ -251,7 +253,7 @@ TEST_F(CudaEpilogues, GeluIsThatOfTheCpu) {
           const NoGrad guard;
           inferred.push_back(model(input).to_vector<double>());
         }
-        {  // who watches may change what GELU sees
+        {  // an observer may change the input of GELU
           const NoGrad guard;
           const OpObserver watch([](const OpEvent& event) {
             if (event.op == "linear") Tensor(event.result).mul_(2);

@@ -1,5 +1,6 @@
-// Every example with --device cuda and with --capture, on the GPU or the emulated one, against the same on the CPU: a
-// short training each, compared by the parameters in its checkpoints.
+// Runs every example with --device cuda and with --capture, on the GPU or the emulated one, and
+// compares the parameters in its checkpoints with those of a training on the CPU. Each is a short
+// training.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 
 #ifdef EBB_EMULATED_PROGRAMS
 constexpr double kTolerance = 1e-4;
-#else  // cuBLAS adds up in an order of its own, and Adam's first steps go by the signs of gradients however small
+#else  // cuBLAS sums in another order, and Adam's first steps depend on the signs of tiny gradients
 constexpr double kTolerance = 1e-3;
 #endif
 
@@ -40,7 +41,7 @@ class ExamplesOnGpu : public testing::Test {
 
   std::string path(const std::string& name) const { return folder_ / name; }
 
-  // What it wrote; fails unless it ended well.
+  // Returns its output. Fails unless it ended without errors.
   std::string run(const std::string& example, const std::string& flags) const {
     const std::string log = path("log"), program = std::string(EBB_PROGRAMS) + "/" + example;
     const std::string command =
@@ -52,7 +53,8 @@ class ExamplesOnGpu : public testing::Test {
     return text;
   }
 
-  // The parameters of all models that a run has left, by the checkpoint's folder and their names.
+  // Returns the parameters of all models that a run has saved, by the folder of the checkpoint and
+  // their names.
   static std::map<std::string, std::vector<double>> parameters(const std::string& out) {
     std::map<std::string, std::vector<double>> found;
     for (const auto& entry : fs::recursive_directory_iterator(out)) {
@@ -65,7 +67,8 @@ class ExamplesOnGpu : public testing::Test {
     return found;
   }
 
-  // Trains `models` models on the CPU, on the GPU with captured steps and, as a rule, on the GPU without.
+  // Trains `models` models on the CPU, on the GPU with captured steps, and usually also on the GPU
+  // without.
   void compare(const std::string& example, const std::string& flags, size_t models,
                bool eager = true) const {
     run(example, flags + " --out " + path("cpu"));
@@ -86,11 +89,11 @@ class ExamplesOnGpu : public testing::Test {
         error += (got[i] - values[i]) * (got[i] - values[i]);
         norm += values[i] * values[i];
       }
-      EXPECT_LT(std::sqrt(error), kTolerance * std::sqrt(norm) + 1e-7) << name;  // NaN is not less
+      EXPECT_LT(std::sqrt(error), kTolerance * std::sqrt(norm) + 1e-7) << name;  // fails for NaN
     }
   }
 
-  // Images of size x size and their classes, as IDX files.
+  // Writes images of size x size and their classes as IDX files.
   void write_idx(const std::string& images, const std::string& labels, uint8_t count) const {
     std::ofstream pixels(path(images), std::ios::binary), classes(path(labels), std::ios::binary);
     const auto header = [count](std::ofstream& file, std::initializer_list<int> words) {
@@ -106,7 +109,7 @@ class ExamplesOnGpu : public testing::Test {
     }
   }
 
-  // The first rows of each class of a table whose last column is the class, as CSV.
+  // Writes the first rows of each class of a table, whose last column is the class, as CSV.
   std::string some_of_each_class(const std::string& file, int rows) const {
     const Tensor table =
         data::read_csv(std::string(EBB_DATA_DIR) + "/" + file, {.dtype = f32}).values;
@@ -134,7 +137,7 @@ TEST_F(ExamplesOnGpu, xor_net) {
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(gpu[i], cpu[i], 10 * kTolerance) << "row " << i;
 }
 
-// The picture at its end takes the emulation a minute: once.
+// The image at its end takes the emulation a minute, so this runs once.
 TEST_F(ExamplesOnGpu, spirals) { compare("spirals", "--epochs 1", 1, false); }
 
 TEST_F(ExamplesOnGpu, digits) {

@@ -1,5 +1,5 @@
-// Kernels against the CPU's: every branch of an optimizer's rule, cross_entropy in every layout and at its extremes,
-// reductions whose rows are cut into pieces that do not divide them.
+// Kernels compared with the CPU: every branch of the optimizers' rules, cross_entropy in every
+// layout and at its extremes, and reductions whose rows are divided into unequal pieces.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -38,7 +38,8 @@ const std::vector<MakeOptimizer>& optimizers() {
   return all;
 }
 
-// More tensors than a launch takes, of less and of more than a block, with a type in between.
+// More tensors than one launch takes, smaller and larger than a block, with another dtype among
+// them.
 std::vector<nn::NamedTensor> parameters(Device device, bool mixed) {
   Generator g{3, 0};
   std::vector<nn::NamedTensor> made;
@@ -51,7 +52,7 @@ std::vector<nn::NamedTensor> parameters(Device device, bool mixed) {
   return made;
 }
 
-// Three steps with gradients that are the same everywhere.
+// Three steps with the same gradients on both devices.
 std::vector<nn::NamedTensor> train(const MakeOptimizer& make, Device device, bool mixed,
                                    bool captured) {
   std::vector<nn::NamedTensor> p = parameters(device, mixed);
@@ -86,7 +87,7 @@ TEST_F(CudaKernels, OptimizersStepAsOnTheCpu) {
   }
 }
 
-// Scores, classes, weights and what comes back, on the CPU and on the GPU.
+// Computes scores, classes, weights and results on the CPU and on the GPU.
 void compare_cross_entropy(const Tensor& scores, const Tensor& classes,
                            nn::CrossEntropyLossOptions options) {
   const auto run = [&](Device device) {
@@ -133,7 +134,7 @@ TEST_F(CudaKernels, CrossEntropyOfEveryLayout) {
   }
 }
 
-// More targets than every block adds up for itself.
+// Has more targets than every block sums by itself.
 TEST_F(CudaKernels, CrossEntropyOfManyTargets) {
   Generator g{2, 1};
   for (const Shape& shape : {Shape{9001, 3}, Shape{3, 3, 3001}}) {
@@ -145,7 +146,7 @@ TEST_F(CudaKernels, CrossEntropyOfManyTargets) {
   }
 }
 
-// p_t is 1 but for what f32 cannot tell from 1, at an edge and inside, and far from 1: the digits are in the others.
+// p_t differs from 1 by less than f32 can represent, at an edge and inside; and p_t is far from 1.
 TEST_F(CudaKernels, CrossEntropyKeepsTheDigitsOfSureRows) {
   for (DType dtype : {f32, f64}) {
     for (const double top : {9.0, 18.0, 60.0}) {
@@ -206,7 +207,8 @@ TEST_F(CudaKernels, RowsInPiecesThatDoNotDivideThem) {
   }
 }
 
-// Few values, so that many are equal; NaNs, of which the first counts; rows of less than a warp and of more.
+// Uses few values, so that many are equal; NaNs, of which the first counts; and rows shorter and
+// longer than a warp.
 TEST_F(CudaKernels, TheFirstOfEqualExtremesAndOfNaNs) {
   Generator g{9, 0};
   for (const int64_t n : {1, 2, 31, 32, 33, 100, 700}) {

@@ -1,5 +1,5 @@
-// A program of a CUDA build that computes on the CPU alone: cuBLASLt must not be in its memory. A program of its own,
-// for the tests beside it would load that.
+// A program of a CUDA build that computes only on the CPU must not load cuBLASLt. This is a
+// separate program, because other tests load it.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -23,10 +23,10 @@ TEST(CudaBuild, LoadsCublasForTheGpuAlone) {
   nn::Adam optimizer(model.named_parameters());
   nn::cross_entropy(model(randn({10, 6})), zeros({10}, {.dtype = i64})).backward();
   optimizer.step();
-  cuda::is_available();  // one may ask
+  cuda::is_available();  // this question must not load it
   EXPECT_TRUE(is_mapped("libc.so"));
   EXPECT_FALSE(is_mapped("cublas"));
-  cuda::load_cublas_lt();  // what the GPU backend does first
+  cuda::load_cublas_lt();  // the first action of the GPU backend
   EXPECT_TRUE(is_mapped("libcublasLt.so"));
 }
 

@@ -1,5 +1,5 @@
-// What is asked of the device and what is kept. A freed block is kept on a device, and on the emulation where
-// EBB_EMULATION_CACHE says so.
+// Device memory that is allocated and kept. A device keeps freed blocks; the emulation does so with
+// EBB_EMULATION_CACHE.
 #include <gtest/gtest.h>
 
 #include "ebb/core/backend.h"
@@ -51,7 +51,7 @@ TEST_F(CudaMemory, AKeptBlockIsHandedOutOnce) {
   EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
 }
 
-// The pinned bytes of an upload are written again by the next one, when the first has been read.
+// The pinned memory of an upload is reused by the next one only after the copy has finished.
 TEST_F(CudaMemory, UploadsInARowKeepTheirValues) {
   for (int i = 0; i < 20; ++i) {
     const Tensor a = backend(kCuda).upload(full({1000}, i));

@@ -1,4 +1,5 @@
-// What only the emulated device shows: how much is launched, memory that ends, a capture that fails at its end.
+// Tests that need the emulated device: numbers of launches, exhausted memory, a capture that fails
+// at its end.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -19,7 +20,7 @@ class OnEmulation : public testing::Test {
 };
 
 TEST_F(OnEmulation, CachedUploadsMakeRoomForOtherTensors) {
-  backend(kCuda);  // takes its own memory
+  backend(kCuda);  // allocates its own memory
   const int64_t live = emulation::counters().bytes_live;
   emulation::limit_memory(static_cast<size_t>(live) + (5 << 20));
   backend(kCuda).upload(zeros({1 << 20}));  // 4 MiB
@@ -34,7 +35,7 @@ TEST_F(OnEmulation, WhatIsKeptIsGivenBackAndMakesRoom) {
   const int64_t live = emulation::counters().bytes_live;
   emulation::limit_memory(static_cast<size_t>(live) + (5 << 20));
   zeros({1 << 20}, {.device = kCuda});  // 4 MiB that may be kept
-  zeros({1 << 19}, {.device = kCuda});  // another size: what is kept has to go
+  zeros({1 << 19}, {.device = kCuda});  // another size, so the kept memory must be freed
   cuda::empty_cache();
   EXPECT_EQ(emulation::counters().bytes_live, live);
   EXPECT_EQ(cuda::memory_stats().cached_bytes, 0);
@@ -83,7 +84,7 @@ TEST_F(OnEmulation, ACaptureThatFailsAtItsEndIsUndone) {
     if (!forks) return;
     const auto stream = static_cast<cudaStream_t>(cuda::stream());
     cudaEventRecord(fork, stream);
-    cudaStreamWaitEvent(other, fork);  // and nobody waits for the other stream
+    cudaStreamWaitEvent(other, fork);  // and nothing waits for the other stream
   });
   step();
   const Generator before = default_generator();
@@ -100,7 +101,7 @@ TEST_F(OnEmulation, ACaptureThatFailsAtItsEndIsUndone) {
   cudaStreamDestroy(other);
 }
 
-// What body gives the device to do.
+// Returns the work that body submits to the device.
 struct Work {
   int64_t kernels, products, copies;
   bool operator==(const Work&) const = default;
@@ -117,7 +118,7 @@ template <class Body> Work work_of(const Body& body) {
   return {seen.launches, seen.matmuls, seen.copies};
 }
 
-// What fails there is the capture, and no algorithm of cuBLAS: later products of the shape are as they were.
+// The capture fails, not the algorithm of cuBLAS. Later products of this shape must work as before.
 TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
   const Tensor x = randn({4, 3}).to(kCuda), weight = randn({5, 3}).to(kCuda),
                bias = randn({5}).to(kCuda);
@@ -153,15 +154,16 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
     loss.backward();
     optimizer.step();
   };
-  once();  // makes the optimizer's moments
-  // The check of the classes, the loss with its gradient, the 1 that backward starts from, Adam; three products
-  // forward, three for weights and two for inputs, all else in their epilogues.
+  once();  // creates the optimizer's moments
+  // The check of the classes, the loss with its gradient, the initial gradient of 1, and Adam.
+  // Three products forward, three for weights and two for inputs; everything else is in their
+  // epilogues.
   const Work step{4, 8, 0};
   EXPECT_EQ(work_of(once), step);
   cuda::CapturedStep captured(once);
   captured();
   Work recorded = step;
-  ++recorded.kernels;  // one that tells the device the optimizer's state before the first replay
+  ++recorded.kernels;  // one writes the optimizer's state before the first replay
   EXPECT_EQ(work_of([&] { captured(); }), recorded);
   EXPECT_EQ(work_of([&] { captured(); }), (Work{0, 0, 0}));
   EXPECT_EQ(emulation::counters().graph_launches, 1);
@@ -178,7 +180,7 @@ TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
   }
 }
 
-// One kernel for the loss with its gradient, and one that writes the 1 that backward starts from.
+// One kernel computes the loss with its gradient, and another one writes the initial gradient of 1.
 TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
   const Tensor x = randn({6, 5}).to(kCuda).requires_grad_(), t = rand({6, 5}).to(kCuda);
   const Tensor classes = zeros({6}, {.dtype = i64, .device = kCuda});
@@ -193,7 +195,7 @@ TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
     Tensor(x).set_grad({});
     EXPECT_EQ(work_of([&] { losses[i]().backward(); }), (Work{2, 0, 0})) << "loss " << i;
   }
-  Tensor(x).set_grad({});  // and a check of the classes
+  Tensor(x).set_grad({});  // the check of the classes adds a kernel
   EXPECT_EQ(work_of([&] { nn::cross_entropy(x, classes).backward(); }), (Work{3, 0, 0}));
 }
 

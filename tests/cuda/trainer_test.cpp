@@ -1,4 +1,4 @@
-// Training as users do it: loader, Trainer and checkpoints with a model on the GPU.
+// Training as users do it: loader, Trainer and checkpoints, with a model on the GPU.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,7 +11,8 @@ namespace {
 
 using TrainerOnGpu = CudaTest;
 
-// Three classes of points that a small net separates; 70 samples in batches of 16: the last batch is a short one.
+// Three classes of points that a small network separates. 70 samples in batches of 16, so the last
+// batch is smaller.
 data::Dataset points() {
   Generator g{3, 0};
   const Tensor x = randn({70, 5}, {}, &g);
@@ -72,7 +73,7 @@ TEST_F(TrainerOnGpu, ALoaderUploadsWhatTheCpuHas) {
   const data::Dataset all = points();
   data::DataLoader here(all, {.batch_size = 16, .shuffle = true, .seed = 9});
   data::DataLoader there(all, {.batch_size = 16, .shuffle = true, .seed = 9, .device = kCuda});
-  for (int epoch = 0; epoch < 3; ++epoch) {  // blocks are used again
+  for (int epoch = 0; epoch < 3; ++epoch) {  // blocks are reused
     auto want = here.begin();
     for (const data::Batch& batch : there) {
       EXPECT_EQ(batch.input.device(), kCuda);

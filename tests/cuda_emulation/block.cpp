@@ -1,6 +1,7 @@
-// The scheduler. Blocks run one after the other. Each thread of a block runs on a fiber until it waits for others; one
-// that never waits hands its fiber to the next thread, so that a kernel without barriers costs no switch. Whenever all
-// threads wait or have ended, those whose barrier or warp collective is complete go on, in a newly shuffled order.
+// The scheduler. Blocks run one after the other. Each thread of a block runs on a fiber until it
+// waits for others. A thread that never waits passes its fiber to the next thread, so a kernel
+// without barriers needs no switches. When all threads wait or have ended, the threads whose
+// barrier or warp collective is complete continue, in a newly shuffled order.
 #include <cxxabi.h>
 #include <dlfcn.h>
 
@@ -25,10 +26,10 @@ enum class State : std::uint8_t { kReady, kBarrier, kWarp, kEnded };
 
 struct Thread {
   State state = State::kReady;
-  Exchange kind = Exchange::kSync;  // of a thread in kWarp, like the four below
+  Exchange kind = Exchange::kSync;  // this and the next four are for a thread in kWarp
   unsigned mask = 0;
   int source = 0;
-  std::uint64_t value = 0;  // what it gives, then what it gets
+  std::uint64_t value = 0;  // the value that it passes, then the one that it receives
   Where where;              // where it waits
   Fiber* fiber = nullptr;   // from its first instruction to its last
 };
@@ -84,23 +85,21 @@ class Grid {
   [[noreturn]] void deadlock() const;
   std::string place() const;
 
-  std::mutex
-      mutex_;  // held while a grid runs; guards everything here and in the built-in variables
+  std::mutex mutex_;  // held while a grid runs; guards this object and the built-in variables
   Random random_{first_seed()};
   const void* kernel_ = nullptr;
   const Work* body_ = nullptr;
   std::vector<Thread> threads_;
-  std::vector<int>
-      ready_;  // the threads that run in this round, of which the first next_ have begun
+  std::vector<int> ready_;  // the threads of this round, of which the first next_ have started
   std::size_t next_ = 0;
   int current_ = 0;
   int ended_ = 0, at_barrier_ = 0;
-  std::uint32_t warps_waiting_ = 0;  // a bit a warp
+  std::uint32_t warps_waiting_ = 0;  // one bit per warp
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
 };
 
-// Never destroyed: threads of the host may launch while the process ends.
+// Never destroyed, because threads of the host may launch while the process ends.
 Grid& the_grid() {
   static Grid& grid = *new Grid;
   return grid;
@@ -118,7 +117,8 @@ void Grid::run(dim3 grid, dim3 block, const void* kernel, const Work& body) {
   gridDim = grid;
   blockDim = block;
   const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
-  // Every block once: start, start + stride, ..., for a stride that shares no factor with their number.
+  // Visits every block once: start, start + stride, ..., where the stride and the number are
+  // coprime.
   std::uint64_t stride = random_.next() % blocks, at = random_.next() % blocks;
   const auto gcd = [](std::uint64_t a, std::uint64_t b) {
     while (b != 0) a = std::exchange(b, a % b);
@@ -163,7 +163,7 @@ void Grid::begin(int thread) {
 void Grid::fiber_loop() {
   Grid& grid = the_grid();
   for (;;) {
-    [&]() noexcept { (*grid.body_)(); }();  // no exception leaves a kernel
+    [&]() noexcept { (*grid.body_)(); }();  // no exception may leave a kernel
     Thread& ended = grid.threads_[grid.current_];
     Fiber* const self = ended.fiber;
     ended.state = State::kEnded;
@@ -171,7 +171,7 @@ void Grid::fiber_loop() {
     ++grid.ended_;
     const bool more = grid.next_ < grid.ready_.size();
     if (more &&
-        grid.threads_[grid.ready_[grid.next_]].fiber == nullptr) {  // one that has not begun
+        grid.threads_[grid.ready_[grid.next_]].fiber == nullptr) {  // a thread that has not started
       grid.begin(grid.ready_[grid.next_++]);
       grid.threads_[grid.current_].fiber = self;
     } else {
@@ -210,7 +210,7 @@ void Grid::wait(State state, Where where) {
   Fiber::leave();
 }
 
-// Called when no thread runs: fills ready_ with those that may go on.
+// Called when no thread runs. Fills ready_ with the threads that can continue.
 void Grid::release() {
   for (int warp = 0; warp < warpSize; ++warp) {
     if (warps_waiting_ >> warp & 1) release_warp(warp);
@@ -227,7 +227,7 @@ void Grid::release() {
   at_barrier_ = 0;
 }
 
-// Whether every lane that the leader's mask names waits for the same thing as the leader.
+// Returns true if every lane of the leader's mask waits for the same collective as the leader.
 bool Grid::complete(int warp, const Thread& leader) const {
   for (int lane = 0; lane < warpSize; ++lane) {
     if (!(leader.mask >> lane & 1)) continue;
@@ -311,7 +311,7 @@ std::string Grid::place() const {
   return "kernel " + name_of(kernel_) + text;
 }
 
-// Some threads wait for others that will never come: says how many wait where.
+// Some threads wait for others that will never arrive. Prints how many threads wait at each line.
 void Grid::deadlock() const {
   struct Group {
     State state;

@@ -19,7 +19,8 @@ bool known(cublasOperation_t op) {
   return op == CUBLAS_OP_N || op == CUBLAS_OP_T || op == CUBLAS_OP_C;
 }
 
-// alpha or beta: read now where the host holds it, when the product runs where the device does.
+// Reads alpha or beta: now if it is in host memory, or when the product runs if it is in device
+// memory.
 template <typename T> struct Scalar {
   const T* device;
   T host;
@@ -84,7 +85,7 @@ const char* cublasGetStatusName(cublasStatus_t status) {
 
 const char* cublasGetStatusString(cublasStatus_t status) { return cublasGetStatusName(status); }
 
-// A real handle allocates its workspace, which a capture may forbid.
+// A real handle allocates its workspace, which a capture can forbid.
 cublasStatus_t cublasCreate(cublasHandle_t* handle) {
   if (ebb::emulation::unsafe_call() != cudaSuccess) return CUBLAS_STATUS_ALLOC_FAILED;
   *handle = new cublasContext;

@@ -45,9 +45,13 @@ using ebb::emulation::Operand;
 using Desc = cublasLtMatmulDescOpaque_t;
 using Layout = cublasLtMatrixLayoutOpaque_t;
 
-// Libraries that differ, by EBB_EMULATION_EPILOGUES: "none" has no algorithm with an epilogue, "forward" none for a
-// gradient, "refuses" chooses some and does not run them; in "max" ReLU turns NaN into 0, its mask too; in "loose" the
-// mask is 1 at 0, and GELU a rough one; in "turned" a gradient passes where the mask is 0.
+// EBB_EMULATION_EPILOGUES selects a library with other conventions:
+//   none     has no algorithm with an epilogue
+//   forward  has no algorithm with the epilogue of a gradient
+//   refuses  chooses algorithms with epilogues, but does not run them
+//   max      ReLU and its mask turn NaN into 0
+//   loose    the mask is 1 at 0, and GELU is inaccurate
+//   turned   a gradient passes where the mask is 0
 std::string_view epilogues_of_this_run() {
   const char* value = std::getenv("EBB_EMULATION_EPILOGUES");
   return value ? value : "";
@@ -68,7 +72,7 @@ template <typename T> cublasStatus_t set(T& field, const void* value, std::size_
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// What cublasLtMatmul and the heuristic refuse alike.
+// Returns the error of cublasLtMatmul and of the heuristic for operands that they do not support.
 cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const Layout& c,
                      const Layout& d) {
   for (const Layout* l : {&a, &b, &c, &d}) {
@@ -116,7 +120,8 @@ cublasStatus_t check(const Desc& desc, const Layout& a, const Layout& b, const L
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// ReLU's mask: a bit an element, 0 where its input was at most 0; column j begins at bit j * ld.
+// ReLU's mask has one bit per element, which is 0 where its input was at most 0. Column j starts at
+// bit j * ld.
 bool bit(const void* mask, std::int64_t at) {
   return static_cast<const std::uint8_t*>(mask)[at / 8] >> (at % 8) & 1;
 }
@@ -126,7 +131,7 @@ void set_bit(void* mask, std::int64_t at, bool on) {
 }
 
 template <typename T> struct Product {
-  Desc desc;  // copies, since a capture replays this when the caller's are gone
+  Desc desc;  // copies, because a capture replays this after the caller has destroyed its own
   Layout la, lb, lc, ld;
   const void *a, *b, *c;
   void* d;

@@ -1,4 +1,4 @@
-// Products, layouts and epilogues against sums written out here.
+// Compares products, layouts and epilogues with plain sums.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -61,7 +61,7 @@ template <typename T, typename Gemm> void check_gemm(Gemm gemm) {
               EXPECT_EQ(at(result, kLd, false, i, j, offset), expected);
             }
           }
-          // The rows between m and the leading dimension are nobody's.
+          // The rows between m and the leading dimension must not change.
           const T between = result[offset + kM], was = start[offset + kM];
           EXPECT_TRUE(between == was || (std::isnan(between) && std::isnan(was)));
         }
@@ -82,8 +82,8 @@ template <typename T, typename Gemm> void check_gemm(Gemm gemm) {
 TEST(cuda_emulation, gemm_f32) { check_gemm<float>(cublasSgemmStridedBatched); }
 TEST(cuda_emulation, gemm_f64) { check_gemm<double>(cublasDgemmStridedBatched); }
 
-// ---- cublasLt -------------------------------------------------------------------------------------------------------
-// One product of f32 matrices without gaps, with everything that an epilogue reads or writes.
+// ---- cublasLt  ----
+// A product of f32 matrices without gaps, with everything that an epilogue reads or writes.
 struct Matmul {
   bool ta = false, tb = false;
   std::uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
@@ -97,8 +97,8 @@ struct Matmul {
   std::vector<float> a = numbers<float>(64, 1), b = numbers<float>(64, 2),
                      c = numbers<float>(64, 3);
   std::vector<float> bias = {9, -8, 7, -6, 5};
-  std::vector<std::uint8_t> mask =
-      std::vector<std::uint8_t>(4 * 128 / 8, 0xa5);  // or what goes into GELU
+  // The mask of ReLU, or the input of GELU.
+  std::vector<std::uint8_t> mask = std::vector<std::uint8_t>(4 * 128 / 8, 0xa5);
   std::vector<float> d = {};
 
   cublasStatus_t run() {
@@ -252,7 +252,8 @@ TEST(cuda_emulation, lt_refusals) {
   EXPECT_EQ(Matmul{.epilogue = CUBLASLT_EPILOGUE_DGELU}.run(), CUBLAS_STATUS_NOT_SUPPORTED);
   EXPECT_EQ((Matmul{.epilogue = CUBLASLT_EPILOGUE_BIAS, .type = CUDA_R_64F}.run()),
             CUBLAS_STATUS_NOT_SUPPORTED);
-  EXPECT_EQ(Matmul{.offset_a = 1}.run(), CUBLAS_STATUS_NOT_SUPPORTED);  // 16 bytes were promised
+  // The call promises an alignment of 16 bytes.
+  EXPECT_EQ(Matmul{.offset_a = 1}.run(), CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
 TEST(cuda_emulation, products_are_captured_with_their_scalars) {

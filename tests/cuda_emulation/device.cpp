@@ -1,4 +1,4 @@
-// The device's figures, the errors' names, and launches.
+// Properties of the device, names of errors, and launches.
 #include <algorithm>
 #include <climits>
 #include <cstdarg>
@@ -49,7 +49,7 @@ constexpr ErrorText kErrors[] = {
      "attempt to terminate a thread-local capture sequence from another thread"},
 };
 
-// EBB_EMULATION_MULTIPROCESSORS, else 2: how work is cut into blocks depends on it.
+// Returns EBB_EMULATION_MULTIPROCESSORS or 2. The number of blocks depends on it.
 int multiprocessors() {
   const char* text = std::getenv("EBB_EMULATION_MULTIPROCESSORS");
   return text != nullptr ? std::max(std::atoi(text), 1) : 2;

@@ -1,4 +1,4 @@
-// Blocks, barriers and warps: what they compute, and that mistakes in them show.
+// Blocks, barriers and warps: their results, and the detection of mistakes.
 #include "emulation.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ using ebb::emulation::Device;
 using ebb::emulation::launch;
 namespace emulation = ebb::emulation;
 
-// ---- kernels --------------------------------------------------------------------------------------------------------
+// ---- kernels  ----
 __global__ void write_index(int* out, int count) {
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   if (static_cast<int>(i) < count) out[i] = static_cast<int>(i);
@@ -30,7 +30,7 @@ __global__ void write_place(int* out) {
       static_cast<int>(1000 * block + thread);
 }
 
-// The sum of the block by halving, as a tree; without the barriers between its levels, a race.
+// The sum of the block as a tree. Without the barriers between its levels it has a race.
 template <bool kBarriers>
 __global__ void __launch_bounds__(256) sum_block(const float* in, float* out) {
   __shared__ float partial[256];
@@ -63,7 +63,7 @@ __global__ void shuffles(int* out) {
   __syncwarp();
 }
 
-// Half of the warp, which takes another number of turns than the other half.
+// Half of the warp runs a loop more often than the other half.
 __global__ void shuffle_halves(int* out) {
   const unsigned lane = threadIdx.x;
   const unsigned mask = lane < 16 ? 0x0000ffffu : 0xffff0000u;
@@ -96,7 +96,7 @@ __global__ void shuffle_after_end(int* out) {
 }
 __global__ void throw_out() { throw 1; }
 
-// ---- launches -------------------------------------------------------------------------------------------------------
+// ---- launches  ----
 TEST(cuda_emulation, every_thread_runs_once) {
   Device<int> out(1000);
   ASSERT_EQ(launch(write_index, 4, 256, nullptr, out.data(), 1000), cudaSuccess);
@@ -230,7 +230,7 @@ TEST(cuda_emulation, host_threads_may_launch_at_once) {
   EXPECT_EQ(good, std::vector<int>(4, 20));
 }
 
-// ---- mistakes that end the program ----------------------------------------------------------------------------------
+// ---- mistakes that stop the program  ----
 TEST(cuda_emulation_death, barriers_and_shuffles) {
   const Device<int> out(32);
   EXPECT_DEATH(launch(diverge, 1, 64, nullptr, 5),

@@ -16,10 +16,11 @@ using boost::context::detail::fcontext_t;
 using boost::context::detail::jump_fcontext;
 using boost::context::detail::transfer_t;
 
-// Pages are only taken when touched; sanitized and unoptimised kernels have large frames.
+// Pages are allocated when they are first used. Sanitized and unoptimised kernels have large
+// frames.
 constexpr std::size_t kStackBytes = 256 * 1024;
 
-// The one who entered the running fiber.
+// The caller that entered the running fiber.
 struct Caller {
   fcontext_t context = nullptr;
   const void* stack = nullptr;
@@ -29,7 +30,7 @@ struct Caller {
 Caller caller;
 Fiber* current = nullptr;
 
-// AddressSanitizer is told before and after each switch which stack the code runs on.
+// AddressSanitizer has to know before and after each switch which stack is in use.
 #if defined(__SANITIZE_ADDRESS__)
 void before_switch(void** fake_stack, const void* stack, std::size_t bytes) {
   __sanitizer_start_switch_fiber(fake_stack, stack, bytes);
@@ -51,7 +52,7 @@ Fiber::Fiber(void (*loop)()) : loop_(loop) {
   if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0)
     die("no memory for the stack of a thread");
   stack_ = static_cast<std::byte*>(memory) + page;
-  // Tops at the same place of their pages would all compete for the same few cache lines.
+  // Stacks that start at the same offset in a page would compete for the same few cache lines.
   static std::size_t count = 0;
   const std::size_t used = kStackBytes - count++ * 448 % page;
   context_ =

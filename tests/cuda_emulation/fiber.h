@@ -1,5 +1,6 @@
-// A stack to run on, and the way onto it and back. A fiber lives as long as the process: it runs `loop`, which gives
-// way with leave() and must not return. One fiber runs at a time, and whoever enters one holds the lock of the grid.
+// A stack, and functions to switch to it and back. A fiber lives as long as the process. It runs
+// `loop`, which switches back with leave() and must not return. One fiber runs at a time; entering
+// one requires the lock of the grid.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -14,9 +15,9 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Runs the fiber until it leaves. Called outside any fiber.
+  // Runs the fiber until it calls leave(). Called outside of any fiber.
   void enter();
-  // Gives way to whoever entered the running fiber.
+  // Switches back to the caller that entered the running fiber.
   static void leave();
   static Fiber* running();
 
@@ -25,8 +26,8 @@ class Fiber {
 
   boost::context::detail::fcontext_t context_;
   void (*loop_)();
-  void* stack_;                 // lowest address; below it lies a page that may not be touched
-  void* fake_stack_ = nullptr;  // AddressSanitizer's, while the fiber is away
+  void* stack_;                 // lowest address; the page below it is protected
+  void* fake_stack_ = nullptr;  // for AddressSanitizer, while the fiber is suspended
 };
 
 }  // namespace ebb::emulation

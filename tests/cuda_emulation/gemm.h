@@ -1,4 +1,4 @@
-// One column-major product on the host.
+// A column-major product on the host.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,8 @@
 
 namespace ebb::emulation {
 
-// A matrix at `data`: element (i, j) of op(it) lies at data[i + j * ld], or at data[j + i * ld] where it is transposed.
+// A matrix: element (i, j) of op(matrix) is data[i + j * ld], or data[j + i * ld] if it is
+// transposed.
 template <typename T> struct Operand {
   const T* data;
   std::int64_t ld;
@@ -16,7 +17,8 @@ template <typename T> struct Operand {
   }
 };
 
-// Calls store(i, j, sum over p of A(i, p) B(p, j)) for every element, column by column. A is (m, k), B is (k, n).
+// Calls store(i, j, sum over p of A(i, p) B(p, j)) for every element, column by column. A is (m,
+// k), B is (k, n).
 template <typename T, typename Store>
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, Operand<T> a, Operand<T> b,
               Store store) {

@@ -1,5 +1,6 @@
-// Device memory is host memory that is allocated exactly, so that AddressSanitizer sees every byte beyond it, and
-// filled with 0xff: not a number in any float format, -1 in any integer.
+// Device memory is host memory with the exact size of the allocation, so that AddressSanitizer
+// detects every access beyond it. It is filled with 0xff, which is NaN in any float format and -1
+// in any integer.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -16,7 +17,7 @@ namespace {
 struct Allocation {
   std::size_t bytes;
   bool device;
-  bool given_back = false;  // but work that is yet to run may use it
+  bool given_back = false;  // but pending work may still use it
 };
 
 struct Memory {
@@ -49,7 +50,8 @@ cudaError_t allocate(void** pointer, std::size_t bytes, bool device) {
   return cudaSuccess;
 }
 
-// A real device makes the host wait for the work that may use the memory; here the memory waits, and the host goes on.
+// A real device makes the host wait for work that may use the memory. Here the memory is freed
+// later instead.
 cudaError_t release(void* pointer, bool device) {
   if (pointer == nullptr) return cudaSuccess;
   Memory& m = memory();
@@ -71,7 +73,7 @@ cudaError_t release(void* pointer, bool device) {
   return cudaSuccess;
 }
 
-// Aborts unless [pointer, pointer + bytes) is memory of the kind that `call` expects there.
+// Aborts unless [pointer, pointer + bytes) is memory of the kind that `call` expects.
 void expect(bool device, const char* call, const char* role, const void* pointer,
             std::size_t bytes) {
   const Reach r = reach(pointer);
@@ -154,7 +156,7 @@ cudaError_t cudaFree(void* pointer) {
   return release(pointer, true);
 }
 
-// In a capture these two would become nodes of the graph, which is not emulated.
+// In a capture these two would become nodes of the graph. This is not emulated.
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream) {
   if (is_capturing(stream)) die("cudaMallocAsync on a capturing stream is not emulated");
   if (const cudaError_t error = submit(stream, [] {}); error != cudaSuccess) return error;
@@ -209,15 +211,15 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
   ++tally().copies;
   const bool recorded = is_capturing(stream), from_device = reach(from).device;
-  if (!recorded && !from_device && reach(from).bytes == 0 &&
-      reach(to).device) {  // taken from the host's memory at once
+  // Pageable host memory is read at once.
+  if (!recorded && !from_device && reach(from).bytes == 0 && reach(to).device) {
     const auto* first = static_cast<const std::byte*>(from);
     return submit(stream, [=, staged = std::vector<std::byte>(first, first + bytes)] {
       copy("cudaMemcpyAsync", to, staged.data(), bytes, kind);
     });
   }
   const cudaError_t error = submit(stream, [=] { copy("cudaMemcpyAsync", to, from, bytes, kind); });
-  // A real device makes the host wait when it cannot write to the host's memory on its own.
+  // A real device makes the host wait if it cannot write to the host memory itself.
   if (error == cudaSuccess && !recorded && from_device && reach(to).bytes == 0) {
     ++tally().synchronisations;
     finish(stream);
@@ -248,7 +250,7 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
   return cudaSuccess;
 }
 
-// The pool holds nothing back: whatever it is told, freed memory is gone.
+// The pool keeps nothing: freed memory is returned whatever the threshold is.
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSuccess; }
 

@@ -11,7 +11,7 @@
 namespace ebb::emulation {
 namespace {
 
-// One thread of the host runs work at a time; what it runs may run another stream's.
+// Only one thread of the host runs work at a time. That work may run work of another stream.
 std::recursive_mutex& running() {
   static std::recursive_mutex& mutex = *new std::recursive_mutex;
   return mutex;
@@ -25,7 +25,7 @@ std::atomic<bool>& late() {
   return late;
 }
 
-// The queues of all streams that ever were.
+// The queues of all streams, including destroyed ones.
 struct Queues {
   std::mutex mutex;
   std::vector<std::shared_ptr<Queue>> all;
@@ -43,7 +43,7 @@ std::vector<std::shared_ptr<Queue>> wanted_queues(const std::function<bool(const
   return found;
 }
 
-// What waits for the work of all streams.
+// Actions that wait for the work of all streams.
 Queue& last_things() {
   static Queue& queue = *new Queue(false);
   return queue;

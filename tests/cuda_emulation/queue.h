@@ -1,6 +1,6 @@
-// The work of one stream, in order. As a rule it runs when it is submitted. With EBB_EMULATION_STREAMS=late it runs
-// when somebody waits for it, or at a moment that the seed draws: then what does not wait where it has to finds old
-// bytes.
+// The work of one stream, in order. Normally it runs when it is submitted. With
+// EBB_EMULATION_STREAMS=late it runs when something waits for it, or at a time that the seed
+// decides. Code with a missing wait then reads old bytes.
 #pragma once
 
 #include <deque>
@@ -15,9 +15,9 @@ class Queue {
   explicit Queue(bool blocking) : blocking_(blocking) {}
   bool blocking() const { return blocking_; }  // the stream and the legacy one wait for each other
   void push(Work work);
-  // How much has been pushed so far.
+  // Returns the number of submitted pieces of work.
   std::uint64_t pushed() const;
-  // Runs the first `count` pieces of work, those of them that have not run.
+  // Runs those of the first `count` pieces of work that have not run.
   void run(std::uint64_t count);
   void run_all() { run(pushed()); }
 
@@ -29,12 +29,13 @@ class Queue {
 };
 
 std::shared_ptr<Queue> make_queue(bool blocking);
-// Runs all that has been pushed to the queues that are wanted.
+// Runs all work in the selected queues.
 void run_queues(const std::function<bool(const Queue&)>& wanted);
 
 bool runs_late();
 
-// What the seed makes of the moment after a submission: nothing, the stream's work runs, or that of all others.
+// Called after a submission. The seed decides if nothing runs, the work of the stream, or that of
+// all others.
 enum class Moment { kNothing, kOwn, kOthers };
 Moment next_moment();
 

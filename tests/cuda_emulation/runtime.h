@@ -1,4 +1,4 @@
-// What the parts of the emulation share. Nobody outside this folder includes it.
+// Internal functions of the emulation. No file outside of this folder includes this header.
 #pragma once
 
 #include <atomic>
@@ -12,38 +12,42 @@ namespace ebb::emulation {
 
 using Work = std::function<void()>;
 
-// A mistake that a real device answers with undefined behaviour: says it and aborts.
+// Prints a mistake that is undefined behaviour on a real device, and aborts.
 [[noreturn, gnu::format(printf, 1, 2)]] void die(const char* format, ...);
 
-// Remembers an error as the calling thread's last one, and gives it back.
+// Stores an error as the last one of the calling thread, and returns it.
 cudaError_t note(cudaError_t error);
 
-// Runs the work now or later (queue.h), or records it where the stream captures. It is not run under a lock.
+// Runs the work now or later (queue.h), or records it if the stream captures. It runs without a
+// lock.
 cudaError_t submit(cudaStream_t stream, Work work);
 
-// Runs what the stream, or all of them, has yet to run.
+// Runs the pending work of the stream, or of all streams.
 void finish(cudaStream_t stream);
 void finish_all();
 
-// Does this once all work that was submitted so far has run: now, unless streams run late.
+// Runs an action after all work that has been submitted: now, unless streams run late.
 void after_all(Work work);
 
-// EBB_EMULATION_SEED, else 1.
+// Returns EBB_EMULATION_SEED or 1.
 std::uint64_t first_seed();
 
-// For calls that a capture forbids (allocations and the like): where one does, it is invalidated and the error given.
+// For calls that a capture forbids, such as allocations: invalidates the capture and returns the
+// error.
 cudaError_t unsafe_call();
 
-// Whether the stream captures now; false for a handle that is none.
+// Returns true if the stream captures, and false for an invalid handle.
 bool is_capturing(cudaStream_t stream);
 
 // Runs every block of the grid, one after the other in a shuffled order (block.cpp).
 void run_grid(dim3 grid, dim3 block, const void* kernel, const Work& body);
 
-// Fills the shared memory of every kernel with 0xff, as if another block had used it (shared_memory.cpp).
+// Fills the shared memory of every kernel with 0xff, as if another block had used it
+// (shared_memory.cpp).
 void forget_shared_memory();
 
-// The device allocation or pinned memory around `pointer`, as far as it reaches from there; 0 bytes: neither.
+// Returns the part of the device allocation or pinned memory that starts at `pointer`; 0 bytes if
+// neither.
 struct Reach {
   std::size_t bytes = 0;
   bool device = false;

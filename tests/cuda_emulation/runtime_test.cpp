@@ -33,7 +33,7 @@ TEST(cuda_emulation_death, copies) {
   EXPECT_DEATH(cudaMemset(device.data() + 2, 0, 12), "12 bytes .* has 8");
 }
 
-// ---- memory ---------------------------------------------------------------------------------------------------------
+// ---- memory  ----
 TEST(cuda_emulation, memory) {
   emulation::reset();
   const auto before = emulation::counters();
@@ -96,7 +96,7 @@ TEST(cuda_emulation, synchronisations_are_counted) {
   cudaFreeHost(pinned);
 }
 
-// ---- streams that run late ------------------------------------------------------------------------------------------
+// ---- streams that run late  ----
 class LateStreams {
  public:
   LateStreams() { emulation::run_late(true); }
@@ -108,7 +108,7 @@ class LateStreams {
 
 __global__ void copy_one(float* to, const float* from) { *to = *from; }
 
-// Of many tries some find the old value where nobody waits, and none where somebody does.
+// In many attempts, some read the old value if nothing waits, and none if something does.
 TEST(cuda_emulation, a_stream_that_does_not_wait_for_another_finds_old_bytes) {
   const Stream first, second;
   const Device<float> x(std::vector<float>{0}), y(std::vector<float>{0});
@@ -167,7 +167,7 @@ TEST(cuda_emulation, memory_that_is_given_back_waits_for_work_that_uses_it) {
   cudaGetLastError();
 }
 
-// ---- capture --------------------------------------------------------------------------------------------------------
+// ---- capture  ----
 TEST(cuda_emulation, capture_records_and_replays) {
   const Stream stream;
   const Device<float> x(std::vector<float>{1, 2}), y(std::vector<float>{0, 0});

@@ -1,5 +1,6 @@
-// Where the shared memory of all kernels lies: __shared__ puts it into sections of their own (.noinit and
-// .noinit.NAME), which are read from the headers of the program and of the libraries it has loaded.
+// Finds the shared memory of all kernels. __shared__ puts it into separate sections (.noinit and
+// .noinit.NAME), which are listed in the headers of the program and of the libraries that it has
+// loaded.
 #include <elf.h>
 #include <link.h>
 
@@ -27,7 +28,7 @@ int add_module(dl_phdr_info* info, std::size_t, void* ranges) {
   };
   ElfW(Ehdr) header;
   if (!read(0, &header, sizeof(header)) || header.e_shnum == 0)
-    return 0;  // the kernel's own page has no file
+    return 0;  // the page of the operating system's kernel has no file
   std::vector<ElfW(Shdr)> sections(header.e_shnum);
   if (!read(header.e_shoff, sections.data(), sections.size() * sizeof(sections[0]))) return 0;
   const ElfW(Shdr)& strings = sections[header.e_shstrndx];
@@ -45,7 +46,8 @@ int add_module(dl_phdr_info* info, std::size_t, void* ranges) {
 
 }  // namespace
 
-// Fills AddressSanitizer's guards between the variables too, hence no memset under it, which would report them.
+// Also fills AddressSanitizer's guards between the variables. memset would report these, so it is
+// not used.
 void forget_shared_memory() {
   static const std::vector<Range> all = [] {
     std::vector<Range> ranges;

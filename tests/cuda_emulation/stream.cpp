@@ -1,5 +1,6 @@
-// Streams, events, captures and graphs. Work goes to the stream's queue (queue.h); a capture records it instead, in the
-// order of submission, which is one of the orders that its dependencies allow.
+// Streams, events, captures and graphs. Work is added to the stream's queue (queue.h). A capture
+// records it instead, in the order of submission, which is one of the orders that its dependencies
+// allow.
 #include <chrono>
 #include <memory>
 #include <set>
@@ -34,10 +35,10 @@ struct Capture {
 }  // namespace
 
 struct CUstream_st {
-  bool blocking;                     // waits for the legacy stream and it for this one
-  std::shared_ptr<Capture> capture;  // none: work goes to the queue
-  int recorded = 0;                  // in this capture; the fork itself counts
-  int joined = 0;                    // of these, the ones that another stream has waited for
+  bool blocking;                     // this stream and the legacy stream wait for each other
+  std::shared_ptr<Capture> capture;  // if null, work is added to the queue
+  int recorded = 0;                  // nodes in this capture, including the fork
+  int joined = 0;                    // how many of them another stream has waited for
   std::shared_ptr<Queue> queue = ebb::emulation::make_queue(blocking);
 };
 
@@ -45,10 +46,11 @@ struct CUevent_st {
   bool timed;
   bool recorded = false;
   Clock::time_point time{};
-  std::shared_ptr<Capture> capture;  // in which it was last recorded
-  CUstream_st* stream = nullptr;     // there, and how much of that stream it stands for
+  std::shared_ptr<Capture> capture;  // the capture in which it was last recorded
+  CUstream_st* stream = nullptr;     // its stream in that capture, and how many nodes it covers
   int covers = 0;
-  std::shared_ptr<Queue> queue = nullptr;  // outside of captures: this much of it has to run
+  // Outside of captures: the queue, whose work must run up to `until`.
+  std::shared_ptr<Queue> queue = nullptr;
   std::uint64_t until = 0;
 };
 
@@ -67,7 +69,7 @@ Streams& streams() {
 
 thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
 
-// The functions below hold the lock.
+// The functions below require the lock.
 
 CUstream_st* find(cudaStream_t stream) {
   if (stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread)
@@ -80,7 +82,7 @@ cudaError_t invalidate(Capture& capture, cudaError_t error) {
   return ebb::emulation::note(error);
 }
 
-// The legacy stream waits for every blocking stream, which it may not do while one captures.
+// The legacy stream waits for every blocking stream, which is forbidden while one of them captures.
 cudaError_t legacy_call() {
   for (CUstream_st* s : streams().live) {
     if (s->capture && s->blocking) return invalidate(*s->capture, cudaErrorStreamCaptureImplicit);
@@ -88,7 +90,7 @@ cudaError_t legacy_call() {
   return cudaSuccess;
 }
 
-// Waiting for a stream that captures would wait for work that does not run.
+// A wait for a capturing stream would be a wait for work that does not run.
 cudaError_t wait_for(CUstream_st* stream) {
   if (stream == nullptr) return ebb::emulation::note(cudaErrorInvalidResourceHandle);
   if (stream->capture) return invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported);
@@ -164,7 +166,7 @@ using ebb::emulation::note;
 using ebb::emulation::submit;
 using ebb::emulation::tally;
 
-// ---- streams --------------------------------------------------------------------------------------------------------
+// ---- streams  ----
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
 }
@@ -191,7 +193,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return cudaStreamQuery(stream);
 }
 
-// Nobody polls for long: what is asked for has just ended.
+// Runs the work of the stream first, so that no caller has to poll.
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   {
     const std::lock_guard lock(streams().mutex);
@@ -225,7 +227,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return cudaSuccess;
   }
   if (!event->capture->graph || s == &streams().legacy)
-    return note(cudaErrorCapturedEvent);  // or that capture is over
+    return note(cudaErrorCapturedEvent);  // or that capture has ended
   if (!s->capture) {                      // the stream joins the capture
     s->capture = event->capture;
     s->recorded = 1;
@@ -242,7 +244,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
   return submit(stream, [=] { function(data); });
 }
 
-// ---- events ---------------------------------------------------------------------------------------------------------
+// ---- events  ----
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
   return cudaEventCreateWithFlags(event, cudaEventDefault);
 }
@@ -307,7 +309,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return cudaSuccess;
 }
 
-// ---- capture --------------------------------------------------------------------------------------------------------
+// ---- capture  ----
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const std::lock_guard lock(streams().mutex);
   CUstream_st* const s = find(stream);
@@ -337,8 +339,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     other->capture = nullptr;
     other->recorded = other->joined = 0;
   }
-  const std::unique_ptr<CUgraph_st> recorded =
-      std::move(capture->graph);  // events know by this that it is over
+  // An empty graph tells events that the capture has ended.
+  const std::unique_ptr<CUgraph_st> recorded = std::move(capture->graph);
   if (capture->invalid) return note(cudaErrorStreamCaptureInvalidated);
   if (!joined) return note(cudaErrorStreamCaptureUnjoined);
   *graph = new CUgraph_st(std::move(*recorded));
@@ -360,7 +362,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   return cudaSuccess;
 }
 
-// ---- graphs ---------------------------------------------------------------------------------------------------------
+// ---- graphs  ----
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
   if (graph == nullptr) return note(cudaErrorInvalidValue);
@@ -392,7 +394,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {
   if (graph == nullptr || count == nullptr) return note(cudaErrorInvalidValue);
-  if (nodes != nullptr) return note(cudaErrorNotSupported);  // only their number is known
+  if (nodes != nullptr) return note(cudaErrorNotSupported);  // only the number of nodes is known
   *count = graph->nodes.size();
   return cudaSuccess;
 }

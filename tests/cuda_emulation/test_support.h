@@ -1,4 +1,4 @@
-// What the self tests share.
+// Shared by the tests of the emulation.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace ebb::emulation {
 
-// Device memory that lives as long as this.
+// Device memory that this object owns.
 template <typename T> class Device {
  public:
   explicit Device(std::size_t count) : count_(count) {

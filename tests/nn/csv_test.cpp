@@ -116,8 +116,8 @@ TEST(Digits, TheFileInTheRepositoryIsUnchanged) {
   std::array<int, 10> counts{};
   for (int64_t target : digits.targets().to_vector<int64_t>())
     ++counts.at(static_cast<size_t>(target));
-  EXPECT_EQ(counts, (std::array<int, 10>{178, 182, 177, 183, 181, 182, 181, 179, 174,
-                                         180}));  // scikit-learn's page
+  // The counts on the page of scikit-learn.
+  EXPECT_EQ(counts, (std::array<int, 10>{178, 182, 177, 183, 181, 182, 181, 179, 174, 180}));
   double sum = 0;
   for (float value : digits.inputs().to_vector<float>()) {
     EXPECT_TRUE(value >= 0 && value <= 1);

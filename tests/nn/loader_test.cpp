@@ -95,8 +95,8 @@ TEST_P(Prefetch, SkippingGivesTheTailOfTheOrder) {
     EXPECT_EQ(resumed.epoch(), 3);
     EXPECT_EQ(samples_of(resumed), tail(all, std::min<int64_t>(consumed * 8, 100))) << consumed;
     EXPECT_EQ(resumed.consumed(), resumed.size());
-    EXPECT_EQ(samples_of(resumed),
-              resumed.order(4).to_vector<int64_t>());  // the next epoch is complete again
+    // The next epoch is complete again.
+    EXPECT_EQ(samples_of(resumed), resumed.order(4).to_vector<int64_t>());
   }
 }
 

@@ -37,8 +37,8 @@ TEST(Summary, OfASequential) {
   EXPECT_EQ(s.parameters, model.parameter_count());
   EXPECT_EQ(s.multiply_adds, 32 * 128 * (784 + 10));
   EXPECT_EQ(s.parameter_bytes, 4 * model.parameter_count());
-  EXPECT_EQ(s.output_bytes,
-            4 * 32 * (128 * 3 + 10 + 10));  // the row of the model also counts its output
+  // The row of the model also counts its output.
+  EXPECT_EQ(s.output_bytes, 4 * 32 * (128 * 3 + 10 + 10));
   const std::string text = to_text(s);
   EXPECT_NE(text.find("100,480"), std::string::npos) << text;
   EXPECT_NE(text.find("  0 Linear"), std::string::npos) << text;

@@ -1,5 +1,6 @@
-// ebb-numerics: how far Ebb's f32 losses and gradients are from values of 60 digits, beside PyTorch's. Reads what
-// numerics.py made, prints a Markdown table; exit status 0 only when Ebb is nowhere worse.
+// ebb-numerics: measures how far Ebb's f32 losses and gradients are from values of 60 digits,
+// compared with PyTorch's. Reads the file of numerics.py and prints a Markdown table. The exit
+// status is 0 only if no result of Ebb is worse.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <iomanip>
@@ -25,7 +26,8 @@ struct Error {
   }
 };
 
-/// The largest error in units in the last place of f32, and the largest relative one of results that are no denormals.
+/// The largest error in units in the last place of f32, and the largest relative error of results
+/// that are not denormals.
 Error error_of(const Tensor& exact, const Tensor& got) {
   if (exact.shape() != got.shape()) throw Problem("it has another shape");
   const std::vector<double> want = exact.to_vector<double>(), have = got.to_vector<double>();
@@ -47,7 +49,7 @@ Error error_of(const Tensor& exact, const Tensor& got) {
   return worst;
 }
 
-/// The loss whose option is a function, which the runner's cases have no word for.
+/// A loss with a function as an option, which the cases of the runner cannot describe.
 Computed with_distance(const Case& c) {
   std::vector<Tensor> x;
   for (const std::string& name : c.inputs) x.push_back(c.tensor(name).detach().requires_grad_());
@@ -86,7 +88,7 @@ class Table {
       include("grad/" + c.grad_of[i], computed.gradients.at(i));
   }
 
-  /// Prints the table and a summary; the number of results in which Ebb is worse.
+  /// Prints the table and a summary. Returns the number of results in which Ebb is worse.
   int print(std::ostream& out) const {
     int worse = 0;
     out << "| loss | result | ulp: Ebb | PyTorch | relative: Ebb | PyTorch "
@@ -107,8 +109,8 @@ class Table {
   }
 
  private:
-  // In either measure, unless rounded correctly: no f32 result is better than half a unit in the last place of each
-  // element. The f64 inside makes that 0.5000001.
+  // In either measure, unless the result is rounded correctly: no f32 result is more accurate than
+  // half a unit in the last place. Rounding from f64 makes this 0.5000001.
   static bool is_worse(Error our, Error their) {
     return our.ulp > 0.5001 && (our.ulp > their.ulp || our.relative > their.relative);
   }

@@ -1,4 +1,5 @@
-// That ebb-parity fails where it should: each row spoils one good case, and says what the runner has to print.
+// Checks that ebb-parity fails where it should: each row damages one correct case, and states what
+// the runner must print.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,13 +23,14 @@ struct ParityFile {
   json cases;
   std::map<std::string, Tensor> tensors;
   std::string format = "ebb-parity-1";
-  std::string text = {};  ///< instead of the cases
+  std::string text = {};  ///< replaces the cases
 
   json& entry() { return cases[0]; }
   Tensor& at(const std::string& name) { return tensors["leaky_relu/0/" + name]; }
 };
 
-// leaky_relu of slope 1/4, weighted by an upstream: all derivatives by hand. The second order is 0.
+// leaky_relu of slope 1/4 with an upstream gradient; all derivatives are computed by hand. The
+// second order is 0.
 ParityFile good_file() {
   ParityFile file;
   file.cases = {{{"id", "leaky_relu/0"},
@@ -57,7 +59,7 @@ class Runner : public testing::Test {
                      {{"format", file.format}, {"cases", cases}});
   }
 
-  // Runs ebb-parity on the file; its exit status, and in output_ what it prints.
+  // Runs ebb-parity on the file. Returns its exit status, and stores its output in output_.
   int run(const std::string& flags = "") {
     FILE* pipe = popen((EBB_PARITY " " + flags + " " + path_ + " 2>&1").c_str(), "r");
     output_.clear();
@@ -88,7 +90,8 @@ TEST_F(Runner, sums_up_errors_in_markdown) {
   file.entry()["tolerance"] = {1e-6, 4e-5};
   write(file);
   EXPECT_EQ(run("--summary"), 0) << output_;
-  // Cases, telling ones, order 2, errors, widened; then the errors: 1e-5 of 5 in the gradient.
+  // Cases, telling ones, order 2, errors, widened; then the rounding errors: 1e-5 of 5 in the
+  // gradient.
   EXPECT_NE(
       output_.find("| leaky_relu | 1 | 1 | 1 | 0 | 1 | 0.0e+00 | 2.0e-06 | 0.0e+00 | 0.0e+00 |"),
       std::string::npos)
@@ -234,7 +237,7 @@ TEST_F(Runner, fails_when_no_case_is_left) {
   EXPECT_EQ(last_line(), "0 cases, 0 passed, 0 failed");
 }
 
-// Expects status 1 and one line, which names the file.
+// Expects status 1 and one line that names the file.
 void expect_malformed(int status, const std::string& output, const std::string& path,
                       const std::string& what) {
   EXPECT_EQ(status, 1);

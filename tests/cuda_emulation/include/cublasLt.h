@@ -1,4 +1,5 @@
-// The part of cuBLASLt that Ebb uses: column-major products in f32 and f64, with NVIDIA's epilogues for f32.
+// The part of cuBLASLt that Ebb uses: column-major products in f32 and f64, with NVIDIA's epilogues
+// for f32.
 #pragma once
 
 #include <cstdint>
@@ -97,7 +98,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
                                                     cublasLtMatmulPreferenceAttributes_t attribute,
                                                     const void* value, std::size_t bytes);
 
-// Gives one algorithm, which asks for no workspace and for the alignments of the preference (of 16 bytes at most).
+// Returns one algorithm. It needs no workspace, and the alignments of the preference (at most 16
+// bytes).
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,

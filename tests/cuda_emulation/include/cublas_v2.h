@@ -44,8 +44,8 @@ cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode);
 cublasStatus_t cublasSetPointerMode(cublasHandle_t handle, cublasPointerMode_t mode);
 cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes);
 
-// C = alpha op(A) op(B) + beta C, all column-major: op(A) (m, k), op(B) (k, n), C (m, n). C is not read where beta is
-// 0.
+// Computes C = alpha op(A) op(B) + beta C, all column-major: op(A) (m, k), op(B) (k, n), C (m, n).
+// C is not read if beta is 0.
 cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t transa,
                            cublasOperation_t transb, int m, int n, int k, const float* alpha,
                            const float* A, int lda, const float* B, int ldb, const float* beta,

@@ -1,5 +1,5 @@
-// The part of the CUDA runtime that Ebb uses, on the host: names, signatures and values are NVIDIA's, so that a .cu
-// file compiles unchanged against either header. See README.md for what this can show.
+// The part of the CUDA runtime that Ebb uses, on the host. Names, signatures and values are
+// NVIDIA's, so a .cu file compiles unchanged with either header. README.md describes the limits.
 #pragma once
 
 #include <cstddef>
@@ -63,7 +63,7 @@ using cudaGraphNode_t = struct CUgraphNode_st*;
 using cudaGraphExec_t = struct CUgraphExec_st*;
 using cudaMemPool_t = struct CUmemPoolHandle_st*;
 
-// ---- the device -----------------------------------------------------------------------------------------------------
+// ---- the device  ----
 struct cudaDeviceProp {
   char name[256];
   std::size_t totalGlobalMem, sharedMemPerBlock, totalConstMem, sharedMemPerMultiprocessor,
@@ -97,7 +97,7 @@ cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaDriverGetVersion(int* version);
 
-// ---- memory ---------------------------------------------------------------------------------------------------------
+// ---- memory  ----
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost = 0,
   cudaMemcpyHostToDevice = 1,
@@ -157,7 +157,7 @@ template <typename T> cudaError_t cudaHostGetDevicePointer(T** device, void* hos
   return cudaHostGetDevicePointer(reinterpret_cast<void**>(device), host, flags);
 }
 
-// ---- streams, events, graphs ----------------------------------------------------------------------------------------
+// ---- streams, events, graphs  ----
 inline constexpr unsigned cudaStreamDefault = 0, cudaStreamNonBlocking = 1;
 inline constexpr unsigned cudaEventDefault = 0, cudaEventBlockingSync = 1,
                           cudaEventDisableTiming = 2;
@@ -202,7 +202,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count);
 
-// ---- kernels --------------------------------------------------------------------------------------------------------
+// ---- kernels  ----
 struct cudaLaunchAttribute;  // none is emulated
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
@@ -219,14 +219,14 @@ struct cudaFuncAttributes {
 namespace ebb::emulation {
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
                    std::function<void()> body);
-// Ends the program where a kernel's argument points to memory that a device does not reach.
+// Stops the program if an argument of a kernel points to memory that a device cannot access.
 void check_argument(const void* kernel, const void* pointer);
 template <typename T> void check_argument(const void* kernel, const T& value) {
   if constexpr (std::is_pointer_v<T>) check_argument(kernel, static_cast<const void*>(value));
 }
 }  // namespace ebb::emulation
 
-// Runs the kernel, or records it where the stream captures; the arguments are copied.
+// Runs the kernel, or records it if the stream captures. The arguments are copied.
 template <typename... ExpTypes, typename... ActTypes>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(ExpTypes...),
                                ActTypes&&... args) {

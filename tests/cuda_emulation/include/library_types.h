@@ -1,4 +1,4 @@
-// The data types that the CUDA libraries share.
+// The data types of the CUDA libraries.
 #pragma once
 
 enum cudaDataType_t {

@@ -29,7 +29,7 @@ Case read_case(const json& entry) {
   return c;
 }
 
-// Takes the tensors that stand under the case's id.
+// Takes the tensors whose names begin with the id of the case.
 void adopt(Case& c, const std::map<std::string, Tensor>& all) {
   const std::string prefix = c.id + "/";
   for (auto it = all.lower_bound(prefix); it != all.end() && it->first.starts_with(prefix); ++it) {

@@ -1,4 +1,4 @@
-// Cases: what a parity file asks for, read and checked.
+// The cases of a parity file, read and checked.
 #pragma once
 
 #include <map>
@@ -13,8 +13,9 @@
 
 namespace ebb::parity {
 
-/// What is wrong with a case itself, or beyond this program: an op that it does not know, a tensor that is not there.
-/// No ebb::Error, so that it never passes for the one that an error case waits for.
+/// A mistake in a case itself, or a case that this program does not support: an unknown op, a
+/// missing tensor. It is not an ebb::Error, because an error case must not accept it as the
+/// expected error.
 class Problem : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -27,16 +28,17 @@ struct Case {
   std::vector<std::string> tensor_options, grad_of;
   bool second = false;                    ///< grad2 is expected
   bool error = false;                     ///< the call must throw
-  std::string deviation;                  ///< where LOSSES.md departs from torch; empty: nowhere
+  std::string deviation;                  ///< the mark of a difference from torch, if any
   std::optional<Tolerance> tolerance;     ///< of order 0 and 1, instead of the default
   std::map<std::string, Tensor> tensors;  ///< by name, without the id
-  nlohmann::json entry;                   ///< the whole of it as it stands in the file
+  nlohmann::json entry;                   ///< the complete entry of the file
 
-  /// Throws Problem when the file has no such tensor.
+  /// Throws Problem if the file has no such tensor.
   const Tensor& tensor(const std::string& name) const;
 };
 
-/// Throws std::runtime_error naming the path (and the case) when the file is no parity file of format ebb-parity-1.
+/// Throws std::runtime_error with the path (and the case) if the file is not a parity file of
+/// format ebb-parity-1.
 std::vector<Case> load_cases(const std::string& path);
 
 }  // namespace ebb::parity

@@ -23,7 +23,7 @@ double scale(const std::vector<double>& values) {
   return largest;
 }
 
-// How far got is out of bounds, in units of what is allowed: at most 1 is equal.
+// Returns the difference in units of the tolerance. At most 1 counts as equal.
 double miss(double expected, double got, double allowed) {
   if (expected == got || (std::isnan(expected) && std::isnan(got))) return 0;
   if (!std::isfinite(expected) || !std::isfinite(got)) return HUGE_VAL;

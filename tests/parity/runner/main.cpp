@@ -1,4 +1,5 @@
-// ebb-parity: runs parity files and prints what Ebb computes otherwise. Exit status 0 only when every case passed.
+// ebb-parity: compares Ebb with parity files and prints the differences. The exit status is 0 only
+// if every case passed.
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -23,7 +24,7 @@ std::vector<Case> load_all(const std::vector<std::string>& files) {
 
 bool run(const Settings& settings) {
   const Device device = Device::parse(settings.device);
-  zeros({}, {.device = device});  // throws here, once, when there is no such device
+  zeros({}, {.device = device});  // throws here if the device does not exist
   Report report(std::cout, settings.verbose);
   for (const Case& c : load_all(settings.files)) {
     if (c.id.find(settings.filter) != std::string::npos) report.add(c, run_case(c, device));

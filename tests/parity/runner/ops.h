@@ -1,4 +1,4 @@
-// Ops by their names in parity files, and how their arguments come out of a case.
+// The ops by their names in parity files, and the arguments of a call from a case.
 #pragma once
 
 #include <functional>
@@ -14,19 +14,19 @@ namespace ebb::parity {
 
 using Tensors = std::vector<Tensor>;
 
-/// The arguments of one call. Every option must be read, or the case asks for something unknown.
+/// The arguments of one call. Every option must be read. Otherwise the case has an unknown option.
 class Arguments {
  public:
-  /// tensors: inputs and tensor options by name, as the call is to see them; outlives this.
+  /// tensors: the inputs and tensor options of the call by name. They must outlive this object.
   Arguments(const Case& c, std::map<std::string, Tensor>& tensors) : case_(c), tensors_(tensors) {}
 
-  /// The positional inputs. Throws Problem unless there are least to most of them.
+  /// Returns the positional inputs. Throws Problem unless there are least to most of them.
   Tensors inputs(size_t least, size_t most) const;
   Tensors inputs(size_t count) const { return inputs(count, count); }
   Tensor input() const { return inputs(1)[0]; }
 
-  /// Reads an option; returns false, and leaves `into` as it is, when it is absent (or null: torch's None).
-  /// Throws Problem when it is there and of another type.
+  /// Reads an option. Returns false, and does not change `into`, if it is absent (or null: torch's
+  /// None). Throws Problem if it has another type.
   bool read(const std::string& name, double& into);
   bool read(const std::string& name, bool& into);
   bool read(const std::string& name, int64_t& into);
@@ -35,19 +35,20 @@ class Arguments {
   bool read(const std::string& name, nn::Reduction& into);
   bool read(const std::string& name, GeluApproximate& into);
   bool read(const std::string& name, Tensor& into);
-  /// The same for an option that the case must have: else throws Problem.
+  /// Does the same for an option that the case must have, and throws Problem if it is absent.
   template <class T> T required(const std::string& name) {
     T value{};
     if (!read(name, value)) throw Problem("option '" + name + "' is missing");
     return value;
   }
-  /// All tensor options, by name.
+  /// Returns all tensor options by name.
   std::vector<std::pair<std::string, Tensor>> read_state();
 
-  /// For an op that copies a tensor into a parameter: it is the parameter whose gradient counts.
+  /// For an op that copies a tensor into a parameter: compares the gradient of the parameter
+  /// instead.
   void stand_in(const std::string& name, const Tensor& parameter) { tensors_[name] = parameter; }
 
-  /// Throws Problem naming the options that nobody has read.
+  /// Throws Problem with the options that have not been read.
   void check_all_read() const;
 
  private:
@@ -58,18 +59,18 @@ class Arguments {
   std::set<std::string> read_;
 };
 
-/// A call that is ready to run: it alone may throw the ebb::Error that an error case waits for.
+/// A prepared call. Only this call may throw the ebb::Error that an error case expects.
 using Call = std::function<Tensors()>;
 
 struct Op {
   std::string_view name;
   Call (*function)(Arguments&);
-  Call (*module)(Arguments&) = nullptr;  ///< the same as a module, where there is one
+  Call (*module)(Arguments&) = nullptr;  ///< the same as a module, or null
 };
 
 std::span<const Op> basic_ops();
 std::span<const Op> loss_ops();
-/// Throws Problem when there is no such op.
+/// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);
 
 }  // namespace ebb::parity

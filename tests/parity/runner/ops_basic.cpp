@@ -1,4 +1,5 @@
-// Arithmetic, reductions, activations and matrix products. An absent option is left to Ebb's own default.
+// Arithmetic, reductions, activations and matrix products. For an absent option, Ebb's default
+// applies.
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/reduce.h"
@@ -7,7 +8,7 @@
 namespace ebb::parity {
 namespace {
 
-// A Call of f on the positional inputs.
+// Returns a Call of f with the positional inputs.
 template <class F> Call one(F f) {
   return [f] { return Tensors{f()}; };
 }

@@ -1,4 +1,5 @@
-// The losses, each as a function and as a module. A loss's options are read by name from the fields of its struct.
+// The losses, each as a function and as a module. The options of a loss are read by the names of
+// the fields of its struct.
 #include "ebb/nn/losses/adaptive_log_softmax.h"
 #include "ebb/nn/losses/modules.h"
 #include "ops.h"
@@ -6,7 +7,7 @@
 namespace ebb::parity {
 namespace {
 
-// torch's deprecated spelling of reduction.
+// Reads torch's deprecated form of reduction.
 template <class Options> void read_legacy_reduction(Arguments& a, Options& options) {
   bool size_average = true, reduce = true;
   const bool has_average = a.read("size_average", size_average),
@@ -15,7 +16,7 @@ template <class Options> void read_legacy_reduction(Arguments& a, Options& optio
     options.reduction = nn::reduction_from_legacy(size_average, reduce);
 }
 
-/// Every option that the struct has, by torch's name for it; others keep Ebb's default.
+/// Reads every option that the struct has, by torch's name. The others keep Ebb's default.
 template <class Options> Options read_options(Arguments& a) {
   Options o;
   if constexpr (requires { o.weight; }) a.read("weight", o.weight);
@@ -90,7 +91,7 @@ void load(nn::Module& module, const std::vector<nn::NamedTensor>& state) {
   }
 }
 
-// A module only: its parameters take the values of the tensor options, and its outputs are two.
+// Only a module: its parameters receive the values of the tensor options, and it has two outputs.
 Call adaptive_log_softmax(Arguments& a) {
   nn::AdaptiveLogSoftmaxOptions options;
   a.read("div_value", options.div_value);

@@ -1,4 +1,4 @@
-// What is printed: a line a failure, a table by op, the totals.
+// The output: one line per failure, a table by op, and totals.
 #pragma once
 
 #include <map>
@@ -11,15 +11,17 @@ namespace ebb::parity {
 
 class Report {
  public:
-  /// verbose: all that differs in a failed case and its options, and the messages of error cases.
+  /// verbose prints all differences of a failed case and its options, and the messages of error
+  /// cases.
   Report(std::ostream& out, bool verbose) : out_(out), verbose_(verbose) {}
 
   void add(const Case& c, const Outcome& outcome);
   void print_table() const;
   void print_totals() const;
-  /// A Markdown table, one row an op: counts, the largest errors of each dtype and order, the points of departure.
+  /// Prints a Markdown table with one row per op: counts, the largest errors of each dtype and
+  /// order, differences from torch.
   void print_summary() const;
-  /// True when there were cases and all passed.
+  /// Returns true if there were cases and all passed.
   bool passed() const { return total_.cases > 0 && total_.failed == 0; }
 
  private:

@@ -10,7 +10,7 @@ namespace ebb::parity {
 namespace {
 
 using Form = Call (*)(Arguments&);
-constexpr double kSecondOrder = 10;  // its tolerances are this many times wider
+constexpr double kSecondOrder = 10;  // the factor on its tolerances
 
 std::string quoted(const std::string& name) { return "'" + name + "'"; }
 
@@ -18,7 +18,8 @@ Tensor on_device(const Case& c, const std::string& name, Device device) {
   return c.tensor(name).to(device);
 }
 
-/// An op's function or module on tensors of its own, made ready: all but the call itself has been done.
+/// The function or module of an op with copies of the tensors, prepared so that only the call
+/// remains.
 class Invocation {
  public:
   Invocation(const Case& c, Form form, Device device) : case_(c), arguments_(c, tensors_) {
@@ -37,7 +38,7 @@ class Invocation {
   Invocation& operator=(const Invocation&) = delete;
 
   Tensors run() const { return call_(); }
-  /// The tensors of grad_of, after the run.
+  /// Returns the tensors of grad_of after the run.
   Tensors leaves() const {
     Tensors found;
     for (const std::string& name : case_.grad_of) found.push_back(tensors_.at(name));
@@ -51,7 +52,7 @@ class Invocation {
   Call call_;
 };
 
-/// Compares results with what the case expects, and notes what differs.
+/// Compares results with the expected ones of the case, and records differences.
 class Comparison {
  public:
   Comparison(const Case& c, Device device, Outcome& outcome)
@@ -59,7 +60,7 @@ class Comparison {
 
   void outputs(const Tensors& got);
   void gradients(const Tensors& outputs, const Tensors& leaves);
-  /// An expected result that nothing was compared with is a mistake in the file.
+  /// Reports an expected result that was not compared, because it is a mistake in the file.
   void nothing_left() const;
 
  private:
@@ -99,7 +100,7 @@ Tensors Comparison::each(const std::string& kind) const {
   return found;
 }
 
-// "output", or "output/0", "output/1" ... of several.
+// Returns "output", or "output/0", "output/1" ... for several outputs.
 std::vector<std::string> Comparison::result_names(const std::string& kind, size_t count) const {
   if (count == 1) return {kind};
   std::vector<std::string> names;
@@ -112,7 +113,7 @@ void Comparison::outputs(const Tensors& got) {
   for (size_t i = 0; i < got.size(); ++i) check(names[i], got[i]);
 }
 
-/// d(sum(seeds * of)) / d leaves; undefined where there is no path.
+/// Returns d(sum(seeds * of)) / d leaves, undefined if there is no path.
 Tensors differentiate(const Tensors& of, const Tensors& leaves, const Tensors& seeds, bool create,
                       bool retain) {
   Tensors live, upstream;
@@ -129,7 +130,8 @@ Tensors differentiate(const Tensors& of, const Tensors& leaves, const Tensors& s
                .allow_unused = true});
 }
 
-// Order 1 is computed without and, where order 2 follows, with a graph of its own: ops may do these differently.
+// Computes order 1 without a graph of its own, and also with one if order 2 follows, because ops
+// may compute these differently.
 void Comparison::gradients(const Tensors& outputs, const Tensors& leaves) {
   Tensors upstream;
   for (const std::string& name : result_names("upstream", outputs.size())) {
@@ -169,7 +171,7 @@ void run_error_case(const Case& c, const Op& op, Device device, Outcome& outcome
     const Invocation invocation(c, form, device);
     try {
       invocation.run();
-      backend(device).synchronize();  // what a GPU finds wrong it says here
+      backend(device).synchronize();  // throws errors that kernels have found
       outcome.problems.push_back(form == op.module ? "error: the module throws nothing"
                                                    : "error: nothing is thrown");
     } catch (const Error& error) {

@@ -1,4 +1,4 @@
-// Runs one case and says what differs.
+// Runs one case and reports the differences.
 #pragma once
 
 #include <array>
@@ -9,14 +9,15 @@ namespace ebb::parity {
 
 struct Outcome {
   DType dtype = DType::F32;  ///< of the results
-  std::array<double, 3> error =
-      {};  ///< the largest relative_error of the value and of the gradients of order 1 and 2
-  std::vector<std::string> problems;  ///< one line each; none: the case passed
-  bool vacuous = false;               ///< no expected gradient has an element other than 0
-  std::string thrown;                 ///< the message of the ebb::Error that an error case got
+  /// The largest relative_error of the value and of the gradients of order 1 and 2.
+  std::array<double, 3> error = {};
+  std::vector<std::string> problems;  ///< one line each; empty if the case passed
+  bool vacuous = false;               ///< true if all expected gradients are 0
+  std::string thrown;                 ///< the message of the expected ebb::Error of an error case
 };
 
-/// What a case's function gives: its outputs, and the gradients of their sum with respect to grad_of.
+/// The results of a case's function: its outputs, and the gradients of their sum with respect to
+/// grad_of.
 struct Computed {
   std::vector<Tensor> outputs, gradients;
 };

@@ -1,6 +1,6 @@
-// What nvcc adds to C++, for a host compiler: marks, vector types, the built-in variables, barriers, warp collectives,
-// atomics and intrinsics. Barriers and collectives give way to the scheduler (block.cpp); one thread runs at a time, so
-// that atomics are plain operations.
+// The extensions of nvcc for a host compiler: attributes, vector types, built-in variables,
+// barriers, warp collectives, atomics and intrinsics. Barriers and collectives call the scheduler
+// (block.cpp). One thread runs at a time, so atomics are plain operations.
 #pragma once
 
 #include <bit>
@@ -15,8 +15,8 @@
 #define __host__
 #define __constant__
 #define __grid_constant__
-// One block runs at a time: its shared memory is a static. The attribute gives it a section of its own, by which it is
-// found and overwritten before each block.
+// One block runs at a time, so shared memory is a static variable. The attribute puts it into its
+// own section, where it is found and overwritten before each block.
 #if __has_attribute(noinit)
 #define __shared__ static __attribute__((noinit))
 #else
@@ -26,7 +26,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 
-// ---- vector types ---------------------------------------------------------------------------------------------------
+// ---- vector types  ----
 struct alignas(8) float2 {
   float x, y;
 };
@@ -84,23 +84,23 @@ struct dim3 {
   constexpr operator uint3() const { return {x, y, z}; }
 };
 
-// ---- where a thread is; set by the scheduler, which runs one kernel at a time in the process ------------------------
+// ---- built-in variables; set by the scheduler, which runs one kernel at a time in the process  ----
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
 
-// ---- barriers and warp collectives ----------------------------------------------------------------------------------
+// ---- barriers and warp collectives  ----
 namespace ebb::emulation {
 
 using Where = std::source_location;
 
-// Waits for every thread of the block. All must wait at the same place of the source.
+// Waits for every thread of the block. All must wait at the same line of the source.
 void block_barrier(Where where);
 
 enum class Exchange : std::uint8_t { kSync, kShuffle, kBallot };
 
-// Waits for the lanes of `mask`, then gives: nothing (kSync), the `value` of lane `source` (kShuffle), or the mask of
-// the lanes whose value is not 0 (kBallot).
+// Waits for the lanes of `mask`. Returns nothing (kSync), the `value` of lane `source` (kShuffle),
+// or the mask of the lanes whose value is not 0 (kBallot).
 std::uint64_t warp_exchange(Exchange kind, unsigned mask, int source, std::uint64_t value,
                             Where where);
 
@@ -117,7 +117,8 @@ template <typename T> T shuffle(unsigned mask, T value, int source, Where where)
   return value;
 }
 
-// A shuffle within segments of `width` lanes: a source outside one's own segment means oneself.
+// A shuffle within segments of `width` lanes. A source outside of the segment means the lane
+// itself.
 inline int within_segment(int source, int width) {
   return source / width == lane() / width && source >= 0 ? source : lane();
 }
@@ -149,7 +150,7 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
   const int source = ebb::emulation::lane() + static_cast<int>(delta);
   return ebb::emulation::shuffle(mask, value, ebb::emulation::within_segment(source, width), where);
 }
-// Unlike the two above, a lane may read from an earlier segment here, as the guide has it.
+// Unlike the two above, a lane may read from an earlier segment here, as in the CUDA guide.
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = warpSize,
                   ebb::emulation::Where where = ebb::emulation::Where::current()) {
@@ -177,7 +178,7 @@ inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}
 
-// ---- atomics --------------------------------------------------------------------------------------------------------
+// ---- atomics  ----
 namespace ebb::emulation {
 
 template <typename T, typename F> T exchange_with(T* address, F f) {
@@ -227,13 +228,13 @@ template <ebb::emulation::AtomicInteger T> T atomicOr(T* address, std::type_iden
 template <ebb::emulation::AtomicInteger T> T atomicAnd(T* address, std::type_identity_t<T> value) {
   return ebb::emulation::exchange_with(address, [=](T old) { return old & value; });
 }
-// Counts up to `last`, then starts again from 0.
+// Counts up to `last`, then restarts from 0.
 inline unsigned atomicInc(unsigned* address, unsigned last) {
   return ebb::emulation::exchange_with(address,
                                        [=](unsigned old) { return old >= last ? 0 : old + 1; });
 }
 
-// ---- loads, stores and arithmetic -----------------------------------------------------------------------------------
+// ---- loads, stores and arithmetic  ----
 template <typename T> T __ldg(const T* p) { return *p; }
 template <typename T> T __ldcs(const T* p) { return *p; }
 template <typename T> T __ldcg(const T* p) { return *p; }
