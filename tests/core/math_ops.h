@@ -1,5 +1,6 @@
-// The functions of core/math.h as test subjects: each with its reference, the range where its values vary, and the
-// points near which its method changes. Shared by the everyday and the exhaustive test.
+// The functions of core/math.h for tests, each with its reference, the range in which its values
+// vary, and the points near which its method changes. Used by the normal and by the exhaustive
+// test.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,7 @@ struct Exp {
   template <class R> static R reference(R x) { return std::exp(x); }
 };
 
-/// Of -|x|, since it has no positive arguments.
+/// Is called with -|x|, because it has no positive arguments.
 struct ExpNonpositive {
   static constexpr const char* name = "exp_nonpositive";
   static constexpr double low = -104, high = 0;
@@ -49,7 +50,7 @@ struct Log1p {
   template <class R> static R reference(R x) { return std::log1p(x); }
 };
 
-/// Of |x|, and of 1 above, since it has no more arguments.
+/// Is called with |x|, limited to 1, because it has no larger arguments.
 struct Log1pUnit {
   static constexpr const char* name = "log1p_unit";
   static constexpr double low = -1, high = 1;
@@ -86,7 +87,7 @@ struct Erf {
   template <class R> static R reference(R x) { return std::erf(x); }
 };
 
-/// out[i] = op(in[i]) as a kernel does it: vectors, then a tail.
+/// Computes out[i] = op(in[i]) like a kernel: vectors, then a tail.
 template <class Op, class T> EBB_MULTIVERSION void apply(const T* in, T* out, size_t n) {
 #pragma GCC ivdep
   for (size_t i = 0; i < n; ++i) out[i] = Op{}(in[i]);
@@ -94,8 +95,8 @@ template <class Op, class T> EBB_MULTIVERSION void apply(const T* in, T* out, si
 
 template <class T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
-/// The distance of neighbours in T at `value`, as the wider type R; that of the largest finite number where value is
-/// infinite, that of the subnormals where it is zero.
+/// Returns the distance of neighbours in T at `value`, in the wider type R. For an infinite value
+/// it is that of the largest finite number, and for zero that of the subnormals.
 template <class R, class T> R spacing(T value) {
   using Limits = std::numeric_limits<T>;
   const T size = std::clamp(std::abs(value), Limits::min(), Limits::max());
@@ -104,8 +105,9 @@ template <class R, class T> R spacing(T value) {
   return R(std::bit_cast<T>(BitsOf<T>(power_of_two))) * R(Limits::epsilon());
 }
 
-/// |got - exact| in units in the last place of the correctly rounded result; infinite where a NaN, an infinity or the
-/// sign of a zero is wrong. Infinity counts as the number after the largest finite one when `exact` only overflows T.
+/// Returns |got - exact| in units in the last place of the correctly rounded result, and infinity
+/// if a NaN, an infinity or the sign of a zero is wrong. Infinity counts as the number after the
+/// largest finite one if `exact` only overflows T.
 template <class T, class R> double ulps(T got, R exact) {
   constexpr double wrong = std::numeric_limits<double>::infinity();
   if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : wrong;
@@ -119,7 +121,7 @@ template <class T, class R> double ulps(T got, R exact) {
   return double(std::abs(value - exact) / spacing<R>(rounded));
 }
 
-/// The largest error seen, and where.
+/// The largest error, and its argument.
 template <class T> struct Worst {
   double error = 0;
   T at = 0;

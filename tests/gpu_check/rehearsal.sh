@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every stage of scripts/gpu-check without a GPU: the emulation stands in for the device, and scripts in bin/ for nvidia-smi,
-# nvcc, CMake, compute-sanitizer and PyTorch. All happens in a copy in a temporary folder; the report there names the
-# stand-in for its card, and goes with the folder. What this cannot show is whether nvcc and a device agree.
+# Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and scripts in bin/ replace
+# nvidia-smi, nvcc, CMake, compute-sanitizer and PyTorch. Everything runs in a copy in a temporary folder, including the
+# report. This cannot test nvcc and a real device.
 #
 #   tests/gpu_check/rehearsal.sh BUILD_DIR
 set -euo pipefail
@@ -25,7 +25,7 @@ fail() {
   [ ! -e "$OUT/report.md" ] || cat "$OUT/report.md" >&2
   exit 1
 }
-# check NAME STATUS [FAULT=...] ARGUMENT...: scripts/gpu-check has to end with this status.
+# check NAME STATUS [FAULT=...] ARGUMENT...: runs scripts/gpu-check, which must end with this status.
 check() {
   local status=0 name=$1 want=$2
   shift 2
@@ -47,7 +47,7 @@ has '^# stand-in: emulated on the host without a GPU, '
 has '^\| warnings of the compilers \| 1 \|$'
 [ "$(grep -cE '^\| (build|tests|bench|cpu|memcheck|racecheck|synccheck) \| passed \|' "$report")" -eq 7 ] || fail 'stages are missing'
 grep -qx -- '-DCMAKE_CUDA_ARCHITECTURES=90-real' "$REHEARSAL_WORK/configured" || fail 'another architecture'
-# Counts: of the tests, then of the three tools, from the programs themselves.
+# Compares the counts of the tests and of the three tools with the lists of the programs.
 count() { "$copy/build-gpu/tests/$1" --gtest_list_tests --gtest_filter='*' | grep -c '^  '; }
 for program in cuda/ebb_cuda_tests ebb_autograd_tests cuda/ebb_gpu_examples_tests; do
   n=$(count "$program")
@@ -60,7 +60,7 @@ has '^\| own_cuda_kernel \| 1 \| 1 \| 0 \| 0 \| 0 \|$'
 has '^Parity files on the device: .*[1-9][0-9]* cases'
 has '^\| cpu \| 2 \| 1 \| 0 \| 1 \| 0 \|$'
 has '^- without.data \(skipped\)$'
-# Tables: a row a net and optimizer, with times of both, and ratios as the stand-in for PyTorch makes them.
+# The tables have one row per network and optimizer, with both times, and the ratio of 2 that the stand-in for PyTorch gives.
 has '^From the 10th .* [0-9.]+ % of its median in the middle row, over [0-9.]+ % in the worst \([a-z]+ [a-z0-9_]+\)\.$'
 has '^\| copy of .* GB/s \|$'
 has '^\| matrix product 64\^3, f32 \|.* TFLOP/s \|$'
@@ -71,7 +71,7 @@ steps="^\| mlp_[0-9_b]+ \| (sgd|adam) f32 \|($time){4} 2\.00 \|$time 2\.00 \|$ti
 has '^\| small MLP steps no slower than PyTorch captured \| 2\.00 times \| mlp_.* \| yes \|$'
 has '^\| 4096-wide MLP with SGD .* \| not measured \|'
 has_no 'Not run|\| not run \| \| \||nan |inf '
-# What comes back: few files, no deep folders, and enough to write the report elsewhere.
+# OUT must contain few files and no folders, and enough to write the report on another machine.
 [ "$(find "$OUT" -type f | wc -l)" -eq 2 ] || fail "files in OUT: $(find "$OUT" -type f)"
 [ "$(find "$OUT" -size +16384k | wc -l)" -eq 0 ] || fail 'a large file in OUT'
 cp "$report" "$REHEARSAL_WORK/first.md"
@@ -80,7 +80,7 @@ tar -C "$copy/build-gpu" -xf "$OUT/results.tar.gz"
 check 'the report from results.tar.gz' 0 REHEARSAL_FAULT=none report
 cmp "$report" "$REHEARSAL_WORK/first.md" || fail 'another report from the same results'
 
-# What goes wrong has to be seen, and to leave the rest.
+# Every fault must be reported, and must not affect other results.
 check 'a finding of racecheck' 1 REHEARSAL_FAULT=racecheck --rows 'few' racecheck report
 has '^\| racecheck \| failed \|'
 has 'Result: failed; [1-9][0-9]* findings'

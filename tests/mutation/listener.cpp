@@ -1,5 +1,6 @@
-// Writes which mutants each test reaches and how long it takes, a line a test: name, seconds, numbers. To the file that
-// EBB_REACHED names. Copied into each test program by scripts/mutate; the parity runner has no tests, and so one line.
+// Writes one line per test to the file that EBB_REACHED names: the name, the seconds, and the numbers of the
+// mutants that it reaches. scripts/mutate copies this file into each test program. The parity runner has no
+// tests, so it writes one line.
 #include "ebb/core/mutant.h"
 
 #include <chrono>

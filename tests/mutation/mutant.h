@@ -1,5 +1,5 @@
-// What mutated code asks: is this mutant the one that was chosen? Also notes which mutants a test reaches.
-// Chosen by the environment: EBB_MUTANT=number. Part of scripts/mutate alone, which copies it into the tree it builds.
+// Tells mutated code if a mutant is selected, and records which mutants a test reaches. The environment variable
+// EBB_MUTANT=number selects one. Only scripts/mutate uses this file; it copies it into the tree that it builds.
 #pragma once
 
 #include <cstdlib>

@@ -1,9 +1,9 @@
-"""Finds the places of a C++ file that can be mutated, and writes the file with all its mutants in it.
+"""Finds the code of a C++ file that can be mutated, and writes the file with all its mutants.
 
-A mutant is one small edit of one statement. All mutants of a file are compiled at once: the statement is repeated with
-the edit, and a number that the program is started with chooses. So one build serves all mutants.
+A mutant is a small edit of one statement. All mutants of a file are compiled at once: the statement is repeated with the
+edit, and a number selects one when the program starts. One build therefore suffices for all mutants.
 
-What is read is the house's own layout (.clang-format): binary operators stand between spaces, unary ones do not.
+The parser relies on the layout of .clang-format: binary operators have spaces around them, unary ones do not.
 """
 import re
 
@@ -15,7 +15,7 @@ STOPS = {",", ";", "?", ":", "=", "+=", "-=", "*=", "/=", "|=", "&=", "<<", "ret
 COMMUTES = {"add", "mul", "maximum", "minimum", "equal", "not_equal", "min", "max", "fmin", "fmax", "logical_and",
             "logical_or", "set_edge", "is_same_v", "swap", "check_same_shape", "check_same_kind"}
 WAITS = {"__syncthreads", "__syncwarp", "__threadfence", "__threadfence_system", "cudaStreamWaitEvent", "cudaEventRecord",
-         "cudaEventSynchronize", "cudaStreamSynchronize", "synchronize"}  # in GPU code: a statement with one is a barrier
+         "cudaEventSynchronize", "cudaStreamSynchronize", "synchronize"}  # barriers in GPU code
 SHUFFLES = {"__shfl_sync", "__shfl_xor_sync"}
 NO_STATEMENT = {"static", "constexpr", "using", "template", "struct", "class", "enum", "namespace", "typedef", "public",
                 "private", "protected", "friend", "static_assert", "extern", "throw", "goto"}
@@ -31,22 +31,22 @@ class Mutant:
         return self.key
 
     def name(self, text):
-        """Its key: file, operator, and the statement with the edit marked. It stays what it is when lines move; the
-        same edits of equal statements of a file share one."""
+        """Returns its key: file, kind, and the statement with the edit marked. The key does not depend on line numbers.
+        Equal edits of equal statements in a file share a key."""
         before, after = flat(text[self.span.start:self.start]), flat(text[self.end:self.span.end])
         edit = f"[[{flat(self.old)} => {flat(self.new)}]]"
         self.key = " ".join(f"{self.path}: {self.operator}: {before} {edit} {after}".split())
 
 
 class Span:
-    """Text that is replaced as a whole: a statement ('return', 'expression') or an expression ('value')."""
+    """A piece of text that is replaced: a statement ('return', 'expression') or an expression ('value')."""
 
     def __init__(self, kind, start, end):
         self.kind, self.start, self.end, self.mutants = kind, start, end, []
 
 
 def skip_controls(tokens, first, last):
-    """Yields paren groups of leading if, while, for, and returns by StopIteration the start of the core statement."""
+    """Yields the conditions of leading if, while and for. Returns the start of the statement after them."""
     groups = []
     i = first
     while i < last:
@@ -99,7 +99,7 @@ def is_declaration(tokens, first, last):
 
 
 def operand_right(tokens, k, tight):
-    """The end (token index) of the operand that begins at k. tight: of * or /."""
+    """Returns the end (token index) of the operand that begins at k. tight: an operand of * or /."""
     depth = tokens[k].depth
     i = k
     while i < len(tokens):
@@ -116,7 +116,7 @@ def operand_right(tokens, k, tight):
 
 
 def operand_left(tokens, k, tight):
-    """The first token of the operand that ends before k."""
+    """Returns the first token of the operand that ends before k."""
     i = k - 1
     while i >= 0:
         t = tokens[i]
@@ -136,7 +136,7 @@ def spaced(tokens, i):
 
 
 def arguments(tokens, opener):
-    """Token ranges of the arguments of a call."""
+    """Returns the token ranges of the arguments of a call."""
     ranges, start, i = [], opener + 1, opener + 1
     close = tokens[opener].match
     while i < close:
@@ -165,7 +165,7 @@ def changed_number(text):
 
 
 def edits(text, tokens, lo, hi):
-    """All mutants of the tokens lo to hi."""
+    """Returns all mutants of the tokens lo to hi."""
     def source(a, b):
         return text[tokens[a].start:tokens[b - 1].end]
 
@@ -211,7 +211,7 @@ def edits(text, tokens, lo, hi):
 
 
 def is_constant(tokens, k):
-    """Whether the function that is named at k is declared constexpr or consteval."""
+    """Returns True if the function that is named at k is declared constexpr or consteval."""
     while k > 0 and tokens[k].text not in ("{", "}", ";"):
         k -= 1
         if tokens[k].text in ("constexpr", "consteval"):
@@ -220,7 +220,7 @@ def is_constant(tokens, k):
 
 
 def functions(tokens):
-    """(first, last, name) of every body that follows name(...); the name of one that the compiler runs is None."""
+    """Yields (first, last, name) of every body after name(...). The name is None for constexpr functions."""
     for i, t in enumerate(tokens):
         if t.text == "{" and t.kind == "op" and is_block(tokens, i):
             k = i - 1
@@ -248,14 +248,14 @@ def find(path, text, only=None, gpu=False):
             if any(a <= m.start < b for a, b in constant):
                 continue
             if any(a <= m.start < b for a, b in bodies if a > span.start and b < span.end):
-                continue  # of a lambda inside: its own statement has it
+                continue  # belongs to a lambda inside, whose own statement contains it
             m.path, m.line, m.span = path, text.count("\n", 0, m.start) + 1, span
             m.old = text[m.start:m.end]
             m.name(text)
             span.mutants.append(m)
             found.append(m)
 
-    def take_values(first, last):  # of a declaration
+    def take_values(first, last):  # values of a declaration
         k = first
         while k < last:
             if tokens[k].text == "=" and tokens[k].depth == tokens[first].depth:
@@ -271,9 +271,9 @@ def find(path, text, only=None, gpu=False):
     for first, last, complete in ranges:
         groups, core = skip_controls(tokens, first, last)
         if tokens[first].text in NO_STATEMENT or tokens[first].text == "(" and tokens[first - 1].text == "}":
-            continue  # what follows the body of a lambda is part of the statement before it
+            continue  # the text after the body of a lambda belongs to the statement before it
         if "fail" in (tokens[core].text, tokens[min(core + 1, last + 1)].text if tokens[core].text == "{" else ""):
-            groups = []  # the check of an argument: rows of bad inputs are the tests of those
+            groups = []  # the check of an argument, which the op table tests with bad inputs
         for lo, hi in groups:
             marks = [k for k in range(lo, hi) if tokens[k].text == ";" and tokens[k].depth == tokens[lo - 1].depth + 1]
             if len(marks) == 2:  # for: its condition
@@ -322,7 +322,7 @@ def flat(text):
 
 
 def instrument(text, mutants):
-    """The file with the given (numbered) mutants in it, and {line: mutant number}."""
+    """Returns the file with the given (numbered) mutants, and {line: mutant number}."""
     spans = sorted({id(m.span): m.span for m in mutants}.values(), key=lambda s: (s.start, -s.end))
     lines = {}
     out = []

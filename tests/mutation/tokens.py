@@ -1,4 +1,4 @@
-"""Tokens of a C++ file and the statements of its function bodies: as much of the grammar as mutants need."""
+"""Tokens of a C++ file, and the statements of its function bodies: the part of the grammar that mutants need."""
 import re
 
 TOKEN = re.compile(r"""

@@ -1,4 +1,4 @@
-// What the tests of files share: a folder that goes away, bytes on the disk, errors by their text.
+// Shared by the tests of files: a temporary folder, bytes on the disk, and expected errors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 
 namespace ebb::test {
 
-/// A fresh folder, removed with all that is in it at the end of the scope.
+/// A new folder, which is removed with its contents at the end of the scope.
 class TempFolder {
  public:
   TempFolder() {
@@ -36,7 +36,7 @@ class TempFolder {
 };
 
 inline void write_bytes(const std::string& path, const std::string& bytes) {
-  std::filesystem::remove(path);  // ext4 waits for the disk when a file is emptied and written anew
+  std::filesystem::remove(path);  // ext4 waits for the disk when a file is truncated and rewritten
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!file.flush()) throw std::runtime_error("cannot write " + path);
@@ -55,7 +55,8 @@ inline std::string read_bytes(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Expects that body throws an Error of one line, whose text begins with "[op] " and contains each of the parts.
+/// Expects that body throws an Error of one line that begins with "[op] " and contains each of the
+/// parts.
 template <class Body>
 void expect_error(Body&& body, const std::string& op, std::initializer_list<std::string> parts) {
   try {

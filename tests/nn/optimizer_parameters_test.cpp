@@ -1,4 +1,5 @@
-// Optimizers and what happens to their parameters after they were made: converted, frozen, replaced.
+// Optimizers and what happens to their parameters after they were made: converted, frozen,
+// replaced.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -44,7 +45,8 @@ TEST(OptimizerFollows, AdamAfterAConversion) {
   EXPECT_NEAR(model.weight.item(), 0.75, 1e-6);
 }
 
-// 1,000 elements, converted twice: as an optimizer that worked in f64 all the time, up to the rounding of f32.
+// 1,000 elements, converted twice: as an optimizer that worked in f64 all the time, up to the
+// rounding of f32.
 TEST(OptimizerFollows, EveryOptimizerThroughConversions) {
   for (const MakeOptimizer& optimizer_of : all_optimizers()) {
     nn::Linear plain(1000, 1, {.dtype = f64}), moved(1000, 1, {.dtype = f64});

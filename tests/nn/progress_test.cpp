@@ -1,4 +1,4 @@
-// The line of progress and the tables fit the terminal that they are printed on.
+// The progress line and the tables fit into the terminal.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
@@ -56,7 +56,7 @@ TEST(Progress, FitsAnyWidthWithAnyNumbers) {
   }
 }
 
-// A terminal that standard output goes to.
+// A terminal that receives standard output.
 class Terminal {
  public:
   Terminal() : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
@@ -80,7 +80,7 @@ class Terminal {
     size.ws_col = static_cast<unsigned short>(columns);
     ioctl(master_, TIOCSWINSZ, &size);
   }
-  // What has been printed since the last read().
+  // Returns the output since the last read().
   std::string read() {
     std::fflush(stdout);
     std::string text(4096, '\0');
@@ -156,7 +156,7 @@ TEST(Tables, AConfusionMatrixContinuesBelow) {
   for (int columns : {30, 40, 60, 80, 100}) {
     const std::string table = matrix.to_table(names, columns);
     EXPECT_LE(width_of(table), static_cast<size_t>(columns)) << table;
-    for (int64_t i = 0; i < 12; ++i) {  // every count is there, and one recall a class
+    for (int64_t i = 0; i < 12; ++i) {  // every count appears, and one recall per class
       EXPECT_NE(table.find(" " + std::to_string(i + 1) + ""), std::string::npos) << table;
     }
     size_t recalls = 0;

@@ -1,4 +1,4 @@
-// A dataset whose samples tell who they are.
+// A dataset whose samples contain their own index.
 #pragma once
 
 #include "ebb/nn/data/dataset.h"

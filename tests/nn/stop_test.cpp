@@ -1,4 +1,5 @@
-// Stopping trainings: by signals, in several threads, from code; and whose handlers are installed when.
+// Stopping trainings: by signals, in several threads, from code; and whose handlers are installed
+// when.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,8 +38,8 @@ class Handler {
   void (*before_)(int);
 };
 
-// Trains two epochs of four batches, calling each(batch) in batch 1 to 8. Returns the number of batches, negative when
-// the training was stopped.
+// Trains two epochs of four batches, calling each(batch) in batch 1 to 8. Returns the number of
+// batches, negative when the training was stopped.
 int train(const std::function<void(int, nn::Trainer&)>& each) {
   Training t;
   int batches = 0;

@@ -1,4 +1,5 @@
-// Parameters with several names and layers that occur several times: listed, counted and updated once.
+// Parameters with several names and layers that occur several times: listed, counted and updated
+// once.
 #include <gtest/gtest.h>
 
 #include "ebb/ebb.h"

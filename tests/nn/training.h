@@ -1,11 +1,12 @@
-// A small training to look at, piece by piece.
+// A small training for tests of its parts.
 #pragma once
 
 #include "ebb/ebb.h"
 
 namespace ebb::test {
 
-/// A Linear(2, 1) on eight samples in batches of two; four batches an epoch. Each Training has the same weights.
+/// A Linear(2, 1) on eight samples in batches of two, so four batches per epoch. Each Training has
+/// the same weights.
 struct Training {
   explicit Training(data::LoaderOptions options = {.batch_size = 2}, double lr = 0.1)
       : loader({reshape(arange(0, 16, 1, {.dtype = f32}), {8, 2}) * 0.1, ones({8, 1})}, options),

@@ -1,4 +1,4 @@
-"""Activations: each of one input, with scalar options."""
+"""Activations: one input, scalar options."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ ROW_SHAPES = [(), (1,), (6,), (3, 5), (2, 3, 4), (4, 1, 3), (2, 2, 3, 2), (0, 3)
 
 
 def in_vector_body(function):
-    """PyTorch's vector body and scalar tail differ on NaN in elu and hardtanh: pad, so that the body does all."""
+    """Pads the input, because PyTorch's vector body and scalar tail treat NaN differently in elu and hardtanh."""
 
     def padded(x, **options):
         flat = x.reshape(-1)
@@ -21,7 +21,7 @@ def in_vector_body(function):
 
 
 def unary(function, options=None, kinks=lambda options: (0.0,), count=48, valid=lambda row: True, positive=False, **op):
-    """A pointwise op: options x shapes x regimes x dtypes; `positive` keeps the regular regimes in a log's domain."""
+    """Adds a pointwise op: options x shapes x regimes x dtypes. `positive` keeps regular values in the domain of log."""
     factors = {"dtype": DTYPES, "shape": SHAPES, "regime": REGIMES, **(options or {})}
 
     def make(draw, row):
@@ -35,7 +35,7 @@ def unary(function, options=None, kinks=lambda options: (0.0,), count=48, valid=
 
 
 def along_dim(function, count=68):
-    """softmax and its relatives: every axis, counted from both ends; ties, -inf entries, rows of -inf."""
+    """Adds softmax and related ops: every axis, counted from both ends; ties, -inf entries, rows of -inf."""
     factors = {
         "dtype": DTYPES,
         "shape": ROW_SHAPES,
@@ -64,7 +64,7 @@ def along_dim(function, count=68):
 
 
 def with_errors(op, *options):
-    """`op`, and calls with invalid options."""
+    """Adds `op` and calls with invalid options."""
 
     def fill(suite):
         op.fill(suite)

@@ -52,7 +52,7 @@ def _errors(suite, names, pairs):
 
 
 def binary(function, regimes, names=("input", "other"), prepare=lambda a, b, regime: (a, b), count=66):
-    """Two tensors that broadcast; `prepare(a, b, regime)` moves the draws into the domain."""
+    """Draws two tensors that broadcast. `prepare(a, b, regime)` moves them into the domain."""
     factors = {"dtype": DTYPES, "shapes": BROADCAST, "regime": regimes, "grad": ["both", "one"]}
 
     def make(draw, row):
@@ -82,12 +82,12 @@ def _fill_matmul(suite):
 
 
 def _positive_base(base, exponent, regime):
-    """Away from the special values a real power needs a positive base."""
+    """Except for special values, a real power needs a positive base."""
     return (base if regime == "special" else base.abs() + 0.25), exponent
 
 
 def _fill_pow(suite):
-    """A scalar exponent as an option, then a tensor exponent as the second input."""
+    """Adds a scalar exponent as an option, then a tensor exponent as the second input."""
     exponents = [2.0, 3.0, 0.5, -1.0, 0.0, 1.0, 1.5, -2.0, 2.5, 4.0, -0.5]
 
     def real(row):
@@ -110,7 +110,7 @@ CALM = ["normal", "wide", "tiny", "kink", "extreme"]
 ALL = [*CALM, "special"]
 
 def _is_mixed_at_zero(case):
-    """At exponent 0 torch's mixed derivative is 1 / x one way and 0 the other."""
+    """At exponent 0, torch's mixed derivative is 1 / x in one order of differentiation and 0 in the other."""
     return case.second and len(case.grad_of) > 1 and (case.inputs["exponent"] == 0).any()
 
 

@@ -1,4 +1,4 @@
-"""Checks a written parity file against the rules of PARITY.md and counts its cases."""
+"""Checks the format of a parity file and counts its cases."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ def _require(condition, message):
 
 
 def _expected_names(case, names):
-    """The names of tensors that the case must have."""
+    """Returns the names of the tensors that the case must have."""
     found = set(case["inputs"]) | set(case["tensor_options"])
     if case.get("error"):
         return found
@@ -67,7 +67,7 @@ def _count(case, tensors):
 
 
 def check(path):
-    """{op: Counter of COLUMNS}; ValueError with the case's id when a rule is broken."""
+    """Returns {op: Counter of COLUMNS}. Raises ValueError with the id of an invalid case."""
     counts = {}
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()

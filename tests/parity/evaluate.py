@@ -1,4 +1,4 @@
-"""Runs one case: outputs, first-order and second-order gradients, and how far two results are apart."""
+"""Runs one case: outputs, gradients of first and second order, and the distance of two results."""
 
 from dataclasses import dataclass, field
 
@@ -6,8 +6,8 @@ import torch
 
 INF = float("inf")
 TOLERANCE = {torch.float32: (1e-6, 2e-5), torch.float64: (1e-12, 1e-9)}
-SECOND_ORDER = 10.0  # tolerances of grad2 are this many times wider
-SMALLEST = {torch.float32: 1e-30, torch.float64: 1e-290}  # below, denormals decide: not worth a case
+SECOND_ORDER = 10.0  # the factor on the tolerances of grad2
+SMALLEST = {torch.float32: 1e-30, torch.float64: 1e-290}  # smaller values are close to denormals and are rejected
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Result:
     grads2: dict = field(default_factory=dict)
 
     def tensors(self):
-        """(name, tensor, factor on the tolerance) of everything that is compared."""
+        """Yields (name, tensor, factor on the tolerance) for all tensors to compare."""
         yield from ((f"output {i}", t, 1.0) for i, t in enumerate(self.outputs))
         yield from ((f"grad {name}", t, 1.0) for name, t in self.grads.items())
         yield from ((f"grad2 {name}", t, SECOND_ORDER) for name, t in self.grads2.items())
@@ -31,23 +31,23 @@ class Result:
 
 
 def cast(tensor, dtype):
-    """Floating tensors to `dtype`, others as they are."""
+    """Converts floating tensors to `dtype`."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _gradients(of, leaves, seeds, create_graph):
-    """d(sum(seeds * of)) / d leaves, zeros where there is no path."""
+    """Returns d(sum(seeds * of)) / d leaves, with zeros if there is no path."""
     live = [(o, s) for o, s in zip(of, seeds) if o.requires_grad]
     if not live:
         return [torch.zeros_like(leaf) for leaf in leaves]
     outs, ups = zip(*live)
     found = torch.autograd.grad(outs, leaves, ups, create_graph=create_graph, allow_unused=True)
-    # `+ 0.0` gives torch's storage-less zeros a storage.
+    # `+ 0.0` gives a storage to torch's zeros without one.
     return [torch.zeros_like(leaf) if g is None else g + 0.0 for g, leaf in zip(found, leaves)]
 
 
 def run(function, case, upstream, direction, dtype, second):
-    """Evaluates `case` by `function` in `dtype`. `upstream(i, shape)`, `direction(name, shape)` give tensors."""
+    """Evaluates `case` with `function` in `dtype`. `upstream(i, shape)` and `direction(name, shape)` return tensors."""
     tensors = {name: cast(t, dtype) for name, t in {**case.inputs, **case.tensor_options}.items()}
     for name in case.grad_of:
         tensors[name] = tensors[name].detach().clone().requires_grad_()
@@ -72,13 +72,13 @@ def run(function, case, upstream, direction, dtype, second):
 
 
 def scale(tensor):
-    """The largest finite magnitude."""
+    """Returns the largest finite magnitude."""
     finite = tensor[torch.isfinite(tensor)].abs()
     return finite.max().item() if finite.numel() else 0.0
 
 
 def _miss(expected, got, atol, rtol):
-    """How many tolerances `got` is away; infinite when shapes, NaNs or infinities differ."""
+    """Returns the error in tolerances; infinity if shapes, NaNs or infinities differ."""
     if expected.shape != got.shape:
         return INF
     expected, got = expected.double(), got.double()
@@ -94,7 +94,7 @@ def _miss(expected, got, atol, rtol):
 
 
 def distance(expected, got, dtype, only=""):
-    """(worst miss in units of the default tolerance of `dtype`, where); `only` the results whose name begins so."""
+    """Returns the largest error in default tolerances of `dtype`, and its name. `only` selects results by prefix."""
     atol, rtol = TOLERANCE[dtype]
     worst, place = 0.0, ""
     others = {name: t for name, t, _ in got.tensors()}

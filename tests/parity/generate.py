@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the parity files of Ebb (see README.md here): generate.py [--out DIR] [--seed N] [--only OP ...]."""
+"""Generates the parity files (see README.md): generate.py [--out DIR] [--seed N] [--only OP ...]."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from check import COLUMNS, check
 from suite import Suite
 
 LIMIT = 20_000_000  # bytes, all files together
-TELLING = 205  # cases of a loss that have a gradient other than 0
+TELLING = 205  # cases of a loss with a nonzero gradient
 HERE = pathlib.Path(__file__).parent
 MODULES = [
     activations,
@@ -42,7 +42,7 @@ OPS = {name: op for module in MODULES for name, op in module.OPS.items()}
 
 
 def generate(name, seed, folder):
-    """Writes and checks the file of one op; returns (path, counts, draws that were rejected)."""
+    """Writes and checks the file of one op. Returns (path, counts, number of rejected draws)."""
     suite = Suite(name, OPS[name], seed)
     suite.op.fill(suite)
     if name in LOSSES:
@@ -60,7 +60,7 @@ def generate(name, seed, folder):
 
 
 def table(counts):
-    """A Markdown table, one row an op."""
+    """Returns a Markdown table with one row per op."""
     total = {column: sum(c[column] for c in counts.values()) for column in COLUMNS}
     lines = ["| op | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, count in {**counts, "**all**": total}.items():

@@ -1,4 +1,4 @@
-"""Numbers of 60 digits that carry their partial derivatives, and the losses written in them: the plain definitions."""
+"""Numbers of 60 digits with their partial derivatives, and the textbook definitions of the losses."""
 
 from mpmath import mp, mpf
 
@@ -87,7 +87,7 @@ def softplus(x):
 
 
 def hinge(x, at_bound=1):
-    """max(x, 0); the slope at 0 is `at_bound`."""
+    """Returns max(x, 0), with derivative `at_bound` at 0."""
     inside = x.value > 0 or (x.value == 0 and at_bound)
     return x.chain(max(x.value, mpf(0)), mpf(1 if inside else 0))
 

@@ -35,7 +35,7 @@ def target_shape(shape):
 
 
 def scores(draw, regime, shape, dtype):
-    """Logits; `masked` has -inf entries, `shifted` a common offset."""
+    """Draws logits; `masked` has -inf entries, `shifted` a common offset."""
     if regime == "shifted":
         return draw.normal(shape, dtype, shift=draw.rng.choice([500.0, -500.0]))
     if regime == "masked":
@@ -45,7 +45,7 @@ def scores(draw, regime, shape, dtype):
 
 
 def indices(draw, shape, kind, dtype):
-    """Class indices with ignored positions as `kind` of IGNORE says; (target, ignore_index or None)."""
+    """Draws class indices with ignored positions of a `kind` in IGNORE. Returns (target, ignore_index or None)."""
     classes = shape[class_axis(shape)]
     target = draw.integers(target_shape(shape), 0, classes)
     if kind == "absent":
@@ -65,13 +65,13 @@ def _poison(draw, x, target, ignore_index):
 
 
 def _without_ignored(x, target, ignore_index):
-    """A.5: ignored rows contribute nothing, whatever they hold."""
+    """A.5: ignored rows contribute nothing, whatever they contain."""
     ignored = (target.long() == ignore_index).unsqueeze(class_axis(x.shape))
     return torch.where(ignored, torch.zeros_like(x), x)
 
 
 def cross_entropy_reference(input, target, weight=None, ignore_index=-100, **options):
-    """torch's, given what A.2 (u8 indices, integer one-hot targets) and A.5 (ignored rows) say."""
+    """torch's loss with A.2 (u8 indices, integer one-hot targets) and A.5 (ignored rows)."""
     if target.shape == input.shape:
         return F.cross_entropy(input, target.to(input.dtype), weight, ignore_index=ignore_index, **options)
     clean = _without_ignored(input, target, ignore_index)
@@ -84,7 +84,7 @@ def nll_reference(input, target, weight=None, ignore_index=-100, **options):
 
 
 def _index_case(smoothing):
-    """make(draw, row) for targets that are class indices."""
+    """Returns make(draw, row) for targets that are class indices."""
 
     def make(draw, row):
         shape, dtype = row["shape"], row["dtype"]
@@ -97,9 +97,9 @@ def _index_case(smoothing):
         if smoothing:
             options |= given(label_smoothing=row["label_smoothing"])
             if row["regime"] in ("special", "masked") and draw.rng.random() < 0.5:
-                options.pop("label_smoothing", None)  # smoothing turns every -inf into an infinite loss
+                options.pop("label_smoothing", None)  # with smoothing every -inf gives an infinite loss
         refused = row["target"] == torch.uint8 and len(shape) > 2
-        deviation = "A.2" if refused else "A.5"  # marked only where torch differs
+        deviation = "A.2" if refused else "A.5"  # marked only if torch differs
         second = row["regime"] not in ("special", "masked")
         return Case({"input": x, "target": target}, options, extra, ("input",), second, deviation=deviation)
 
@@ -107,12 +107,12 @@ def _index_case(smoothing):
 
 
 def _smoothing_valid(row):
-    """With one class the gradients are 0, which smoothing that does not round to itself would only blur."""
+    """With one class the gradients are 0, and smoothing that is not exact in f32 would add rounding errors."""
     return row["shape"][class_axis(row["shape"])] > 1 or row.get("label_smoothing") in (None, 0.0)
 
 
 def _index_valid(row):
-    """u8 holds neither -100 nor -1; ignored NaN needs something ignored."""
+    """u8 cannot represent -100 or -1, and NaN in ignored rows needs ignored rows."""
     if row["target"] == torch.uint8 and row["ignore"] in ("absent but met", "-1"):
         return False
     return _smoothing_valid(row) and (row["regime"] != "ignored NaN" or row["ignore"] != "absent")
@@ -132,7 +132,7 @@ def _index_factors(**more):
 
 
 def _cover_indices(suite, smoothing, count, **more):
-    """The covering array, then the cases that give nothing or NaN: everything ignored, no weight at all."""
+    """Adds the covering array, then cases whose result is 0 or NaN: everything ignored, zero weights."""
     make, factors = _index_case(smoothing), _index_factors(**more)
     suite.cover(factors, count, make, _index_valid)
     nothing = {"regime": ["normal", "ignored NaN"], "ignore": ["everything", "a class"], "weight": [None, "all zero"]}
@@ -140,7 +140,7 @@ def _cover_indices(suite, smoothing, count, **more):
 
 
 def _probability_case(draw, row):
-    """Probabilities: soft rows, any numbers, one-hot as floating, i64 or bool."""
+    """Draws probabilities: soft rows, any numbers, one-hot rows as floating, i64 or bool."""
     shape, dtype, kind = row["shape"], row["dtype"], row["target"]
     axis = class_axis(shape)
     x = scores(draw, row["regime"], shape, dtype)
@@ -174,7 +174,7 @@ PROBABILITY_FACTORS = {
 }
 
 def _add_vectors(suite, scores):
-    """The rows of the regression vectors in LOSSES.md B 2.5 and 2.6."""
+    """Adds fixed examples with known results."""
     x = torch.tensor([[1, 2, 3], [0, -1, 1], [2, 2, 2], [0.5, 0, 1.5]], dtype=F64)
     target, weight = torch.tensor([2, 0, 1, -100]), torch.tensor([0.5, 2.0, 1.0], dtype=F64)
     smoothing = [{}] if scores == "log-probabilities" else [{}, {"label_smoothing": 0.1}]
@@ -185,7 +185,7 @@ def _add_vectors(suite, scores):
             suite.add(case)
 
 
-# (input shape, target shape) of class indices that no rule allows.
+# (input shape, target shape) of class indices that must be refused.
 BAD_SHAPES = [
     ((4, 3), (2,)),
     ((4, 3), (4, 1)),
@@ -245,7 +245,7 @@ def _fill_nll(suite):
 
 
 def _smooths_to_nothing(case, exact):
-    """With smoothing a saturated gradient is a difference of equal numbers: whether it is 0 depends on their order."""
+    """With smoothing, a saturated gradient is a difference of equal numbers, and only their order decides if it is 0."""
     x, target = case.inputs["input"], case.inputs["target"]
     if not case.options.get("label_smoothing") or any((g != 0).any() for g in exact.grads.values()):
         return False

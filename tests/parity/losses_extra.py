@@ -1,4 +1,4 @@
-"""Adaptive softmax, and what torch lacks (A.12): the focal losses and the Dice loss, from their formulas."""
+"""Adaptive softmax, and losses that torch does not have (A.12): the focal losses and the Dice loss."""
 
 import math
 
@@ -21,7 +21,7 @@ def _torch_adaptive(input, target, in_features, n_classes, cutoffs, div_value=4.
 
 
 def adaptive_reference(input, target, in_features, n_classes, cutoffs, div_value=4.0, head_bias=False, **parameters):
-    """A.13 as one table of log-probabilities of every class."""
+    """Computes the log-probabilities of every class in one table."""
     rows = input.reshape(-1, in_features)
     head = F.linear(rows, parameters["head.weight"], parameters.get("head.bias")).log_softmax(1)
     columns = [head[:, : cutoffs[0]]]
@@ -45,7 +45,7 @@ ADAPTIVE = [  # in_features, n_classes, cutoffs, div_value
 
 
 def _adaptive_parameters(draw, sizes, head_bias, dtype):
-    """head.weight, head.bias, tail.i.0.weight, tail.i.1.weight, as torch names and shapes them."""
+    """Draws head.weight, head.bias, tail.i.0.weight and tail.i.1.weight with torch's names and shapes."""
     fan_in, classes, cutoffs, div_value = sizes
     head = cutoffs[0] + len(cutoffs)
     shapes = {"head.weight": (head, fan_in), **({"head.bias": (head,)} if head_bias else {})}
@@ -103,7 +103,7 @@ def _fill_adaptive(suite):
 
 
 def sigmoid_focal_reference(input, target, alpha=0.25, gamma=2.0, reduction="none"):
-    """A.12: alpha_t (1 - p_t)^gamma BCE; no 1 - p is formed."""
+    """A.12: alpha_t (1 - p_t)^gamma BCE, without computing 1 - p by a subtraction."""
     p, q = torch.sigmoid(input), torch.sigmoid(-input)
     bce = -target * F.logsigmoid(input) - (1 - target) * F.logsigmoid(-input)
     loss = (p * (1 - target) + q * target) ** gamma * bce
@@ -117,7 +117,7 @@ def _logits(draw, regime, shape, dtype):
 
 
 def _meets_its_zero(case, exact):
-    """A second order that is 0 because two terms are equal, as at the logit 0: in f32 they differ by roundings."""
+    """A second order of 0 because two terms are equal, as at logit 0. In f32 they differ by rounding errors."""
     return any(t.numel() > 0 and not t.any() for t in exact.grads2.values())
 
 
@@ -196,7 +196,7 @@ def _fill_focal(suite):
 
 
 def dice_reference(input, target, smooth=1.0, from_logits=True):
-    """A.12: a class's sums run over batch and positions; the mean over classes. Logits pass through the sigmoid."""
+    """A.12: the sums of a class run over batch and positions; then the mean over classes. Logits: sigmoid."""
     p = torch.sigmoid(input) if from_logits else input
     axes = [axis for axis in range(input.dim()) if axis != 1]
     overlap, total = (p * target).sum(axes), p.sum(axes) + target.sum(axes)

@@ -1,4 +1,4 @@
-"""Losses on a margin between numbers or vectors: hinge and cosine embedding, margin ranking, triplet."""
+"""Losses with a margin between numbers or vectors: hinge and cosine embedding, margin ranking, triplet."""
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,7 @@ def _fill_margin_ranking(suite):
 
 
 def _vectors(draw, regime, shape, dtype):
-    """Pairs of rows; `kink`: orthogonal (cosine exactly 0); `parallel`: the first row so; `zero`: some zero vectors."""
+    """Draws pairs of rows. `kink`: orthogonal (cosine 0); `parallel`: the first pair is; `zero`: some vectors are zero."""
     a, b = draw.normal(shape, dtype), draw.normal(shape, dtype)
     if regime == "kink":
         corner = torch.arange(shape[-1]) % 2 == 0
@@ -122,7 +122,7 @@ TRIPLET_NAMES = ("anchor", "positive", "negative")
 
 
 def _triplet(draw, regime, shape, dtype):
-    """Anchor, positive, negative; `kink`: all on a coarse grid; `a = p`, `all equal`: distances of eps alone."""
+    """Draws anchor, positive, negative. `kink`: on a coarse grid; `a = p`, `all equal`: distances that consist of eps."""
     if regime == "kink":
         return [draw.grid(shape, dtype, 2, 0.5) for _ in range(3)]
     scale = {"wide": 30.0, "tiny": 1e-2}.get(regime, 1.0)
@@ -153,7 +153,7 @@ def _fill_triplet(suite):
 
     def make(draw, row):
         tensors = _triplet(draw, row["regime"], row["shape"], row["dtype"])
-        curved = row["regime"] != "special" and row["shape"][-1:] not in [(), (1,)]  # a norm of one number is straight
+        curved = row["regime"] != "special" and row["shape"][-1:] not in [(), (1,)]  # the norm of one number is linear
         named = dict(zip(TRIPLET_NAMES, tensors))
         return loss_case(draw, row, named, ["margin", "p", "eps", "swap"], second=curved)
 
@@ -174,9 +174,9 @@ def _fill_triplet(suite):
 
 
 def _undecided(case):
-    """A hinge whose argument is 0 but for rounding, since distances are not exact: which slope it has is chance."""
+    """The argument of a hinge is 0 except for rounding, so its derivative is decided by chance."""
     p, eps = (case.options.get(name, value) for name, value in (("p", 2.0), ("eps", 1e-6)))
-    if eps in (0.0, 0.25) and p in (1.0, 2.0, INF):  # exact on a grid, at least where the argument is 0
+    if eps in (0.0, 0.25) and p in (1.0, 2.0, INF):  # exact on a grid, at least if the argument is 0
         return False
     tensors = (case.inputs[name].double() for name in TRIPLET_NAMES)
     losses = F.triplet_margin_loss(*tensors, **{**case.options, "reduction": "none", "margin": 1e3})
@@ -184,7 +184,7 @@ def _undecided(case):
 
 
 def _cancels(case, exact):
-    """One component, for which every norm is the absolute value: two slopes of 1 may cancel, up to rounding.
+    """With one component, every norm is the absolute value, and two derivatives of 1 may cancel up to rounding.
 
     The slopes of p = 1 are signs, exact to the last bit, and tell where.
     """

@@ -1,4 +1,4 @@
-"""Margin losses over classes, which torch differentiates only once, and the multi-label soft margin."""
+"""Margin losses over classes, which torch can differentiate only once, and the multi-label soft margin."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ REGIMES = ["normal", "wide", "tiny", "extreme", "kink", "NaN"]
 
 
 def multi_margin_reference(input, target, p=1, margin=1.0, weight=None, reduction="mean"):
-    """B 2.10, written out; NaN scores stay (A.5), an empty batch gives 0 or NaN (A.4)."""
+    """The formula. NaN scores are kept (A.5), and an empty batch gives 0 or NaN (A.4)."""
     rows = input.reshape(-1, input.shape[-1])
     t = target.reshape(-1, 1).long()
     z = torch.relu(margin - rows.gather(1, t) + rows)
@@ -25,7 +25,7 @@ def multi_margin_reference(input, target, p=1, margin=1.0, weight=None, reductio
 
 
 def _pair_counts(labels, classes):
-    """How often the pair (t, i) enters a row's sum: label t as often as it is named, i not a label."""
+    """Returns how often the pair (t, i) counts: as often as label t is listed, if i is not a label."""
     labels = labels[: labels.index(-1)] if -1 in labels else labels
     counts = torch.zeros(classes, classes, dtype=torch.float64)
     for t in labels:
@@ -35,14 +35,14 @@ def _pair_counts(labels, classes):
 
 
 def multilabel_margin_reference(input, target, weight=None, reduction="mean"):
-    """B 2.9, written out, with A.3 (weight of the label t), A.4 and A.5."""
+    """The formula, with A.3 (the weight of the label t), A.4 and A.5."""
     classes = input.shape[-1]
     rows, targets = input.reshape(-1, classes), target.reshape(-1, classes).tolist()
     counts = [_pair_counts(labels, classes) for labels in targets]
     pairs = torch.stack(counts).to(input.dtype) if counts else rows.new_zeros((0, classes, classes))
     z = torch.relu(1 - rows.unsqueeze(2) + rows.unsqueeze(1))
     terms = torch.where(pairs != 0, pairs * z, torch.zeros_like(z))
-    if weight is not None:  # a weight of 0 does not hide a NaN
+    if weight is not None:  # a weight of 0 must not hide a NaN
         terms = weight.unsqueeze(1) * terms
     loss = terms.sum((1, 2)) / classes + torch.where(rows.isnan(), rows, torch.zeros_like(rows)).sum(1)
     return reduce(loss.reshape(input.shape[:-1]), reduction)
@@ -51,7 +51,7 @@ def multilabel_margin_reference(input, target, weight=None, reduction="mean"):
 def _scores(draw, regime, shape, dtype):
     if regime == "kink":
         return draw.grid(shape, dtype, 4, 0.5)
-    if regime == "extreme":  # beyond these, margin - x_t + x_i may lose the margin
+    if regime == "extreme":  # for larger values, margin - x_t + x_i may lose the margin
         return draw.signed(shape, [20.0, 88.0, 104.0, 709.0, 1e4, 1e6, 0.75], dtype)
     if regime == "NaN":
         return draw.pick(shape, [NAN, 0.5, -1.0, 2.0, 0.25], dtype)
@@ -59,7 +59,7 @@ def _scores(draw, regime, shape, dtype):
 
 
 def _class_case(draw, row, target, options, mark):
-    """Scores, a target, maybe a class weight. NaN: the value alone, for no rule says what its gradient is."""
+    """Draws scores, a target, and sometimes a class weight. With NaN only the value is compared."""
     shape, dtype = row["shape"], row["dtype"]
     inputs = {"input": _scores(draw, row["regime"], shape, dtype), "target": target}
     extra = {"weight": weights(draw, shape[-1:], dtype, row["weight"])} if row["weight"] else {}
@@ -80,7 +80,7 @@ FACTORS = {
 
 
 def _empty(suite, make_target, options):
-    """A.4, where torch returns uninitialised memory."""
+    """A.4: torch returns uninitialised memory for an empty batch."""
     for row in ({"dtype": d, "reduction": r} for d in DTYPES for r in REDUCTIONS):
         full = {"shape": (0, 3), "regime": "normal", "weight": None, **dict.fromkeys(options), **row}
         mark = {"deviation": "A.4", "compare": False}
@@ -113,7 +113,7 @@ def _fill_multi_margin(suite):
 
 
 def _labels(draw, row):
-    """Rows of labels ended by -1 (rubbish may follow), duplicates, none and all labels; u8 knows no -1."""
+    """Draws rows of labels that end with -1 (other values may follow), duplicates, no labels, all labels. u8 has no -1."""
     shape = row["shape"]
     classes, rows = shape[-1], torch.Size(shape[:-1]).numel()
     found = []

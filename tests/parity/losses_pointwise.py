@@ -1,4 +1,4 @@
-"""Losses of one number a position that people train with daily: L1, MSE, binary cross-entropy (also on logits)."""
+"""Common pointwise losses: L1, MSE, binary cross-entropy (also of logits)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,17 +12,17 @@ REGIMES = ["normal", "wide", "tiny", "extreme", "kink", "special"]
 
 
 def reduce(loss, reduction):
-    """mean, sum or none of an unreduced loss."""
+    """Returns the mean or sum of an unreduced loss, or the loss itself."""
     return {"mean": torch.mean, "sum": torch.sum, "none": lambda x: x}[reduction](loss)
 
 
 def given(**options):
-    """The options that are not None: absent ones are left to the defaults."""
+    """Returns the options that are not None. The defaults apply to the others."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def weights(draw, shape, dtype, kind="positive"):
-    """`zeros` has some zeros in it, `all zero` nothing else."""
+    """Draws a weight; `zeros` contains some zeros, `all zero` only zeros."""
     w = draw.uniform(shape, dtype, 0.25, 2.0)
     if kind == "zeros":
         return w * (draw.uniform(shape, dtype) < 0.6)
@@ -30,7 +30,7 @@ def weights(draw, shape, dtype, kind="positive"):
 
 
 def weight_shape(kind, shape):
-    """The shape of a weight that broadcasts into `shape` (never enlarging it), or None."""
+    """Returns the shape of a weight that broadcasts to `shape` without enlarging it, or None."""
     if kind == "same" or not shape:
         return shape if kind else None
     first = (shape[0],) + (1,) * (len(shape) - 1)
@@ -38,7 +38,7 @@ def weight_shape(kind, shape):
 
 
 def shape_errors(suite, names, batchmean=True):
-    """A.1 and A.2: no broadcasting, one floating dtype, no integer scores, `batchmean` is kl_div's alone."""
+    """Adds errors: broadcasting, different floating dtypes, integer scores, `batchmean` of a loss other than kl_div."""
     draw = suite.draw
 
     def make(*tensors):
@@ -55,7 +55,7 @@ def shape_errors(suite, names, batchmean=True):
 
 
 def weight_errors(suite, name="weight", enlarging=True):
-    """A weight that does not fit, of another dtype, or (where it broadcasts) that would enlarge."""
+    """Adds errors: a weight that does not fit, has another dtype, or would enlarge the result."""
     draw = suite.draw
     bad = [((2, 3), (2,)), ((4,), (3,))] + ([((2,), (2, 2)), ((), (3,))] if enlarging else [])
     for shape, weight in bad:
@@ -66,7 +66,7 @@ def weight_errors(suite, name="weight", enlarging=True):
 
 
 def scores(draw, row, shape, dtype):
-    """Two tensors of scores; kinks: exact ties, and differences on the grid of the options."""
+    """Draws two tensors of scores. Kinks: exact ties, and differences on the grid of the options."""
     if row["regime"] == "kink":
         return draw.grid(shape, dtype), draw.grid(shape, dtype)
     x, y = (draw.regime(row["regime"], shape, dtype) for _ in range(2))
@@ -76,7 +76,7 @@ def scores(draw, row, shape, dtype):
 
 
 def loss_case(draw, row, inputs, options=(), extra=None, differentiable=None, **more):
-    """The case of a row: its reduction and `options`, and as many gradients as row["grad"] says."""
+    """Returns the case of a row, with its reduction, `options`, and the gradients that row["grad"] selects."""
     names = list(differentiable or [*inputs, *(extra or {})])
     grad_of = {"all": names, "some": draw.subset(names), "input": names[:1]}[row["grad"]]
     chosen = given(reduction=row["reduction"], **{name: row[name] for name in options})
@@ -85,14 +85,14 @@ def loss_case(draw, row, inputs, options=(), extra=None, differentiable=None, **
 
 
 def _is_its_own_mean(case):
-    """A weighted mean with one weight above 0: it does not depend on that weight."""
+    """A weighted mean with one weight above 0 does not depend on that weight."""
     weight = case.tensor_options.get("weight")
     mean = case.options.get("reduction", "mean") == "mean"
     return mean and weight is not None and "weight" in case.grad_of and (weight != 0).sum() <= 1
 
 
 def regression(function, options=None, errors=lambda suite: None, valid=lambda row: True, **op):
-    """L1, MSE and their kin: input and target are alike, an element-wise weight, some scalar options."""
+    """Adds losses like L1 and MSE: equal shapes of input and target, an element-wise weight, scalar options."""
     factors = {
         "dtype": DTYPES,
         "shape": SHAPES,
@@ -118,7 +118,7 @@ def regression(function, options=None, errors=lambda suite: None, valid=lambda r
 
 
 def bce_reference(input, target, weight=None, reduction="mean"):
-    """torch's unweighted loss (values, both orders of gradient), weighted and reduced by ourselves: A.8."""
+    """torch's unweighted loss (values and gradients), weighted and reduced here: A.8."""
     loss = F.binary_cross_entropy(input, target, reduction="none")
     return reduce(loss if weight is None else weight * loss, reduction)
 
@@ -158,7 +158,7 @@ def _fill_bce(suite):
         return loss_case(draw, row, inputs, extra=extra, deviation="A.8")
 
     suite.cover(factors, 270, make)
-    for dtype in DTYPES:  # the worked example of LOSSES.md part A
+    for dtype in DTYPES:  # a worked example with known results
         x = torch.tensor([[0.3992, 0.2232, 0.6435], [0.3800, 0.3044, 0.3241]], dtype=dtype)
         y = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]], dtype=dtype)
         suite.add(Case({"input": x, "target": y}, grad_of=("input", "target"), note="the worked example"))
@@ -171,7 +171,7 @@ def _fill_bce(suite):
 
 
 def bce_with_logits_literal(input, target, weight=None, pos_weight=None, reduction="mean"):
-    """B 2.8 as it stands there; the value cancels where x << 0. An infinity times zero is torch's affair."""
+    """torch's formula, whose value cancels for x << 0. An infinity times zero is computed as in torch."""
     if not torch.isfinite(input).all():
         return F.binary_cross_entropy_with_logits(input, target, weight, pos_weight=pos_weight, reduction=reduction)
     factor = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
@@ -180,10 +180,10 @@ def bce_with_logits_literal(input, target, weight=None, pos_weight=None, reducti
 
 
 def bce_with_logits_reference(input, target, weight=None, pos_weight=None, reduction="mean"):
-    """B 2.8, with everything differentiable: A.8."""
+    """The accurate formula, differentiable by all inputs: A.8."""
     if not torch.isfinite(input).all():
         return bce_with_logits_literal(input, target, weight, pos_weight, reduction)
-    # Split at 0, so that nothing cancels, neither in the value nor in the gradients of input and target.
+    # A choice at 0, so that nothing cancels in the value or in the gradients of input and target.
     positive = target if pos_weight is None else pos_weight * target
     linear = torch.where(input >= 0, (1 - target) * input, -positive * input)
     rest = torch.log1p(torch.exp(torch.where(input >= 0, -input, input)))

@@ -1,4 +1,4 @@
-"""SmoothL1, Huber and the likelihoods: KL divergence, Poisson, Gaussian; soft margin with its stable form."""
+"""SmoothL1, Huber, KL divergence, Poisson and Gaussian likelihoods, and soft margin in its stable form."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ GRADS = ["all", "some", "input"]
 
 
 def smooth_l1_reference(input, target, weight=None, reduction="mean", beta=1.0):
-    """torch's, and the weight of A.3: multiplied in, the denominator of mean stays the element count."""
+    """torch's loss with the weight of A.3. The denominator of the mean is the number of elements."""
     loss = F.smooth_l1_loss(input, target, reduction="none", beta=beta)
     return reduce(loss if weight is None else weight * loss, reduction)
 
@@ -26,7 +26,7 @@ def _bad_option(name, *values):
 
 
 class XLogX(torch.autograd.Function):
-    """y log y, 0 at 0, where its derivative is -inf, the limit (A.6)."""
+    """Returns y log y, which is 0 at 0 with the derivative -inf (A.6)."""
 
     @staticmethod
     def forward(ctx, y):
@@ -40,7 +40,7 @@ class XLogX(torch.autograd.Function):
 
 
 def kl_div_reference(input, target, reduction="mean", log_target=False):
-    """B 2.18 with A.6: d/dy = -inf at y = 0; a log target of -inf contributes nothing."""
+    """The formula with A.6: d/dy = -inf at y = 0, and a log target of -inf contributes nothing."""
     if log_target:
         nothing = target == -INF
         y, x = (torch.where(nothing, torch.zeros_like(t), t) for t in (target, input))
@@ -53,7 +53,7 @@ def kl_div_reference(input, target, reduction="mean", log_target=False):
 
 
 def _kl_target(draw, kind, shape, dtype, log_target):
-    """Probabilities (soft, with zeros, any positive number, any sign) or their logarithms (soft, -inf, any)."""
+    """Draws probabilities (soft, with zeros, any positive number, any sign) or logarithms (soft, -inf, any)."""
     if log_target:
         if kind == "zeros":
             return draw.pick(shape, [-INF, -1.0, -0.25, 0.0, -30.0], dtype)
@@ -84,7 +84,7 @@ def _fill_kl_div(suite):
         return loss_case(draw, row, inputs, ["log_target"], deviation="A.6" if departs else None)
 
     def valid(row):
-        """NaN scores under a log target of -inf: A.5 and A.6 would both decide."""
+        """Excludes NaN scores with a log target of -inf, for which A.5 and A.6 contradict each other."""
         return not (row["log_target"] and row["target"] == "zeros" and row["regime"] == "special")
 
     suite.cover(factors, 270, make, valid)
@@ -122,7 +122,7 @@ def _fill_poisson(suite):
 
 
 def _var_shape(kind, shape):
-    """The shapes of var that PyTorch 2.6 takes."""
+    """Returns the shapes of var that PyTorch 2.6 supports."""
     return {"same": shape, "rows": shape[:-1], "last is 1": (*shape[:-1], 1)}[kind] if shape else shape
 
 

@@ -1,4 +1,4 @@
-"""CTC, by itself on log-probabilities (with the true gradient, A.7) and composed with log_softmax."""
+"""CTC of log-probabilities (with the true gradient, A.7), and composed with log_softmax."""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,13 @@ REDUCTIONS = [None, "mean", "sum", "none"]
 
 
 def _sum_log(terms):
-    """log(sum(exp)) over the terms that are reachable (not None); None when none is."""
+    """Returns log(sum(exp)) of the reachable terms (not None), or None if there are none."""
     terms = [t for t in terms if t is not None]
     return torch.logsumexp(torch.stack(terms), 0) if terms else None
 
 
 def _row_loss(log_probs, labels, blank):
-    """-log p(labels | log_probs (T, C)) by the alpha recursion over reachable states; None when infeasible."""
+    """Returns -log p(labels | log_probs (T, C)) by the alpha recursion over reachable states; None if impossible."""
     if log_probs.shape[0] == 0:
         return None if labels else log_probs.sum() * 0
     states = [blank]
@@ -42,7 +42,7 @@ def _row_loss(log_probs, labels, blank):
 
 
 def _rows(log_probs, targets, input_lengths, target_lengths):
-    """(log_probs (T_b, C), labels) of each sample; targets padded (N, S) or concatenated."""
+    """Yields (log_probs (T_b, C), labels) of each sample. Targets are padded (N, S) or concatenated."""
     offset = 0
     for b, (length, count) in enumerate(zip(input_lengths.reshape(-1).tolist(), target_lengths.reshape(-1).tolist())):
         labels = targets[b, :count] if targets.dim() == 2 else targets[offset : offset + count]
@@ -51,7 +51,7 @@ def _rows(log_probs, targets, input_lengths, target_lengths):
 
 
 def ctc_reference(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
-    """B 2.21, differentiable any number of times."""
+    """The formula, which can be differentiated any number of times."""
     batch = log_probs if log_probs.dim() == 3 else log_probs.unsqueeze(1)
     losses = []
     for scores, labels in _rows(batch, targets, input_lengths, target_lengths):
@@ -76,13 +76,13 @@ def _composed(ctc):
 
 
 def ctc_from_logits_reference(logits, *others, **options):
-    """Where a loss is infinite, torch decides which gradients are NaN."""
+    """If a loss is infinite, torch decides which gradients are NaN."""
     infinite = not options.get("zero_infinity") and _infeasible([logits, *others], options.get("blank", 0))
     return _composed(_torch_ctc if infinite else ctc_reference)(logits, *others, **options)
 
 
 def _lengths(draw, row):
-    """(T, N, input lengths, target lengths): `tight` leaves no frame to spare, `infeasible` lacks one."""
+    """Returns (T, N, input lengths, target lengths): `tight` has exactly enough frames, `infeasible` one too few."""
     kind, n = row["lengths"], row["batch"] or 1
     counts = [draw.rng.randrange(0 if kind == "empty targets" else 1, 4) for _ in range(n)]
     if kind == "empty targets":
@@ -96,7 +96,7 @@ def _lengths(draw, row):
 
 
 def _labels(draw, row, count):
-    """Labels without the blank; `repeated` ones need a blank between them."""
+    """Draws labels without the blank. `repeated` ones need a blank between them."""
     classes = [c for c in range(row["classes"]) if c != row["blank"]]
     if row["labels"] == "repeated":
         return [draw.rng.choice(classes)] * count
@@ -135,7 +135,7 @@ def _infeasible(inputs, blank):
 
 
 def _case(name, normalised):
-    """make(draw, row); of an infinite loss there is no second order, and no gradient where torch is no guide."""
+    """Returns make(draw, row). An infinite loss has no second order, and no gradient if torch's is not usable."""
 
     def make(draw, row):
         row = {**row, "blank": row["blank"] or 0, "given blank": row["blank"]}
@@ -152,7 +152,7 @@ def _case(name, normalised):
         tensors = {name: x, "targets": targets, "input_lengths": inputs, "target_lengths": counts}
         options = given(blank=row["given blank"], reduction=row["reduction"], zero_infinity=row["zero_infinity"])
         infinite = not row["zero_infinity"] and _infeasible(list(tensors.values()), row["blank"])
-        # Under -inf torch's gradient is NaN even when composed; the true one is 0 there.
+        # For -inf torch's gradient is NaN even when composed. The true gradient is 0.
         deviation = "A.7" if normalised or row["regime"] == "masked" else None
         grad_of = () if infinite and (normalised or deviation) else (name,)
         return Case(tensors, options, grad_of=grad_of, second=not infinite, deviation=deviation)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes numerics.safetensors: every loss and its gradients on a grid, of 60 digits, and how far PyTorch's f32 is off.
+"""Writes numerics.safetensors: every loss and its gradients on a grid with 60 digits, and the errors of PyTorch's f32.
 
-`ebb-numerics` reads the file, measures Ebb in the same way and fails where Ebb is worse. See docs/numerics.md.
+`ebb-numerics` reads the file, measures Ebb in the same way, and fails if Ebb is worse. See docs/numerics.md.
 """
 
 import argparse
@@ -25,20 +25,20 @@ GENERATOR = torch.Generator().manual_seed(1)
 
 @dataclass
 class Loss:
-    """`define(sample)` -> Number, the loss of one sample, from {name: Number, list of Numbers, or list of ints}.
+    """`define(sample)` returns the loss of one sample, a Number, from {name: Number, list of Numbers or of ints}.
 
-    Where all samples make one loss it may return a list of outputs: a vector, and after it a scalar.
+    If all samples have one common loss, it may return a list of outputs: a vector, then a scalar.
     """
 
-    row: str  # in the table
+    row: str  # its name in the table
     op: str
     inputs: dict
     define: callable
     torch: callable
     options: dict = field(default_factory=dict)
-    axis: int = 0  # of the samples
-    together: bool = False  # all samples make one loss
-    composed: bool = False  # PyTorch has no such loss: its textbook composition stands in
+    axis: int = 0  # the axis of the samples
+    together: bool = False  # all samples have one common loss
+    composed: bool = False  # PyTorch does not have the loss; its textbook composition is used
     constant: tuple = ()  # floating inputs without a gradient
     parameters: tuple = ()  # inputs that are passed by name
 
@@ -63,7 +63,7 @@ def labels(shape, classes):
 
 
 def scores(count):
-    """Both signs, from 1e-6 to 1e4; and where f32 saturates, underflows, or loses a 1."""
+    """Returns numbers of both signs from 1e-6 to 1e4, and points at which f32 saturates, underflows, or loses a 1."""
     edges = [1e-30, 2.0**-25, 2.0**-24, 2.0**-12, 0.5, 1.0, 15.0, 16.625, 17.0, 20.0, 50.0, 87.0, 88.0, 89.0, 104.0, 1e4]
     fixed = torch.tensor([s * e for e in edges for s in (1.0, -1.0)], dtype=F64)
     drawn = magnitudes(count - len(fixed), 1e-6, 1e4) * signs(count - len(fixed)).double()
@@ -71,7 +71,7 @@ def scores(count):
 
 
 def vectors(rows, width, low=1e-3, high=1e4):
-    """Rows of numbers of one size each, from `low` to `high`."""
+    """Returns rows of numbers with one magnitude each, from `low` to `high`."""
     size = magnitudes(rows, low, high).unsqueeze(1)
     return (torch.randn((rows, width), generator=GENERATOR, dtype=F64) * size).to(F32).clamp(-1e4, 1e4)
 
@@ -83,11 +83,11 @@ def shuffled(x):
 COUNT, ROWS = 600, 200
 
 
-# ---- compositions of what PyTorch lacks ----
+# ---- compositions of losses that PyTorch does not have ----
 
 
 def torch_sigmoid_focal(input, target):
-    """torchvision's."""
+    """The formula of torchvision."""
     p = torch.sigmoid(input)
     ce = F.binary_cross_entropy_with_logits(input, target, reduction="none")
     p_t = p * target + (1 - p) * (1 - target)
@@ -197,7 +197,7 @@ def row_losses():
                {"logits": frames, "targets": labels((40, 2), 3) + 1, **lengths}, ctc, torch_ctc, axis=1)
     name = "triplet_margin_with_distance_loss"
     yield Loss(name, name, three, triplet, F.triplet_margin_with_distance_loss)
-    # A power of two, so that the gradient from above, 1 from the output and -1/8 from the loss, is no rounded number.
+    # A power of two, so that the upstream gradient (1 from the output and -1/8 from the loss) is exact.
     for _ in range(ROWS // 8):
         target = torch.randperm(10, generator=GENERATOR)[:8]  # some in every cluster
         drawn = {n: torch.randn(shape, generator=GENERATOR) / 2 for n, shape in WIDTHS.items()}
@@ -210,7 +210,7 @@ def row_losses():
 
 
 def numbers(name, tensor, wants_gradient):
-    """A sample of one input: numbers that know their place, or plain integers."""
+    """Returns a sample of one input: numbers that know their position, or plain integers."""
     if not tensor.is_floating_point():
         return tensor.reshape(-1).tolist()
     found = [Number(v, {(name, i): mpf(1)} if wants_gradient else {}) for i, v in enumerate(tensor.reshape(-1).tolist())]
@@ -229,7 +229,7 @@ def samples(loss):
 
 
 def exact(loss, names):
-    """{"output": tensor, "grad/...": tensor} in f64, rounded from 60 digits; "loss" too where there are two outputs."""
+    """Returns {"output": tensor, "grad/...": tensor} in f64, rounded from 60 digits; with two outputs also "loss"."""
     results = [loss.define({n: numbers(n, t, n in names) for n, t in s.items()}) for s in samples(loss)]
     outputs, several = (results[0], True) if isinstance(results[0], list) else (results, False)
     found = {"output": torch.tensor([float(r.value) for r in outputs], dtype=F64)}
@@ -262,7 +262,7 @@ def of_torch(loss, names):
 
 
 def misses(expected, got):
-    """(largest error in units in the last place of f32, largest relative error above the denormals)."""
+    """Returns the largest error in units in the last place of f32, and the largest relative error above the denormals."""
     error = (got.double() - expected).abs()
     exponent = torch.frexp(expected.abs()).exponent.clamp(min=-125).double()
     inside = expected.abs() <= torch.finfo(F32).max

@@ -1,15 +1,15 @@
-"""The losses of numerics.py that need more than a line, written in numbers of 60 digits."""
+"""The longer losses of numerics.py, in numbers of 60 digits."""
 
 import torch
 from mpmath import mp, mpf
 
 from highprec import Number, absolute, exp, hinge, log, log_softmax, log_sum_exp, sigmoid, softplus, sqrt, total
 
-EPS = mpf(torch.tensor(1e-12, dtype=torch.float32).item())  # a float's 1e-12, as torch has it in BCE and CosineEmbedding
+EPS = mpf(torch.tensor(1e-12, dtype=torch.float32).item())  # 1e-12 rounded to f32, as in torch's BCE and CosineEmbedding
 
 
 def bce(s):
-    """With torch's clamps, and its gradients, which are not those of the clamps (LOSSES.md B 2.7)."""
+    """With torch's clamps and torch's gradients, which are not the derivatives of the clamps."""
     x, t = s["input"].value, s["target"].value
     logs = mp.log(x), mp.log1p(-x)
     value = -(t * max(logs[0], mpf(-100)) + (1 - t) * max(logs[1], mpf(-100)))
@@ -85,7 +85,7 @@ def dice(s):
 
 
 def ctc(s):
-    """Forward variables over the labels with blanks between; no frame is padded, no loss infinite."""
+    """Computes the forward variables over the labels with blanks. No frame is padded and no loss is infinite."""
     classes = 4
     rows = [log_softmax(s["logits"][i : i + classes]) for i in range(0, len(s["logits"]), classes)]
     states = [0]
@@ -108,7 +108,7 @@ WIDTHS = {"head.weight": (5, 8), "tail.0.0.weight": (4, 8), "tail.0.1.weight": (
 
 
 def adaptive(s):
-    """The log-probability of each target, and minus their mean."""
+    """Returns the log-probability of each target, and minus their mean."""
     first, last = ADAPTIVE["cutoffs"]
 
     def linear(name, x):

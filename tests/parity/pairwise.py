@@ -1,14 +1,14 @@
-"""Covering arrays: rows in which every (valid) pair of values of two factors appears."""
+"""Covering arrays: rows in which every valid pair of values of two factors occurs."""
 
 from itertools import combinations
 
 
 class Pairs:
-    """The pairs of values of two factors that rows have yet to show. `valid(row)` says which rows may be."""
+    """The pairs of values of two factors that no row contains yet. `valid(row)` selects the possible rows."""
 
     def __init__(self, factors, valid=lambda row: True):
         self.factors, self.valid = factors, valid
-        # Values by their first position: a value that is listed twice, to be drawn more often, is one value.
+        # A value that is listed twice, to be drawn more often, counts as one value.
         places = {name: sorted({values.index(v) for v in values}) for name, values in factors.items()}
         self.open = {
             frozenset({(a, i), (b, j)}): None
@@ -25,7 +25,7 @@ class Pairs:
             self.open.pop(frozenset(pair), None)
 
     def _fill(self, pair, rng):
-        """One row that holds `pair` and, greedily, as many other open pairs as it can."""
+        """Returns a row with `pair` and, by a greedy choice, many other open pairs."""
         row = dict(sorted(pair))
         for name in rng.sample(list(self.factors), len(self.factors)):
             if name in row:
@@ -39,7 +39,7 @@ class Pairs:
         return {name: self.factors[name][row[name]] for name in self.factors}
 
     def row(self, pair, rng, attempts=40):
-        """A valid row that holds `pair`; None, and the pair is given up, when there seems to be none."""
+        """Returns a valid row with `pair`. If none is found, returns None and drops the pair."""
         for _ in range(attempts):
             row = self._fill(pair, rng)
             if self.valid(row):
@@ -48,12 +48,12 @@ class Pairs:
         return None
 
     def names(self):
-        """The open pairs, as text."""
+        """Returns the open pairs as text."""
         return [" with ".join(f"{n} {self.factors[n][i]}" for n, i in sorted(pair)) for pair in self.open]
 
 
 def pairwise(factors, rng, valid=lambda row: True):
-    """Rows (dicts of values) covering every pair that `valid` allows; `rng` is a random.Random."""
+    """Returns rows (dicts of values) with every pair that `valid` allows. `rng` is a random.Random."""
     if len(factors) == 1:
         return [{name: value} for name, values in factors.items() for value in values]
     pairs, rows = Pairs(factors, valid), []
@@ -66,7 +66,7 @@ def pairwise(factors, rng, valid=lambda row: True):
 
 
 def rows(factors, count, rng, valid=lambda row: True):
-    """At least `count` rows: whole covering arrays, the last one cut, but never the first."""
+    """Returns at least `count` rows: covering arrays, of which only the last may be incomplete, unless it is the first."""
     found = pairwise(factors, rng, valid)
     while len(found) < count:
         found += pairwise(factors, rng, valid)[: count - len(found)]

@@ -1,4 +1,4 @@
-"""Reductions: over everything, one axis (from either end) or several, keeping the axes or not."""
+"""Reductions: over everything, over one axis (from either end) or several, with and without keepdim."""
 
 import torch
 
@@ -10,7 +10,7 @@ ALL_AXES = "all axes"
 
 
 def _axes(kind, rank):
-    """The option `dim` for a kind of reduction, or None when the rank has no such axes."""
+    """Returns the option `dim` for a kind of reduction, or None if the rank has no such axes."""
     if kind == ALL_AXES:
         return list(range(rank))
     if kind is None or isinstance(kind, int):
@@ -20,7 +20,7 @@ def _axes(kind, rank):
 
 
 def reduction(function, whole, empty, count=72, **op):
-    """`whole`: dim may be absent; `empty`: an empty axis has a value."""
+    """Adds a reduction. `whole`: dim may be absent; `empty`: an empty axis has a value."""
     kinds = [0, -1, 1, [0, 1], [-1, 0], [0, 2], ALL_AXES, *([None] if whole else [])]
     factors = {
         "dtype": DTYPES,
@@ -57,7 +57,7 @@ def reduction(function, whole, empty, count=72, **op):
 
 
 def _has_nothing(case):
-    """A slice of -inf alone: torch's gradient there is NaN, Ebb's 0, which CTC needs."""
+    """A slice of only -inf: torch's gradient is NaN, and Ebb's is 0, which CTC needs."""
     return (torch.logsumexp(case.inputs["input"], case.options["dim"]) == -INF).any()
 
 

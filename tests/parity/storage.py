@@ -1,4 +1,4 @@
-"""Writes a parity file: safetensors, laid out by us so that the same cases always give the same bytes."""
+"""Writes a parity file in the safetensors format, with a fixed layout: the same cases give the same bytes."""
 
 import json
 import struct
@@ -19,7 +19,7 @@ def _bytes(tensor):
 
 
 def save(path, tensors, metadata):
-    """tensors: {name: Tensor}; metadata: {name: str}. Widest dtypes first, so that all stay aligned."""
+    """Writes tensors {name: Tensor} and metadata {name: str}. Wide dtypes come first, so that all are aligned."""
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header, offset = {"__metadata__": metadata}, 0
     for name in order:

@@ -1,4 +1,4 @@
-"""A suite collects the cases of one op, computes what is expected of them and turns them into tensors and JSON."""
+"""A suite collects the cases of one op, computes the expected results, and converts them to tensors and JSON."""
 
 import random
 import zlib
@@ -13,29 +13,29 @@ from pairwise import Pairs, rows
 from values import Draw
 
 F32, F64 = torch.float32, torch.float64
-WIDEN_MARGIN = 4.0  # a widened tolerance is this many times what torch's float32 itself needs
-WIDEN_FROM = 0.5  # what float32 may use of the default tolerance: beyond, another order of additions may miss it
-NEIGHBOURS = [2.0**-18, 2.0**-17, 3 * 2.0**-18]  # how far beside a case float32 is asked once more
-LUCK = 5.0  # by how many tolerances float32 may differ there because of other roundings
-WIDEN_LIMIT = 250.0  # beyond, the case says nothing
-AGREE = 1e3  # tolerances of float64 within which a reference agrees with torch, whose own formula may cancel
-LARGE, FADED = 5.0, 1e-3  # inputs from which on an op may saturate; how small a gradient is then too small
-RETRIES = 4  # further rows for a pair of values of which no case was made
-UNSTABLE = 100.0  # misses of float32 (in tolerances) from which on float64 is no reference either
+WIDEN_MARGIN = 4.0  # a widened tolerance is the need of torch's float32 times this factor
+WIDEN_FROM = 0.5  # float32 may need this part of the default tolerance; with more, another order of sums may fail
+NEIGHBOURS = [2.0**-18, 2.0**-17, 3 * 2.0**-18]  # distances of the nearby points at which float32 is also measured
+LUCK = 5.0  # differences there above this (in tolerances) are not caused by rounding
+WIDEN_LIMIT = 250.0  # a case that needs more is not a test
+AGREE = 1e3  # a reference agrees with torch within so many tolerances of float64, because torch's formula may cancel
+LARGE, FADED = 5.0, 1e-3  # inputs above which an op may saturate; gradients that are then too small
+RETRIES = 4  # further attempts for a pair of values without a case
+UNSTABLE = 100.0  # with larger errors of float32 (in tolerances), float64 is not a reference either
 AT_BOUND = "gradient 1 at a clamp's bound, as PyTorch 2.6 gave; 2.15 gives 0 (#191142)"
 VALUE_ALONE = "the value alone: the gradients are rounding errors"
 
 
 class Reject(Exception):
-    """This draw is no good (ill-conditioned, or its non-finite values depend on the precision): draw again."""
+    """The draw is unsuitable (ill-conditioned, or its non-finite values depend on the precision) and is repeated."""
 
 
 class Faded(Reject):
-    """The gradients are rounding errors alone; the value may still be worth a case."""
+    """The gradients consist of rounding errors. The value may still be a useful case."""
 
 
 class Disagreement(Exception):
-    """The independent reference contradicts torch where LOSSES.md announces no deviation."""
+    """The independent reference contradicts torch in a case without an announced deviation."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Case:
     second: bool = True
     error: bool = False
     deviation: str = None
-    compare: bool = True  # False: torch is not asked (its result is undefined), the deviation stands
+    compare: bool = True  # False: no comparison, because torch's result is undefined; the deviation is marked
     note: str = None
     tolerance: tuple = None
 
@@ -58,18 +58,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Op:
-    """`torch` computes the op as torch does; `reference` independently; `fill(suite)` draws the cases."""
+    """`torch` computes the op with torch, `reference` independently. `fill(suite)` draws the cases."""
 
     fill: callable
     torch: callable
     reference: callable = None
-    deviation: str = None  # what a case is marked with when torch refuses it or differs
-    torch_twice: bool = True  # whether torch has a second order
-    saturates: str = None  # its gradients fade for large inputs: "to zero" in torch's arithmetic, or "small"
-    unfit: callable = None  # unfit(case): a draw whose results are rounding noise
-    noisy: callable = None  # noisy(case, exact): its gradients are rounding noise, its value is not
-    clamped: callable = None  # the op written out around a clamp: see clamps.py
-    literal: callable = None  # torch's formula written out: draws on which it cancels away are no test
+    deviation: str = None  # the mark of a case that torch refuses or computes differently
+    torch_twice: bool = True  # torch has a second order
+    saturates: str = None  # its gradients become 0 for large inputs ("to zero" in torch's arithmetic) or "small"
+    unfit: callable = None  # unfit(case): the results of the draw are rounding noise
+    noisy: callable = None  # noisy(case, exact): only its gradients are rounding noise
+    clamped: callable = None  # the formula of an op that contains a clamp: see clamps.py
+    literal: callable = None  # torch's formula; draws in which it cancels completely are not tests
 
 
 class Suite:
@@ -78,9 +78,9 @@ class Suite:
         self.name, self.op, self.rng = name, op, random.Random(stream)
         self.draw = Draw(self.rng, torch.Generator().manual_seed(stream))
         self.cases, self.tensors, self.rejected = [], {}, 0
-        self.telling = 0  # cases with a gradient other than 0
-        self.uncovered = []  # pairs of values that no case could be made of
-        self.main = None  # how to draw more of the first covering array
+        self.telling = 0  # cases with a nonzero gradient
+        self.uncovered = []  # pairs of values without a case
+        self.main = None  # draws more cases of the first covering array
 
     def cover(self, factors, count, make, valid=lambda row: True, attempts=12):
         """Adds a case for each row of a pairwise covering array of `factors`: make(draw, row) -> Case."""
@@ -101,12 +101,12 @@ class Suite:
         self.main = self.main or draw
 
     def fill_up(self, least):
-        """Goes on with the first covering array until `least` cases have a gradient other than 0."""
+        """Continues the first covering array until `least` cases have a nonzero gradient."""
         while self.telling < least:
             self.main(least - self.telling)
 
     def _attempt(self, attempts, make, row):
-        """Draws until a case is accepted, and says whether; when gradients fade each time, the value stands alone."""
+        """Draws until a case is accepted. If the gradients vanish in every draw, keeps the value. Returns success."""
         faded = None
         for _ in range(attempts):
             case = make(self.draw, row)
@@ -127,11 +127,11 @@ class Suite:
         return False
 
     def error(self, inputs, options=None, tensor_options=None):
-        """A call that must throw."""
+        """Adds a call that must throw."""
         self._store(Case(inputs, options or {}, tensor_options or {}, error=True), {})
 
     def add(self, case):
-        """Computes what `case` expects and stores it; raises Reject when the draw is unsuitable."""
+        """Computes and stores the expected results of `case`. Raises Reject if the draw is unsuitable."""
         dtype, made = case.dtype(), {}
         if self.op.unfit and case.grad_of and self.op.unfit(case):
             raise Reject
@@ -182,7 +182,7 @@ class Suite:
         self._store(case, _result_tensors(case, expected, made))
 
     def _at_bound(self, case, at):
-        """Whether a gradient hangs on what a clamp passes at its bound; but for that, both ways must be torch's."""
+        """Returns True if a gradient depends on the convention at the bound of a clamp. One convention must be torch's."""
         passing, cutting = (at(F64, partial(self.op.clamped, compare=compare)) for compare in (torch.ge, torch.gt))
         theirs = at(F64, self.op.torch)
         misses = [distance(result, theirs, F64) for result in (passing, cutting)]
@@ -192,7 +192,7 @@ class Suite:
         return max(misses)[0] > AGREE
 
     def _judge(self, case, exact, at):
-        """The deviation to mark, or None when torch gives the same; an unannounced difference is an error."""
+        """Returns the deviation to mark, or None if torch agrees. An unannounced difference is an error."""
         announced = case.deviation or self.op.deviation
         if not case.compare:
             return announced
@@ -226,7 +226,7 @@ class Suite:
 
 
 def _shaken(case, by, beyond=0.0, dtype=F64):
-    """The same case with the numbers beyond a bound nearer to 0 by up to `by` of themselves, each by another share."""
+    """Returns the case with numbers beyond a bound reduced by up to the fraction `by`, each by a different amount."""
 
     def nearer(t):
         share = (torch.arange(t.numel(), dtype=F64) % 7 + 1).reshape(t.shape) / 7
@@ -240,14 +240,14 @@ def _shaken(case, by, beyond=0.0, dtype=F64):
 
 
 def _tolerate(case, exact, expected, at, dtype):
-    """Widens the tolerance where float32 itself needs it; rejects what is too ill-conditioned to be a test.
+    """Widens the tolerance if float32 needs it, and rejects a case that is too ill-conditioned to be a test.
 
-    `at(precision, mine, of=case)`: what the case, or another, gives; `mine`: by the better formula, as `exact` is.
+    `at(precision, mine, of=case)` computes this case or another one; `mine` selects the better formula, that of `exact`.
     """
     for _, tensor, _ in exact.tensors():
         if 0 < evaluate.scale(tensor) < evaluate.SMALLEST[dtype]:
             raise Reject
-    # What one rounding of large numbers does to the value, the order of additions may do as well.
+    # The order of additions may change the value as much as one rounding of large numbers does.
     rounding = at(F64, True, of=replace(_shaken(case, 3 * torch.finfo(dtype).eps, LARGE), grad_of=(), second=False))
     shaken = distance(expected, rounding, dtype, "output")
     if dtype == F64:
@@ -257,7 +257,7 @@ def _tolerate(case, exact, expected, at, dtype):
     miss, place = max(distance(expected, at(F32, False), F32), shaken)
     if miss > WIDEN_LIMIT:
         raise Reject
-    # float32 may be lucky here, so it is asked beside here as well; a far larger miss is a switch between the two.
+    # float32 may be accurate here by chance, so nearby points are measured too. A much larger error means a kink in between.
     for by in NEIGHBOURS:
         beside = _shaken(case, by, dtype=F32)
         theirs = distance(at(F64, True, of=beside).map(lambda t: evaluate.cast(t, F32)), at(F32, False, of=beside), F32)
@@ -271,7 +271,7 @@ def _tolerate(case, exact, expected, at, dtype):
 
 
 def _faded(case, result, made, zero_too):
-    """Whether large inputs leave a gradient of rounding errors alone, where torch's zeros and digits mean nothing."""
+    """Returns True if large inputs have a gradient that consists of rounding errors, which cannot be compared."""
     if not any(evaluate.scale(t) > LARGE for t in case.inputs.values() if t.is_floating_point()):
         return False
     ups = max((evaluate.scale(t) for (kind, _), t in made.items() if kind == "upstream"), default=0.0)
@@ -287,21 +287,21 @@ def _faded(case, result, made, zero_too):
 
 
 def _stable(case, at):
-    """Whether float32 comes so close to float64 on the rounded inputs that float64 can be trusted on the true ones."""
+    """Returns True if float32 is close to float64 for rounded inputs, so that float64 is a reference."""
 
     of = _shaken(case, 0, dtype=F32)
     miss, _ = distance(at(F64, False, of=of).map(lambda t: evaluate.cast(t, F32)), at(F32, False, of=of), F32)
-    return miss < UNSTABLE or miss == evaluate.INF  # infinite: float32's range does not hold the values
+    return miss < UNSTABLE or miss == evaluate.INF  # infinite: the values exceed the range of float32
 
 
 def _worth_second_order(result, dtype):
-    """Second order is expected only where first and second are finite in `dtype`."""
+    """Returns True if first and second order are finite in `dtype`. Only then is the second order compared."""
     pairs = [*result.grads.items(), *result.grads2.items()]
     return bool(result.grads2) and all(torch.isfinite(t.to(dtype)).all() for _, t in pairs)
 
 
 def _result_tensors(case, expected, made):
-    """The tensors of the results, by their names in the file."""
+    """Returns the tensors of the results by their names in the file."""
     several = len(expected.outputs) > 1
     found = {f"output/{i}" if several else "output": t for i, t in enumerate(expected.outputs)}
     if case.grad_of:
@@ -317,7 +317,7 @@ def _result_tensors(case, expected, made):
 
 
 def _json_value(value):
-    """Infinities are strings; everything else is JSON already."""
+    """Converts infinities to strings. Other values are already JSON."""
     if isinstance(value, float) and value in (evaluate.INF, -evaluate.INF):
         return "inf" if value > 0 else "-inf"
     return value

@@ -1,4 +1,4 @@
-"""Draws tensors: shapes' contents by value regime. All randomness of a suite goes through its one Draw."""
+"""Draws the values of tensors by regime. All random numbers of a suite come from its Draw."""
 
 import torch
 
@@ -7,13 +7,13 @@ F32, F64 = torch.float32, torch.float64
 DTYPES = [F32, F64]
 REGIMES = ["normal", "wide", "extreme", "tiny", "kink", "special"]
 
-# Magnitudes around which functions switch, saturate or overflow in one of the two precisions.
+# Magnitudes near which functions change branch, saturate or overflow in one of the two precisions.
 EXTREME = [15.0, 20.0, 50.0, 88.0, 89.5, 104.0, 500.0, 709.0, 800.0, 1e4, 1e10, 1e18]
 SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -1.5]
 
 
 class Draw:
-    """`rng` is a random.Random, `generator` a torch.Generator; both seeded by the suite."""
+    """`rng` is a random.Random, `generator` a torch.Generator. The suite seeds both."""
 
     def __init__(self, rng, generator):
         self.rng, self.generator = rng, generator
@@ -26,11 +26,11 @@ class Draw:
         return (low + (high - low) * unit).clamp(low, high).to(dtype)
 
     def integers(self, shape, low, high, dtype=torch.int64):
-        """In [low, high)."""
+        """Draws numbers in [low, high)."""
         return torch.randint(low, high, shape, generator=self.generator).to(dtype)
 
     def pick(self, shape, values, dtype=F64):
-        """Elements of a list; an element takes its turn before it repeats, as far as the shape goes."""
+        """Draws elements of a list. An element repeats only after all others have occurred."""
         count = torch.Size(shape).numel()
         found = []
         while len(found) < count:
@@ -38,20 +38,20 @@ class Draw:
         return torch.tensor(found[:count], dtype=F64).reshape(shape).to(dtype)
 
     def grid(self, shape, dtype=F64, reach=8, step=0.25):
-        """Multiples of `step`: sums and differences are exact in f32, so kinks are hit exactly."""
+        """Draws multiples of `step`, whose sums and differences are exact in f32, so that kinks are hit exactly."""
         return (self.integers(shape, -reach, reach + 1) * step).to(dtype)
 
     def signed(self, shape, magnitudes, dtype=F64):
         return self.pick(shape, [s * m for m in magnitudes for s in (1.0, -1.0)], dtype)
 
     def _anchored(self, x):
-        """One ordinary element among the extreme ones, if there are several: it keeps the scale of what fades."""
+        """Puts one ordinary element among several extreme ones, which keeps the scale of vanishing results."""
         if x.numel() > 1:
             x.view(-1)[self.rng.randrange(x.numel())] = self.rng.choice([0.75, -0.75])
         return x
 
     def regime(self, name, shape, dtype, kinks=(0.0,)):
-        """Scores by regime; `kink` mixes the exact kinks with their neighbourhood."""
+        """Draws scores by regime; `kink` mixes exact kinks with values near them."""
         if name == "normal":
             return self.normal(shape, dtype)
         if name == "wide":
@@ -68,6 +68,6 @@ class Draw:
         raise ValueError(name)
 
     def subset(self, items):
-        """A non-empty part of a list, in order."""
+        """Returns a non-empty part of a list, in order."""
         chosen = [item for item in items if self.rng.random() < 0.5]
         return chosen or [self.rng.choice(items)]
