@@ -81,7 +81,7 @@ struct OptimizerStep {
 /// What every element of a tensor must obey: low <= x <= high; NaN does not, unless allowed.
 struct ValueRule {
   double low, high;
-  std::string_view text;  ///< the rule in words, for messages; of static storage
+  std::string_view text;  ///< the text of the rule for messages; of static storage
   bool allows_nan = false;
 };
 

@@ -1,4 +1,4 @@
-// Printing tensors for people: aligned columns, long dims shortened, then shape, dtype and place in the graph.
+// Printing tensors for people: aligned columns, long dims shortened, then shape, dtype and graph node.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -1,11 +1,11 @@
-// The scalar vocabulary: the words that pointwise formulas are written with.
+// The scalar functions that pointwise formulas use.
 //
-// Each word stands once for plain numbers and once for Dual, where it says what its derivative is; so value, gradient
-// and second order of every formula come from one text. Conventions at kinks have words of their own, because the
-// field has several: relu passes 0 at 0, clamp_min passes 1 at the bound, hardtanh passes 0 at both, maximum splits a
-// tie in halves, abs'(0) = 0. Formulas choose with where(condition, a, b), never with if: both sides are evaluated,
-// which vectorises, and holds for T = Expr (tensors, above second order) too.
-// In a formula T(0.5) makes a constant; integers may stand alone: 1 - t.
+// Each function is defined for plain numbers and for Dual, where it states its derivative. Value, gradient and
+// second order therefore come from one formula. Several conventions are in use at kinks, and each has its own
+// function: relu has gradient 0 at 0, clamp_min 1 at its bound, hardtanh 0 at both bounds, maximum 1/2 for each
+// input at a tie, and abs 0 at 0. Formulas choose with where(condition, a, b) and never with if. where evaluates
+// both sides, so loops are vectorised, and it also works for T = Expr (tensors, above the second order).
+// Write constants of a formula as T(0.5), and integers as they are: 1 - t.
 #pragma once
 
 #include <cmath>
@@ -67,7 +67,7 @@ template <Real T> EBB_HD T softplus(T x) {
   return clamp_min(x, T(0)) + math::log1p_unit(math::exp_nonpositive(-abs(x)));
 }
 
-// ---- duals: the same words with their derivatives ----
+// ---- duals: the same functions with their derivatives ----
 
 template <class C, class T, int N>
 EBB_HD Dual<T, N> where(const C& condition, const Dual<T, N>& a, const Dual<T, N>& b) {

@@ -1,4 +1,4 @@
-// Tensor: a strided, typed view of a storage on a device, and the handle to its place in the graph.
+// Tensor: a strided, typed view of a storage on a device, and the handle to its node in the graph.
 //
 // A Tensor is a cheap handle: copying it shares the elements. There is one type for data, parameters and gradients.
 // Views (reshape, transpose, slice, expand ...) share the storage of the tensor that they view.
@@ -97,7 +97,7 @@ class Tensor {
   template <class T> std::vector<T> to_vector() const;
 
   // ---- other forms of it (recorded in the graph) ----
-  // `where` is the caller's place, for messages.
+  // `where` is the source location of the caller, for messages.
   using Place = std::source_location;
   /// The same values on another device, or this tensor itself when it is there already.
   Tensor to(Device device, Place where = Place::current()) const;

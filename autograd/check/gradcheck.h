@@ -46,7 +46,7 @@ struct GradcheckReport {
   std::vector<GradcheckFailure> failures;
   std::vector<int>
       zero_inputs;  ///< checked inputs that no output depends on; in gradgradcheck upstreams come last
-  std::vector<std::string> suspects;  ///< ops whose backward may be wrong, with shapes and place
+  std::vector<std::string> suspects;  ///< ops whose backward may be wrong, with shapes and call site
   std::string message;                ///< what is wrong, in one line; empty when passed
   explicit operator bool() const { return passed; }
 };

@@ -15,7 +15,7 @@
 namespace ebb {
 
 namespace detail {
-/// Who watches the ops of this thread: bit 0 anomaly detection, bit 1 a OpObserver.
+/// The observers of the ops of this thread: bit 0 anomaly detection, bit 1 an OpObserver.
 extern constinit thread_local unsigned observers;
 inline constexpr unsigned kAnomaly = 1, kObserver = 2;
 /// How many ops made of other ops, or backwards, are running: the call_site is theirs.

@@ -14,8 +14,8 @@ namespace ebb {
 inline bool anomaly_detection() { return (detail::observers & detail::kAnomaly) != 0; }
 
 /// While it lives, every op checks its result and every backward its gradients: the first that is not finite although
-/// its inputs are throws an Error that names the op, the ranges of its inputs and the place in the user's code. Errors
-/// of backward name the ranges of the gradients that came in, and the place, too. Costs a pass over each tensor.
+/// its inputs are throws an Error that names the op, the ranges of its inputs and the line in the user's code. Errors
+/// of backward name the ranges of the incoming gradients, and the line, too. Costs a pass over each tensor.
 class DetectAnomaly {
  public:
   explicit DetectAnomaly(bool on = true) : before_(detail::observers) {

@@ -1,5 +1,5 @@
-// Watching ops run: a function that is called after each op of this thread. What gradcheck finds a wrong op with, and
-// summary() counts with. Costs one test of a flag an op when nobody watches.
+// Calls a function after each op that runs on this thread. gradcheck uses it to find the op at fault, and
+// summary() uses it to count. Without an observer it costs one test of a flag per op.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ struct OpEvent {
   const std::source_location* call_site;  ///< where it was called; null when that is not known
 };
 
-/// While it lives, every op that runs on this thread is reported to `watch`; ops that watch calls are not.
+/// Calls `watch` after every op on this thread during its lifetime, except for ops inside of `watch`.
 class OpObserver {
  public:
   explicit OpObserver(std::function<void(const OpEvent&)> watch);
@@ -38,7 +38,7 @@ class OpObserver {
   unsigned before_;
 };
 
-/// After an op ran: tells who watches, and under anomaly detection checks the results. REQUIRES detail::observers.
+/// Informs the observers of an op that has run, and checks its results for anomalies. REQUIRES detail::observers.
 void note_results(std::string_view op, Node* node, std::span<const Tensor* const> results,
                   std::span<const Tensor* const> inputs);
 

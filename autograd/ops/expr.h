@@ -1,6 +1,6 @@
 // Expr: what a formula is called with to get its derivatives as tensors: a Tensor, or a plain constant.
 //
-// Formulas compute with it as with a number; every word becomes an op that is recorded. Constants are folded, so that
+// Formulas compute with it as with a number; every function becomes a recorded op. Constants are folded, so that
 // the zeros and ones of dual numbers leave no ops behind.
 #pragma once
 

@@ -3,7 +3,7 @@
 //   struct Cube { template <class T> EBB_HD T operator()(T x) const { return x * x * x; } };
 //   Tensor y = ebb::pointwise(Cube{}, x);
 //
-// The formula is written with the words of core/scalar.h; outside of namespace ebb call them ebb::exp, ebb::where ...:
+// A formula uses the scalar functions of core/scalar.h. Outside of namespace ebb call them ebb::exp, ebb::where ...:
 // a bare exp may be the C library's, which does not vectorise. Value, gradient and second order come from it by dual
 // numbers, in vectorised passes; higher orders by calling it on tensors (Expr). Inputs broadcast; all floating inputs
 // share a dtype. A formula may state:

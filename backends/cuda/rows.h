@@ -1,4 +1,4 @@
-// A row of n elements in the hands of a team of threads: a warp, or a whole block for wide rows. Rows that fit are kept
+// A row of n elements, processed by a team of threads: a warp, or a whole block for wide rows. Rows that fit are kept
 // in registers, so that memory is read once; wider ones are read again, from the cache.
 #pragma once
 

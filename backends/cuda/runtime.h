@@ -15,7 +15,7 @@
 
 namespace ebb::cuda {
 
-/// Throws Error with CUDA's own words unless status is success.
+/// Throws Error with CUDA's message unless status is success.
 void check(cudaError_t status, const char* what);
 
 /// Blocks of a sum that is taken in two steps: their number is bounded by the size of the scratch memory.

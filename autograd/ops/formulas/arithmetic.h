@@ -1,5 +1,5 @@
 // Formulas of arithmetic, elementary functions and comparisons. Documented with the ops in autograd/ops/arithmetic.h.
-// One place for the CPU's and the GPU's kernels.
+// Used by the kernels of the CPU and of the GPU.
 #pragma once
 
 #include <string_view>
