@@ -78,6 +78,12 @@ while IFS=$'\t' read -r pattern reason; do
         echo "avoid.txt: no reason after: $pattern" >&2
         exit 1
       fi
+      status=0
+      grep -qP "$pattern" /dev/null || status=$?
+      if [ "$status" -gt 1 ]; then
+        echo "avoid.txt: grep cannot use: $pattern" >&2
+        exit 1
+      fi
       case $section in
         '[names]') report "$reason" < <(grep -nHP "$pattern" "${present[@]}" || true) ;;
         # A pattern that starts with ^ refers to the start of the text after file:line:
