@@ -9,6 +9,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/class_numbers.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/reduction.h"
 
@@ -80,8 +81,7 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   if (x.dim() != 2 || x.size(1) != in_features_) {
     fail(kOp, "input ", input.shape(), " must be (N, ", in_features_, ") or (", in_features_, ")");
   }
-  if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
-    fail(kOp, "target must be i64 or u8, got ", target.dtype());
+  check_class_numbers(kOp, "target", target);
   if (!(target.shape() == (single ? Shape{} : Shape{x.size(0)}))) {
     fail(kOp, "target ", target.shape(), " does not match input ", input.shape());
   }

@@ -9,6 +9,7 @@
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/nn/class_numbers.h"
 #include "ebb/nn/losses/distance.h"
 
 namespace ebb::nn {
@@ -25,8 +26,7 @@ struct Labels {
 
 std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t batch,
                                 int64_t limit) {
-  check_defined(kOp, lengths);
-  if (is_floating(lengths.dtype())) fail(kOp, name, " must be integers, got ", lengths.dtype());
+  check_class_numbers(kOp, name, lengths);
   if (lengths.dim() > 1 || lengths.numel() != batch) {
     fail(kOp, name, " ", lengths.shape(), " does not match the batch: expected ", Shape{batch});
   }
@@ -39,7 +39,7 @@ std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t
 
 Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                    const Tensor& target_lengths, int64_t blank) {
-  check_defined(kOp, targets);
+  check_class_numbers(kOp, "targets", targets);
   if (targets.dim() > 2)
     fail(kOp, "targets ", targets.shape(), " must be (N, S), or (sum of target_lengths)");
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1), classes = log_probs.size(2);

@@ -17,9 +17,19 @@ namespace {
 void check_signs(std::string_view op, const Tensor& target) {
   check_defined(op, target);
   const NoGrad guard;
-  const Tensor t = target.detach();
-  const Tensor wrong = logical_not(logical_or(t == 1.0, t == -1.0));
-  backend(t.device()).check_values(op, wrong, {0, 0, "every target must be 1 or -1"});
+  const Tensor t = is_floating(target.dtype()) ? target.detach() : target.to(DType::I64);
+  const Tensor value = where(t == -1.0, ones_like(t), t);  // 1, or what is wrong
+  backend(t.device()).check_values(op, value, {1, 1, "every target must be 1 or -1"});
+}
+
+// Labels as numbers of the input's dtype. Integers are labels and nothing else, so they must be 1 or -1; floating targets are
+// taken as they are.
+Tensor real_labels(std::string_view op, const Tensor& input, const Tensor& target) {
+  check_floating(op, input);
+  check_defined(op, target);
+  if (is_floating(target.dtype())) return target;
+  check_signs(op, target);
+  return target.to(input.dtype());
 }
 
 }  // namespace
@@ -37,18 +47,21 @@ Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions opt
 
 Tensor soft_margin_loss(const TensorArg& input, const Tensor& target,
                         SoftMarginLossOptions options) {
-  check_same_shape("soft_margin_loss", input, target);
+  constexpr std::string_view op = "soft_margin_loss";
+  const Tensor signs = real_labels(op, input, target);
+  check_same_shape(op, input, signs);
   return pointwise_loss(formulas::SoftMarginLoss{}, {}, options.reduction, MeanOver::Elements,
-                        input, target);
+                        input, signs);
 }
 
 Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target,
                             HingeEmbeddingLossOptions options) {
   constexpr std::string_view op = "hinge_embedding_loss";
-  check_same_shape(op, input, target);
-  check_signs(op, target);
+  const Tensor signs = real_labels(op, input, target);
+  check_same_shape(op, input, signs);
+  check_signs(op, signs);
   return pointwise_loss(formulas::HingeEmbeddingLoss{options.margin}, {}, options.reduction,
-                        MeanOver::Elements, input, target.detach());
+                        MeanOver::Elements, input, signs.detach());
 }
 
 Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
@@ -62,7 +75,7 @@ Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const 
          target.shape(), " must have the same number of dims");
   }
   return pointwise_loss(formulas::MarginRankingLoss{options.margin}, {}, options.reduction,
-                        MeanOver::Elements, input1, input2, target);
+                        MeanOver::Elements, input1, input2, real_labels(op, input1, target));
 }
 
 Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,

@@ -11,14 +11,16 @@ struct KLDivLossOptions {
   Reduction reduction = Reduction::Mean;
   bool log_target = false;
 };
-/// t (log t - x) with x log-probabilities, or e^t (t - x) for a target of log-probabilities; 0 where the target is 0.
+/// t (log t - x) with x log-probabilities, or e^t (t - x) for a target of log-probabilities. Where the target is 0 (or its
+/// logarithm -infinity) an element counts 0, and so does its gradient by x, also where x is -infinity; torch gives NaN there.
+/// The gradient by t is log t + 1 - x: -infinity where t = 0, but 0 where x is -infinity too.
 /// BatchMean (the sum over size(0)) is the Kullback-Leibler divergence; Mean, torch's default, divides by all elements.
 Tensor kl_div(const TensorArg& input, const Tensor& target, KLDivLossOptions options = {});
 
 struct SoftMarginLossOptions {
   Reduction reduction = Reduction::Mean;
 };
-/// log(1 + e^(-t x)) with t = 1 or -1, by softplus: no overflow.
+/// log(1 + e^(-t x)) with t = 1 or -1, by softplus: no overflow. Integer labels must be 1 or -1.
 Tensor soft_margin_loss(const TensorArg& input, const Tensor& target,
                         SoftMarginLossOptions options = {});
 
@@ -26,7 +28,8 @@ struct HingeEmbeddingLossOptions {
   double margin = 1;
   Reduction reduction = Reduction::Mean;
 };
-/// x where t = 1, max(0, margin - x) where t = -1. Throws Error for another t. No gradient by target.
+/// x where t = 1, max(0, margin - x) where t = -1. Labels may be integers. Throws Error for another t. No gradient by
+/// target.
 Tensor hinge_embedding_loss(const TensorArg& input, const Tensor& target,
                             HingeEmbeddingLossOptions options = {});
 
@@ -34,7 +37,8 @@ struct MarginRankingLossOptions {
   double margin = 0;
   Reduction reduction = Reduction::Mean;
 };
-/// max(0, -t (x1 - x2) + margin); t = 1 ranks x1 higher. All three have the same number of dims and broadcast.
+/// max(0, -t (x1 - x2) + margin); t = 1 ranks x1 higher. All three have the same number of dims and broadcast. Integer
+/// labels must be 1 or -1.
 Tensor margin_ranking_loss(const TensorArg& input1, const Tensor& input2, const Tensor& target,
                            MarginRankingLossOptions options = {});
 

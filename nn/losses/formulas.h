@@ -131,10 +131,19 @@ struct KlDiv {
   /// 0 log 0 = 0. The choice is a sum inside of the log: for a choice around it, g++ generates a
   /// branch and does not vectorise.
   template <class T> EBB_HD T operator()(T x, T t) const {
-    return t * log_minus(t + where(t == 0, T(1), T(0)), x);
+    return t * log_minus(t + where(t == 0, T(1), T(0)), where(t == 0, T(0), x));
   }
   template <class T> EBB_HD auto gradient(T x, T t) const {
-    return Partials<T, 2>{{-t, log_minus(t, x) + 1}};
+    return Partials<T, 2>{{-t, by_target(x, t)}};
+  }
+  template <class T> EBB_HD auto second(T x, T t, T cx, T ct) const {
+    const T by_t = where(ct == 0, T(0), ct / t) - cx;
+    return Partials<T, 3>{{-ct, by_t, where(ct == 0, T(0), ct * by_target(x, t)) - cx * t}};
+  }
+  /// log t + 1 - x: -infinity where t = 0, but 0 where x is -infinity too.
+  template <class T> EBB_HD T by_target(T x, T t) const {
+    const T slope = log_minus(t, where(t == 0, T(0), x)) + 1;
+    return where(t == 0, where(x == T(-HUGE_VAL), T(0), slope), slope);
   }
 };
 

@@ -10,6 +10,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/class_numbers.h"
 #include "ebb/nn/losses/formulas.h"
 #include "ebb/nn/losses/margin_rows.h"
 
@@ -135,8 +136,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
     fail(op, "target ", target.shape(), " does not match input ", input->shape(),
          ": expected the same shape, labels up to the first -1");
   }
-  if (target.dtype() != DType::I64 && target.dtype() != DType::U8)
-    fail(op, "target must be i64 or u8, got ", target.dtype());
+  check_class_numbers(op, "target", target);
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   const int64_t batch = x.size(0), classes = x.size(1);

@@ -8,6 +8,7 @@
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/core/grad_mode.h"
+#include "ebb/nn/class_numbers.h"
 
 namespace ebb::nn {
 namespace {
@@ -25,6 +26,12 @@ double mean_of_numbers(const std::vector<double>& values) {
     if (!std::isnan(v)) sum += v, ++n;
   }
   return n == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(n);
+}
+
+// Throws unless 0 <= number < count.
+void check_number(std::string_view op, std::string_view what, int64_t number, int64_t count) {
+  if (number < 0 || number >= count)
+    fail(op, what, " ", number, " is out of range: expected 0 to ", count - 1);
 }
 
 // Yes or no, row by row.
@@ -55,6 +62,8 @@ std::string shortened(const std::string& text, size_t width) {
 
 Tensor count_correct(const Tensor& scores, const Tensor& target) {
   const NoGrad guard;
+  check_defined("count_correct", scores);
+  check_class_numbers("count_correct", "targets", target);
   if (scores.dim() != 2 || target.dim() != 1 || target.size(0) != scores.size(0)) {
     fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
          target.shape());
@@ -63,26 +72,28 @@ Tensor count_correct(const Tensor& scores, const Tensor& target) {
 }
 
 ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
-  if (classes < 1) fail("ConfusionMatrix", "expected at least one class, got ", classes);
+  constexpr int64_t kMostClasses = 32768;  // 8 GiB of counts
+  if (classes < 1 || classes > kMostClasses)
+    fail("ConfusionMatrix", "expected 1 to ", kMostClasses, " classes, got ", classes);
   counts_.resize(static_cast<size_t>(classes * classes));
 }
 
 void ConfusionMatrix::add(const Tensor& predicted, const Tensor& target) {
+  check_class_numbers("ConfusionMatrix", "predictions", predicted);
+  check_class_numbers("ConfusionMatrix", "targets", target);
   if (!(predicted.shape() == target.shape())) {
     fail("ConfusionMatrix", "predictions ", predicted.shape(), " do not match targets ",
          target.shape());
   }
   const std::vector<int64_t> p = predicted.to_vector<int64_t>(), t = target.to_vector<int64_t>();
   for (size_t i = 0; i < p.size(); ++i) {
-    for (int64_t c : {p[i], t[i]}) {
-      if (c < 0 || c >= classes_)
-        fail("ConfusionMatrix", "class ", c, " is out of range: expected 0 to ", classes_ - 1);
-    }
+    for (int64_t c : {p[i], t[i]}) check_number("ConfusionMatrix", "class", c, classes_);
   }
   for (size_t i = 0; i < p.size(); ++i) ++counts_[static_cast<size_t>(t[i] * classes_ + p[i])];
 }
 
 int64_t ConfusionMatrix::at(int64_t target, int64_t predicted) const {
+  for (int64_t c : {target, predicted}) check_number("ConfusionMatrix", "class", c, classes_);
   return counts_[static_cast<size_t>(target * classes_ + predicted)];
 }
 
@@ -162,7 +173,13 @@ LabelCounts::LabelCounts(int64_t labels) {
   counts_.resize(static_cast<size_t>(labels));
 }
 
+const LabelCounts::Counts& LabelCounts::of(int64_t label) const {
+  check_number("LabelCounts", "label", label, static_cast<int64_t>(counts_.size()));
+  return counts_[static_cast<size_t>(label)];
+}
+
 void LabelCounts::add(const Tensor& predicted, const Tensor& target) {
+  for (const Tensor* tensor : {&predicted, &target}) check_defined("LabelCounts", *tensor);
   const auto labels = static_cast<int64_t>(counts_.size());
   if (!(predicted.shape() == target.shape()) || predicted.dim() != 2 ||
       predicted.size(1) != labels) {
@@ -218,6 +235,7 @@ double LabelCounts::macro_f1() const {
 double best_f1_threshold(const Tensor& scores, const Tensor& target) {
   constexpr std::string_view kOp = "best_f1_threshold";
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Tensor* tensor : {&scores, &target}) check_defined(kOp, *tensor);
   if (!(scores.shape() == target.shape()) || scores.dim() != 2) {
     fail(kOp, "expected scores and target (N, labels), got ", scores.shape(), " and ",
          target.shape());

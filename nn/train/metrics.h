@@ -51,15 +51,9 @@ class LabelCounts {
   /// Throws Error for another shape or value.
   void add(const Tensor& predicted, const Tensor& target);
 
-  int64_t true_positives(int64_t label) const {
-    return counts_[static_cast<size_t>(label)].true_positives;
-  }
-  int64_t false_negatives(int64_t label) const {
-    return counts_[static_cast<size_t>(label)].false_negatives;
-  }
-  int64_t false_positives(int64_t label) const {
-    return counts_[static_cast<size_t>(label)].false_positives;
-  }
+  int64_t true_positives(int64_t label) const { return of(label).true_positives; }
+  int64_t false_negatives(int64_t label) const { return of(label).false_negatives; }
+  int64_t false_positives(int64_t label) const { return of(label).false_positives; }
 
   /// Over the decisions on all labels together (micro average): true_positives / (true_positives + false_positives); NaN over nothing.
   double precision() const;
@@ -76,6 +70,7 @@ class LabelCounts {
   struct Counts {
     int64_t true_positives = 0, false_negatives = 0, false_positives = 0;
   };
+  const Counts& of(int64_t label) const;
   Counts total() const;
   std::vector<Counts> counts_;
 };

@@ -90,7 +90,7 @@ TEST(Split, RefusesFractionsThatMakeAPartEmpty) {
   expect_error([] { split(2, 0.1, 1); }, "split", {"2 samples empty"});
   expect_error([] { split(-1, 0.1, 1); }, "split", {"-1"});
   expect_error([] { stratified_split(zeros({4}), 0.5, 1); }, "stratified_split",
-               {"i64 or u8 (N,)", "f32 (4,)"});
+               {"must be i64 or u8", "f32 (4,)"});
 }
 
 }  // namespace

@@ -40,13 +40,16 @@ class XLogX(torch.autograd.Function):
 
 
 def kl_div_reference(input, target, reduction="mean", log_target=False):
-    """The formula with A.6: d/dy = -inf at y = 0, and a log target of -inf contributes nothing."""
+    """The formula with A.6: a target of 0, or a log target of -inf, contributes nothing; d/dy = -inf at y = 0, 0 if x = -inf."""
     if log_target:
         nothing = target == -INF
         y, x = (torch.where(nothing, torch.zeros_like(t), t) for t in (target, input))
         loss = torch.where(nothing, torch.zeros_like(y), y.exp() * (y - x))
     else:
-        loss = XLogX.apply(target) - target * input
+        nothing = (target == 0) & (input == -INF)
+        y = torch.where(nothing, torch.zeros_like(target), target)
+        x = torch.where(target == 0, torch.zeros_like(input), input)
+        loss = torch.where(nothing, torch.zeros_like(y), XLogX.apply(y) - y * x)
     if reduction == "batchmean":
         return loss.sum() / (input.shape[0] if input.dim() else 1)
     return reduce(loss, reduction)

@@ -1,0 +1,23 @@
+// Class numbers: what metrics, losses and data sets accept as the number of a class.
+#pragma once
+
+#include <string_view>
+
+#include "ebb/core/tensor.h"
+
+namespace ebb::nn {
+
+/// Returns true for the dtypes that hold class numbers: i64 and u8.
+constexpr bool holds_class_numbers(DType dtype) {
+  return dtype == DType::I64 || dtype == DType::U8;
+}
+
+/// Throws Error naming op and `what` when the tensor is undefined or does not hold class numbers. Nothing converts scores to
+/// class numbers silently.
+inline void check_class_numbers(std::string_view op, std::string_view what, const Tensor& tensor) {
+  check_defined(op, tensor);
+  if (!holds_class_numbers(tensor.dtype()))
+    fail(op, what, " must be i64 or u8, got ", tensor.dtype(), " ", tensor.shape());
+}
+
+}  // namespace ebb::nn
