@@ -8,24 +8,32 @@
 
 namespace ebb::data {
 
+/// Options of read_csv.
 struct CsvOptions {
   bool header = false;  ///< the first line names the columns
   char delimiter = ',';
-  DType dtype = DType::F64;  ///< of the values: f64 or f32
+  DType dtype = DType::F64;              ///< of the values: f64 or f32
+  int64_t max_bytes = int64_t{1} << 30;  ///< the most text to read, unpacked; more is an Error
 };
 
+/// A table of numbers and the names of its columns.
 struct CsvTable {
   Tensor values;                     ///< (rows, columns)
   std::vector<std::string> columns;  ///< their names; empty without a header
 };
 
-/// Reads a table in which every field is a number, plain or .gz. Numbers are written as in C ("1", "-2.5e3", "nan"),
-/// rounded once to the dtype. Blanks around fields, quotes, "\r\n" and a byte-order mark are accepted, empty lines are
-/// skipped. A quoted field ends on its line.
+/// Reads a table in which every field is a number, plain or .gz.
+///
+/// Numbers are written as in C ("1", "-2.5e3", "nan") and rounded once to the dtype: a number too small for it becomes
+/// subnormal or 0. Fields may be quoted as in RFC 4180: "" within quotes is a quote, and a quoted name may hold delimiters and
+/// line breaks. Blanks around fields, "\r\n" and a byte-order mark are accepted, empty lines are skipped. The file is read
+/// piece by piece.
 ///
 /// Throws Error naming file, line and column (both counted from 1) for a row that is shorter or longer than the first
-/// one, for a field that is not a number or does not fit the dtype, and for an open quote; and when the file is
-/// missing, damaged or without rows.
+/// one, for a field that is not a number or is too large for the dtype, for an open quote, and for a row of more than 64 MiB or a million columns; and
+/// when the file is missing, damaged, not a regular file, longer than max_bytes, or without rows.
+///
+///     Tensor values = read_csv("wind.csv", {.header = true}).values;  // (rows, columns), f64
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace ebb::data

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "ebb/core/random.h"
+#include "ebb/nn/class_numbers.h"
 
 namespace ebb::data {
 namespace {
@@ -100,10 +101,8 @@ Split split(int64_t size, double test_fraction, uint64_t seed) {
 
 Split stratified_split(const Tensor& targets, double test_fraction, uint64_t seed) {
   constexpr std::string_view kOp = "stratified_split";
-  check_defined(kOp, targets);
-  if ((targets.dtype() != DType::I64 && targets.dtype() != DType::U8) || targets.dim() != 1) {
-    fail(kOp, "expected targets i64 or u8 (N,), got ", targets.dtype(), " ", targets.shape());
-  }
+  nn::check_class_numbers(kOp, "targets (N)", targets);
+  if (targets.dim() != 1) fail(kOp, "expected targets (N,), got ", targets.shape());
   std::map<int64_t, std::vector<int64_t>> by_class;
   const std::vector<int64_t> values = targets.to_vector<int64_t>();
   for (size_t i = 0; i < values.size(); ++i) by_class[values[i]].push_back(static_cast<int64_t>(i));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -9,19 +10,27 @@ namespace ebb::data {
 
 class GzFile {
  public:
-  /// Opens path to read. op names the reader in the errors. Throws Error when it cannot be opened.
-  GzFile(std::string_view op, const std::string& path);
+  /// Opens a regular file to read. op names the reader in the errors. most: the bytes that may be read of it, unpacked.
+  /// Throws Error when it cannot be opened or is not a regular file.
+  GzFile(std::string_view op, const std::string& path, int64_t most);
   ~GzFile();
   GzFile(const GzFile&) = delete;
   GzFile& operator=(const GzFile&) = delete;
 
-  /// Reads up to n bytes; fewer only at the end of the file. Throws Error when the file is damaged.
+  /// Reads up to n bytes; fewer only at the end of the file. Throws Error when the file is damaged, and when it holds more
+  /// than `most` bytes: the message names the option max_bytes.
   size_t read(void* to, size_t n);
-  /// Appends up to n bytes to `to` and returns how many came. Memory grows with what is there, not with what is asked.
-  size_t append(std::string& to, size_t n);
+
+  /// Returns the bytes of the file as it is on the disk.
+  int64_t size_on_disk() const { return size_; }
+  /// Returns the bytes that were read so far, unpacked.
+  int64_t bytes_read() const { return done_; }
+  /// Returns true when the file is compressed.
+  bool is_compressed() const;
 
  private:
   std::string op_, path_;
+  int64_t most_, size_ = 0, done_ = 0;
   void* file_;  // zlib's gzFile
 };
 

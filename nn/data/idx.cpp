@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <filesystem>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -13,25 +13,22 @@ namespace ebb::data {
 namespace {
 
 constexpr std::string_view kOp = "read_idx";
-constexpr size_t kMostGrowth =
-    1032;  // deflate makes no more bytes than this of one (zlib's technical details)
+constexpr int64_t kMostGrowth =
+    1032;  // deflate makes no more bytes of one (zlib's technical details)
 
 uint32_t big_endian(const unsigned char* b) {
   return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
 }
 
-// Bytes of one element by the type code, the third byte of the file; 0 when there is no such type.
-size_t element_size(unsigned char code) {
-  switch (code) {
-    case 0x08:
-    case 0x09: return 1;
-    case 0x0B: return 2;
-    case 0x0C:
-    case 0x0D: return 4;
-    case 0x0E: return 8;
-    default: return 0;
-  }
-}
+// The element types of the format, by the third byte of the file: their bytes there, and the dtype that they become.
+struct ElementType {
+  unsigned char code;
+  size_t bytes;
+  DType dtype;
+};
+constexpr ElementType kTypes[] = {{0x08, 1, DType::U8},  {0x09, 1, DType::I64},
+                                  {0x0B, 2, DType::I64}, {0x0C, 4, DType::I64},
+                                  {0x0D, 4, DType::F32}, {0x0E, 8, DType::F64}};
 
 // The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that there were.
 template <class From, class To>
@@ -74,53 +71,69 @@ Tensor read_elements(GzFile& file, unsigned char code, const Shape& shape, size_
 }
 
 struct Header {
-  unsigned char code;
+  ElementType type;
   Shape shape;
-  size_t bytes;  // of all elements
+  int64_t bytes;   // of all elements in the file
+  int64_t result;  // and in the tensor
 };
 
 Header read_header(GzFile& file, const std::string& path) {
   unsigned char magic[4];
-  if (file.read(magic, 4) < 4) fail(kOp, path, " is no IDX file: shorter than its magic number");
+  if (file.read(magic, 4) < 4)
+    fail(kOp, path, " is not an IDX file: shorter than its magic number");
   if (magic[0] != 0 || magic[1] != 0)
-    fail(kOp, path, " is no IDX file: its magic number does not begin with two zeros");
-  const size_t element = element_size(magic[2]);
-  if (element == 0)
+    fail(kOp, path, " is not an IDX file: its magic number does not begin with two zeros");
+  const auto type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                 [&](const ElementType& t) { return t.code == magic[2]; });
+  if (type == std::end(kTypes))
     fail(kOp, path, ": unknown element type ", int{magic[2]}, " (known are 8, 9, 11, 12, 13, 14)");
   const int dims = magic[3];
   if (dims < 1 || dims > kMaxDims)
     fail(kOp, path, ": expected 1 to ", kMaxDims, " dimensions, got ", dims);
 
-  Header header{magic[2], {}, element};
-  int64_t most = static_cast<int64_t>(
-      element);  // as if no size were 0: neither bytes nor strides may overflow
+  Header header{*type, {}, static_cast<int64_t>(type->bytes), 0};
+  // As if no size were 0: neither bytes nor strides may overflow.
+  auto most = static_cast<int64_t>(size_of(type->dtype));
   for (int i = 0; i < dims; ++i) {
     unsigned char size[4];
     if (file.read(size, 4) < 4) fail(kOp, path, " is truncated: it ends within its header");
     const int64_t n = big_endian(size);
     header.shape.push_back(n);
-    header.bytes *= static_cast<size_t>(n);
-    if (__builtin_mul_overflow(most, std::max<int64_t>(n, 1), &most)) {
+    if (__builtin_mul_overflow(most, std::max<int64_t>(n, 1), &most))
       fail(kOp, path, ": sizes ", header.shape, " are too large");
-    }
+    header.bytes *= n;
   }
+  header.result = header.shape.numel() * static_cast<int64_t>(size_of(type->dtype));
   return header;
+}
+
+// Throws unless a file of this size can hold the elements that its header promises. Costs no memory.
+void check_size(GzFile& file, const std::string& path, const Header& header) {
+  const bool packed = file.is_compressed();
+  const int64_t size = file.size_on_disk();
+  const int64_t most = packed ? size > std::numeric_limits<int64_t>::max() / kMostGrowth
+                                    ? std::numeric_limits<int64_t>::max()
+                                    : size * kMostGrowth
+                              : size - file.bytes_read();
+  if (header.bytes > most) {
+    fail(kOp, path, " is truncated: ", header.shape, " takes ", header.bytes, " bytes, ", size,
+         packed ? " compressed bytes hold at most " : " bytes hold ", most);
+  }
 }
 
 }  // namespace
 
-Tensor read_idx(const std::string& path) {
-  GzFile file(kOp, path);
+Tensor read_idx(const std::string& path, const IdxOptions& options) {
+  GzFile file(kOp, path, std::numeric_limits<int64_t>::max());
   const Header header = read_header(file, path);
-  size_t got = 0;
-  Tensor elements;
-  if (header.bytes / kMostGrowth <= std::filesystem::file_size(path)) {
-    elements = read_elements(file, header.code, header.shape, got);
-  } else {  // the header promises what cannot be there: count what is, and ask for no memory
-    char chunk[1 << 12];
-    for (size_t n = sizeof chunk; n == sizeof chunk; got += n) n = file.read(chunk, sizeof chunk);
+  check_size(file, path, header);
+  if (header.result > options.max_bytes) {
+    fail(kOp, path, ": ", header.shape, " takes ", header.result, " bytes as ", header.type.dtype,
+         ", more than max_bytes ", options.max_bytes, ": raise that option to read it");
   }
-  if (got < header.bytes) {
+  size_t got = 0;
+  Tensor elements = read_elements(file, header.type.code, header.shape, got);
+  if (got < static_cast<size_t>(header.bytes)) {
     fail(kOp, path, " is truncated: ", header.shape, " takes ", header.bytes,
          " bytes, the file holds ", got);
   }

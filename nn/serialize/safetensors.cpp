@@ -10,6 +10,7 @@
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/file.h"
 #include "ebb/nn/serialize/safetensors_header.h"
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb {
 namespace {
@@ -27,6 +28,8 @@ constexpr uint64_t kMostHeader = 100'000'000;  // the limit of the reference imp
 
 void check_tensors(const std::string& path, const NamedTensors& tensors) {
   std::set<std::string_view> names;
+  if (tensors.size() > detail::kMostNames)
+    fail(kSave, path, ": ", tensors.size(), " tensors, more than ", detail::kMostNames);
   for (const auto& [name, tensor] : tensors) {
     if (!tensor.defined()) fail(kSave, path, ": tensor ", shown(name), " is undefined");
     if (name == detail::kMetadataKey) fail(kSave, path, ": a tensor cannot have the name ", name);
@@ -64,16 +67,25 @@ std::string header_bytes(const std::string& path, const NamedTensors& tensors,
   return bytes;
 }
 
+// Writes a work file beside path and renames it over path while it is still locked.
 void write_file(const std::string& path, const std::string& header, const NamedTensors& tensors,
                 const std::vector<size_t>& layout) {
-  detail::File file = detail::File::create(kSave, path);
-  file.write(header.data(), header.size());
-  const NoGrad guard;
-  for (size_t i : layout) {
-    const Tensor packed = tensors[i].second.detach().to(Device::cpu()).contiguous();
-    file.write(packed.raw(), static_cast<size_t>(packed.numel()) * size_of(packed.dtype()));
+  const std::string work = detail::work_path(path, "partial");
+  detail::File file = detail::File::claim(kSave, work);
+  try {
+    file.write(header.data(), header.size());
+    const NoGrad guard;
+    for (size_t i : layout) {
+      const Tensor packed = tensors[i].second.detach().to(Device::cpu()).contiguous();
+      file.write(packed.raw(), static_cast<size_t>(packed.numel()) * size_of(packed.dtype()));
+    }
+    file.sync();
+    detail::rename_path(kSave, work, path);
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(work, ignored);
+    throw;
   }
-  file.sync_and_close();
 }
 
 // ---- reading ----
@@ -146,15 +158,7 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors,
   check_tensors(path, tensors);
   const std::vector<size_t> layout = choose_layout(tensors);
   const std::string header = header_bytes(path, tensors, metadata, layout);
-  const std::string partial = path + ".partial";
-  try {
-    write_file(partial, header, tensors, layout);
-    detail::rename_path(kSave, partial, path);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(partial, ignored);
-    throw;
-  }
+  write_file(path, header, tensors, layout);
   detail::sync_folder(kSave, detail::parent_of(path));
 }
 

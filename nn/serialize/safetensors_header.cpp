@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <utility>
+
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb::detail {
 namespace {
@@ -12,123 +14,192 @@ using Json = nlohmann::json;
 constexpr std::string_view kLoad = "load_safetensors";
 constexpr const char* kDTypes[kDTypeCount] = {"F32", "F64", "I64", "U8", "BOOL"};
 
-class HeaderParser {
+// Takes the header apart while the library parses it: nothing is kept that is not part of the result, so that time and
+// memory are linear. Called by nlohmann::json::sax_parse.
+class HeaderReader {
  public:
-  HeaderParser(const std::string& path, std::string_view text) : path_(path) { parse(text); }
+  explicit HeaderReader(const std::string& path) : path_(path) {}
 
-  std::vector<TensorEntry> entries() const {
-    std::vector<TensorEntry> entries;
-    for (const std::string& name : names_) {
-      if (name != kMetadataKey) entries.push_back(entry(name, json_.at(name)));
-    }
-    return entries;
+  SafeTensorsHeader take() {
+    std::vector<std::string_view> names;
+    for (const TensorEntry& entry : header_.entries) names.push_back(entry.name);
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice != names.end()) fail_twice(*twice);
+    return std::move(header_);
   }
 
-  Metadata metadata() const {
-    Metadata metadata;
-    const auto found = json_.find(kMetadataKey);
-    if (found == json_.end()) return metadata;
-    if (!found->is_object()) fail(kLoad, path_, ": the metadata is no JSON object");
-    for (const auto& [key, value] : found->items()) {
-      if (!value.is_string()) fail(kLoad, path_, ": the metadata ", shown(key), " is no text");
-      metadata[key] = value.get<std::string>();
+  // ---- what the parser meets ----
+  bool null() { return other_value(); }
+  bool boolean(bool) { return other_value(); }
+  bool number_integer(int64_t) { return other_value(); }
+  bool number_float(double, const std::string&) { return other_value(); }
+  bool binary(Json::binary_t&) { return other_value(); }
+
+  bool number_unsigned(uint64_t number) {
+    if (in_ != In::Numbers) return other_value();
+    if (numbers_->count < kMostNumbers) numbers_->values[numbers_->count] = number;
+    ++numbers_->count;
+    return true;
+  }
+
+  bool string(std::string& text) {
+    if (in_ == In::Metadata) {
+      if (!header_.metadata.emplace(key_, std::move(text)).second) fail_twice(key_);
+      return true;
     }
-    return metadata;
+    if (in_ != In::Entry || key_ != "dtype") return other_value();
+    for (int i = 0; i < kDTypeCount; ++i) {
+      if (text == kDTypes[i]) entry_.dtype = static_cast<DType>(i), has_dtype_ = true;
+    }
+    if (!has_dtype_) fail_in("dtype ", shown(text), " is none of F32, F64, I64, U8, BOOL");
+    return true;
+  }
+
+  bool start_object(size_t) {
+    switch (in_) {
+      case In::Start: in_ = In::Top; return true;
+      case In::Top: in_ = key_ == kMetadataKey ? In::Metadata : In::Entry; return true;
+      default: return start_nested();
+    }
+  }
+
+  bool end_object() {
+    if (depth_ > 0) --depth_;
+    else if (in_ == In::Entry) finish_entry(), in_ = In::Top;
+    else if (in_ == In::Metadata) in_ = In::Top;
+    return true;
+  }
+
+  bool start_array(size_t) {
+    if (in_ == In::Entry && depth_ == 0 && (key_ == "shape" || key_ == "data_offsets")) {
+      numbers_ = key_ == "shape" ? &sizes_ : &offsets_;
+      in_ = In::Numbers;
+      return true;
+    }
+    return start_nested();
+  }
+
+  bool end_array() {
+    if (depth_ > 0) --depth_;
+    else in_ = In::Entry;
+    return true;
+  }
+
+  bool key(std::string& key) {
+    if (depth_ > 0) return true;
+    key_ = std::move(key);
+    if (in_ == In::Top || in_ == In::Metadata) count_name();
+    if (in_ == In::Top) start_entry();
+    if (in_ == In::Entry) note_field();
+    return true;
+  }
+
+  bool parse_error(size_t at, const std::string&, const Json::exception& error) {
+    constexpr int kNumberOverflow = 406;
+    if (error.id == kNumberOverflow)
+      fail(kLoad, path_, ": the header holds a number that is too large");
+    fail(kLoad, path_, ": the header is not JSON, at its byte ", at);
   }
 
  private:
-  // The library keeps neither the order of keys nor those that come twice: both are seen while it parses.
-  void parse(std::string_view text) {
-    constexpr int kDeepest = 3;  // a number of a list of an entry
-    std::vector<std::set<std::string>> open;
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-      if (depth > kDeepest) fail(kLoad, path_, ": the header is nested too deep");
-      if (event == Json::parse_event_t::object_start) open.emplace_back();
-      if (event == Json::parse_event_t::object_end) open.pop_back();
-      if (event == Json::parse_event_t::key) {
-        const auto& key = value.get_ref<const std::string&>();
-        if (!open.back().insert(key).second)
-          fail(kLoad, path_, ": the name ", shown(key), " comes twice");
-        if (depth == 1) names_.push_back(key);
-      }
-      return true;
-    };
-    try {
-      json_ = Json::parse(text, watch);
-    } catch (const Json::parse_error& error) {
-      fail(kLoad, path_, ": the header is not JSON, at its byte ", error.byte);
-    } catch (const Json::out_of_range&) {
-      fail(kLoad, path_, ": the header holds a number that is too large");
+  enum class In { Start, Top, Entry, Numbers, Metadata };
+  static constexpr size_t kMostNumbers = kMaxDims;
+  struct Numbers {
+    uint64_t values[kMostNumbers];
+    size_t count = 0;
+    bool seen = false;
+  };
+
+  template <class... Parts> [[noreturn]] void fail_in(const Parts&... parts) const {
+    fail(kLoad, path_, ": tensor ", shown(entry_.name), ": ", parts...);
+  }
+  [[noreturn]] void fail_twice(std::string_view name) const {
+    fail(kLoad, path_, ": the name ", shown(name), " comes twice");
+  }
+
+  // A value that no rule above asked for.
+  bool other_value() {
+    if (depth_ > 0) return true;  // within a field that this reader does not know
+    switch (in_) {
+      case In::Start: fail(kLoad, path_, ": the header is not a JSON object");
+      case In::Top:
+        if (key_ == kMetadataKey) fail(kLoad, path_, ": the metadata is not a JSON object");
+        fail_in("its entry is not a JSON object");
+      case In::Metadata: fail(kLoad, path_, ": the metadata ", shown(key_), " is not text");
+      case In::Numbers: fail_in(key_, " holds something other than whole numbers from 0");
+      case In::Entry:
+        if (key_ == "dtype") fail_in("the dtype is not text");
+        if (key_ == "shape" || key_ == "data_offsets") fail_in(key_, " is not a list");
     }
-    if (!json_.is_object()) fail(kLoad, path_, ": the header is no JSON object");
+    return true;
   }
 
-  template <class... Parts>
-  [[noreturn]] void fail_in(const std::string& name, const Parts&... parts) const {
-    fail(kLoad, path_, ": tensor ", shown(name), ": ", parts...);
+  bool start_nested() {
+    other_value();
+    constexpr int kDeepest = 3;
+    if (++depth_ > kDeepest) fail(kLoad, path_, ": the header is nested too deep");
+    return true;
   }
 
-  const Json& field(const std::string& name, const Json& value, const char* key) const {
-    const auto found = value.find(key);
-    if (found == value.end()) fail_in(name, "no ", key);
-    return *found;
+  void count_name() {
+    if (++names_ > kMostNames) fail(kLoad, path_, ": more than ", kMostNames, " names");
   }
 
-  DType dtype(const std::string& name, const Json& value) const {
-    if (!value.is_string()) fail_in(name, "the dtype is no text");
-    const auto& text = value.get_ref<const std::string&>();
-    for (int i = 0; i < kDTypeCount; ++i) {
-      if (text == kDTypes[i]) return static_cast<DType>(i);
+  void start_entry() {
+    entry_ = {};
+    entry_.name = key_;
+    has_dtype_ = dtype_seen_ = false;
+    sizes_ = {}, offsets_ = {};
+    if (key_ == kMetadataKey && std::exchange(metadata_seen_, true)) fail_twice(key_);
+  }
+
+  void note_field() {
+    bool* seen = key_ == "dtype"          ? &dtype_seen_
+                 : key_ == "shape"        ? &sizes_.seen
+                 : key_ == "data_offsets" ? &offsets_.seen
+                                          : nullptr;
+    if (seen && std::exchange(*seen, true)) fail_twice(key_);
+  }
+
+  void finish_entry() {
+    if (!dtype_seen_) fail_in("no dtype");
+    if (!sizes_.seen) fail_in("no shape");
+    if (!offsets_.seen) fail_in("no data_offsets");
+    read_shape();
+    if (offsets_.count != 2) fail_in("data_offsets has ", offsets_.count, " numbers, expected 2");
+    entry_.begin = offsets_.values[0];
+    entry_.end = offsets_.values[1];
+    const uint64_t bytes = static_cast<uint64_t>(entry_.shape.numel()) * size_of(entry_.dtype);
+    if (entry_.end < entry_.begin || entry_.end - entry_.begin != bytes) {
+      fail_in("data_offsets ", entry_.begin, " to ", entry_.end, ", expected ", bytes,
+              " bytes for ", entry_.dtype, " ", entry_.shape);
     }
-    fail_in(name, "dtype ", shown(text), " is none of F32, F64, I64, U8, BOOL");
+    header_.entries.push_back(std::move(entry_));
   }
 
-  std::vector<uint64_t> numbers(const std::string& name, const Json& value, const char* key) const {
-    std::vector<uint64_t> numbers;
-    if (!value.is_array()) fail_in(name, key, " is no list");
-    for (const Json& number : value) {
-      if (!number.is_number_unsigned())
-        fail_in(name, key, " holds something other than whole numbers from 0");
-      numbers.push_back(number.get<uint64_t>());
+  void read_shape() {
+    if (sizes_.count > kMaxDims)
+      fail_in("a shape of ", sizes_.count, " sizes, at most ", kMaxDims, " are read");
+    // As if no size were 0: strides must not overflow either.
+    auto most = static_cast<int64_t>(size_of(entry_.dtype));
+    for (size_t i = 0; i < sizes_.count; ++i) {
+      if (__builtin_mul_overflow(most, std::max<uint64_t>(sizes_.values[i], 1), &most))
+        fail_in("the shape is too large");
+      entry_.shape.push_back(static_cast<int64_t>(sizes_.values[i]));
     }
-    return numbers;
-  }
-
-  Shape shape(const std::string& name, const std::vector<uint64_t>& sizes, DType dtype) const {
-    if (sizes.size() > kMaxDims)
-      fail_in(name, "a shape of ", sizes.size(), " sizes, at most ", kMaxDims, " are read");
-    Shape shape;
-    int64_t most = static_cast<int64_t>(
-        size_of(dtype));  // as if no size were 0: strides must not overflow either
-    for (uint64_t n : sizes) {
-      if (__builtin_mul_overflow(most, std::max<uint64_t>(n, 1), &most))
-        fail_in(name, "the shape is too large");
-      shape.push_back(static_cast<int64_t>(n));
-    }
-    return shape;
-  }
-
-  TensorEntry entry(const std::string& name, const Json& value) const {
-    if (!value.is_object()) fail_in(name, "its entry is no JSON object");
-    TensorEntry entry{name, dtype(name, field(name, value, "dtype")), {}};
-    entry.shape = shape(name, numbers(name, field(name, value, "shape"), "shape"), entry.dtype);
-    const std::vector<uint64_t> offsets =
-        numbers(name, field(name, value, "data_offsets"), "data_offsets");
-    if (offsets.size() != 2)
-      fail_in(name, "data_offsets has ", offsets.size(), " numbers, expected 2");
-    entry.begin = offsets[0];
-    entry.end = offsets[1];
-    const uint64_t bytes = static_cast<uint64_t>(entry.shape.numel()) * size_of(entry.dtype);
-    if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
-      fail_in(name, "data_offsets ", entry.begin, " to ", entry.end, ", expected ", bytes,
-              " bytes for ", entry.dtype, " ", entry.shape);
-    }
-    return entry;
   }
 
   const std::string& path_;
-  Json json_;
-  std::vector<std::string> names_;
+  SafeTensorsHeader header_;
+  In in_ = In::Start;
+  int depth_ = 0;  // of lists and objects within a field that this reader does not know
+  size_t names_ = 0;
+  std::string key_;
+  TensorEntry entry_;
+  bool has_dtype_ = false, dtype_seen_ = false, metadata_seen_ = false;
+  Numbers sizes_, offsets_;
+  Numbers* numbers_ = nullptr;
 };
 
 }  // namespace
@@ -153,15 +224,9 @@ std::string print_header(const std::string& path, const SafeTensorsHeader& heade
 }
 
 SafeTensorsHeader parse_header(const std::string& path, std::string_view text) {
-  const HeaderParser parser(path, text);
-  return {parser.entries(), parser.metadata()};
-}
-
-std::string shown(std::string_view name) {
-  constexpr size_t kMost = 100;
-  const std::string text(name.substr(0, kMost));
-  return Json(text).dump(-1, ' ', true, Json::error_handler_t::replace) +
-         (name.size() > kMost ? "..." : "");
+  HeaderReader reader(path);
+  Json::sax_parse(text, &reader);
+  return reader.take();
 }
 
 }  // namespace ebb::detail

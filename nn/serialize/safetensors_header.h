@@ -25,14 +25,15 @@ struct SafeTensorsHeader {
 /// The key of the metadata, which no tensor may have as its name.
 inline constexpr std::string_view kMetadataKey = "__metadata__";
 
-/// One line of JSON. Throws Error naming path when a name is not UTF-8.
+/// The most names that a header may have, of tensors and of metadata: no real file comes near.
+inline constexpr size_t kMostNames = 1'000'000;
+
+/// Returns the header as one line of JSON. Throws Error naming path when a name is not UTF-8.
 std::string print_header(const std::string& path, const SafeTensorsHeader& header);
 
-/// The opposite, from text that nobody vouches for. Each entry alone is right afterwards: a known dtype, a shape whose
-/// bytes and strides can be counted, as many bytes as its shape takes. Throws Error naming path and tensor otherwise.
+/// Parses a header that may hold anything, in time and memory that grow with its length. Each entry alone is right
+/// afterwards: a known dtype, a shape whose bytes and strides can be counted, as many bytes as its shape takes. Throws Error
+/// naming path and tensor otherwise, and for more than kMostNames names.
 SafeTensorsHeader parse_header(const std::string& path, std::string_view text);
-
-/// How a name from a file stands in a message: quoted, on one line, not too long.
-std::string shown(std::string_view name);
 
 }  // namespace ebb::detail
