@@ -1,17 +1,17 @@
 #include "ebb/nn/serialize/checkpoint.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <system_error>
+#include <random>
+#include <utility>
 
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/file.h"
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb {
 namespace {
@@ -24,6 +24,8 @@ constexpr std::string_view kModel = "model.safetensors", kTraining = "training.s
 // The key in training.safetensors that tells the version of this layout.
 constexpr const char* kVersionKey = "ebb.checkpoint";
 constexpr const char* kVersion = "1";
+// The key in both files of what they have in common with no other checkpoint.
+constexpr const char* kIdKey = "ebb.id";
 
 std::string file_in(const std::string& folder, std::string_view name) {
   return (fs::path(folder) / name).string();
@@ -34,14 +36,28 @@ bool has_file(const std::string& folder, std::string_view name) {
   return fs::exists(file_in(folder, name), ignored);
 }
 
-// The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
-bool is_whole(const std::string& folder) {
-  return has_file(folder, kModel) && has_file(folder, kTraining);
+// 128 random bits in hexadecimal. Not from the default generator, which a training counts on.
+std::string new_id() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 4; ++i) {
+    char word[16];
+    std::snprintf(word, sizeof word, "%08x", static_cast<unsigned>(device()));
+    id += word;
+  }
+  return id;
 }
 
-// Where a checkpoint and its kin lie.
+// The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
+bool is_whole(const std::string& folder) {
+  std::error_code ignored;
+  return fs::is_directory(fs::symlink_status(folder, ignored)) && has_file(folder, kModel) &&
+         has_file(folder, kTraining);
+}
+
+// The paths of a checkpoint and of what a save makes on the way.
 struct Places {
-  std::string target, fresh, old;
+  std::string target, fresh, old, lock;
 
   Places(std::string_view op, const std::string& folder) {
     fs::path path = fs::path(folder).lexically_normal();
@@ -52,8 +68,9 @@ struct Places {
     if (name.empty() || name == "." || name == "..")
       fail(op, "expected a folder to save to, got \"", folder, "\"");
     target = path.string();
-    fresh = target + ".new";
-    old = target + ".old";
+    fresh = detail::work_path(target, "new");
+    old = detail::work_path(target, "old");
+    lock = detail::work_path(target, "lock");
   }
 
   // The one to read; "" when there is none. A save without exchange may move one into place while this looks elsewhere:
@@ -70,18 +87,34 @@ struct Places {
 };
 
 constexpr std::array<std::string_view, 4> kOwnFiles = {
-    kModel, kTraining, "model.safetensors.partial", "training.safetensors.partial"};
+    kModel, kTraining, ".model.safetensors.ebb-partial", ".training.safetensors.ebb-partial"};
 
-// A folder that is replaced is deleted: only what a checkpoint put there may be.
+// True when a file holds the id that Ebb writes into both files, near the start of their headers.
+bool is_marked(const std::string& path) {
+  constexpr int64_t kMost = 1 << 20;
+  detail::File file = detail::File::open_to_read(kSave, path);
+  std::string head(static_cast<size_t>(std::min(file.size(), kMost)), '\0');
+  file.read(head.data(), head.size());
+  return head.find("\"" + std::string(kIdKey) + "\":") != std::string::npos;
+}
+
+// A folder that is replaced is deleted: only files that a checkpoint put there may be in it.
 void refuse_foreign_files(const std::string& folder) {
-  if (!fs::exists(folder)) return;
-  if (!fs::is_directory(folder)) fail(kSave, folder, " is not a folder");
+  const fs::file_status status = fs::symlink_status(folder);
+  if (!fs::exists(status)) return;
+  if (!fs::is_directory(status)) fail(kSave, folder, " is not a folder");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (std::find(kOwnFiles.begin(), kOwnFiles.end(), name) == kOwnFiles.end()) {
-      fail(kSave, folder, " holds ", name,
-           ", which is no part of a checkpoint: name a folder of its own");
+    if (std::find(kOwnFiles.begin(), kOwnFiles.end(), name) == kOwnFiles.end() ||
+        !fs::is_regular_file(entry.symlink_status())) {
+      fail(kSave, folder, " holds ", detail::shown(name),
+           ", which is not part of a checkpoint: name a folder of its own");
     }
+  }
+  for (std::string_view name : {kModel, kTraining}) {
+    const std::string path = file_in(folder, name);
+    if (fs::exists(path) && !is_marked(path))
+      fail(kSave, path, " was not saved by a training: name a folder of its own");
   }
 }
 
@@ -92,6 +125,7 @@ void remove_checkpoint(const std::string& folder, std::error_code& error) {
 
 // Completes what a killed save left behind, so that the place of the next one is free.
 void tidy(const Places& places) {
+  for (const std::string& folder : {places.fresh, places.old}) refuse_foreign_files(folder);
   const std::string found = places.find();
   if (!found.empty() && found != places.target) {
     detail::replace_folder(kSave, found, places.target, places.old);
@@ -105,12 +139,15 @@ void tidy(const Places& places) {
 }
 
 void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
+  const std::string id = new_id();
   Metadata metadata = checkpoint.metadata;
-  if (!metadata.emplace(kVersionKey, kVersion).second)
-    fail(kSave, "the metadata ", kVersionKey, " is reserved");
-  fs::create_directories(folder);
+  for (const auto& [key, value] : {std::pair<std::string, std::string>{kVersionKey, kVersion},
+                                   std::pair<std::string, std::string>{kIdKey, id}}) {
+    if (!metadata.emplace(key, value).second) fail(kSave, "the metadata ", key, " is reserved");
+  }
+  fs::create_directory(folder);
   try {
-    save_safetensors(file_in(folder, kModel), checkpoint.model, {{"format", "pt"}});
+    save_safetensors(file_in(folder, kModel), checkpoint.model, {{"format", "pt"}, {kIdKey, id}});
     save_safetensors(file_in(folder, kTraining), checkpoint.training, metadata);
   } catch (...) {
     std::error_code ignored;
@@ -119,16 +156,28 @@ void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
   }
 }
 
+// Takes an entry out of the metadata; "" when it has none.
+std::string extract(Metadata& metadata, const char* key) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return "";
+  std::string text = std::move(found->second);
+  metadata.erase(found);
+  return text;
+}
+
 Checkpoint read(const std::string& folder) {
   SafeTensors model = load_safetensors(file_in(folder, kModel));
   SafeTensors training = load_safetensors(file_in(folder, kTraining));
-  const auto version = training.metadata.find(kVersionKey);
-  if (version == training.metadata.end())
-    fail(kLoad, file_in(folder, kTraining), " is no part of a checkpoint");
-  if (version->second != kVersion) {
-    fail(kLoad, folder, " has the layout ", version->second, ", this program reads ", kVersion);
+  const std::string version = extract(training.metadata, kVersionKey);
+  if (version.empty()) fail(kLoad, file_in(folder, kTraining), " is not part of a checkpoint");
+  if (version != kVersion) {
+    fail(kLoad, folder, " has the layout ", detail::shown(version), ", this program reads ",
+         kVersion);
   }
-  training.metadata.erase(version);
+  const std::string id = extract(training.metadata, kIdKey);
+  if (id.empty() || extract(model.metadata, kIdKey) != id) {
+    fail(kLoad, folder, ": ", kModel, " and ", kTraining, " are not of one checkpoint");
+  }
   return {std::move(model.tensors), std::move(training.tensors), std::move(training.metadata)};
 }
 
@@ -152,7 +201,8 @@ ByName by_name(const NamedTensors& tensors) {
   ByName result;
   for (const auto& [name, tensor] : tensors) {
     check_defined(kLoadState, tensor);
-    if (!result.emplace(name, &tensor).second) fail(kLoadState, "the name ", name, " comes twice");
+    if (!result.emplace(name, &tensor).second)
+      fail(kLoadState, "the name ", detail::shown(name), " comes twice");
   }
   return result;
 }
@@ -162,14 +212,14 @@ void check_fits(const ByName& target, const ByName& source, std::string_view wha
   for (const auto& [name, tensor] : target) {
     const auto found = source.find(name);
     if (found == source.end()) {
-      missing.emplace_back(name);
+      missing.push_back(detail::shown(name));
     } else if (form(*tensor) != form(*found->second)) {
-      different.push_back(std::string(name) + " is " + form(*found->second) + ", expected " +
+      different.push_back(detail::shown(name) + " is " + form(*found->second) + ", expected " +
                           form(*tensor));
     }
   }
   for (const auto& [name, tensor] : source) {
-    if (!target.contains(name)) unexpected.emplace_back(name);
+    if (!target.contains(name)) unexpected.push_back(detail::shown(name));
   }
   const std::string text = listed("missing:", missing) + listed("unexpected:", unexpected) +
                            listed("different:", different);
@@ -187,8 +237,40 @@ bool same_elements(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) try {
-  const Places places(kSave, folder);
+namespace {
+// Names the file or folder that a system call failed for.
+[[noreturn]] void fail_with(const fs::filesystem_error& error) {
+  fail(kSave, "cannot write to ", error.path1().string(), ": ", error.code().message());
+}
+}  // namespace
+
+struct CheckpointWriter::State {
+  Places places;
+  detail::FileLock lock;
+
+  explicit State(const std::string& folder)
+      : places(kSave, folder), lock(kSave, lock_path(), places.target) {}
+
+ private:
+  const std::string& lock_path() const {
+    fs::create_directories(detail::parent_of(places.target));
+    return places.lock;
+  }
+};
+
+CheckpointWriter::CheckpointWriter(const std::string& folder) try
+    : state_(std::make_unique<State>(folder)) {
+  refuse_foreign_files(state_->places.target);
+} catch (const fs::filesystem_error& error) {
+  fail_with(error);
+}
+
+CheckpointWriter::~CheckpointWriter() = default;
+CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
+CheckpointWriter& CheckpointWriter::operator=(CheckpointWriter&&) noexcept = default;
+
+void CheckpointWriter::save(const Checkpoint& checkpoint) try {
+  const Places& places = state_->places;
   refuse_foreign_files(places.target);
   tidy(places);
   write_fresh(places.fresh, checkpoint);
@@ -197,7 +279,11 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) tr
   remove_checkpoint(places.fresh, ignored);
   remove_checkpoint(places.old, ignored);
 } catch (const fs::filesystem_error& error) {
-  fail(kSave, error.path1().string(), ": ", error.code().message());
+  fail_with(error);
+}
+
+void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
+  CheckpointWriter(folder).save(checkpoint);
 }
 
 Checkpoint load_checkpoint(const std::string& folder) {
@@ -220,18 +306,7 @@ Checkpoint load_checkpoint(const std::string& folder) {
 
 bool checkpoint_exists(const std::string& folder) { return !Places(kLoad, folder).find().empty(); }
 
-void check_can_save(const std::string& folder) try {
-  const Places places(kSave, folder);
-  refuse_foreign_files(places.target);
-  const std::string above = detail::parent_of(places.target);
-  fs::create_directories(above);
-  std::string probe = file_in(above, ".ebb-probe-XXXXXX");
-  if (!mkdtemp(probe.data()))
-    fail(kSave, "cannot write to ", above, ": ", std::generic_category().message(errno));
-  fs::remove(probe);
-} catch (const fs::filesystem_error& error) {
-  fail(kSave, "cannot write to ", error.path1().string(), ": ", error.code().message());
-}
+void check_can_save(const std::string& folder) { const CheckpointWriter writer(folder); }
 
 void check_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
   const ByName from = by_name(source);
@@ -240,7 +315,8 @@ void check_state(const NamedTensors& target, const NamedTensors& source, std::st
   for (const auto& [name, tensor] : target) {
     const auto [first, is_new] = first_names.emplace(tensor.impl(), name);
     if (!is_new && !same_elements(*from.at(first->second), *from.at(name))) {
-      fail(kLoadState, what, " does not fit: ", first->second, " and ", name,
+      fail(kLoadState, what, " does not fit: ", detail::shown(first->second), " and ",
+           detail::shown(name),
            " are one tied tensor, but have different values");
     }
   }

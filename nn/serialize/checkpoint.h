@@ -2,13 +2,16 @@
 //
 // A checkpoint is a folder of two files. `model.safetensors` holds the weights alone, with torch's names and layouts,
 // so that PyTorch loads it strictly. `training.safetensors` holds the rest: optimizer state, generators, the epoch and
-// the batches consumed, as tensors and as text.
+// the batches consumed, as tensors and as text. Both hold the same random id, so that the model of one checkpoint is never
+// taken for that of another.
 //
-// A new checkpoint is written beside the old one, as `<folder>.new`, synced, and exchanged with it in one step of the
-// file system. Where the file system cannot exchange, the old one is renamed to `<folder>.old` in between. So a process
-// that is killed at any moment leaves a whole checkpoint under one of the three names, and load_checkpoint finds it.
+// For a folder `runs/x` a new checkpoint is written as `runs/.x.ebb-new`, synced, and exchanged with `runs/x` in one step
+// of the file system. Where the file system cannot exchange, the old one is renamed to `runs/.x.ebb-old` in between. So a
+// process that is killed at any moment leaves a whole checkpoint under one of the three names, and load_checkpoint finds
+// it. Ebb deletes only files that it wrote itself, and follows no link in those names.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,25 +19,51 @@
 
 namespace ebb {
 
+/// The content of a checkpoint.
 struct Checkpoint {
   NamedTensors model;     ///< the weights
   NamedTensors training;  ///< everything else that is a tensor
   Metadata metadata;      ///< everything else that is not; written into training.safetensors
 };
 
-/// Writes a checkpoint in place of the one at `folder`, if any; makes the folders above it. When it throws, the old one
-/// is still there. When it returns, the new one is on the disk. One process at a time may save to a folder; others may
-/// load from it meanwhile. Throws Error when the disk is full or a file cannot be written, for what save_safetensors
-/// refuses, and when `folder` holds files that are no checkpoint's: it would have to delete them.
+/// The right to save checkpoints to a folder, which one owner at a time has.
+///
+///     CheckpointWriter writer("runs/x");  // fails at once when the folder cannot be written or is in use
+///     writer.save(checkpoint);
+///
+/// Others may load from the folder meanwhile. The right is a lock on `runs/.x.ebb-lock`, which ends with the process; on a
+/// file system without locks nothing tells a second owner. Thread-safety: one thread at a time uses a writer.
+class CheckpointWriter {
+ public:
+  /// Makes the folders above `folder` and takes the lock. Throws Error when they cannot be written, when another process or
+  /// thread saves there, and when `folder` holds files that are not a checkpoint's: a save would have to delete them.
+  explicit CheckpointWriter(const std::string& folder);
+  ~CheckpointWriter();
+  CheckpointWriter(CheckpointWriter&&) noexcept;
+  CheckpointWriter& operator=(CheckpointWriter&&) noexcept;
+
+  /// Writes a checkpoint in place of the one in the folder, if any. When it returns, the new one is on the disk.
+  ///
+  /// Throws Error when the disk is full or a file cannot be written, and for what save_safetensors refuses. The old one is
+  /// still there then, with one exception, which the message names: when the folder above cannot be synced at the end, the
+  /// new one is in place, and may be lost if the power fails.
+  void save(const Checkpoint& checkpoint);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Saves one checkpoint with a CheckpointWriter that lives as long as the call.
 void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint);
 
-/// Reads the checkpoint at `folder`; when that is missing, since a save was cut off, the one in `<folder>.new` if it is
-/// whole, else the one in `<folder>.old`. Changes nothing on the disk.
-/// Throws Error when there is none, or for what load_safetensors refuses. A damaged checkpoint at `folder` is an error:
-/// an older one is not taken for it.
+/// Reads the checkpoint at `folder`; when that is missing, since a save was cut off, the new one if it is whole, else the old
+/// one. Changes nothing on the disk.
+/// Throws Error when there is none, for what load_safetensors refuses, and when the two files are not of one checkpoint. A
+/// damaged checkpoint at `folder` is an error: an older one is not taken for it.
 Checkpoint load_checkpoint(const std::string& folder);
 
-/// True when load_checkpoint would find one to read, damaged or not.
+/// Returns true when load_checkpoint would find one to read, damaged or not.
 bool checkpoint_exists(const std::string& folder);
 
 /// Copies values into tensors of the same names, target by target. Devices may differ,

@@ -1,6 +1,7 @@
 #include "ebb/nn/serialize/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,19 +31,66 @@ int open_retrying(const std::string& path, int flags) {
 bool exchange_paths(std::string_view op, const std::string& a, const std::string& b) {
 #ifdef SYS_renameat2
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE of <linux/fs.h>
-  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange) == 0)
-    return true;
+  long code;
+  do code = ::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange);
+  while (code != 0 && errno == EINTR);
+  if (code == 0) return true;
   if (errno != ENOSYS && errno != EINVAL)
     fail(op, "cannot exchange ", a, " and ", b, ": ", std::strerror(errno));
 #endif
   return false;
 }
+// Opens path for one owner. -1 when somebody else holds it.
+int claim_handle(std::string_view op, const std::string& path) {
+  for (;;) {
+    // Without waiting for a FIFO's other end; a link is an error (ELOOP).
+    const int handle = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK);
+    if (handle < 0) {
+      if (errno == ELOOP) fail(op, path, " is a symbolic link: links are not followed here");
+      fail(op, "cannot write to ", path, ": ", std::strerror(errno));
+    }
+    struct stat held, now;
+    if (::fstat(handle, &held) != 0 || !S_ISREG(held.st_mode) || held.st_nlink > 1) {
+      ::close(handle);
+      fail(op, path, " is not a regular file of its own");
+    }
+    int code;
+    do code = ::flock(handle, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    while (code == EINTR);
+    if (code == EWOULDBLOCK) {
+      ::close(handle);
+      return -1;
+    }
+    // Other codes: a file system without locks. The file may have been renamed or removed before it was locked: again.
+    if (::lstat(path.c_str(), &now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
+      return handle;
+    ::close(handle);
+  }
+}
+
+int sync_retrying(int handle) {
+  int code;
+  do code = ::fsync(handle) == 0 ? 0 : errno;
+  while (code == EINTR);
+  return code == EINVAL ? 0 : code;  // EINVAL: nothing to sync on this file system
+}
+
+constexpr std::string_view kTaken = ": another process or thread is saving there";
 }  // namespace
 
-File::File(std::string_view op, const std::string& path, int flags)
-    : op_(op), path_(path), handle_(open_retrying(path, flags)) {
-  if (handle_ < 0) fail_here();
+int open_regular(std::string_view op, const std::string& path) {
+  const int handle = open_retrying(path, O_RDONLY | O_NONBLOCK);
+  if (handle < 0) fail(op, path, ": ", std::strerror(errno));
+  struct stat status;
+  if (::fstat(handle, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(handle);
+    fail(op, path, " is not a regular file");
+  }
+  return handle;
 }
+
+File::File(std::string_view op, const std::string& path, int handle)
+    : op_(op), path_(path), handle_(handle) {}
 
 File::File(File&& other) noexcept
     : op_(std::move(other.op_)),
@@ -54,11 +102,17 @@ File::~File() {
 }
 
 File File::open_to_read(std::string_view op, const std::string& path) {
-  return File(op, path, O_RDONLY);
+  return File(op, path, open_regular(op, path));
 }
 
-File File::create(std::string_view op, const std::string& path) {
-  return File(op, path, O_WRONLY | O_CREAT | O_TRUNC);
+File File::claim(std::string_view op, const std::string& path) {
+  File file(op, path, claim_handle(op, path));
+  if (file.handle_ < 0) fail(op, path, kTaken);
+  int code;
+  do code = ::ftruncate(file.handle_, 0);
+  while (code != 0 && errno == EINTR);
+  if (code != 0) file.fail_here();
+  return file;
 }
 
 void File::fail_here() const { fail(op_, path_, ": ", std::strerror(errno)); }
@@ -66,7 +120,6 @@ void File::fail_here() const { fail(op_, path_, ": ", std::strerror(errno)); }
 int64_t File::size() const {
   struct stat status;
   if (::fstat(handle_, &status) != 0) fail_here();
-  if (!S_ISREG(status.st_mode)) fail(op_, path_, " is not a regular file");
   return status.st_size;
 }
 
@@ -93,24 +146,38 @@ void File::write(const void* from, size_t n) {
   }
 }
 
-void File::sync_and_close() {
-  if (::fsync(handle_) != 0 && errno != EINVAL)
-    fail_here();  // EINVAL: a pipe or device, nothing to sync
-  if (::close(std::exchange(handle_, -1)) != 0) fail_here();
+void File::sync() {
+  errno = sync_retrying(handle_);
+  if (errno != 0) fail_here();
+}
+
+FileLock::FileLock(std::string_view op, const std::string& path, const std::string& what)
+    : path_(path), handle_(claim_handle(op, path)), process_(::getpid()) {
+  if (handle_ < 0) fail(op, what, kTaken);
+}
+
+FileLock::~FileLock() {
+  if (::getpid() == process_) {
+    ::unlink(
+        path_.c_str());  // whoever opened it before finds that the name is gone, and makes another
+    ::flock(handle_, LOCK_UN);
+  }
+  ::close(handle_);
 }
 
 void sync_folder(std::string_view op, const std::string& folder) {
   const int handle = open_retrying(folder, O_RDONLY | O_DIRECTORY);
   if (handle < 0) fail(op, folder, ": ", std::strerror(errno));
-  const int code = ::fsync(handle) == 0 ? 0 : errno;
+  const int code = sync_retrying(handle);
   ::close(handle);
-  if (code != 0 && code != EINVAL)
-    fail(op, folder, ": ", std::strerror(code));  // EINVAL: not on this file system
+  if (code != 0) fail(op, folder, ": ", std::strerror(code));
 }
 
 void rename_path(std::string_view op, const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0)
-    fail(op, "cannot rename ", from, " to ", to, ": ", std::strerror(errno));
+  int code;
+  do code = std::rename(from.c_str(), to.c_str());
+  while (code != 0 && errno == EINTR);
+  if (code != 0) fail(op, "cannot rename ", from, " to ", to, ": ", std::strerror(errno));
 }
 
 void replace_folder(std::string_view op, const std::string& fresh, const std::string& target,
@@ -126,7 +193,12 @@ void replace_folder(std::string_view op, const std::string& fresh, const std::st
       throw;
     }
   }
-  sync_folder(op, parent_of(target));
+  try {
+    sync_folder(op, parent_of(target));
+  } catch (const Error& error) {
+    throw Error(std::string(error.what()) + ": " + target +
+                " is in place, but may be lost if the power fails");
+  }
 }
 
 FolderWatch::FolderWatch(const std::string& folder)
@@ -147,6 +219,12 @@ bool FolderWatch::unchanged() const {
 std::string parent_of(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
+}
+
+std::string work_path(const std::string& path, std::string_view purpose) {
+  const std::filesystem::path whole(path);
+  std::string name = "." + whole.filename().string() + ".ebb-";
+  return (whole.parent_path() / name.append(purpose)).string();
 }
 
 }  // namespace ebb::detail

@@ -103,10 +103,10 @@ TEST(Checkpoint, DeletesOnlyItsOwnFiles) {
                {folder / "x", "thesis.tex"});
   EXPECT_EQ(test::read_bytes(folder / "x/thesis.tex"), "years of work");
   EXPECT_EQ(number_at(folder / "x"), 1);
-  fs::create_directories(folder / "y.new/more");
+  fs::create_directories(folder / ".y.ebb-new/more");
   expect_error([&] { save_checkpoint(folder / "y", numbered(2)); }, "save_checkpoint",
-               {"cannot remove", "y.new"});
-  EXPECT_TRUE(fs::exists(folder / "y.new/more"));
+               {".y.ebb-new holds \"more\""});
+  EXPECT_TRUE(fs::exists(folder / ".y.ebb-new/more"));
   test::write_bytes(folder / "file", "text");
   expect_error([&] { save_checkpoint(folder / "file", numbered(2)); }, "save_checkpoint",
                {"file is not a folder"});
@@ -123,7 +123,8 @@ enum class Left { Nothing, Part, Whole };
 // Creates the state (target, new, old) in a folder. Complete checkpoints have the numbers 1, 2 and
 // 3.
 void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
-  const std::pair<const char*, Left> places[] = {{"x", target}, {"x.new", fresh}, {"x.old", old}};
+  const std::pair<const char*, Left> places[] = {
+      {"x", target}, {".x.ebb-new", fresh}, {".x.ebb-old", old}};
   int64_t number = 0;
   for (const auto& [name, left] : places) {
     ++number;
@@ -132,8 +133,8 @@ void make_state(const TempFolder& folder, Left target, Left fresh, Left old) {
     save_checkpoint(folder / "made", numbered(number));
     if (left == Left::Part) {  // ends within the second file
       fs::rename(folder / "made/training.safetensors",
-                 folder / "made/training.safetensors.partial");
-      fs::resize_file(folder / "made/training.safetensors.partial", 10);
+                 folder / "made/.training.safetensors.ebb-partial");
+      fs::resize_file(folder / "made/.training.safetensors.ebb-partial", 10);
     }
     fs::rename(folder / "made", folder / name);
   }
@@ -239,10 +240,10 @@ std::string read_while_replacing(bool may_exchange) {
   std::atomic<bool> done = false;
   std::thread writer([&] {
     for (int turn = 1; turn <= 400; ++turn) {
-      fs::copy(folder / std::to_string(turn % 2), folder / "x.new");
-      detail::replace_folder("test", folder / "x.new", folder / "x", folder / "x.old",
+      fs::copy(folder / std::to_string(turn % 2), folder / ".x.ebb-new");
+      detail::replace_folder("test", folder / ".x.ebb-new", folder / "x", folder / ".x.ebb-old",
                              may_exchange);
-      fs::remove_all(folder / (may_exchange ? "x.new" : "x.old"));
+      fs::remove_all(folder / (may_exchange ? ".x.ebb-new" : ".x.ebb-old"));
     }
     done = true;
   });
@@ -302,10 +303,10 @@ TEST(Checkpoint, DamagedOnesAreErrorsAndAreNotSkipped) {
   test::write_bytes(model, bytes);
   save_safetensors(training, {}, {});
   expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
-               {training, "no part of a checkpoint"});
+               {training, "not part of a checkpoint"});
   save_safetensors(training, {}, {{"ebb.checkpoint", "2"}});
   expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
-               {"layout 2, this program reads 1"});
+               {"layout \"2\", this program reads 1"});
   expect_error(
       [&] {
         save_checkpoint(folder / "y", {{}, {}, {{"ebb.checkpoint", "1"}}});

@@ -26,23 +26,25 @@ TEST(LoadState, ErrorsNameEverythingThatDoesNotFitAndChangeNothing) {
     return [&, source] { load_state(target, source, "x.file"); };
   };
   const Tensor good = ones({2, 2});
-  expect_error(load({{"a.weight", good}}), "load_state", {"x.file does not fit; missing: a.bias"});
+  expect_error(load({{"a.weight", good}}), "load_state",
+               {"x.file does not fit; missing: \"a.bias\""});
   expect_error(load({{"a.weight", good}, {"a.bias", ones({2})}, {"b.bias", good}}), "load_state",
-               {"x.file does not fit; unexpected: b.bias"});
+               {"x.file does not fit; unexpected: \"b.bias\""});
   expect_error(load({{"a.weight", good}, {"a.bias", ones({3})}}), "load_state",
-               {"different: a.bias is f32 (3,), expected f32 (2,)"});
+               {"different: \"a.bias\" is f32 (3,), expected f32 (2,)"});
   expect_error(load({{"a.weight", good}, {"a.bias", ones({2}, {.dtype = DType::F64})}}),
-               "load_state", {"different: a.bias is f64 (2,), expected f32 (2,)"});
-  expect_error(
-      load({{"a.weight", ones({4})}, {"c", good}}), "load_state",
-      {"missing: a.bias; unexpected: c; different: a.weight is f32 (4,), expected f32 (2, 2)"});
+               "load_state", {"different: \"a.bias\" is f64 (2,), expected f32 (2,)"});
+  expect_error(load({{"a.weight", ones({4})}, {"c", good}}), "load_state",
+               {"missing: \"a.bias\"; unexpected: \"c\"; different: \"a.weight\" is f32 (4,), "
+                "expected f32 (2, 2)"});
   expect_error(load({{"a.weight", good}, {"a.bias", ones({2})}, {"a.weight", good}}), "load_state",
-               {"a.weight comes twice"});
+               {"\"a.weight\" comes twice"});
   expect_error(load({{"a.weight", good}, {"a.bias", Tensor()}}), "load_state", {"undefined"});
   NamedTensors many;
   for (int i = 0; i < 9; ++i) many.emplace_back("k" + std::to_string(i), good);
-  expect_error(load(many), "load_state",
-               {"missing: a.bias, a.weight; unexpected: k0, k1, k2, k3, k4 and 4 more"});
+  expect_error(
+      load(many), "load_state",
+      {R"(missing: "a.bias", "a.weight"; unexpected: "k0", "k1", "k2", "k3", "k4" and 4 more)"});
   for (const auto& [name, tensor] : target) {
     for (double value : tensor.to_vector<double>()) EXPECT_EQ(value, 0) << name;
   }

@@ -1,0 +1,184 @@
+// Who may save to a folder, what a save may delete, and that two files of different checkpoints are told apart.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "ebb/nn/serialize/checkpoint.h"
+#include "files.h"
+
+namespace ebb {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+using test::TempFolder;
+
+Checkpoint numbered(int64_t n) {
+  const auto value = static_cast<double>(n);
+  return {{{"weight", full({50}, value)}}, {{"state", full({50}, value)}}, {}};
+}
+
+// The number of a checkpoint; -1 when its parts are of different ones.
+int64_t number_of(const Checkpoint& c) {
+  const auto model = c.model.at(0).second.to_vector<int64_t>(),
+             training = c.training.at(0).second.to_vector<int64_t>();
+  return model == training ? model[0] : -1;
+}
+
+TEST(CheckpointWriter, HasTheFolderForItself) {
+  const TempFolder folder;
+  CheckpointWriter writer(folder / "runs/x");
+  writer.save(numbered(1));
+  expect_error([&] { save_checkpoint(folder / "runs/x", numbered(2)); }, "save_checkpoint",
+               {folder / "runs/x", "another process or thread is saving there"});
+  expect_error([&] { CheckpointWriter(folder / "runs/x/"); }, "save_checkpoint",
+               {"another process or thread is saving there"});
+  save_checkpoint(folder / "runs/y", numbered(7));  // another folder
+  writer.save(numbered(3));
+  EXPECT_EQ(number_of(load_checkpoint(folder / "runs/x")), 3);
+  { const CheckpointWriter gone = std::move(writer); }
+  save_checkpoint(folder / "runs/x", numbered(4));
+  EXPECT_FALSE(fs::exists(folder / "runs/.x.ebb-lock"));
+}
+
+TEST(CheckpointWriter, ItsRightEndsWithTheProcess) {
+  const TempFolder folder;
+  for (int how = 0; how < 2; ++how) {
+    const pid_t child = fork();
+    if (child == 0) {
+      new CheckpointWriter(folder / "x");
+      _exit(0);  // the lock file stays
+    }
+    waitpid(child, nullptr, 0);
+    EXPECT_TRUE(fs::exists(folder / ".x.ebb-lock"));
+    save_checkpoint(folder / "x", numbered(1));
+    EXPECT_FALSE(fs::exists(folder / ".x.ebb-lock"));
+  }
+}
+
+TEST(CheckpointWriter, AForkedChildDoesNotGiveTheRightAway) {
+  const TempFolder folder;
+  CheckpointWriter writer(folder / "x");
+  const pid_t child = fork();
+  if (child == 0) {
+    { const CheckpointWriter copy = std::move(writer); }
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  EXPECT_THROW(CheckpointWriter(folder / "x"), Error);
+  writer.save(numbered(1));
+}
+
+TEST(CheckpointWriter, SaysAtOnceThatItCannotWrite) {
+  const TempFolder folder;
+  test::write_bytes(folder / "file", "text");
+  expect_error([&] { CheckpointWriter(folder / "file/x"); }, "save_checkpoint", {folder / "file"});
+  fs::create_directory(folder / "locked");
+  fs::permissions(folder / "locked", fs::perms::owner_read | fs::perms::owner_exec);
+  if (geteuid() != 0) {
+    expect_error([&] { CheckpointWriter(folder / "locked/x"); }, "save_checkpoint", {"locked"});
+  }
+  expect_error([&] { CheckpointWriter("/proc/ebb/x"); }, "save_checkpoint", {"/proc"});
+  fs::permissions(folder / "locked", fs::perms::owner_all);
+}
+
+TEST(CheckpointWriter, TwoAtATimeNeverMixAndOneGoesOn) {
+  const TempFolder folder;
+  std::atomic<int> saved = 0, refused = 0;
+  std::atomic<bool> done = false;
+  const auto save = [&](int64_t first) {
+    for (int64_t n = first; n < first + 60; ++n) {
+      try {
+        save_checkpoint(folder / "x", numbered(n));
+        ++saved;
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("another process"), std::string::npos)
+            << error.what();
+        ++refused;
+      }
+    }
+  };
+  save_checkpoint(folder / "x", numbered(0));
+  std::thread reader([&] {
+    while (!done) EXPECT_GE(number_of(load_checkpoint(folder / "x")), 0);
+  });
+  std::thread other([&] { save(1000); });
+  save(2000);
+  other.join();
+  done = true;
+  reader.join();
+  EXPECT_EQ(saved + refused, 120);
+  EXPECT_GT(saved, 0);
+}
+
+TEST(CheckpointFiles, ThoseOfDifferentCheckpointsAreRefused) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(1));
+  save_checkpoint(folder / "y", numbered(1));
+  EXPECT_EQ(load_safetensors(folder / "x/model.safetensors").metadata.at("format"), "pt");
+  fs::rename(folder / "y/model.safetensors", folder / "x/model.safetensors");
+  expect_error(
+      [&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
+      {folder / "x", "model.safetensors and training.safetensors are not of one checkpoint"});
+  save_safetensors(folder / "x/model.safetensors", numbered(1).model);
+  expect_error([&] { load_checkpoint(folder / "x"); }, "load_checkpoint",
+               {"not of one checkpoint"});
+  expect_error(
+      [&] {
+        save_checkpoint(folder / "z", {{}, {}, {{"ebb.id", "1"}}});
+      },
+      "save_checkpoint", {"ebb.id is reserved"});
+}
+
+// ---- what belongs to the user ----
+
+TEST(CheckpointFiles, FoldersOfTheUserStay) {
+  const TempFolder folder;
+  for (const char* name : {"x.new", "x.old", ".x.new", "x.partial"}) {
+    fs::create_directory(folder / name);
+    test::write_bytes(folder / (std::string(name) + "/model.safetensors"), "mine");
+  }
+  for (int64_t n = 0; n < 3; ++n) save_checkpoint(folder / "x", numbered(n));
+  for (const char* name : {"x.new", "x.old", ".x.new", "x.partial"})
+    EXPECT_EQ(test::read_bytes(folder / (std::string(name) + "/model.safetensors")), "mine");
+}
+
+TEST(CheckpointFiles, AModelThatNoTrainingSavedIsNotReplaced) {
+  const TempFolder folder;
+  fs::create_directory(folder / "x");
+  save_safetensors(folder / "x/model.safetensors", numbered(1).model);
+  expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint",
+               {"x/model.safetensors was not saved by a training"});
+  EXPECT_EQ(load_safetensors(folder / "x/model.safetensors").tensors.size(), 1u);
+}
+
+TEST(CheckpointFiles, NoLinkIsFollowedFromAWorkFolder) {
+  const TempFolder folder;
+  save_checkpoint(folder / "precious", numbered(9));
+  for (const char* name : {".x.ebb-new", ".x.ebb-old"}) {
+    fs::create_directory_symlink(folder / "precious", folder / name);
+    expect_error([&] { save_checkpoint(folder / "x", numbered(1)); }, "save_checkpoint",
+                 {name, "is not a folder"});
+    fs::remove(folder / name);
+  }
+  test::write_bytes(folder / "text", "mine");
+  fs::create_symlink(folder / "text", folder / ".x.ebb-lock");
+  expect_error([&] { save_checkpoint(folder / "x", numbered(1)); }, "save_checkpoint",
+               {".x.ebb-lock is a symbolic link"});
+  EXPECT_EQ(number_of(load_checkpoint(folder / "precious")), 9);
+  EXPECT_EQ(test::read_bytes(folder / "text"), "mine");
+}
+
+TEST(CheckpointFiles, NamesInAFolderAreShownSafely) {
+  const TempFolder folder;
+  save_checkpoint(folder / "x", numbered(1));
+  test::write_bytes(folder / "x/\x1b[2J", "");
+  expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint",
+               {R"(holds "\u001b[2J")"});
+}
+
+}  // namespace
+}  // namespace ebb
