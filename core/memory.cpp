@@ -1,5 +1,7 @@
 #include "ebb/core/memory.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <bit>
 #include <cstdlib>
@@ -15,7 +17,13 @@
 namespace ebb::memory {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)  // clang's way to tell
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define EBB_HAS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(EBB_HAS_SANITIZER)
 constexpr bool kCached = false;
 #else
 constexpr bool kCached = true;
@@ -110,6 +118,10 @@ class Central {
     cached_ = 0;
   }
 
+  // fork() waits until no thread is inside, so that a child finds the lists whole and the lock free.
+  void before_fork() { mutex_.lock(); }
+  void after_fork() { mutex_.unlock(); }
+
   int64_t cached() {
     std::lock_guard lock(mutex_);
     return cached_;
@@ -137,7 +149,12 @@ class Central {
 };
 
 Central& central() {
-  static Central* instance = new Central;
+  static Central* instance = [] {
+    auto* made = new Central;
+    pthread_atfork([] { central().before_fork(); }, [] { central().after_fork(); },
+                   [] { central().after_fork(); });
+    return made;
+  }();
   return *instance;
 }
 

@@ -1,5 +1,7 @@
 #include "ebb/nn/data/loader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -42,6 +44,21 @@ Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
     to += n;
   }
   return out;
+}
+
+// Throws unless a transform returned samples with their targets.
+void check_transformed(const Batch& batch) {
+  constexpr std::string_view kWho = "the transform returned ";
+  for (const auto& [name, tensor] : {std::pair("input", &batch.input), {"target", &batch.target}}) {
+    if (!tensor->defined()) fail("DataLoader", kWho, "an undefined ", name);
+    if (tensor->dim() == 0) fail("DataLoader", kWho, "a 0-d ", name, ": expected one row a sample");
+    if (tensor->device() != Device::cpu())
+      fail("DataLoader", kWho, "an ", name, " on ", tensor->device(), ": expected the cpu");
+  }
+  if (batch.input.size(0) != batch.target.size(0)) {
+    fail("DataLoader", kWho, "input ", batch.input.shape(), " and target ", batch.target.shape(),
+         ", which differ in their first size");
+  }
 }
 
 // Gives the calling thread's generator back as it was: without a loader thread it is the user's.
@@ -122,7 +139,8 @@ class DataLoader::Epoch {
         transform_key_(epoch_keys(options_.seed, epoch).transform),
         size_(loader.size()),
         next_(first),
-        queue_(static_cast<size_t>(options_.prefetch)) {
+        process_(getpid()),
+        queue_(std::make_unique<BatchQueue>(static_cast<size_t>(options_.prefetch))) {
     if (options_.prefetch == 0 || first == size_) return;
     try {
       thread_ = std::thread([this, first] { run(first); });
@@ -131,8 +149,15 @@ class DataLoader::Epoch {
     }
   }
   ~Epoch() {
-    queue_.close();
-    if (thread_.joinable()) thread_.join();
+    if (!thread_.joinable()) return;
+    if (getpid() !=
+        process_) {  // a forked child has no such thread to wait for, nor its locks to take
+      new std::thread(std::move(thread_));
+      (void)queue_.release();
+      return;
+    }
+    queue_->close();
+    thread_.join();
   }
   Epoch(const Epoch&) = delete;
   Epoch& operator=(const Epoch&) = delete;
@@ -142,7 +167,9 @@ class DataLoader::Epoch {
     hand_.reset();
     if (next_ == size_) return;
     try {
-      hand_ = thread_.joinable() ? queue_.take() : make(next_);
+      if (thread_.joinable() && getpid() != process_)
+        fail("DataLoader", "this epoch was started before fork(): start a new one in the child");
+      hand_ = thread_.joinable() ? queue_->take() : make(next_);
     } catch (...) {
       size_ = next_;  // the epoch ends here
       throw;
@@ -158,12 +185,12 @@ class DataLoader::Epoch {
   void run(int64_t first) {
     try {
       const int64_t end = order_.numel();
-      for (int64_t index = first; index * options_.batch_size < end && queue_.wait_for_room();
+      for (int64_t index = first; index * options_.batch_size < end && queue_->wait_for_room();
            ++index) {
-        queue_.put(make(index));
+        queue_->put(make(index));
       }
     } catch (...) {
-      queue_.put_error(std::current_exception());
+      queue_->put_error(std::current_exception());
     }
   }
 
@@ -178,6 +205,7 @@ class DataLoader::Epoch {
     if (options_.transform) {
       const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
       batch = options_.transform(std::move(batch));
+      check_transformed(batch);
     }
     if (options_.device == Device::cpu()) return batch;
     Backend& device = backend(options_.device);
@@ -190,7 +218,8 @@ class DataLoader::Epoch {
   const uint64_t transform_key_;
   int64_t size_, next_;
   std::optional<Batch> hand_;
-  BatchQueue queue_;
+  const pid_t process_;
+  std::unique_ptr<BatchQueue> queue_;
   std::thread thread_;
 };
 

@@ -35,12 +35,14 @@ struct LoaderOptions {
   Device device =
       {};  ///< where the batches lie; copies to a GPU run beside the work that goes on there
   /// Changes a batch before it is handed out, on the loader's thread: noise, flips, normalisation. The thread's
-  /// default_generator() is set anew for each batch, from (seed, epoch, batch). It throws: the loop that asks gets it.
+  /// default_generator() is set anew for each batch, from (seed, epoch, batch). Returns tensors on the CPU whose first sizes
+  /// are equal; their number of samples may differ from the batch's. Exceptions thrown here are rethrown by the loop that
+  /// asked for the batch.
   std::function<Batch(Batch)> transform = {};
 };
 
-/// Thread-safety: one thread uses a loader. Its own thread reads the dataset's tensors: leave them as they are
-/// meanwhile.
+/// Thread-safety: one thread uses a loader. Its own thread reads the dataset's tensors, which must not change meanwhile. In
+/// a child of fork() an epoch that the parent started cannot go on: its next batch is an Error, and begin() starts a new one.
 class DataLoader {
  public:
   class Iterator;

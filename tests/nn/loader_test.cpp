@@ -137,7 +137,7 @@ TEST_P(Prefetch, AnErrorReachesTheLoopAfterTheBatchesBeforeIt) {
 }
 
 TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
-  const auto noise = [](Batch batch) { return Batch{rand({2}), batch.target}; };
+  const auto noise = [](Batch batch) { return Batch{rand({4}), batch.target}; };
   const auto drawn = [&](uint64_t seed, int64_t epoch, int64_t skipped) {
     DataLoader loader(numbered(20),
                       {.batch_size = 4, .seed = seed, .prefetch = GetParam(), .transform = noise});
@@ -153,8 +153,8 @@ TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
   const uint64_t before = default_generator().offset;
   const std::vector<float> all = drawn(1, 0, 0);
   EXPECT_EQ(default_generator().offset, before);  // the caller's generator is unchanged
-  EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 10u);
-  EXPECT_EQ(drawn(1, 0, 2), std::vector<float>(all.begin() + 4, all.end()));
+  EXPECT_EQ(std::set<float>(all.begin(), all.end()).size(), 20u);
+  EXPECT_EQ(drawn(1, 0, 2), std::vector<float>(all.begin() + 8, all.end()));
   EXPECT_NE(drawn(1, 1, 0), all);
   EXPECT_NE(drawn(2, 0, 0), all);
 }
