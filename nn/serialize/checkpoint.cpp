@@ -316,8 +316,7 @@ void check_state(const NamedTensors& target, const NamedTensors& source, std::st
     const auto [first, is_new] = first_names.emplace(tensor.impl(), name);
     if (!is_new && !same_elements(*from.at(first->second), *from.at(name))) {
       fail(kLoadState, what, " does not fit: ", detail::shown(first->second), " and ",
-           detail::shown(name),
-           " are one tied tensor, but have different values");
+           detail::shown(name), " are one tied tensor, but have different values");
     }
   }
 }

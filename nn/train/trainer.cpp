@@ -9,7 +9,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
-#include "ebb/nn/serialize/checkpoint.h"
+#include "ebb/nn/class_numbers.h"
 #include "ebb/nn/train/progress.h"
 #include "ebb/nn/train/training_state.h"
 
@@ -97,8 +97,10 @@ bool Trainer::should_stop() const {
 bool Trainer::run() {
   check_options(options_, loader_);
   follow_model();
+  const AtEnd unlock([&] { writer_.reset(); });
   if (options_.resume) restore();
-  else if (!options_.checkpoint.empty()) check_can_save(options_.checkpoint);
+  else if (!options_.checkpoint.empty())
+    writer_ = std::make_unique<CheckpointWriter>(options_.checkpoint);
   const detail::StopSignals signals;
   signals_ = &signals;
   const AtEnd cleanup([&] {
@@ -210,7 +212,7 @@ void Trainer::step(const Tensor& input, const Tensor& target) {
   optimizer_.step();
   const NoGrad guard;
   loss_sum_.add_(reshape(loss.detach().to(DType::F64), {}), static_cast<double>(input.size(0)));
-  has_classes_ = scores.dim() == 2 && target.dim() == 1 && !is_floating(target.dtype());
+  has_classes_ = scores.dim() == 2 && target.dim() == 1 && holds_class_numbers(target.dtype());
   if (has_classes_) correct_.add_(count_correct(scores.detach(), target));
 }
 
@@ -239,7 +241,7 @@ void Trainer::save(int64_t epoch, int64_t consumed) {
                                     .seen = seen_,
                                     .loss_sum = loss_sum_.item(),
                                     .optimizer = optimizer_.state_dict()};
-  save_checkpoint(options_.checkpoint, {model_->state_dict(), detail::to_tensors(state), {}});
+  writer_->save({model_->state_dict(), detail::to_tensors(state), {}});
   saved_ = Clock::now();
 }
 
@@ -250,7 +252,7 @@ void Trainer::restore() {
   const detail::TrainingState state = detail::from_tensors(checkpoint.training, from);
   detail::check_resumable(state, loader_, optimizer_, from);
   check_state(model_->state_dict(), checkpoint.model, from);
-  check_can_save(from);
+  writer_ = std::make_unique<CheckpointWriter>(from);
   load_state(model_->state_dict(), checkpoint.model, from);
   optimizer_.load_state_dict(state.optimizer);
   default_generator() = state.generator;

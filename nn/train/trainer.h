@@ -11,6 +11,7 @@
 #include "ebb/nn/data/loader.h"
 #include "ebb/nn/module.h"
 #include "ebb/nn/optim/optimizer.h"
+#include "ebb/nn/serialize/checkpoint.h"
 #include "ebb/nn/train/metrics.h"
 #include "ebb/nn/train/stop_signals.h"
 
@@ -62,9 +63,9 @@ class Trainer {
   /// finished and a checkpoint is saved, so that a resume goes on there, as does run() when it is called again.
   /// A signal that the program ignores is ignored; a second one does what it did before run(). A model in evaluation
   /// mode is put into training mode; in one that is in training mode each part keeps the mode that it has.
-  /// Throws Error at the start when the checkpoint's folder cannot be written, and when resuming from a checkpoint that
-  /// is missing, damaged, of another architecture or optimizer, or of a training with other batches; then model,
-  /// optimizer and random numbers are as they were.
+  /// Throws Error at the start when the checkpoint's folder cannot be written or another training saves there, and when
+  /// resuming from a checkpoint that is missing, damaged, of another architecture or optimizer, or of a training with
+  /// other batches; then model, optimizer and random numbers are as they were.
   bool run();
 
   /// Asks run() to stop after the batch in hand, as Ctrl-C does: from the loss function, a schedule or another thread.
@@ -109,6 +110,8 @@ class Trainer {
   // the captured step and where it reads its batch
   Tensor input_, target_;
   std::unique_ptr<cuda::CapturedStep> captured_;
+  // during run(): the right to save to the checkpoint's folder
+  std::unique_ptr<CheckpointWriter> writer_;
   std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
   std::atomic<bool> stop_asked_ = false;
   const detail::StopSignals* signals_ = nullptr;  // while run() runs

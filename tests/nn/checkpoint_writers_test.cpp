@@ -6,7 +6,10 @@
 #include <atomic>
 #include <thread>
 
+#include "ebb/nn/layers/linear.h"
+#include "ebb/nn/losses/regression.h"
 #include "ebb/nn/serialize/checkpoint.h"
+#include "ebb/nn/train/trainer.h"
 #include "files.h"
 
 namespace ebb {
@@ -112,6 +115,30 @@ TEST(CheckpointWriter, TwoAtATimeNeverMixAndOneGoesOn) {
   reader.join();
   EXPECT_EQ(saved + refused, 120);
   EXPECT_GT(saved, 0);
+}
+
+TEST(CheckpointWriter, ASecondTrainingIsRefusedAtItsStartAndTheFirstGoesOn) {
+  const TempFolder folder;
+  const auto train = [&](const data::Dataset& dataset,
+                         std::function<data::Batch(data::Batch)> each) {
+    nn::Linear model(2, 1);
+    nn::SGD optimizer(model.named_parameters());
+    data::DataLoader loader(dataset,
+                            {.batch_size = 2, .prefetch = 0, .transform = std::move(each)});
+    nn::Trainer trainer(model, optimizer, loader,
+                        [](const Tensor& y, const Tensor& t) { return nn::mse_loss(y, t); },
+                        {.epochs = 2, .checkpoint = folder / "x", .quiet = true});
+    return trainer.run();
+  };
+  const data::Dataset dataset(ones({4, 2}), zeros({4, 1}));
+  int refused = 0;
+  EXPECT_TRUE(train(dataset, [&](data::Batch batch) {
+    expect_error([&] { train(dataset, {}); }, "save_checkpoint", {"is saving there"});
+    ++refused;
+    return batch;
+  }));
+  EXPECT_EQ(refused, 4);
+  EXPECT_TRUE(train(dataset, {}));  // the folder is free again
 }
 
 TEST(CheckpointFiles, ThoseOfDifferentCheckpointsAreRefused) {

@@ -121,7 +121,7 @@ TEST(Resume, AnotherModelChangesNothing) {
   other.model.emplace_back("more", ones({1}));
   save_checkpoint(folder / "c", other);
   Training t(kShuffled);
-  expect_refused(folder / "c", t, "load_state", {"unexpected: more"});
+  expect_refused(folder / "c", t, "load_state", {"unexpected: \"more\""});
 }
 
 // One number of a checkpoint that is out of range at a time.

@@ -107,7 +107,7 @@ TEST(TiedWeights, DifferentValuesForOneTensorAreRefused) {
   for (auto& [name, tensor] : state) tensor = tensor.detach().clone();
   state[1].second = full({2, 2}, 7.0);
   expect_error([&] { model.load_state_dict(state); }, "load_state",
-               {"in and out are one tied tensor, but have different values"});
+               {"\"in\" and \"out\" are one tied tensor, but have different values"});
   EXPECT_EQ(model.in.to_vector<float>(), (std::vector<float>{1, 1, 1, 1}));
   state[0].second = full({2, 2}, NAN);
   state[1].second = full({2, 2}, NAN);
