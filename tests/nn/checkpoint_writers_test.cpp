@@ -1,4 +1,4 @@
-// Who may save to a folder, what a save may delete, and that two files of different checkpoints are told apart.
+// Tests who may save to a folder, which files a save may delete, and that files of different checkpoints are refused.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

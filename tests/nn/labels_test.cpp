@@ -1,4 +1,4 @@
-// What losses and metrics take as labels and class numbers, and what they say about wrong ones.
+// Tests the labels and class numbers that losses and metrics accept, and the errors for others.
 #include <gtest/gtest.h>
 
 #include <cmath>
