@@ -16,9 +16,10 @@ namespace ebb::nn {
 struct SummaryRow {
   std::string name;  ///< "hidden.0"; "" for the model itself
   std::string type;  ///< the class: "Linear"
-  int depth;         ///< in how many other layers it is called
+  int depth;         ///< the number of layers around it
   Shape input, output;
-  /// Elements of its own parameters, without those of layers in it; at the first call of the module that has them.
+  /// Elements of its own parameters, without those of layers inside; counted at the first call of
+  /// the module.
   int64_t parameters;
   int64_t multiply_adds;  ///< of its own matmul and linear ops
   int64_t bytes;          ///< of these parameters and of its output
@@ -26,16 +27,16 @@ struct SummaryRow {
 
 struct Summary {
   std::vector<SummaryRow> rows;  ///< in the order of the calls
-  int64_t parameters = 0;  ///< each counted once, also where a layer is called twice or not at all
+  int64_t parameters = 0;     ///< each counted once, even if a layer is called twice or not at all
   int64_t multiply_adds = 0;  ///< of one forward
   int64_t parameter_bytes = 0, output_bytes = 0;
 };
 
-/// Returns a table with one line for each call. columns: the width that the table has to fit, such as
-/// terminal_columns(); 0 for any. In a narrow one the names of layers are shortened, and then the columns of bytes and of
-/// input shapes are left out.
+/// Returns a table with one line per call. columns: the maximal width, for example
+/// terminal_columns(), or 0 for no limit. For a narrow width the names of layers are shortened, and
+/// then the columns of bytes and of input shapes are omitted.
 std::string to_text(const Summary& summary, int columns = 0);
-/// Prints the table; on std::cout in the width of the terminal, where that is one.
+/// Prints the table. If out is std::cout and a terminal, the table fits its width.
 std::ostream& operator<<(std::ostream& out, const Summary& summary);
 
 namespace detail {
@@ -43,8 +44,9 @@ Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)
                   const Shape& input);
 }
 
-/// Runs the model once on zeros of the given shape (and of its parameters' dtype and device), and counts what happens.
-/// model: a Layer, or a Module with Tensor forward(const Tensor&). Draws no random numbers that others would miss.
+/// Runs the model once on zeros of the given shape (with the dtype and device of its parameters),
+/// and counts its ops. model: a Layer, or a Module with Tensor forward(const Tensor&). The default
+/// generator is unchanged afterwards.
 template <class M> Summary summary(const M& model, const Shape& input_shape) {
   return detail::summarize(
       model, [&](const Tensor& x) { return const_cast<M&>(model).forward(x); }, input_shape);

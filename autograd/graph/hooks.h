@@ -1,5 +1,5 @@
-// What the engine calls where a node has hooks. Registering them: Tensor::register_hook, Node::register_hook,
-// Node::register_prehook.
+// Runs the hooks of a node, for the engine. Tensor::register_hook, Node::register_hook and
+// Node::register_prehook register them.
 #pragma once
 
 #include <span>
@@ -8,11 +8,11 @@
 
 namespace ebb::detail {
 
-/// The hooks of the node's outputs, each with the gradient that has come together.
+/// Runs the hooks of the outputs of the node, each with its whole gradient.
 void run_tensor_hooks(Node& node);
-/// The node's own, before its backward. gradients: those of its outputs.
+/// Runs the prehooks of the node, before its backward. gradients: those of its outputs.
 void run_prehooks(const Node& node, std::span<Tensor> gradients);
-/// The node's own, after its backward: results are the gradients of its inputs.
+/// Runs the hooks of the node, after its backward. results: the gradients of its inputs.
 void run_node_hooks(const Node& node, std::span<Tensor> results, std::span<const Tensor> gradients);
 
 }  // namespace ebb::detail

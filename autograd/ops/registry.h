@@ -1,4 +1,4 @@
-// The list of all ops by name: what the test table is held against, so that no op goes untested.
+// The names of all ops. A test compares them with the op table, so that every op is tested.
 #pragma once
 
 #include <string_view>
@@ -6,11 +6,11 @@
 
 namespace ebb {
 
-/// Names of every op that the program can record, sorted, each once.
+/// Returns the names of all ops that the program can record, sorted and without duplicates.
 std::vector<std::string_view> op_names();
 
 namespace detail {
-/// A static object of this type enters a name at program start.
+/// A static object of this type adds a name at the start of the program.
 struct RegisterOp {
   explicit RegisterOp(std::string_view name);
 };

@@ -13,9 +13,9 @@ struct CrossEntropyRows {
   enum class Form : uint8_t { None, Sum, Mean } form = Form::Mean;
 };
 
-/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64 or u8; gives the
-/// target's shape, or 0-d.
-/// The user's function, with every form of target, is nn::cross_entropy. Throws Error for indices out of range.
+/// Returns the cross-entropy of class indices: input (N, C) or (N, C, inner), target (N) or (N,
+/// inner) of i64 or u8. The result has the shape of the target, or is 0-d. Throws Error for indices
+/// out of range. nn::cross_entropy is the function for users, with every form of target.
 Tensor cross_entropy_rows(const TensorArg& input, const Tensor& target,
                           const CrossEntropyRows& options);
 

@@ -1,4 +1,4 @@
-// The 8 x 8 handwritten digits of the UCI repository, kept in data/ of this project.
+// The 8 x 8 handwritten digits of the UCI repository, which are in data/ of this project.
 #pragma once
 
 #include <string>
@@ -7,13 +7,12 @@
 
 namespace ebb::data {
 
-/// Reads data/digits.csv.gz: inputs f32 (1797, 64) in [0, 1], 17 grey levels, row by row; targets i64 (1797,), the
-/// digit.
+/// Reads data/digits.csv.gz. inputs: f32 (1797, 64) in [0, 1], 17 grey levels, row by row. targets:
+/// i64 (1797,), the digits.
 ///
-/// path: the file itself. Throws Error naming it when it is missing or damaged, or when a line is not 64 whole numbers
-/// from 0 to 16 and a digit.
-/// Source: E. Alpaydin, C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI; data/README.md has the
-/// licence.
+/// path: the file. Throws Error with the path if the file is missing or damaged, or if a line is
+/// not 64 integers from 0 to 16 and a digit. Source: E. Alpaydin, C. Kaynak (1998), Optical
+/// Recognition of Handwritten Digits, UCI; data/README.md has the licence.
 Dataset load_digits(const std::string& path);
 
 }  // namespace ebb::data

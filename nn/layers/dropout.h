@@ -7,11 +7,14 @@
 
 namespace ebb::nn {
 
-/// Each element is 0 with probability p, else x / (1 - p). Throws Error unless 0 <= p <= 1.
-/// generator: where the numbers come from; the thread's default one when null.
+/// Sets each element to 0 with probability p, and to x / (1 - p) otherwise.
+///
+/// Derivative: 1 / (1 - p) for the elements that are kept, else 0. Shape: that of x. Throws Error
+/// unless 0 <= p <= 1. generator: the source of random numbers; the default generator of the thread
+/// if null.
 Tensor dropout(const TensorArg& x, double p = 0.5, Generator* generator = nullptr);
 
-/// dropout(x, p) in training mode, x itself in evaluation.
+/// Returns dropout(x, p) in training mode, and x itself in evaluation mode.
 class Dropout : public Layer {
  public:
   explicit Dropout(double p = 0.5);

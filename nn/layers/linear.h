@@ -11,8 +11,13 @@ struct LinearOptions {
   DType dtype = DType::F32;
 };
 
-/// x (..., in) -> (..., out). Parameters: weight (out, in), bias (out); both start uniform in +-1 / sqrt(in), which is
-/// torch's default (kaiming_uniform with a = sqrt(5)). Throws Error unless in >= 1 and out >= 1.
+/// Computes x weight^T + bias: (..., in) -> (..., out).
+///
+/// Parameters: weight (out, in) and bias (out). Both are initialised uniformly in +-1 / sqrt(in),
+/// as in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless in >= 1 and out >= 1.
+///
+///     nn::Linear layer(784, 10);
+///     Tensor scores = layer(images);  // (N, 784) -> (N, 10)
 class Linear : public Layer {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions options = {});

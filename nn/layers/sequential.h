@@ -9,14 +9,15 @@
 
 namespace ebb::nn {
 
-/// A chain of layers: each gets what the one before it returned.
+/// A chain of layers, each of which receives the result of the previous one.
 ///
 ///     nn::Sequential model{nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)};
 ///
-/// Its parts are Layers, or Modules with Tensor forward(const Tensor&). A layer may occur several times; its parameters
-/// are then shared. Like every module it is a handle: copies share their layers, those appended later included.
-/// A Linear that a ReLU or a GELU in its tanh form follows runs as one op with it. This applies to exactly these
-/// classes; a class derived from one of them runs its own forward.
+/// Its parts are Layers, or Modules with Tensor forward(const Tensor&). A layer may occur several
+/// times; its parameters are then shared. Like every module it is a handle: copies share their
+/// layers, including those appended later. A Linear followed by a ReLU, or by a GELU in its tanh
+/// form, runs as one op with it. This applies only to these classes. A class derived from one of
+/// them runs its own forward.
 class Sequential : public Layer {
  public:
   template <class... Modules>

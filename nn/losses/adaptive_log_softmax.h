@@ -1,4 +1,4 @@
-// AdaptiveLogSoftmaxWithLoss: a softmax over many classes that looks closely only at the frequent ones.
+// AdaptiveLogSoftmaxWithLoss: an efficient softmax over many classes with different frequencies.
 #pragma once
 
 #include <vector>
@@ -12,9 +12,14 @@ struct AdaptiveLogSoftmaxOptions {
   bool head_bias = false;
 };
 
-/// Grave et al. 2017. Classes below cutoffs[0] and one entry a cluster share the head; cluster i holds the classes from
-/// cutoffs[i] on and has two linear layers, in -> floor(in / div_value^(i + 1)) -> size. Parameters: head.weight,
-/// tail.i.0.weight, tail.i.1.weight, as torch's. Throws Error unless cutoffs increase and lie in (0, n_classes).
+/// Computes log-probabilities of frequent classes directly and those of rarer classes through
+/// clusters (Grave et al. 2017).
+///
+/// The head has the classes below cutoffs[0] and one entry per cluster. Cluster i has the classes
+/// from cutoffs[i] on, and two linear layers, in -> floor(in / div_value^(i + 1)) -> size.
+/// Parameters as in torch: head.weight, tail.i.0.weight, tail.i.1.weight. Classes must be sorted by
+/// frequency, the most frequent first. Throws Error unless cutoffs increase and are in (0,
+/// n_classes).
 class AdaptiveLogSoftmaxWithLoss : public Module {
  public:
   struct Output {
@@ -23,15 +28,16 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
   };
   AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes, std::vector<int64_t> cutoffs,
                              AdaptiveLogSoftmaxOptions options = {}, DType dtype = DType::F32);
-  /// input (N, in) and target (N), or (in) and (). On the CPU only the rows of a cluster pass through its layers; on a
-  /// GPU, which is not waited for, all rows do, as in a softmax over all classes.
+  /// Computes the loss for input (N, in) and target (N), or (in) and (). On the CPU, only the rows
+  /// of a cluster pass through its layers. On a GPU all rows do, because selecting them would need
+  /// a synchronisation.
   Output forward(const Tensor& input, const Tensor& target) const;
   Output operator()(const Tensor& input, const Tensor& target) const {
     return forward(input, target);
   }
-  /// (N, n_classes) log-probabilities of every class.
+  /// Returns the log-probabilities of every class: (N, n_classes).
   Tensor log_prob(const Tensor& input) const;
-  /// (N) the most likely class.
+  /// Returns the most likely class: (N).
   Tensor predict(const Tensor& input) const;
 
  private:

@@ -1,5 +1,5 @@
-// The losses as modules of torch's names: options kept, weight and pos_weight as buffers. Formulas stand with the
-// functions.
+// The losses as modules with torch's names. weight and pos_weight are buffers. The functions
+// document the formulas.
 #pragma once
 
 #include "ebb/nn/losses/classification.h"
@@ -10,15 +10,16 @@
 
 namespace ebb::nn {
 
-/// A loss function with its options as a module; its option tensors are buffers that move with it.
+/// A loss function and its options as a module. Options that are tensors are buffers, which move
+/// with it.
 template <auto kFunction, class Options> class LossModule : public Module {
  public:
   explicit LossModule(Options options = {}) : options_(std::move(options)) {
     if constexpr (requires { options_.weight; }) add_buffer("weight", options_.weight);
     if constexpr (requires { options_.pos_weight; }) add_buffer("pos_weight", options_.pos_weight);
   }
-  /// The loss function's arguments, in its order: (input, target), (input1, input2, target), (anchor, positive,
-  /// negative) ...
+  /// Takes the arguments of the loss function: (input, target), (input1, input2, target), (anchor,
+  /// positive, negative) ...
   template <class... Rest> Tensor forward(const TensorArg& input, const Rest&... rest) const {
     return kFunction(input, rest..., options_);
   }
@@ -46,7 +47,7 @@ using MultiMarginLoss = LossModule<multi_margin_loss, MultiMarginLossOptions>;
 using FocalLoss = LossModule<focal_loss, FocalLossOptions>;
 using BCELoss = LossModule<binary_cross_entropy, BCELossOptions>;
 using BCEWithLogitsLoss = LossModule<binary_cross_entropy_with_logits, BCEWithLogitsLossOptions>;
-using BCELogitsLoss = BCEWithLogitsLoss;  ///< the name that this project began with
+using BCELogitsLoss = BCEWithLogitsLoss;  ///< another name for it
 using MultiLabelMarginLoss = LossModule<multilabel_margin_loss, MultiLabelMarginLossOptions>;
 using MultiLabelSoftMarginLoss =
     LossModule<multilabel_soft_margin_loss, MultiLabelSoftMarginLossOptions>;

@@ -1,4 +1,7 @@
-// Losses of multi-label classification: each class of a sample is a yes or no of its own.
+// Losses of multi-label classification, in which each class of a sample is present or not.
+//
+// Shapes: input and target have the same shape, which can be any unless stated otherwise. Throws
+// Error for other shapes and for different dtypes or devices.
 #pragma once
 
 #include "ebb/nn/losses/reduction.h"
@@ -6,58 +9,88 @@
 namespace ebb::nn {
 
 struct BCELossOptions {
-  Tensor weight = {};  ///< broadcast to input; differentiable
+  Tensor weight = {};  ///< broadcasts to input; can have a gradient
   Reduction reduction = Reduction::Mean;
 };
-/// -w (t log x + (1 - t) log(1 - x)) on probabilities x, each log at least -100. Throws Error when an element of input
-/// or target is outside [0, 1] or NaN. Mean: over the number of elements. Prefer the form on logits: it is exact.
+/// Returns -w (t log x + (1 - t) log(1 - x)) for probabilities x, with each log clamped to at least
+/// -100.
+///
+/// Derivative: w (x - t) / max(x (1 - x), 1e-12). Throws Error if an element of input or target is
+/// outside of [0, 1] or NaN. Mean divides by the number of elements. The form for logits is more
+/// accurate.
+///
+///     Tensor loss = binary_cross_entropy(tensor({0.9, 0.2}), tensor({1., 0.}));  // 0.164252
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target,
                             BCELossOptions options = {});
 
 struct BCEWithLogitsLossOptions {
   Tensor weight = {};
   Reduction reduction = Reduction::Mean;
-  Tensor pos_weight =
-      {};  ///< multiplies the positive term; broadcast from the last dim; differentiable
+  Tensor pos_weight = {};  ///< factor of the positive term; broadcasts; can have a gradient
 };
-/// w ((1 - t) softplus(x) + pos_weight t softplus(-x)) on logits: stable for every x.
+/// Returns w ((1 - t) softplus(x) + pos_weight t softplus(-x)) for logits x. It is accurate for
+/// every x.
+///
+/// Derivative: w ((1 - t) sigmoid(x) - pos_weight t sigmoid(-x)). pos_weight broadcasts from the
+/// last dim. Mean divides by the number of elements.
+///
+///     Tensor x = tensor({0., 2.}), t = tensor({0., 1.});
+///     Tensor loss = binary_cross_entropy_with_logits(x, t);  // 0.410038
 Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target,
                                         BCEWithLogitsLossOptions options = {});
 
 struct MultiLabelMarginLossOptions {
-  Tensor weight = {};  ///< (C): weight of the label that a term belongs to
+  Tensor weight = {};  ///< (C): the weight of the label of a term
   Reduction reduction = Reduction::Mean;
 };
-/// 1 / C sum over labels t, classes i that are no label, of max(0, 1 - x_t + x_i). input (N, C) or (C); target i64 or
-/// u8 of the same shape: labels up to the first -1. Throws Error for entries below -1 or above C - 1, behind the -1
-/// too. Mean: over N.
+/// Returns 1 / C times the sum of max(0, 1 - x_t + x_i) over labels t and over classes i that are
+/// not labels.
+///
+/// Shape: input (N, C) or (C). target has the same shape with i64 or u8 class indices: the labels,
+/// up to the first -1. Throws Error for entries below -1 or above C - 1, also after the -1. Mean
+/// divides by N.
+///
+///     Tensor x = tensor({{0.5, 0., 0.}}), t = tensor({{0, -1, -1}}, i64);
+///     Tensor loss = multilabel_margin_loss(x, t);  // 0.333333
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
                               MultiLabelMarginLossOptions options = {});
 
 struct MultiLabelSoftMarginLossOptions {
-  Tensor weight = {};  ///< (C) or broadcast; differentiable
+  Tensor weight = {};  ///< broadcasts to input; can have a gradient
   Reduction reduction = Reduction::Mean;
 };
-/// mean over the last dim of w (t softplus(-x) + (1 - t) softplus(x)); None drops the last dim.
+/// Returns the mean over the last dim of w (t softplus(-x) + (1 - t) softplus(x)). Reduction None
+/// removes the last dim.
+///
+///     Tensor x = tensor({{0., 2.}}), t = tensor({{0., 1.}});
+///     Tensor loss = multilabel_soft_margin_loss(x, t);  // 0.410038
 Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
                                    MultiLabelSoftMarginLossOptions options = {});
 
 struct SigmoidFocalLossOptions {
-  double alpha = 0.25;  ///< weight of positives; negative: none
+  double alpha = 0.25;  ///< the weight of positives; negative: no weights
   double gamma = 2;
   Reduction reduction = Reduction::None;
 };
-/// alpha_t (1 - p_t)^gamma BCE on logits, p_t = p t + (1 - p)(1 - t), alpha_t = alpha t + (1 - alpha)(1 - t)
-/// (Lin et al. 2017; torchvision's convention and default reduction).
+/// Returns alpha_t (1 - p_t)^gamma times the binary cross-entropy of logits, with p = sigmoid(x),
+/// p_t = p t + (1 - p)(1 - t) and alpha_t = alpha t + (1 - alpha)(1 - t) (Lin et al. 2017). The
+/// options and the default reduction None are torchvision's.
+///
+///     Tensor x = tensor({0., 2.}), t = tensor({0., 1.});
+///     Tensor losses = sigmoid_focal_loss(x, t);  // [0.129965, 0.000450891]
 Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target,
                           SigmoidFocalLossOptions options = {});
 
 struct DiceLossOptions {
-  bool logits = true;  ///< input are logits, made probabilities by sigmoid
+  bool logits = true;  ///< the input consists of logits, to which sigmoid is applied
   double smooth = 1;
 };
-/// Mean over classes of 1 - (2 sum p t + smooth) / (sum p + sum t + smooth), sums over batch and positions;
-/// input (N, C, ...) (Milletari et al. 2016, linear denominator).
+/// Returns the mean over classes of 1 - (2 sum p t + smooth) / (sum p + sum t + smooth), where the
+/// sums run over batch and positions (Milletari et al. 2016, with a linear denominator).
+///
+/// Shape: input and target (N, C, ...); the result is 0-d.
+///
+///     Tensor loss = dice_loss(tensor({{1., 0.}}), tensor({{1., 0.}}), {.logits = false});  // 0
 Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions options = {});
 
 }  // namespace ebb::nn

@@ -1,5 +1,9 @@
-// Losses of regression. input and target: equal shapes and dtypes. None keeps the shape; others give a 0-d tensor.
-// weight: undefined, or broadcast to input; denominators of Mean: docs/losses.md. Gradients by input, target, weight.
+// Losses of regression.
+//
+// Shapes: input and target have the same shape and dtype. Reduction None keeps the shape; the
+// others give a 0-d tensor. weight is undefined, or broadcasts to input. input, target and weight
+// can have gradients. Throws Error for other shapes and for different dtypes or devices.
+// docs/losses.md lists the denominators of Mean.
 #pragma once
 
 #include "ebb/nn/losses/reduction.h"
@@ -10,14 +14,23 @@ struct L1LossOptions {
   Reduction reduction = Reduction::Mean;
   Tensor weight = {};
 };
-/// |x - t|; gradient 0 at x = t. Mean: weighted mean (over the sum of weights).
+/// Returns |x - t|.
+///
+/// Derivative: sign(x - t), 0 at x = t. Mean is the weighted mean: it divides by the sum of the
+/// weights.
+///
+///     Tensor loss = l1_loss(tensor({1., 5.}), tensor({2., 2.}));  // 2
 Tensor l1_loss(const TensorArg& input, const Tensor& target, L1LossOptions options = {});
 
 struct MSELossOptions {
   Reduction reduction = Reduction::Mean;
   Tensor weight = {};
 };
-/// (x - t)^2. Mean: weighted mean (over the sum of weights).
+/// Returns (x - t)^2.
+///
+/// Derivative: 2 (x - t). Mean is the weighted mean: it divides by the sum of the weights.
+///
+///     Tensor loss = mse_loss(tensor({1., 5.}), tensor({2., 2.}));  // 5
 Tensor mse_loss(const TensorArg& input, const Tensor& target, MSELossOptions options = {});
 
 struct SmoothL1LossOptions {
@@ -25,8 +38,13 @@ struct SmoothL1LossOptions {
   Reduction reduction = Reduction::Mean;
   Tensor weight = {};
 };
-/// (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2 (Girshick 2015). beta = 0 is l1_loss.
-/// Throws Error for a negative beta. Mean: over the number of elements.
+/// Returns (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2 (Girshick 2015). beta
+/// = 0 is l1_loss.
+///
+/// Derivative: (x - t) / beta, or sign(x - t). Throws Error if beta is negative. Mean divides by
+/// the number of elements.
+///
+///     Tensor loss = smooth_l1_loss(tensor({1., 5.}), tensor({1.5, 2.}));  // 1.3125
 Tensor smooth_l1_loss(const TensorArg& input, const Tensor& target,
                       SmoothL1LossOptions options = {});
 
@@ -35,8 +53,13 @@ struct HuberLossOptions {
   Reduction reduction = Reduction::Mean;
   Tensor weight = {};
 };
-/// (x - t)^2 / 2 where |x - t| < delta, else delta (|x - t| - delta / 2) (Huber 1964). delta times smooth_l1_loss.
-/// Throws Error unless delta > 0. Mean: over the number of elements.
+/// Returns (x - t)^2 / 2 where |x - t| < delta, else delta (|x - t| - delta / 2) (Huber 1964):
+/// delta times smooth_l1_loss.
+///
+/// Derivative: x - t, or delta sign(x - t). Throws Error unless delta > 0. Mean divides by the
+/// number of elements.
+///
+///     Tensor loss = huber_loss(tensor({1., 5.}), tensor({1.5, 2.}), {.delta = 2});  // 2.0625
 Tensor huber_loss(const TensorArg& input, const Tensor& target, HuberLossOptions options = {});
 
 struct PoissonNLLLossOptions {
@@ -45,7 +68,12 @@ struct PoissonNLLLossOptions {
   double eps = 1e-8;
   Reduction reduction = Reduction::Mean;
 };
-/// Counts: e^x - t x for x = log rate, or x - t log(x + eps) for a rate x.
+/// Returns the negative log-likelihood of counts t: e^x - t x if x is the log of the rate, or x - t
+/// log(x + eps) with log_input = false.
+///
+/// Derivative: e^x - t, or 1 - t / (x + eps).
+///
+///     Tensor loss = poisson_nll_loss(tensor({0., 1.}), tensor({1., 2.}));  // 0.859141
 Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target,
                         PoissonNLLLossOptions options = {});
 
@@ -54,11 +82,16 @@ struct GaussianNLLLossOptions {
   double eps = 1e-6;
   Reduction reduction = Reduction::Mean;
 };
-/// (log u + (x - t)^2 / u) / 2 with u = max(var, eps); the gradient of var is not cut by the clamp (Nix and Weigend
-/// 1994). var: input's shape, or without the last dim, or with a last dim of 1. Throws Error when var is negative.
+/// Returns (log u + (x - t)^2 / u) / 2 with u = max(var, eps) (Nix and Weigend 1994).
+///
+/// Derivative: (x - t) / u; by var (1 / u - (x - t)^2 / u^2) / 2, also below eps. var has the shape
+/// of input, lacks its last dim, or has a last dim of 1. Throws Error if var is negative.
+///
+///     Tensor x = tensor({1., 5.}), t = tensor({2., 2.}), var = tensor({1., 4.});
+///     Tensor loss = gaussian_nll_loss(x, t, var);  // 1.15907
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var,
                          GaussianNLLLossOptions options = {});
-/// One variance for all elements.
+/// Computes the same with one variance for all elements.
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, double var,
                          GaussianNLLLossOptions options = {});
 

@@ -24,8 +24,8 @@ struct TrainerOptions {
   int64_t epochs = 10;
   /// A folder, written after epochs and when the training is stopped; none when empty.
   std::string checkpoint = {};
-  /// Seconds: an epoch that ends sooner after the last checkpoint writes none, unless it is the last one. 0: each epoch
-  /// writes one. Writing waits for the disk: 10 ms and more.
+  /// The least number of seconds between checkpoints. The last epoch always writes one, and with 0 each epoch does.
+  /// Writing waits for the disk: 10 ms and more.
   double checkpoint_every = 0;
   /// Go on from the checkpoint: bit for bit as if the training had not stopped (same CPU, threads and library versions).
   bool resume = false;

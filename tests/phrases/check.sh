@@ -11,7 +11,7 @@ list=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/avoid.txt
 cd "$root"
 
 # Folders and files whose prose is checked. Add a folder when its comments have been rewritten.
-folders='README\.md|CONTRIBUTING\.md|docs/[^/]*\.md|data/|scripts/|cmake/|(.*/)?CMakeLists\.txt|\.ci/|backends/cpu/|benchmarks/|examples/|nn/losses/formulas\.h|tests/'
+folders='README\.md|CONTRIBUTING\.md|docs/[^/]*\.md|data/|scripts/|cmake/|(.*/)?CMakeLists\.txt|\.ci/|backends/cpu/|benchmarks/|examples/|nn/losses/(formulas|classification|multilabel|regression|modules|reduction|margin_rows|adaptive_log_softmax)\.h|nn/data/(dataset|digits|fashion_mnist)\.h|nn/layers/(dropout|linear|sequential)\.h|nn/summary\.h|autograd/check/(functional|gradcheck)\.h|autograd/ops/(views|indexing|registry|row_loss)\.h|autograd/(inspect/picture|graph/hooks)\.h|tests/'
 # The list itself, and texts that quote source code or older states.
 exempt='^(tests/phrases/avoid\.txt|CHANGELOG\.md|docs/mutation-survivors\.txt)$'
 
