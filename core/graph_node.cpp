@@ -14,7 +14,7 @@ constinit thread_local bool destroying = false;
 void GraphNode::destroy(GraphNode* node) noexcept {
   node->next_dead_ = dead_nodes;
   dead_nodes = node;
-  if (destroying) return;  // the loop below, further up this thread's stack, takes it
+  if (destroying) return;  // the outermost call on this thread destroys it in the loop below
   destroying = true;
   while (GraphNode* next = dead_nodes) {
     dead_nodes = next->next_dead_;

@@ -1,5 +1,5 @@
-// What a tensor knows of the graph that it belongs to: whom to keep alive, and nothing else. The node proper, with
-// edges and gradient rules, is ebb::Node in autograd/graph/node.h.
+// The part of a graph node that a tensor needs: a counted object that it keeps alive. ebb::Node in autograd/graph/node.h,
+// with edges and gradient rules, derives from it.
 #pragma once
 
 #include "ebb/core/ref.h"
@@ -13,8 +13,8 @@ class GraphNode {
   GraphNode& operator=(const GraphNode&) = delete;
 
   void retain() { count_.retain(); }
-  /// Destroys the node with its last owner, and whatever hangs on it one after the other: a chain of a million nodes
-  /// needs no stack.
+  /// Drops an owner. The last owner destroys the node, and then one after the other all nodes that only it owned. A chain
+  /// of a million nodes therefore needs no stack.
   void release() {
     if (count_.release()) destroy(this);
   }

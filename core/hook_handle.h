@@ -1,4 +1,4 @@
-// HookHandle: what registering a hook gives, to take the hook away again.
+// HookHandle: the result of registering a hook, which can remove the hook.
 #pragma once
 
 #include <functional>
@@ -6,13 +6,13 @@
 
 namespace ebb {
 
-/// Does not keep the graph alive. A handle that goes out of scope leaves its hook where it is.
+/// A handle does not keep the graph alive. Destroying it does not remove the hook.
 class HookHandle {
  public:
   HookHandle() = default;
   explicit HookHandle(std::function<void()> remove) : remove_(std::move(remove)) {}
 
-  /// The hook is called no more, and what it held is freed. May be called twice, and by the hook itself.
+  /// Removes the hook and frees what it captured. May be called twice, and by the hook itself.
   void remove() {
     if (const auto remove = std::exchange(remove_, nullptr)) remove();
   }

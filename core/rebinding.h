@@ -1,5 +1,5 @@
-// A count of the tensors that were made to refer to other elements (Tensor::set_data, hence Module::to). What keeps
-// addresses of tensors from one call to the next, as a captured step does, compares it with the count that it saw.
+// Counts how often a tensor has been made to refer to other elements (Tensor::set_data, and therefore Module::to). Objects
+// that keep addresses of tensors between calls, such as a captured step, compare the count with the one that they saw.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace ebb::detail {
 
 /// Returns how many tensors of this process have been rebound so far.
 uint64_t rebindings();
-/// Adds one.
+/// Increments the count.
 void count_rebinding();
 
 }  // namespace ebb::detail

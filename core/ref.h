@@ -1,4 +1,4 @@
-// Ref<T>: a counted pointer whose count lies in the object. T provides retain() and release().
+// Ref<T>: a pointer to a reference-counted object, which stores the count. T provides retain() and release().
 #pragma once
 
 #include <atomic>
@@ -7,11 +7,11 @@
 
 namespace ebb {
 
-/// The count itself. Starts at 1: who creates an object owns it (see Ref::adopt).
+/// The count. It starts at 1: the creator of an object owns it (see Ref::adopt).
 class RefCount {
  public:
   void retain() { count_.fetch_add(1, std::memory_order_relaxed); }
-  /// True when the last owner let go. An only owner needs no locked instruction: nobody else can be counting.
+  /// Drops an owner. Returns true if it was the last. A single owner needs no atomic instruction.
   bool release() {
     if (count_.load(std::memory_order_acquire) == 1) return true;
     return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
@@ -26,13 +26,13 @@ template <class T> class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}
-  /// Takes over the ownership that the caller has.
+  /// Takes over the ownership of the caller.
   static Ref adopt(T* object) {
     Ref ref;
     ref.object_ = object;
     return ref;
   }
-  /// A further owner.
+  /// Adds an owner.
   static Ref share(T* object) {
     if (object) object->retain();
     return adopt(object);

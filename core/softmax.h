@@ -1,13 +1,13 @@
-// What the devices share of softmax rows.
+// Shared by the softmax kernels of all devices.
 #pragma once
 
 #include "ebb/core/scalar.h"
 
 namespace ebb {
 
-/// Whether an element of softmax, or of log_softmax, has more than half of its row. There the plain gradient cancels,
-/// and has lost its digits where p is near 1, for y is 0 or 1. The gradients of a row add up to 0: that of the sure
-/// element is the sum of the others', which have theirs, with its sign turned.
+/// Returns true if an element of softmax (or log_softmax) has more than half of its row. For such an element the plain
+/// gradient loses its digits by cancellation where p is near 1. The gradients of a row sum to 0, so its gradient is
+/// computed as minus the sum of the others, which keep their digits.
 template <bool kLog, class T> EBB_HD bool is_sure(T y) {
   return y > T(kLog ? -0.6931471805599453 : 0.5);
 }

@@ -1,7 +1,7 @@
 // Storage: a block of bytes on a device, shared by the tensors that view it.
 //
-// The version counts the writes since it was made, through whichever view; a graph node that saved a tensor compares
-// it before use. Thread-safety: counting owners is safe from any thread; writing bytes while others read is not.
+// The version counts all writes, through any view. A graph node that has saved a tensor compares the version before it uses
+// the tensor. Thread-safety: owners may be added and dropped by any thread. Writing during a read is not safe.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,7 @@ namespace ebb {
 
 class Storage {
  public:
-  /// Uninitialised bytes on a device. Throws Error when the device has no more or is not built in.
+  /// Allocates uninitialised bytes on a device. Throws Error if it has not enough memory or is not built in.
   static Ref<Storage> create(size_t bytes, Device device);
 
   std::byte* data() const { return data_; }

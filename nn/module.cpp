@@ -12,8 +12,9 @@ struct Module::Seen : std::set<const void*> {};
 
 constinit thread_local LayerWatch* LayerWatch::active_ = nullptr;
 
-// Calls each(state, prefix) for a module and everything below it, parents first. seen: the modules that have been
-// visited, which are then left out; null to visit a shared one once for each of its paths.
+// Calls each(state, prefix) for a module and everything below it, parents first. seen: modules that
+// have been visited and are skipped. If it is null, a shared module is visited once for each of its
+// paths.
 template <class Visit>
 void Module::visit(State& state, const std::string& prefix, Seen* seen, Visit&& each) {
   if (seen && !seen->insert(&state).second) return;
@@ -30,7 +31,7 @@ std::vector<std::pair<std::string, const void*>> Module::named_modules() const {
   return all;
 }
 
-// The tensors of one list of every module, each once.
+// Returns the tensors of one list of every module, without duplicates.
 std::vector<NamedTensor> Module::named(std::vector<NamedTensor> State::*list) const {
   std::vector<NamedTensor> all;
   Seen modules, tensors;
@@ -76,7 +77,7 @@ void Module::train(bool on) {
   visit(*state_, "", &modules, [on](State& s, const std::string&) { s.training = on; });
 }
 
-// Converts all before it replaces any: an error on the way leaves the module as it was.
+// Converts all tensors before it replaces any, so that an error leaves the module unchanged.
 template <class Convert> void Module::replace_tensors(Convert&& convert) {
   const NoGrad guard;
   std::vector<std::pair<Tensor, Tensor>> changed;

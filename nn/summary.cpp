@@ -19,7 +19,7 @@
 namespace ebb::nn {
 namespace {
 
-// "Linear" from the class ebb::nn::Linear.
+// Returns "Linear" for the class ebb::nn::Linear.
 std::string class_name(const Module& module) {
   int status = 0;
   const std::unique_ptr<char, decltype(&std::free)> text(
@@ -62,7 +62,7 @@ class Counter : public LayerWatch {
     open_.pop_back();
   }
 
-  // A product of (.., m, k) and (.., k, n): m n k for each matrix.
+  // A product of (.., m, k) and (.., k, n) has m n k multiply-adds per matrix.
   void count(const OpEvent& e) {
     if (e.op != "linear" && e.op != "matmul") return;
     const int64_t products = e.result.numel() * e.inputs[0]->size(-1);
@@ -81,7 +81,7 @@ class Counter : public LayerWatch {
   std::vector<size_t> open_;        // rows of the calls that are running
 };
 
-// Gives the thread's generator back as it was, however the scope ends.
+// Restores the generator of the thread at the end of the scope.
 class GeneratorGuard {
  public:
   GeneratorGuard() = default;
@@ -93,7 +93,7 @@ class GeneratorGuard {
   Generator before_ = default_generator();
 };
 
-// 1234567 as 1,234,567.
+// Formats 1234567 as 1,234,567.
 std::string grouped(int64_t n) {
   std::string text = std::to_string(n);
   for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3)
@@ -136,7 +136,7 @@ std::string to_text(const Summary& summary, int columns) {
   }
   std::array<bool, kColumns> shown;
   shown.fill(true);
-  const auto others = [&] {  // the width of all columns but the first
+  const auto others = [&] {  // the width of all columns except the first
     size_t sum = 0;
     for (size_t c = 1; c < kColumns; ++c) sum += shown[c] ? widths[c] + 2 : 0;
     return sum;
@@ -149,7 +149,7 @@ std::string to_text(const Summary& summary, int columns) {
   std::string text;
   for (Row& row : rows) {
     if (row[0].size() > widths[0]) row[0] = row[0].substr(0, widths[0] - 2) + "..";
-    for (size_t c = 0; c < kColumns; ++c) {  // numbers to the right
+    for (size_t c = 0; c < kColumns; ++c) {  // aligns numbers to the right
       if (!shown[c]) continue;
       const std::string gap(widths[c] - row[c].size(), ' ');
       text += (c ? "  " : "") + (c < 3 ? row[c] + gap : gap + row[c]);

@@ -9,11 +9,11 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 
-// One evaluation of f at leaves of its own, with the inputs that have a derivative.
+// One evaluation of f at new leaves, for the inputs that have a derivative.
 struct Evaluation {
   std::string_view op;
   Tensors outputs;
-  std::vector<size_t> wanted;  // which inputs
+  std::vector<size_t> wanted;  // indices of the inputs
   Tensors at;                  // those inputs
   size_t inputs = 0;
   FunctionalOptions options;
@@ -36,7 +36,8 @@ struct Evaluation {
     for (const Tensor& t : outputs) check_defined(op, t);
   }
 
-  // The gradients of outputs by the wanted inputs; an input without influence is an Error or zero.
+  // Returns the gradients of outputs by the wanted inputs. For an input without influence it
+  // throws, or returns zero.
   Tensors first(const Tensors& roots, const Tensors& upstreams, bool record) const {
     Tensors live, seeds;
     for (size_t i = 0; i < roots.size(); ++i) {
@@ -65,7 +66,7 @@ struct Evaluation {
     }
   }
 
-  // The derivatives of <results, upstreams> by `by`, where there are any; else zeros.
+  // Returns the derivatives of <results, upstreams> by `by`, with zeros where there are none.
   Tensors second(const Tensors& results, const Tensors& upstreams, const Tensors& by) const {
     Tensors live, seeds;
     for (size_t i = 0; i < results.size(); ++i) {
@@ -89,7 +90,8 @@ struct Evaluation {
     return tensors;
   }
 
-  // One tensor for each of the wanted inputs, with undefined ones between.
+  // Returns one tensor per input: the given ones for the wanted inputs, and undefined ones for the
+  // others.
   Tensors in_places(const Tensors& of_wanted) const {
     Tensors all(inputs);
     for (size_t i = 0; i < wanted.size(); ++i) all[wanted[i]] = of_wanted[i];
@@ -130,7 +132,8 @@ void check_vectors(std::string_view op, const char* what, const Tensors& vectors
   }
 }
 
-// d result / d by[j] for each j, row by row: of shape result.shape() + by[j].shape().
+// Returns d result / d by[j] for each j, of shape result.shape() + by[j].shape(), computed row by
+// row.
 Tensors matrix_rows(const Evaluation& e, const Tensor& result, const Tensors& by) {
   std::vector<Tensors> rows(by.size());
   for (int64_t k = 0; k < result.numel(); ++k) {
@@ -173,7 +176,7 @@ Products jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
   const GradMode on(true);
   check_vectors("jvp", "tangent", tangents, inputs);
   const Evaluation e("jvp", f, inputs, options);
-  Tensors upstreams;  // of any value: what comes back is linear in them
+  Tensors upstreams;  // any values, because the result is linear in them
   for (const Tensor& t : e.outputs) {
     upstreams.push_back(
         ones(t.shape(), {.dtype = is_floating(t.dtype()) ? t.dtype() : f32, .device = t.device()}));

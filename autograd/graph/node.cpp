@@ -1,4 +1,4 @@
-// What nodes are called in errors, and the tensors that they keep.
+// The descriptions of nodes in errors, and the tensors that nodes keep.
 #include "ebb/autograd/graph/node.h"
 
 #include "ebb/autograd/graph/engine.h"

@@ -1,4 +1,4 @@
-// Saved: a tensor that an op keeps for its backward, guarded against changes in between.
+// Saved: a tensor that an op keeps for its backward, protected against changes until then.
 #pragma once
 
 #include "ebb/core/tensor.h"
@@ -8,17 +8,17 @@ namespace ebb {
 class Saved {
  public:
   Saved() = default;
-  /// Keeps an input (or any tensor that the op did not make).
+  /// Keeps an input, or any other tensor that the op did not create.
   explicit Saved(const Tensor& tensor)
       : tensor_(tensor), version_(tensor.defined() ? tensor.version() : 0) {}
-  /// Keeps output number `index` of the op itself, without keeping the op's node alive through it.
+  /// Keeps output `index` of the op, without a reference to the op's node.
   static Saved output(const Tensor& tensor, int index = 0);
 
-  /// The tensor, with its history when the walk records a graph. REQUIRES that it is called from backward.
-  /// Throws Error naming the op when the elements have been changed in place since.
+  /// Returns the tensor, with its history if backward is being recorded. REQUIRES a call from backward. Throws Error that
+  /// names the op if the elements have been changed in place.
   Tensor get() const;
   bool defined() const { return tensor_.defined(); }
-  /// The tensor as it is now, unchecked: for shape and dtype.
+  /// Returns the tensor without a check, for its shape and dtype.
   const Tensor& peek() const { return tensor_; }
   void reset() { tensor_ = Tensor(); }
   int64_t bytes() const {

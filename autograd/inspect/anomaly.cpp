@@ -41,8 +41,8 @@ void detail::check_result(std::string_view op, const Tensor& result,
   std::string text;
   for (const Tensor* input : inputs) {
     const Range range = range_of(*input);
-    if (!range.finite)
-      return;  // it came in; the op that made it has been named, or it is the user's data
+    // If an input is not finite, the op at fault has been reported, or the input is user data.
+    if (!range.finite) return;
     text += (text.empty() ? "" : ", ") + range_text(*input, range);
   }
   fail(op, "made the first NaN or infinity", place_text(), " from inputs ", text);

@@ -10,7 +10,7 @@ namespace ebb {
 namespace {
 constinit thread_local OpObserver* innermost = nullptr;
 
-// What is called in here leaves the call_site of the op that is looked at.
+// Calls inside of the observer do not change the call site of the observed op.
 struct InsideWatch {
   InsideWatch() { ++detail::composite_depth; }
   ~InsideWatch() { --detail::composite_depth; }

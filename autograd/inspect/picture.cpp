@@ -28,7 +28,7 @@ std::string short_number(double value) {
   return text;
 }
 
-// A handle to an output of a node, for grad(): the node is what matters.
+// Returns a handle to an output of a node, so that grad() can refer to the node.
 Tensor handle_of(const Node& node, int output) {
   Tensor t = empty({});
   t.impl()->node = Ref<GraphNode>::share(const_cast<Node*>(&node));
@@ -40,8 +40,8 @@ struct Entry {
   Node* node;
   std::string name;               ///< of the op, or of the leaf
   std::string shapes, dtypes;     ///< of its outputs
-  std::string saved, norm;        ///< "" where there is nothing to tell
-  std::vector<size_t> made_from;  ///< entries
+  std::string saved, norm;        ///< "" if there is no value
+  std::vector<size_t> made_from;  ///< indices of entries
 };
 
 class Picture {
@@ -55,7 +55,7 @@ class Picture {
     if (options.gradients) find_norms(root);
   }
 
-  std::vector<Entry> entries;  ///< results before what they were made from
+  std::vector<Entry> entries;  ///< results come before their inputs
 
  private:
   void collect(Node& root) {

@@ -1,4 +1,4 @@
-// Gradients that a formula gives by hand, held against the derivative of its text.
+// Compares explicit gradients of formulas with the derivative of the formula.
 #include <cmath>
 
 #include "ebb/autograd/ops/pointwise.h"
@@ -14,7 +14,7 @@ bool agree(double a, double b) {
   return std::fabs(a - b) <= 1e-9 + 1e-6 * (std::fabs(a) + std::fabs(b));
 }
 
-// True where all is finite and some partial differs; which one.
+// Returns true, and the index, if all values are finite and some partial differs.
 bool differ(const FormulaOp& op, const void* formula, const double* x, int& which, double* given,
             double* derived) {
   op.check(formula, x, given, derived);

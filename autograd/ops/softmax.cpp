@@ -1,4 +1,5 @@
-// softmax and log_softmax: one struct, two forms. The gradient is an op of its own, so that every order follows.
+// softmax and log_softmax: one struct with two forms. The gradient is a separate op, so every order
+// follows.
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
@@ -15,7 +16,7 @@ RowsShape rows_along(const Tensor& x, int dim) {
   return rows;
 }
 
-// From the output y and the upstream g: softmax: y (g - sum g y); log_softmax: g - e^y sum g.
+// The gradient from output y and upstream g. softmax: y (g - sum g y); log_softmax: g - e^y sum g.
 template <bool kLog> struct SoftmaxBackward {
   static constexpr std::string_view name = kLog ? "log_softmax_backward" : "softmax_backward";
   struct State {
@@ -30,7 +31,7 @@ template <bool kLog> struct SoftmaxBackward {
     backend(y.device()).softmax_backward(kLog, out, y.contiguous(), g.contiguous(), rows);
     return out;
   }
-  // The same formula differentiated by hand, with public ops; u is the upstream of this op.
+  // The derivative of this formula, with public ops; u is the upstream gradient of this op.
   static std::array<Tensor, 2> backward(const State& state, const Tensor& u) {
     const Tensor y = state.y.get(), g = state.g.get();
     const Shape dims{state.dim};

@@ -12,7 +12,7 @@ constexpr std::string_view kOp = "load_fashion_mnist";
 constexpr std::array<const char*, 4> kFiles = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
                                                "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
 
-// The path of each file, with .gz where only that one is there.
+// Returns the path of each file, with .gz if only that one exists.
 std::array<std::string, 4> find_files(const std::string& folder) {
   std::array<std::string, 4> paths;
   std::string missing;

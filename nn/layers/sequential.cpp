@@ -7,12 +7,13 @@
 namespace ebb::nn {
 namespace {
 
-// The layer as an L, when it is one; null for a class derived from L, whose forward may be another one.
+// Returns the layer as an L, or null if it is of another class or of a class derived from L, whose
+// forward may differ.
 template <class L> const L* exactly(const Layer& layer) {
   return typeid(layer) == typeid(L) ? static_cast<const L*>(&layer) : nullptr;
 }
 
-// The activation of a layer that a Linear can run together with.
+// Returns the activation of a layer that a Linear can compute as its epilogue.
 Activation fusible(const Layer& layer) {
   if (exactly<ReLU>(layer)) return Activation::Relu;
   const auto* gelu = exactly<GELU>(layer);

@@ -1,4 +1,5 @@
-// The CUDA kernels of the pointwise losses of regression. What is missing is an error when it is called on the GPU.
+// The CUDA kernels of the pointwise losses of regression. Calling a loss whose formula is missing
+// is an error on the GPU.
 #include "ebb/nn/losses/formulas.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

@@ -47,7 +47,7 @@ void check_same_device(std::string_view op, const Tensor& input, const Tensor& o
 }
 
 namespace {
-// shape: of the losses that the weight is of.
+// shape: that of the losses that are weighted.
 void check_weight_of(std::string_view op, const Tensor& input, const Shape& shape,
                      const Tensor& weight, const char* name) {
   check_same_device(op, input, weight, name);
@@ -83,7 +83,7 @@ Tensor detail::reduced_pointwise(const FormulaOp& op, const void* formula,
     const Tensor total = ebb::detail::pointwise_sum(op, formula, inputs, weight, 1);
     return div(total, mul(sum(weight), count / static_cast<double>(weight.numel())));
   }
-  if (count == 0) {  // a sum of nothing is 0, a mean of nothing NaN
+  if (count == 0) {  // an empty sum is 0, and an empty mean is NaN
     const Tensor total = ebb::detail::pointwise_sum(op, formula, inputs, weight, 1);
     return reduction == Reduction::Sum ? total
                                        : add(total, std::numeric_limits<double>::quiet_NaN());

@@ -57,7 +57,7 @@ Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target,
 
 namespace {
 
-// var as a tensor that broadcasts to input.
+// Returns var as a tensor that broadcasts to input.
 Tensor fitted_variance(const Tensor& input, const Tensor& var) {
   constexpr std::string_view op = "gaussian_nll_loss";
   check_defined(op, var);

@@ -94,7 +94,7 @@ void Optimizer::check_gradients() const {
   }
 }
 
-// A buffer with the dtype and device that its parameter has now.
+// Returns a buffer with the current dtype and device of its parameter.
 Tensor Optimizer::followed(size_t buffer, size_t k) const {
   const Tensor &b = buffers_[buffer][k], &p = params_[k];
   return b.to(p.device()).to(p.dtype());
@@ -125,7 +125,7 @@ void Optimizer::step() {
   }
   for (size_t k = 0; k < params_.size(); ++k) {
     params_[k].impl()->storage->bump_version();
-    grads_[k] = Tensor();  // the leaf's gradient is its own again
+    grads_[k] = Tensor();  // drops the handle, so that only the leaf owns its gradient
   }
 }
 
@@ -207,7 +207,7 @@ OptimizerStep sgd_rule(const SGDOptions& o) {
   return rule;
 }
 
-// Options: AdamOptions or AdamWOptions, which differ in their defaults.
+// Options is AdamOptions or AdamWOptions, which have different defaults.
 template <class Options>
 OptimizerStep adam_rule(std::string_view op, OptimizerStep::Kind kind, const Options& o) {
   check_not_negative(op, {{"lr", o.lr},

@@ -11,7 +11,7 @@
 namespace ebb::nn {
 
 std::string format_seconds(double seconds) {
-  constexpr double kMost = 1e7;  // beyond 115 days nobody reads it
+  constexpr double kMost = 1e7;  // 115 days
   const auto s = static_cast<long>(std::ceil(std::clamp(seconds, 0.0, kMost)));
   char text[32];
   if (s < 60) std::snprintf(text, sizeof text, "%ld s", s);
@@ -50,7 +50,7 @@ template <class... Values> std::string formatted(const char* format, Values... v
   return text;
 }
 
-// The texts one after the other, two blanks in between.
+// Joins the texts with two blanks in between.
 std::string joined(const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += (all.empty() ? "" : "  ") + text;
@@ -61,7 +61,7 @@ std::string joined(const std::vector<std::string>& texts) {
 
 std::string to_text(const ProgressLine& line, int columns) {
   constexpr size_t kMostCells = 24, kFewestCells = 4;
-  // Numbers of a size that nobody expects must not push the others out.
+  // A number of unexpected size must not displace the others.
   std::vector<std::string> texts{
       formatted(std::fabs(line.loss) < 1e6 ? "loss %.4f" : "loss %.4g", line.loss)};
   if (!std::isnan(line.accuracy))
@@ -79,7 +79,7 @@ std::string to_text(const ProgressLine& line, int columns) {
     std::fill_n(bar.begin(), static_cast<size_t>(static_cast<double>(cells) * share), '#');
     return line.label + " [" + bar + "] " + joined(texts);
   }
-  // Without the bar: from the back of what matters least.
+  // Without the bar, the least important texts are removed, from the back.
   const auto width = [&] { return line.label.size() + 2 + joined(texts).size(); };
   if (width() > limit) texts.erase(texts.end() - 2);  // samples/s
   while (width() > limit && texts.size() > 1) texts.pop_back();

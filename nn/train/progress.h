@@ -1,4 +1,5 @@
-// Progress: one line that is redrawn on a terminal and fits its width, plain lines now and then elsewhere.
+// Progress: one line that is updated on a terminal and fits its width, and occasional lines
+// elsewhere.
 #pragma once
 
 #include <chrono>
@@ -9,19 +10,19 @@ namespace ebb::nn {
 
 class Progress {
  public:
-  /// total: samples of the whole run, of which `done` have been seen already (a resumed training).
+  /// total: the samples of the whole run. done: those that a resumed training has already seen.
   explicit Progress(int64_t total, int64_t done = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// True when update() would show something now.
+  /// Returns true if update() would print something now.
   bool is_due() const;
-  /// Shows label ("epoch 2/10"), a bar of done / total, loss, accuracy (both running means of the epoch; an
-  /// accuracy of NaN is left out), samples/s and the time left. On a terminal at most every 0.1 s; otherwise a line at
-  /// each tenth of an epoch is too much: every 10 s, and when finish_epoch() is called.
+  /// Prints the label ("epoch 2/10"), a bar of done / total, loss and accuracy (running means of
+  /// the epoch; an accuracy of NaN is omitted), samples/s and the time left. A terminal is updated
+  /// at most every 0.1 s. Elsewhere a line is printed every 10 s and by finish_epoch().
   void update(const std::string& label, int64_t done, double loss, double accuracy);
-  /// Shows the last state of an epoch in full and moves to the next line.
+  /// Prints the last state of an epoch and moves to the next line.
   void finish_epoch(const std::string& label, int64_t done, double loss, double accuracy);
 
  private:
@@ -35,26 +36,28 @@ class Progress {
   Clock::time_point start_, shown_;
 };
 
-/// Returns the width of the terminal that standard output is, in columns; 80 when it does not tell, 0 when standard
-/// output is not a terminal. Asks anew each time, since terminals are resized.
+/// Returns the width of the terminal of standard output in columns: 80 if it is unknown, and 0 if
+/// standard output is not a terminal. Each call asks the terminal, because it may have been
+/// resized.
 int terminal_columns();
 
-/// What a line of progress says.
+/// The contents of a progress line.
 struct ProgressLine {
   std::string label;  ///< "epoch 2/10"
   double share = 0;   ///< of all samples, in [0, 1]
   double loss = 0;
-  double accuracy = 0;  ///< NaN: left out
+  double accuracy = 0;  ///< NaN: omitted
   double rate = 0;      ///< samples/s
   double left = 0;      ///< seconds
 };
 
-/// Returns the line for a terminal, at most columns - 1 characters, so that it never wraps. The bar takes the room that
-/// is left, up to 24 cells; where there is none for 4 of them, it is left out, and then samples/s, the time left and the
-/// accuracy. columns = 0: without a bar, of any length, as for a file.
+/// Returns the line for a terminal, with at most columns - 1 characters, so that it never wraps.
+/// The bar uses the remaining width, up to 24 cells. If fewer than 4 remain, the bar is omitted,
+/// and then samples/s, the time left and the accuracy. With columns = 0 the line has no bar and any
+/// length, as for a file.
 std::string to_text(const ProgressLine& line, int columns);
 
-/// "1:05:09", "12:34" or "7 s".
+/// Returns a duration such as "1:05:09", "12:34" or "7 s".
 std::string format_seconds(double seconds);
 
 }  // namespace ebb::nn

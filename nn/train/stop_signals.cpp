@@ -13,10 +13,11 @@ constexpr int kSignals[] = {SIGINT, SIGTERM};
 constinit std::atomic<uint64_t> arrivals = 0;
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "a signal handler may not wait");
 
-std::mutex mutex;  // of the two below
-int users = 0;     // how many StopSignals live
-struct sigaction previous[2] =
-    {};  // by place in kSignals; the handler reads it: written only while it is not installed
+std::mutex mutex;  // protects the next two variables
+int users = 0;     // the number of StopSignals objects
+// By index in kSignals. The handler reads it, so it is written only while the handler is not
+// installed.
+struct sigaction previous[2] = {};
 
 extern "C" void note_signal(int signal) {
   const int saved = errno;
@@ -55,7 +56,7 @@ StopSignals::StopSignals() : before_(arrivals.load()) {
 StopSignals::~StopSignals() {
   const std::lock_guard lock(mutex);
   if (--users > 0) return;
-  for (int i = 0; i < 2; ++i) {  // one that the program has installed since then stays
+  for (int i = 0; i < 2; ++i) {  // a handler that the program has installed since then is kept
     struct sigaction now = {};
     if (sigaction(kSignals[i], nullptr, &now) == 0 && is_ours(now))
       sigaction(kSignals[i], &previous[i], nullptr);

@@ -1,13 +1,15 @@
-// Ctrl-C (SIGINT) and SIGTERM as requests to stop, for any number of trainings in any threads.
+// Treats Ctrl-C (SIGINT) and SIGTERM as requests to stop, for any number of trainings in any
+// threads.
 #pragma once
 
 #include <cstdint>
 
 namespace ebb::nn::detail {
 
-/// While at least one of these lives, the first SIGINT and the first SIGTERM are noted instead of ending the process; the
-/// next one is handled as it was before. The handlers of before are put back when the last one ends, or at the first
-/// signal. A signal that was ignored stays ignored (nohup). Thread-safety: any number of threads may make and end them.
+/// While an object of this class exists, the first SIGINT and the first SIGTERM are recorded
+/// instead of ending the process. The next one is handled as before. The previous handlers are
+/// restored when the last object is destroyed, or by the first signal. An ignored signal stays
+/// ignored (nohup). Thread-safety: any thread may create and destroy objects.
 class [[nodiscard]] StopSignals {
  public:
   StopSignals();
@@ -15,7 +17,7 @@ class [[nodiscard]] StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  /// Returns true if a signal has arrived since this one was made.
+  /// Returns true if a signal has arrived since this object was created.
   bool arrived() const;
 
  private:

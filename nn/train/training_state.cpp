@@ -13,7 +13,7 @@ Tensor integers(const std::vector<int64_t>& values) {
   return from_data(values, {static_cast<int64_t>(values.size())});
 }
 
-// "600 samples in batches of 32, seed 1, shuffle true, ..."
+// Returns "600 samples in batches of 32, seed 1, shuffle true, ..."
 std::string described(const std::vector<int64_t>& facts, size_t count) {
   std::string text = to_text(facts[0]) + " samples in batches of " + to_text(facts[1]) + ", seed " +
                      to_text(static_cast<uint64_t>(facts[2]));
@@ -113,7 +113,7 @@ void check_resumable(const TrainingState& state, const data::DataLoader& loader,
   for (const auto& [name, tensor] : state.optimizer) {
     if (name == "step") steps = tensor.item<int64_t>();
   }
-  // Each batch is a step of the optimizer, which may have made others before this training.
+  // Each batch is one step of the optimizer, which may have made other steps before this training.
   if (state.consumed > loader.size() || state.epoch > steps / loader.size() ||
       state.epoch * loader.size() + state.consumed > steps) {
     fail(kOp, from, ": position ", state.consumed, " of epoch ", state.epoch,

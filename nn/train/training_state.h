@@ -1,4 +1,4 @@
-// What a checkpoint holds of a training besides the weights, and the checks that a resume makes of it.
+// The state of a training in a checkpoint besides the weights, and the checks of a resume.
 #pragma once
 
 #include <cstdint>
@@ -13,29 +13,30 @@
 namespace ebb::nn::detail {
 
 struct TrainingState {
-  int64_t epoch = 0;            ///< that it goes on with
-  int64_t consumed = 0;         ///< batches of this epoch that it has trained on
+  int64_t epoch = 0;            ///< the epoch in which it continues
+  int64_t consumed = 0;         ///< batches of this epoch that are done
   Generator generator;          ///< the default generator of the thread that trains
-  std::vector<int64_t> loader;  ///< facts_of() the loader
+  std::vector<int64_t> loader;  ///< the result of facts_of()
   // running sums of the epoch
   int64_t correct = 0, seen = 0;
   double loss_sum = 0;
   NamedTensors optimizer;  ///< its state_dict()
 };
 
-/// Returns what the sequence of batches depends on: samples, batch_size, seed, shuffle, drop_last and unit_float. A
-/// checkpoint that was written before the last three were noted holds only the first three.
+/// Returns the values that the sequence of batches depends on: samples, batch_size, seed, shuffle,
+/// drop_last and unit_float. Older checkpoints have only the first three.
 std::vector<int64_t> facts_of(const data::DataLoader& loader);
 
 /// Returns the state as tensors, for Checkpoint::training.
 NamedTensors to_tensors(const TrainingState& state);
 
-/// Returns the state that the tensors hold. from: the file, for errors. Throws Error when an entry is missing, has
-/// another dtype or size, or holds a number out of range.
+/// Returns the state in the tensors. from: the file, for errors. Throws Error if an entry is
+/// missing, has another dtype or size, or contains a number out of range.
 TrainingState from_tensors(const NamedTensors& tensors, const std::string& from);
 
-/// Throws Error unless a training with this optimizer and loader can go on from the state: the loader makes the same
-/// batches, as far as both tell; the optimizer takes its state; the position is one that it can have reached.
+/// Throws Error unless a training with this optimizer and loader can continue from the state: the
+/// loader makes the same batches, as far as both are known, the optimizer accepts its state, and
+/// the position is possible.
 void check_resumable(const TrainingState& state, const data::DataLoader& loader,
                      const Optimizer& optimizer, const std::string& from);
 

@@ -1,4 +1,4 @@
-// The CUDA kernels of elementary functions: a file of their own, so that nvcc takes half as long where there are cores.
+// The CUDA kernels of elementary functions. A separate file, so that nvcc can compile it in parallel.
 #include "ebb/autograd/ops/formulas/arithmetic.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"
