@@ -12,7 +12,9 @@ Backend& cuda_backend() {
   static Backend& instance = [&]() -> Backend& {
     cuda::enter_arithmetic();
     cuda::enter_elementary();
+    cuda::enter_trigonometry();
     cuda::enter_activations();
+    cuda::enter_more_activations();
     cuda::enter_regression_losses();
     cuda::enter_label_losses();
     return cuda::backend();

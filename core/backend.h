@@ -14,7 +14,17 @@
 
 namespace ebb {
 
-enum class ReduceKind : uint8_t { Sum, Max, Min, LogSumExp };
+/// What a row of elements is reduced to. SquaredDeviations: the sum of (x - mean)^2. u8 and bool have Max and Min alone, i64
+/// also Sum and Product.
+enum class ReduceKind : uint8_t {
+  Sum,
+  Max,
+  Min,
+  LogSumExp,
+  Product,
+  SumOfSquares,
+  SquaredDeviations
+};
 
 /// out = a b, batched: a (batch, m, k), b (batch, k, n), out (batch, m, n) contiguous; any strides in a and b.
 struct MatmulArgs {

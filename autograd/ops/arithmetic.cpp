@@ -77,7 +77,7 @@ Tensor greater(const TensorArg& a, const Tensor& b) { return pointwise(f::Greate
 Tensor greater_equal(const TensorArg& a, const Tensor& b) {
   return pointwise(f::GreaterEqual{}, a, b);
 }
-Tensor equal(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
+Tensor eq(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
 Tensor not_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::NotEqual{}, a, b); }
 Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like("less", a, b)); }
 Tensor operator<=(const TensorArg& a, double b) {
@@ -87,7 +87,7 @@ Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like("
 Tensor operator>=(const TensorArg& a, double b) {
   return greater_equal(a, scalar_like("greater_equal", a, b));
 }
-Tensor operator==(const TensorArg& a, double b) { return equal(a, scalar_like("equal", a, b)); }
+Tensor operator==(const TensorArg& a, double b) { return eq(a, scalar_like("eq", a, b)); }
 Tensor operator!=(const TensorArg& a, double b) {
   return not_equal(a, scalar_like("not_equal", a, b));
 }

@@ -71,7 +71,7 @@ Tensor less(const TensorArg& a, const Tensor& b);
 Tensor less_equal(const TensorArg& a, const Tensor& b);
 Tensor greater(const TensorArg& a, const Tensor& b);
 Tensor greater_equal(const TensorArg& a, const Tensor& b);
-Tensor equal(const TensorArg& a, const Tensor& b);
+Tensor eq(const TensorArg& a, const Tensor& b);
 Tensor not_equal(const TensorArg& a, const Tensor& b);
 Tensor operator<(const TensorArg& a, double b);
 Tensor operator<=(const TensorArg& a, double b);
@@ -81,7 +81,7 @@ inline Tensor operator<(const TensorArg& a, const Tensor& b) { return less(a, b)
 inline Tensor operator<=(const TensorArg& a, const Tensor& b) { return less_equal(a, b); }
 inline Tensor operator>(const TensorArg& a, const Tensor& b) { return greater(a, b); }
 inline Tensor operator>=(const TensorArg& a, const Tensor& b) { return greater_equal(a, b); }
-inline Tensor operator==(const TensorArg& a, const Tensor& b) { return equal(a, b); }
+inline Tensor operator==(const TensorArg& a, const Tensor& b) { return eq(a, b); }
 inline Tensor operator!=(const TensorArg& a, const Tensor& b) { return not_equal(a, b); }
 Tensor operator==(const TensorArg& a, double b);
 Tensor operator!=(const TensorArg& a, double b);

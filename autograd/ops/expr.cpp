@@ -5,6 +5,7 @@
 
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/elementary.h"
 
 namespace ebb {
 namespace {
@@ -86,7 +87,7 @@ Expr operator>=(const Expr& a, const Expr& b) { return b <= a; }
 Expr operator==(const Expr& a, const Expr& b) {
   return binary(
       a, b, [](double x, double y) { return x == y; },
-      [](const Tensor& x, const Tensor& y) { return equal(x, y).to(x.dtype()); });
+      [](const Tensor& x, const Tensor& y) { return eq(x, y).to(x.dtype()); });
 }
 Expr operator!=(const Expr& a, const Expr& b) {
   return binary(
@@ -130,6 +131,48 @@ Expr erf(const Expr& x) {
 Expr sqrt(const Expr& x) {
   return unary(
       x, [](double v) { return ebb::sqrt(v); }, [](const Tensor& t) { return ebb::sqrt(t); });
+}
+Expr sin(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::sin(v); }, [](const Tensor& t) { return ebb::sin(t); });
+}
+Expr cos(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::cos(v); }, [](const Tensor& t) { return ebb::cos(t); });
+}
+Expr tan(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::tan(v); }, [](const Tensor& t) { return ebb::tan(t); });
+}
+Expr erfinv(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::erfinv(v); }, [](const Tensor& t) { return ebb::erfinv(t); });
+}
+Expr floor(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::floor(v); }, [](const Tensor& t) { return ebb::floor(t); });
+}
+Expr ceil(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::ceil(v); }, [](const Tensor& t) { return ebb::ceil(t); });
+}
+Expr round(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::round(v); }, [](const Tensor& t) { return ebb::round(t); });
+}
+Expr trunc(const Expr& x) {
+  return unary(
+      x, [](double v) { return ebb::trunc(v); }, [](const Tensor& t) { return ebb::trunc(t); });
+}
+Expr atan2(const Expr& y, const Expr& x) {
+  return binary(
+      y, x, [](double a, double b) { return ebb::atan2(a, b); },
+      [](const Tensor& a, const Tensor& b) { return ebb::atan2(a, b); });
+}
+Expr fmod(const Expr& x, const Expr& y) {
+  return binary(
+      x, y, [](double a, double b) { return ebb::fmod(a, b); },
+      [](const Tensor& a, const Tensor& b) { return ebb::fmod(a, b); });
 }
 Expr sign(const Expr& x) {
   return unary(

@@ -105,7 +105,7 @@ Tensor one_hot(const TensorArg& classes, int64_t num_classes, DType dtype) {
   backend(index.device()).check_indices("one_hot", index, num_classes, INT64_MIN);
   Tensor range = arange(0, static_cast<double>(num_classes), 1,
                         {.dtype = DType::I64, .device = index.device()});
-  return equal(unsqueeze(index, -1), range).to(dtype);
+  return eq(unsqueeze(index, -1), range).to(dtype);
 }
 
 }  // namespace ebb

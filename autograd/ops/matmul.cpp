@@ -1,5 +1,6 @@
 #include "ebb/autograd/ops/matmul.h"
 
+#include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/formulas/activation.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/pointwise.h"
@@ -205,6 +206,36 @@ Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias,
   for (int i = 0; i + 1 < input->dim(); ++i) rows *= input->shape()[i];
   return reshape(apply_linear(reshape(input, {rows, input->size(-1)}), weight, bias, activation),
                  shape);
+}
+
+Tensor dot(const TensorArg& a, const Tensor& b) {
+  const CompositeScope scope(a);
+  check_defined("dot", a);
+  check_defined("dot", b);
+  if (a->dim() != 1 || !(a->shape() == b.shape())) {
+    fail("dot", "expected two vectors of the same length, got ", a->shape(), " and ", b.shape());
+  }
+  return matmul(a, b);
+}
+
+Tensor outer(const TensorArg& a, const Tensor& b) {
+  const CompositeScope scope(a);
+  check_defined("outer", a);
+  check_defined("outer", b);
+  if (a->dim() != 1 || b.dim() != 1)
+    fail("outer", "expected two vectors, got ", a->shape(), " and ", b.shape());
+  return mul(unsqueeze(a, 1), b);
+}
+
+Tensor bmm(const TensorArg& a, const Tensor& b) {
+  const CompositeScope scope(a);
+  check_defined("bmm", a);
+  check_defined("bmm", b);
+  if (a->dim() != 3 || b.dim() != 3 || a->shape()[0] != b.shape()[0] ||
+      a->shape()[2] != b.shape()[1]) {
+    fail("bmm", "expected (b, m, k) and (b, k, n), got ", a->shape(), " and ", b.shape());
+  }
+  return matmul(a, b);
 }
 
 }  // namespace ebb

@@ -10,6 +10,13 @@ namespace ebb {
 /// (..., m, k) (..., k, n) -> (..., m, n) with leading dims broadcast. f32 and f64.
 Tensor matmul(const TensorArg& a, const Tensor& b);
 
+/// Returns the sum of a b of two vectors of the same length: (n) (n) -> ().
+Tensor dot(const TensorArg& a, const Tensor& b);
+/// Returns the products of all pairs: (n) (m) -> (n, m). Also of integers.
+Tensor outer(const TensorArg& a, const Tensor& b);
+/// Returns the matrix products of two batches: (b, m, k) (b, k, n) -> (b, m, n), nothing broadcast.
+Tensor bmm(const TensorArg& a, const Tensor& b);
+
 enum class Activation { None, Relu, GeluTanh };
 /// y = f(input weight^T + bias), fused where the device can: input (..., in), weight (out, in), bias (out) or
 /// undefined; result (..., out). f is the identity, max(y, 0), or gelu's tanh form. f32 and f64. Throws Error where

@@ -4,72 +4,20 @@
 
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/elementary.h"
+#include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/reduce_plan.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
 namespace {
 
-// Which dims are reduced, how the result looks, and how the input is read as (outer, n, inner).
-struct Plan {
-  bool reduced[kMaxDims] = {};
-  Shape kept;  // with size 1 in the reduced dims
-  Shape out;   // as the caller wants it
-  RowsShape rows;
-  bool adjacent;  // the reduced dims lie side by side: no need to move elements
-};
-
-Plan plan_reduction(std::string_view op, const Tensor& x, const Shape& dims, bool keepdim) {
-  check_defined(op, x);
-  Plan plan;
-  for (int64_t d : dims) {
-    bool& flag = plan.reduced[normalize_dim(op, d, x.dim())];
-    if (flag && x.dim() > 0) fail(op, "dim ", d, " appears twice in ", dims);
-    flag = true;
-  }
-  int first = -1, last = -1, count = 0;
-  plan.kept = x.shape();
-  for (int i = 0; i < x.dim(); ++i) {
-    if (dims.empty()) plan.reduced[i] = true;
-    if (plan.reduced[i]) {
-      if (first < 0) first = i;
-      last = i;
-      ++count;
-      plan.kept[i] = 1;
-    }
-    if (!plan.reduced[i] || keepdim) plan.out.push_back(plan.kept[i]);
-  }
-  plan.adjacent = count == 0 || last - first + 1 == count;
-  plan.rows = {1, 1, 1};
-  for (int i = 0; i < x.dim(); ++i) {
-    if (plan.reduced[i]) plan.rows.n *= x.shape()[i];
-    else if (plan.adjacent && i > last) plan.rows.inner *= x.shape()[i];
-    else plan.rows.outer *= x.shape()[i];
-  }
-  return plan;
-}
-
-// x in memory as plan.rows says.
-Tensor arranged(const Plan& plan, const Tensor& x) {
-  if (plan.adjacent) return x.contiguous();
-  Shape order;
-  for (int i = 0; i < x.dim(); ++i) {
-    if (!plan.reduced[i]) order.push_back(i);
-  }
-  for (int i = 0; i < x.dim(); ++i) {
-    if (plan.reduced[i]) order.push_back(i);
-  }
-  return permute(x, order).contiguous();
-}
-
-Tensor reduce(ReduceKind kind, const Plan& plan, const Tensor& x) {
-  const DType dtype = kind == ReduceKind::Sum && !is_floating(x.dtype()) ? DType::I64 : x.dtype();
-  Tensor out = empty(plan.out, {.dtype = dtype, .device = x.device()});
-  const Tensor in = arranged(plan, dtype == x.dtype() ? x : x.to(dtype));
-  backend(x.device()).reduce(kind, out, in, plan.rows);
-  return out;
-}
+using detail::check_not_empty;
+using detail::plan_reduction;
+using detail::reduce;
+using Plan = detail::ReducePlan;
 
 struct Sum {
   static constexpr std::string_view name = "sum";
@@ -88,15 +36,9 @@ struct Sum {
   }
 };
 
-void check_not_empty(std::string_view op, const Plan& plan, const Tensor& x) {
-  if (plan.rows.n == 0 && plan.rows.outer * plan.rows.inner > 0) {
-    fail(op, "cannot reduce dims of size 0 of shape ", x.shape());
-  }
-}
-
 // Max and min: each of the equal extreme elements gets an even share of the gradient.
 template <ReduceKind kKind> struct Extreme {
-  static constexpr std::string_view name = kKind == ReduceKind::Max ? "max" : "min";
+  static constexpr std::string_view name = kKind == ReduceKind::Max ? "amax" : "amin";
   struct State {
     Saved x, out;
     Shape kept;
@@ -105,10 +47,6 @@ template <ReduceKind kKind> struct Extreme {
   static Plan shape(const Tensor& x, const Shape& dims, bool keepdim) {
     Plan plan = plan_reduction(name, x, dims, keepdim);
     check_not_empty(name, plan, x);
-    if (x.dtype() == DType::U8 || x.dtype() == DType::Bool) {
-      fail(name, "expected f32, f64 or i64, got ", x.dtype(), " of shape ", x.shape(),
-           ": convert it with to()");
-    }
     return plan;
   }
   static Tensor forward(State& state, const Plan& plan, const Tensor& x, const Shape& dims, bool) {
@@ -118,7 +56,7 @@ template <ReduceKind kKind> struct Extreme {
   }
   static Tensor backward(const State& state, const Tensor& g) {
     const Tensor x = state.x.get().detach();
-    const Tensor mask = equal(x, reshape(state.out.get().detach(), state.kept)).to(x.dtype());
+    const Tensor mask = eq(x, reshape(state.out.get().detach(), state.kept)).to(x.dtype());
     return mul(div(mask, sum(mask, state.dims, true)), reshape(g, state.kept));
   }
 };
@@ -159,6 +97,33 @@ Tensor arg_extreme(std::string_view op, ReduceKind kind, const Tensor& x, int64_
   return index;
 }
 
+void check_some(std::string_view op, const Tensor& x) {
+  check_defined(op, x);
+  if (x.numel() == 0) fail(op, "expected at least one element, got shape ", x.shape());
+}
+
+// The index keeps dim, so that gather's gradient is the gradient.
+std::tuple<Tensor, Tensor> extreme_along(std::string_view op, ReduceKind kind, const TensorArg& x,
+                                         int64_t dim, bool keepdim) {
+  const CompositeScope scope(x);
+  const Tensor index = arg_extreme(op, kind, x, dim, true);
+  const Tensor values = gather(x, dim, index);
+  if (keepdim || x->dim() == 0) return {values, index};
+  return {squeeze(values, dim), squeeze(index, dim)};
+}
+
+// Max and Min of booleans.
+Tensor truth(std::string_view op, ReduceKind kind, const Tensor& x, const Shape& dims,
+             bool keepdim) {
+  const Plan plan = plan_reduction(op, x, dims, keepdim);
+  const NoGrad guard;
+  if (plan.rows.n == 0) {
+    return full(plan.out, kind == ReduceKind::Min, {.dtype = DType::Bool, .device = x.device()});
+  }
+  const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
+  return reduce(kind, plan, x.dtype() == DType::Bool ? x.detach() : not_equal(x.detach(), zero));
+}
+
 }  // namespace
 
 Tensor sum(const TensorArg& x, const Shape& dims, bool keepdim) {
@@ -172,11 +137,25 @@ Tensor mean(const TensorArg& x, const Shape& dims, bool keepdim) {
   return div(sum(x, dims, keepdim), static_cast<double>(plan.rows.n));
 }
 
-Tensor max(const TensorArg& x, const Shape& dims, bool keepdim) {
+Tensor amax(const TensorArg& x, const Shape& dims, bool keepdim) {
   return apply<Extreme<ReduceKind::Max>>(*x, dims, keepdim);
 }
-Tensor min(const TensorArg& x, const Shape& dims, bool keepdim) {
+Tensor amin(const TensorArg& x, const Shape& dims, bool keepdim) {
   return apply<Extreme<ReduceKind::Min>>(*x, dims, keepdim);
+}
+Tensor max(const TensorArg& x) {
+  check_some("max", x);
+  return amax(x);
+}
+Tensor min(const TensorArg& x) {
+  check_some("min", x);
+  return amin(x);
+}
+std::tuple<Tensor, Tensor> max(const TensorArg& x, int64_t dim, bool keepdim) {
+  return extreme_along("max", ReduceKind::Max, x, dim, keepdim);
+}
+std::tuple<Tensor, Tensor> min(const TensorArg& x, int64_t dim, bool keepdim) {
+  return extreme_along("min", ReduceKind::Min, x, dim, keepdim);
 }
 Tensor logsumexp(const TensorArg& x, const Shape& dims, bool keepdim) {
   return apply<LogSumExp>(*x, dims, keepdim);
@@ -187,6 +166,50 @@ Tensor argmax(const TensorArg& x, int64_t dim, bool keepdim) {
 }
 Tensor argmin(const TensorArg& x, int64_t dim, bool keepdim) {
   return arg_extreme("argmin", ReduceKind::Min, x, dim, keepdim);
+}
+Tensor argmax(const TensorArg& x) {
+  check_some("argmax", x);
+  return arg_extreme("argmax", ReduceKind::Max, flatten(x->detach()), 0, false);
+}
+Tensor argmin(const TensorArg& x) {
+  check_some("argmin", x);
+  return arg_extreme("argmin", ReduceKind::Min, flatten(x->detach()), 0, false);
+}
+
+Tensor any(const TensorArg& x, const Shape& dims, bool keepdim) {
+  return truth("any", ReduceKind::Max, x, dims, keepdim);
+}
+Tensor all(const TensorArg& x, const Shape& dims, bool keepdim) {
+  return truth("all", ReduceKind::Min, x, dims, keepdim);
+}
+
+bool equal(const TensorArg& a, const Tensor& b) {
+  check_defined("equal", a);
+  check_defined("equal", b);
+  if (a->device() != b.device())
+    fail("equal", "devices differ: ", a->device(), " and ", b.device());
+  if (a->dtype() != b.dtype()) {
+    fail("equal", "dtypes differ: ", a->dtype(), " of shape ", a->shape(), " and ", b.dtype(),
+         " of shape ", b.shape());
+  }
+  if (!(a->shape() == b.shape())) return false;
+  const NoGrad guard;
+  return all(eq(a, b)).item<bool>();
+}
+
+bool allclose(const TensorArg& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
+  check_defined("allclose", a);
+  check_defined("allclose", b);
+  const Tensor* both[] = {&*a, &b};
+  check_same_kind("allclose", both);
+  broadcast_shapes("allclose", a->shape(), b.shape());
+  const NoGrad guard;
+  if (!is_floating(b.dtype())) return allclose(a->to(DType::F64), b.to(DType::F64), rtol, atol);
+  const Tensor apart = abs(sub(a, b));
+  Tensor near = logical_and(less_equal(apart, add(mul(abs(b), rtol), atol)), isfinite(apart));
+  near = logical_or(near, eq(a, b));
+  if (equal_nan) near = logical_or(near, logical_and(isnan(a), isnan(b)));
+  return all(near).item<bool>();
 }
 
 Tensor sum_to(const TensorArg& x, const Shape& shape) {

@@ -85,10 +85,9 @@ struct CrossEntropy {
     const double smoothing = o.label_smoothing;
     const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
     const Tensor target = state.target.to(DType::I64);
-    const Tensor ignored =
-        unsqueeze(equal(target, full({}, static_cast<double>(o.ignore_index),
-                                     {.dtype = DType::I64, .device = x.device()})),
-                  1);
+    const Tensor ignored = unsqueeze(eq(target, full({}, static_cast<double>(o.ignore_index),
+                                                     {.dtype = DType::I64, .device = x.device()})),
+                                     1);
     const Tensor safe = where(squeeze(ignored, 1), zeros_like(target), target);
     const Tensor weight =
         reshape(o.weight.defined() ? o.weight : ones({classes}, like), {1, classes, 1});

@@ -27,20 +27,40 @@ struct SumStep {
   template <class A, class T> static A step(A a, T x) { return a + static_cast<A>(x); }
   template <class A> static constexpr A first() { return A(0); }
 };
+struct ProductStep {
+  template <class A, class T> static A step(A a, T x) { return a * static_cast<A>(x); }
+  template <class A> static constexpr A first() { return A(1); }
+};
+struct SquareStep {
+  template <class A, class T> static A step(A a, T x) {
+    return a + static_cast<A>(x) * static_cast<A>(x);
+  }
+  template <class A> static constexpr A first() { return A(0); }
+};
 struct MaxStep {
-  template <class A, class T> static A step(A a, T x) { return maximum(a, static_cast<A>(x)); }
+  template <class A, class T> static A step(A a, T x) {
+    if constexpr (Number<A>) return maximum(a, static_cast<A>(x));
+    else return a > x ? a : x;
+  }
   template <class A> static constexpr A first() {
     return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
                                                 : std::numeric_limits<A>::lowest();
   }
 };
 struct MinStep {
-  template <class A, class T> static A step(A a, T x) { return minimum(a, static_cast<A>(x)); }
+  template <class A, class T> static A step(A a, T x) {
+    if constexpr (Number<A>) return minimum(a, static_cast<A>(x));
+    else return a < x ? a : x;
+  }
   template <class A> static constexpr A first() {
     return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
                                                 : std::numeric_limits<A>::max();
   }
 };
+
+/// How two parts of a row are joined: squares have been taken.
+template <class Step>
+using Joining = std::conditional_t<std::is_same_v<Step, SquareStep>, SumStep, Step>;
 
 template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
   A lanes[kLanes];
@@ -52,7 +72,7 @@ template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x
   }
   for (int64_t j = 0; j < n - at; ++j) lanes[j] = Step::step(lanes[j], x[at + j]);
   for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (int64_t j = 0; j < width; ++j) lanes[j] = Step::step(lanes[j], lanes[j + width]);
+    for (int64_t j = 0; j < width; ++j) lanes[j] = Joining<Step>::step(lanes[j], lanes[j + width]);
   }
   return lanes[0];
 }
@@ -65,7 +85,7 @@ template <class Step, class A, class T> A reduce_row(const T* x, int64_t n) {
   parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
     parts[begin / kChunk] = reduce_run<Step, A>(x + begin, end - begin);
   });
-  return reduce_run<Step, A>(parts.data(), count);
+  return reduce_run<Joining<Step>, A>(parts.data(), count);
 }
 
 template <class Step, class A, class T>
@@ -78,6 +98,20 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
     for (int64_t j = 0; j < width; ++j) block[j] = Step::step(block[j], row[j]);
   }
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
+}
+
+// body(first element, width, place in out) for the blocks of columns of each (n, inner) plane.
+template <class Body> void each_block(RowsShape rows, const Body& body) {
+  const auto [outer, n, inner] = rows;
+  const int64_t blocks = (inner + kBlock - 1) / kBlock;
+  const int64_t work = std::max<int64_t>(1, n * std::min(inner, kBlock));
+  parallel_for(outer * blocks, std::max<int64_t>(1, kChunk / work),
+               [&, n = n, inner = inner](int64_t begin, int64_t end) {
+                 for (int64_t k = begin; k < end; ++k) {
+                   const int64_t o = k / blocks, j = k % blocks * kBlock;
+                   body(o * n * inner + j, std::min(kBlock, inner - j), o * inner + j);
+                 }
+               });
 }
 
 template <class Step, class A, class T> void reduce_all(const T* x, T* out, RowsShape rows) {
@@ -94,16 +128,9 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
                  });
     return;
   }
-  const int64_t blocks = (inner + kBlock - 1) / kBlock;
-  const int64_t work = std::max<int64_t>(1, n * std::min(inner, kBlock));
-  parallel_for(outer * blocks, std::max<int64_t>(1, kChunk / work),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t k = begin; k < end; ++k) {
-                   const int64_t o = k / blocks, j = k % blocks * kBlock;
-                   reduce_columns<Step, A>(x + o * n * inner + j, n, inner,
-                                           std::min(kBlock, inner - j), out + o * inner + j);
-                 }
-               });
+  each_block(rows, [=, n = n, inner = inner](int64_t from, int64_t width, int64_t to) {
+    reduce_columns<Step, A>(x + from, n, inner, width, out + to);
+  });
 }
 
 // Returns log(sum(e^x)) of strided elements, shifted by the maximum.
@@ -129,6 +156,85 @@ template <class T> void log_sum_exp_all(const T* x, T* out, RowsShape rows) {
                });
 }
 
+// The sum of (x - c)^2.
+template <class T> EBB_MULTIVERSION double squares_about(const T* x, double c, int64_t n) {
+  double lanes[kLanes] = {};
+  int64_t at = 0;
+  for (; at + kLanes <= n; at += kLanes) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < kLanes; ++j) {
+      const double d = static_cast<double>(x[at + j]) - c;
+      lanes[j] += d * d;
+    }
+  }
+  for (int64_t j = 0; j < n - at; ++j) {
+    const double d = static_cast<double>(x[at + j]) - c;
+    lanes[j] += d * d;
+  }
+  return sum_of_lanes(lanes);
+}
+
+struct Spread {
+  double count = 0, mean = 0, squares = 0;  // of the deviations from the mean
+};
+
+template <class T> Spread spread_of(const T* x, int64_t n) {
+  const double mean = reduce_run<SumStep, double>(x, n) / static_cast<double>(n);
+  return {static_cast<double>(n), mean, squares_about(x, mean, n)};
+}
+
+// A long row in pieces that stay in the cache, put together in order (Chan et al. 1979).
+template <class T> double squared_deviations(const T* x, int64_t n) {
+  if (n <= kChunk) return n == 0 ? 0 : spread_of(x, n).squares;
+  const int64_t count = (n + kChunk - 1) / kChunk;
+  const Temporary<Spread> parts(count);
+  parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
+    parts[begin / kChunk] = spread_of(x + begin, end - begin);
+  });
+  Spread all = parts[0];
+  for (int64_t k = 1; k < count; ++k) {
+    const Spread& part = parts[k];
+    const double apart = part.mean - all.mean, total = all.count + part.count;
+    all.squares += part.squares + apart * apart * (all.count * part.count / total);
+    all.mean += apart * (part.count / total);
+    all.count = total;
+  }
+  return all.squares;
+}
+
+template <class T>
+EBB_MULTIVERSION void deviations_of_columns(const T* x, int64_t n, int64_t inner, int64_t width,
+                                            T* out) {
+  double mean[kBlock] = {}, squares[kBlock] = {};
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) mean[j] += static_cast<double>(x[i * inner + j]);
+  }
+  for (int64_t j = 0; j < width; ++j) mean[j] /= static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) {
+      const double d = static_cast<double>(x[i * inner + j]) - mean[j];
+      squares[j] += d * d;
+    }
+  }
+  for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(squares[j]);
+}
+
+template <class T> void deviations_all(const T* x, T* out, RowsShape rows) {
+  const auto [outer, n, inner] = rows;
+  if (inner > 1) {
+    each_block(rows, [=, n = n, inner = inner](int64_t from, int64_t width, int64_t to) {
+      deviations_of_columns(x + from, n, inner, width, out + to);
+    });
+    return;
+  }
+  const int64_t grain = n > kChunk ? outer : std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1));
+  parallel_for(outer, grain, [&, n = n](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(squared_deviations(x + i * n, n));
+  });
+}
+
 }  // namespace
 
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
@@ -136,39 +242,20 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
   const auto run = [&]<class T>(T) {
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* to = reinterpret_cast<T*>(out.raw());
+    if (kind == ReduceKind::Max) return reduce_all<MaxStep, T>(x, to, rows);
+    if (kind == ReduceKind::Min) return reduce_all<MinStep, T>(x, to, rows);
     if constexpr (Number<T>) {
       if (kind == ReduceKind::Sum) return reduce_all<SumStep, Accumulator<T>>(x, to, rows);
-      if (kind == ReduceKind::Max) return reduce_all<MaxStep, T>(x, to, rows);
-      if (kind == ReduceKind::Min) return reduce_all<MinStep, T>(x, to, rows);
-      if constexpr (Real<T>) log_sum_exp_all(x, to, rows);
-    } else {
-      fail("reduce", "max and min of ", in.dtype(),
-           " tensors are not supported: convert with to(i64)");
+      if (kind == ReduceKind::Product) return reduce_all<ProductStep, Accumulator<T>>(x, to, rows);
+    }
+    if constexpr (Real<T>) {
+      if (kind == ReduceKind::SumOfSquares) return reduce_all<SquareStep, double>(x, to, rows);
+      if (kind == ReduceKind::SquaredDeviations) return deviations_all(x, to, rows);
+      log_sum_exp_all(x, to, rows);
     }
   };
-  dispatch_all(in.dtype(), run);
-}
-
-void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) {
-  dispatch_all(in.dtype(), [&]<class T>(T) {
-    const T* x = reinterpret_cast<const T*>(in.raw());
-    int64_t* to = reinterpret_cast<int64_t*>(index.raw());
-    const auto [outer, n, inner] = rows;
-    parallel_for(outer * inner, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t k = begin; k < end; ++k) {
-                     const T* row = x + k / inner * n * inner + k % inner;
-                     int64_t best = 0;
-                     for (int64_t i = 1; i < n; ++i) {
-                       const T candidate = row[i * inner], top = row[best * inner];
-                       const bool better =
-                           kind == ReduceKind::Max ? candidate > top : candidate < top;
-                       if (top == top && (better || candidate != candidate)) best = i;
-                     }
-                     to[k] = best;
-                   }
-                 });
-  });
+  if (in.dtype() == DType::Bool) run(uint8_t{});  // a byte that is 0 or 1
+  else dispatch_all(in.dtype(), run);
 }
 
 }  // namespace ebb::cpu

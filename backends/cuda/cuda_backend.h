@@ -31,7 +31,9 @@ Backend& backend();
 // Enter the kernels of Ebb's own formulas; defined beside the formulas, called once by backends/registry.cpp.
 void enter_arithmetic();
 void enter_elementary();
+void enter_trigonometry();
 void enter_activations();
+void enter_more_activations();
 void enter_regression_losses();
 void enter_label_losses();
 

@@ -16,18 +16,40 @@ constexpr int kColumns = 32, kRowsOfThreads = 8;
 
 template <class T> using SumType = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
-struct Sum {
+// How an element enters: as it is. c: the centre of its row, of squares.
+struct AsItIs {
+  template <class A, class T> __device__ static A enter(T x, double) { return static_cast<A>(x); }
+};
+struct Sum : AsItIs {
   template <class A> __device__ static A join(A a, A b) { return a + b; }
   template <class A> __device__ static A none() { return A(0); }
+  using Parts = Sum;  // how parts are joined
 };
-struct Max {
+struct Product : AsItIs {
+  template <class A> __device__ static A join(A a, A b) { return a * b; }
+  template <class A> __device__ static A none() { return A(1); }
+  using Parts = Product;
+};
+/// The sum of (x - c)^2.
+struct Squares {
+  template <class A, class T> __device__ static A enter(T x, double c) {
+    const double d = static_cast<double>(x) - c;
+    return d * d;
+  }
+  template <class A> __device__ static A join(A a, A b) { return a + b; }
+  template <class A> __device__ static A none() { return A(0); }
+  using Parts = Sum;
+};
+struct Max : AsItIs {
+  using Parts = Max;
   template <class A> __device__ static A join(A a, A b) { return maximum(a, b); }
   template <class A> __device__ static A none() {
     return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
                                                 : std::numeric_limits<A>::lowest();
   }
 };
-struct Min {
+struct Min : AsItIs {
+  using Parts = Min;
   template <class A> __device__ static A join(A a, A b) { return minimum(a, b); }
   template <class A> __device__ static A none() {
     return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
@@ -35,10 +57,12 @@ struct Min {
   }
 };
 
-// Piece p of row r: elements [p length, (p + 1) length) of n. out: (rows, pieces).
+// Piece p of row r: elements [p length, (p + 1) length) of n. out: (rows, pieces). sums: of each row, whose mean is the
+// centre of its squares; or null for 0.
 template <class Join, class A, class T, class Out, bool kWarpRows>
 __global__ void __launch_bounds__(kThreads)
-    rows_kernel(const T* x, Out* out, int64_t rows, int64_t n, int64_t pieces, int64_t length) {
+    rows_kernel(const T* x, Out* out, int64_t rows, int64_t n, int64_t pieces, int64_t length,
+                const double* sums) {
   const int team = kWarpRows ? kWarp : static_cast<int>(blockDim.x);
   const int teams = kWarpRows ? static_cast<int>(blockDim.x) / kWarp : 1;
   const int rank = static_cast<int>(threadIdx.x) % team;
@@ -46,9 +70,10 @@ __global__ void __launch_bounds__(kThreads)
        k < rows * pieces; k += static_cast<int64_t>(gridDim.x) * teams) {
     const T* row = x + k / pieces * n;
     const int64_t begin = k % pieces * length, end = begin + length < n ? begin + length : n;
+    const double centre = sums ? sums[k / pieces] / static_cast<double>(n) : 0;
     A a = Join::template none<A>();
     for (int64_t i = begin + rank; i < end; i += team)
-      a = Join::template join<A>(a, static_cast<A>(row[i]));
+      a = Join::template join<A>(a, Join::template enter<A>(row[i], centre));
     a = kWarpRows ? warp_join<Join>(a) : block_join<Join>(a);
     if (rank == 0) out[k] = static_cast<Out>(a);
   }
@@ -58,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class Join, class A, class T, class Out>
 __global__ void __launch_bounds__(kThreads)
     columns_kernel(const T* x, Out* out, int64_t outer, int64_t n, int64_t inner, int64_t pieces,
-                   int64_t length) {
+                   int64_t length, const double* sums) {
   __shared__ A parts[kRowsOfThreads][kColumns];
   const int lane = static_cast<int>(threadIdx.x) % kColumns,
             part = static_cast<int>(threadIdx.x) / kColumns;
@@ -69,8 +94,10 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t begin = piece * length, end = begin + length < n ? begin + length : n;
     A a = Join::template none<A>();
     if (column < inner) {
+      const double centre = sums ? sums[plane * inner + column] / static_cast<double>(n) : 0;
       for (int64_t i = begin + part; i < end; i += kRowsOfThreads) {
-        a = Join::template join<A>(a, static_cast<A>(x[(plane * n + i) * inner + column]));
+        const T element = x[(plane * n + i) * inner + column];
+        a = Join::template join<A>(a, Join::template enter<A>(element, centre));
       }
     }
     parts[part][lane] = a;
@@ -84,34 +111,36 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class Join, class A, class T, class Out>
-void run_pieces(const T* x, Out* out, RowsShape rows, int64_t pieces, int64_t length) {
+void run_pieces(const T* x, Out* out, RowsShape rows, int64_t pieces, int64_t length,
+                const double* sums = nullptr) {
   const auto [outer, n, inner] = rows;
   if (inner > 1) {
     const int64_t blocks = outer * pieces * ((inner + kColumns - 1) / kColumns);
     launch(columns_kernel<Join, A, T, Out>, grid_for(blocks, 1), kThreads, x, out, outer, n, inner,
-           pieces, length);
+           pieces, length, sums);
   } else if (length <= 512) {
     launch(rows_kernel<Join, A, T, Out, true>, grid_for(outer * pieces, kThreads / kWarp), kThreads,
-           x, out, outer, n, pieces, length);
+           x, out, outer, n, pieces, length, sums);
   } else {
     launch(rows_kernel<Join, A, T, Out, false>, grid_for(outer * pieces, 1), kThreads, x, out,
-           outer, n, pieces, length);
+           outer, n, pieces, length, sums);
   }
 }
 
-template <class Join, class A, class T> void run(const T* x, T* out, RowsShape rows) {
+template <class Join, class A, class T, class Out>
+void run(const T* x, Out* out, RowsShape rows, const double* sums = nullptr) {
   const auto [outer, n, inner] = rows;
   const int64_t columns = inner > 1 ? (inner + kColumns - 1) / kColumns : 1;
   const int64_t shortest = inner > 1 ? 64 : 4096;  // a piece is worth a block
   const int64_t wanted =
       int64_t{context().multiprocessors} * 8 / std::max<int64_t>(outer * columns, 1);
   const int64_t pieces = std::clamp<int64_t>(std::min(wanted, n / shortest), 1, 1024);
-  if (pieces == 1) return run_pieces<Join, A, T, T>(x, out, rows, 1, n);
+  if (pieces == 1) return run_pieces<Join, A, T, Out>(x, out, rows, 1, n, sums);
   Tensor scratch =
       empty({outer * pieces * inner}, {.dtype = dtype_of<A>, .device = Device::cuda()});
   A* parts = reinterpret_cast<A*>(scratch.raw());
-  run_pieces<Join, A, T, A>(x, parts, rows, pieces, (n + pieces - 1) / pieces);
-  run_pieces<Join, A, A, T>(parts, out, {outer, pieces, inner}, 1, pieces);
+  run_pieces<Join, A, T, A>(x, parts, rows, pieces, (n + pieces - 1) / pieces, sums);
+  run_pieces<typename Join::Parts, A, A, Out>(parts, out, {outer, pieces, inner}, 1, pieces);
 }
 
 // log(sum(e^x)) shifted by the maximum: a warp a row or column.
@@ -169,22 +198,31 @@ __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out,
 
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
   if (out.numel() == 0) return;
-  dispatch_all(in.dtype(), [&]<class T>(T) {
+  const auto each = [&]<class T>(T) {
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* to = reinterpret_cast<T*>(out.raw());
+    using Whole = std::conditional_t<Number<T>, T, int64_t>;
+    if (kind == ReduceKind::Max) return run<Max, Whole>(x, to, rows);
+    if (kind == ReduceKind::Min) return run<Min, Whole>(x, to, rows);
     if constexpr (Number<T>) {
       if (kind == ReduceKind::Sum) return run<Sum, SumType<T>>(x, to, rows);
-      if (kind == ReduceKind::Max) return run<Max, T>(x, to, rows);
-      if (kind == ReduceKind::Min) return run<Min, T>(x, to, rows);
-      if constexpr (Real<T>) {
-        launch(log_sum_exp_kernel<T>, grid_for(rows.outer * rows.inner, kThreads / kWarp), kThreads,
-               x, to, rows);
-      }
-    } else {
-      fail("reduce", "max and min of ", in.dtype(),
-           " tensors are not supported: convert with to(i64)");
+      if (kind == ReduceKind::Product) return run<Product, SumType<T>>(x, to, rows);
     }
-  });
+    if constexpr (Real<T>) {
+      if (kind == ReduceKind::SumOfSquares) return run<Squares, double>(x, to, rows);
+      if (kind == ReduceKind::SquaredDeviations) {
+        const Tensor sums =
+            empty({rows.outer * rows.inner}, {.dtype = DType::F64, .device = Device::cuda()});
+        double* each_sum = reinterpret_cast<double*>(sums.raw());
+        run<Sum, double>(x, each_sum, rows);
+        return run<Squares, double>(x, to, rows, each_sum);
+      }
+      launch(log_sum_exp_kernel<T>, grid_for(rows.outer * rows.inner, kThreads / kWarp), kThreads,
+             x, to, rows);
+    }
+  };
+  if (in.dtype() == DType::Bool) each(uint8_t{});  // a byte that is 0 or 1
+  else dispatch_all(in.dtype(), each);
 }
 
 void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) {

@@ -79,6 +79,102 @@ class Hardtanh : public Layer {
   double min_val_, max_val_;
 };
 
+class SELU : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::selu(x); }
+};
+
+class CELU : public Layer {
+ public:
+  explicit CELU(double alpha = 1) : alpha_(alpha) {}
+  Tensor forward(const Tensor& x) const override { return ebb::celu(x, alpha_); }
+
+ private:
+  double alpha_;
+};
+
+class ReLU6 : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::relu6(x); }
+};
+
+class Mish : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::mish(x); }
+};
+
+class Hardswish : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::hardswish(x); }
+};
+
+class Hardsigmoid : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::hardsigmoid(x); }
+};
+
+class Hardshrink : public Layer {
+ public:
+  explicit Hardshrink(double lambd = 0.5) : lambd_(lambd) {}
+  Tensor forward(const Tensor& x) const override { return ebb::hardshrink(x, lambd_); }
+
+ private:
+  double lambd_;
+};
+
+class Softshrink : public Layer {
+ public:
+  explicit Softshrink(double lambd = 0.5) : lambd_(lambd) {}
+  Tensor forward(const Tensor& x) const override { return ebb::softshrink(x, lambd_); }
+
+ private:
+  double lambd_;
+};
+
+class Tanhshrink : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::tanhshrink(x); }
+};
+
+class Softsign : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override { return ebb::softsign(x); }
+};
+
+class Threshold : public Layer {
+ public:
+  Threshold(double threshold, double value) : threshold_(threshold), value_(value) {}
+  Tensor forward(const Tensor& x) const override { return ebb::threshold(x, threshold_, value_); }
+
+ private:
+  double threshold_, value_;
+};
+
+struct PReLUOptions {
+  int64_t num_parameters = 1;
+  double init = 0.25;
+  DType dtype = DType::F32;
+};
+
+/// prelu with a weight that is trained: one, or one for each channel (dim 1). Parameter: weight (num_parameters), which
+/// starts at init. Throws Error unless num_parameters >= 1.
+class PReLU : public Layer {
+ public:
+  explicit PReLU(PReLUOptions options = {});
+  Tensor forward(const Tensor& x) const override { return ebb::prelu(x, weight); }
+
+  Tensor weight;
+};
+
+class GLU : public Layer {
+ public:
+  explicit GLU(int64_t dim = -1) : dim_(dim) {}
+  Tensor forward(const Tensor& x) const override { return ebb::glu(x, dim_); }
+
+ private:
+  int64_t dim_;
+};
+
 class Softmax : public Layer {
  public:
   explicit Softmax(int64_t dim) : dim_(dim) {}
@@ -86,6 +182,12 @@ class Softmax : public Layer {
 
  private:
   int64_t dim_;
+};
+
+/// softmax over the channels of (C, H, W) or (N, C, H, W). Throws Error for other numbers of dims.
+class Softmax2d : public Layer {
+ public:
+  Tensor forward(const Tensor& x) const override;
 };
 
 class LogSoftmax : public Layer {

@@ -139,7 +139,7 @@ Tensor composed_multi_margin(const Tensor& input, const Tensor& target, const Ma
   const Tensor own = one_hot(squeeze(index, 1), x.size(1), DType::Bool);
   const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
   const Tensor terms =
-      where(own, where(equal(x, x), zero, x), hinge);  // a NaN of the target's score shows
+      where(own, where(eq(x, x), zero, x), hinge);  // a NaN of the target's score shows
   const Tensor losses = div(sum(terms, {1}), static_cast<double>(x.size(1)));
   if (!o.weight.defined()) return losses.to(input.dtype());
   return mul(losses, gather(o.weight.to(DType::F64), 0, squeeze(index, 1))).to(input.dtype());

@@ -116,7 +116,7 @@ Tensor last_norm(const Tensor& d, double p, bool keepdim) {
   const Tensor size = abs(d);
   if (p == 1) return sum(size, {-1}, keepdim);
   if (std::isinf(p)) {
-    const Tensor largest = equal(size.detach(), max(size.detach(), {-1}, true)).to(d.dtype());
+    const Tensor largest = eq(size.detach(), amax(size.detach(), {-1}, true)).to(d.dtype());
     return sum(mul(size, div(largest, clamp_min(sum(largest, {-1}, true), 1))), {-1}, keepdim);
   }
   // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied by 0 there.

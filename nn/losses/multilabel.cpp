@@ -78,17 +78,17 @@ Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, con
       arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
   const Tensor upto =
       less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());         // [j][k]: j <= k
-  const Tensor counts = equal(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)
+  const Tensor counts = eq(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
   const Tensor others =
-      equal(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
+      eq(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
   Tensor terms = apply<LabelHinges>(x, safe, counts, others);                     // (N, K)
   if (o.weight.defined()) {
     const Tensor each = gather(o.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
     terms = mul(terms, reshape(each, {batch, classes}));
   }
   // A NaN shows, also where its score is compared with no other.
-  const Tensor nans = sum(where(equal(x, x), zero, x), {1});
+  const Tensor nans = sum(where(eq(x, x), zero, x), {1});
   return add(div(sum(terms, {1}), static_cast<double>(classes)), nans).to(input.dtype());
 }
 

@@ -68,7 +68,7 @@ Tensor count_correct(const Tensor& scores, const Tensor& target) {
     fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
          target.shape());
   }
-  return sum(equal(argmax(scores, 1), target.to(DType::I64))).to(DType::F64);
+  return sum(eq(argmax(scores, 1), target.to(DType::I64))).to(DType::F64);
 }
 
 ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {

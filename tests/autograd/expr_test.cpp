@@ -72,6 +72,8 @@ TEST(Expr, BinaryFunctions) {
   EBB_BINARY(clamp_min(a, b));
   EBB_BINARY(clamp_max(a, b));
   EBB_BINARY(pow(a, b));
+  EBB_BINARY(atan2(a, b));
+  EBB_BINARY(fmod(a, b));
 }
 
 TEST(Expr, UnaryFunctions) {
@@ -83,6 +85,14 @@ TEST(Expr, UnaryFunctions) {
   EBB_UNARY(tanh(x));
   EBB_UNARY(erf(x));
   EBB_UNARY(sqrt(x));
+  EBB_UNARY(sin(x));
+  EBB_UNARY(cos(x));
+  EBB_UNARY(tan(x));
+  EBB_UNARY(erfinv(x));
+  EBB_UNARY(floor(x));
+  EBB_UNARY(ceil(x));
+  EBB_UNARY(round(x));
+  EBB_UNARY(trunc(x));
   EBB_UNARY(sign(x));
   EBB_UNARY(abs(x));
   EBB_UNARY(relu(x));

@@ -73,7 +73,7 @@ def run(function, case, upstream, direction, dtype, second):
 
 def scale(tensor):
     """Returns the largest finite magnitude."""
-    finite = tensor[torch.isfinite(tensor)].abs()
+    finite = tensor[torch.isfinite(tensor)].double().abs()
     return finite.max().item() if finite.numel() else 0.0
 
 

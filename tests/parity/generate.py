@@ -9,7 +9,9 @@ import time
 import torch
 
 import activations
+import activations_more
 import arithmetic
+import elementary
 import losses_classes
 import losses_extra
 import losses_margin
@@ -18,6 +20,7 @@ import losses_pointwise
 import losses_regression
 import losses_sequence
 import reductions
+import spread
 import storage
 from check import COLUMNS, check
 from suite import Suite
@@ -27,8 +30,11 @@ TELLING = 205  # cases of a loss with a nonzero gradient
 HERE = pathlib.Path(__file__).parent
 MODULES = [
     activations,
+    activations_more,
     arithmetic,
+    elementary,
     reductions,
+    spread,
     losses_pointwise,
     losses_classes,
     losses_regression,

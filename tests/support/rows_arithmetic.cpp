@@ -213,7 +213,7 @@ std::vector<OpRow> comparison_rows() {
           "greater_equal", [](const Tensor& a, const Tensor& b) { return a >= b; },
           [](double a, double b) { return a >= b; }, left, right),
       binary_row(
-          "equal", [](const Tensor& a, const Tensor& b) { return a == b; },
+          "eq", [](const Tensor& a, const Tensor& b) { return a == b; },
           [](double a, double b) { return a == b; }, left, right),
       binary_row(
           "not_equal", [](const Tensor& a, const Tensor& b) { return a != b; },

@@ -122,7 +122,7 @@ OpRow index_select_row() {
 
 OpRow one_hot_row() {
   OpRow row{.name = "one_hot",
-            .covers = {"equal"},
+            .covers = {"eq"},
             .op = [](const Tensors& in) -> Tensors { return {one_hot(in[0], 4)}; },
             .inputs = {indices({2, 3}, {0, 3, 1, 2, 2, 0})},
             .reference = [](const Arrays& in) -> Arrays {

@@ -119,6 +119,114 @@ std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& f
   return rows;
 }
 
+// max(x, dim): values and indices. The gradient is that of the chosen elements alone.
+std::vector<OpRow> extreme_rows() {
+  std::vector<OpRow> rows;
+  for (const bool top : {true, false}) {
+    using Pair = std::tuple<Tensor, Tensor> (*)(const TensorArg&, int64_t, bool);
+    const Pair op = top ? Pair(max) : Pair(min);
+    const Fold value = top ? largest : smallest, place = top ? first_largest : first_smallest;
+    for (const bool keepdim : {false, true}) {
+      OpRow row{
+          .name = std::string(top ? "max" : "min") + (keepdim ? "_along_keepdim" : "_along"),
+          .covers = {"gather"},
+          .op = [=](const Tensors& in) -> Tensors { return {std::get<0>(op(in[0], 1, keepdim))}; },
+          .inputs = {{.shape = {2, 3, 4}, .extremes = {kInf, -kInf, kNaN, 3}}},
+          .reference = folding({1}, keepdim, value),
+          .zero_second = {0}};
+      row.has_integers = true;
+      row.empty = {{0, 3, 2}};
+      row.has_empty = true;
+      row.bad = {{"dim",
+                  [op] {
+                    op(zeros({2, 3}), 2, false);
+                  },
+                  "dim 2 is out of range"},
+                 {"nothing",
+                  [op] {
+                    op(zeros({0, 3}), 0, false);
+                  },
+                  "cannot reduce dims of size 0 of shape (0, 3)"},
+                 {"undefined", [op] { op(Tensor(), 0, false); }, "undefined tensor"}};
+      rows.push_back(row);
+      OpRow indices = row;
+      indices.name += "_indices";
+      indices.op = [=](const Tensors& in) -> Tensors {
+        return {std::get<1>(op(in[0], 1, keepdim))};
+      };
+      indices.reference = folding({1}, keepdim, place);
+      indices.differentiable = false;
+      indices.out_dtype = i64;
+      rows.push_back(indices);
+    }
+    OpRow whole{
+        .name = top ? "max" : "min",
+        .covers = {top ? "amax" : "amin"},
+        .op = [top](const Tensors& in) -> Tensors { return {top ? max(in[0]) : min(in[0])}; },
+        .inputs = {{.shape = {2, 3, 4}, .extremes = {kInf, -kInf, 3}}},
+        .reference = folding({}, false, value),
+        .zero_second = {0}};
+    whole.has_integers = whole.has_scalar = true;
+    whole.bad = {{"nothing",
+                  [top] {
+                    top ? max(zeros({0, 3})) : min(zeros({0, 3}));
+                  },
+                  "expected at least one element, got shape (0, 3)"},
+                 {"undefined", [top] { top ? max(Tensor()) : min(Tensor()); }, "undefined tensor"}};
+    rows.push_back(whole);
+  }
+  return rows;
+}
+
+std::vector<OpRow> truth_rows() {
+  std::vector<OpRow> rows;
+  for (const bool any_of : {true, false}) {
+    const Fold fold = [any_of](const Values& v) {
+      size_t count = 0;
+      for (double x : v) count += x != 0;
+      return any_of ? count > 0 : count == v.size();
+    };
+    const Reduction op = any_of ? any : all;
+    for (const bool dims : {false, true}) {
+      OpRow row{
+          .name = std::string(any_of ? "any" : "all") + (dims ? "_dims" : ""),
+          .covers = {"not_equal"},
+          .op = [=](const Tensors& in) -> Tensors {
+            return {dims ? op(in[0], {0, 2}, true) : op(in[0], {}, false)};
+          },
+          .inputs = {{.shape = {2, 3, 2}, .fixed = {0, 0, 1, 2, kNaN, 3, 0, 0, -1, kInf, 0, 1}}},
+          .reference = dims ? folding({0, 2}, true, fold) : folding({}, false, fold)};
+      row.differentiable = false;
+      row.out_dtype = boolean;
+      row.empty = {{2, 3, 0}};
+      row.has_empty = true;
+      row.bad = {{"dim", [op] { op(zeros({2}), {1}, false); }, "dim 1 is out of range"},
+                 {"undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"}};
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+std::vector<OpRow> whole_argument_rows() {
+  std::vector<OpRow> rows;
+  for (const bool top : {true, false}) {
+    OpRow row{
+        .name = top ? "argmax_whole" : "argmin_whole",
+        .covers = {"reshape"},
+        .op = [top](const Tensors& in) -> Tensors { return {top ? argmax(in[0]) : argmin(in[0])}; },
+        .inputs = {{.shape = {3, 5, 7}}},
+        .reference = folding({}, false, top ? first_largest : first_smallest)};
+    row.differentiable = false;
+    row.has_integers = row.has_scalar = true;
+    row.out_dtype = i64;
+    row.bad = {{"nothing", [top] { top ? argmax(zeros({0})) : argmin(zeros({0})); },
+                "expected at least one element, got shape (0,)"}};
+    rows.push_back(row);
+  }
+  return rows;
+}
+
 OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64_t, bool),
                    const Fold& fold) {
   OpRow row{.name = name,
@@ -168,21 +276,18 @@ std::vector<OpRow> reduce_rows() {
   });
   const Input special{.extremes = {kInf, -kInf, kNaN, 3}};
   for (const bool top : {true, false}) {
-    take(forms_of(top ? "max" : "min", top ? max : min, top ? largest : smallest, special),
+    take(forms_of(top ? "amax" : "amin", top ? amax : amin, top ? largest : smallest, special),
          [&](OpRow& row) {
            row.zero_second = {0};
            row.has_integers = true;
-           if (row.name.size() == 3) row.has_empty = false;  // an error: see below
+           if (row.name.size() == 4) row.has_empty = false;  // an error: see below
            if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
            if (row.name.ends_with("keepdim")) row.has_empty = false;
            row.bad.push_back({"nothing",
                               [top] {
-                                (top ? max : min)(zeros({0, 3}), {0}, false);
+                                (top ? amax : amin)(zeros({0, 3}), {0}, false);
                               },
                               "cannot reduce dims of size 0 of shape (0, 3)"});
-           row.bad.push_back(
-               {"booleans", [top] { (top ? max : min)(zeros({3}, {.dtype = boolean}), {}, false); },
-                "bool"});
          });
   }
   take(forms_of("logsumexp", logsumexp, log_sum_exp, {.extremes = {1000, -1000, 999}}),
@@ -193,6 +298,9 @@ std::vector<OpRow> reduce_rows() {
        });
   rows.push_back(argument_row("argmax", argmax, first_largest));
   rows.push_back(argument_row("argmin", argmin, first_smallest));
+  for (OpRow& row : whole_argument_rows()) rows.push_back(row);
+  for (OpRow& row : extreme_rows()) rows.push_back(row);
+  for (OpRow& row : truth_rows()) rows.push_back(row);
 
   OpRow spread{.name = "sum_to",
                .covers = {},

@@ -109,4 +109,110 @@ struct Hardtanh {
   template <class T> EBB_HD T operator()(T x) const { return hardtanh(x, T(low), T(high)); }
 };
 
+/// scale max(x, 0) + scale alpha expm1(min(x, 0)) with the constants that keep mean 0 and variance 1.
+struct Selu {
+  static constexpr std::string_view name = "selu";
+  static constexpr double alpha = 1.6732632423543772, scale = 1.0507009873554805;
+  template <class T> EBB_HD T operator()(T x) const {
+    return where(x > 0, T(scale) * x, T(alpha * scale) * expm1(clamp_max(x, T(0))));
+  }
+  template <class T> EBB_HD auto gradient(T x) const {
+    // alpha scale at 0, with second order 0 there, as of elu.
+    return Partials<T, 1>{
+        {where(x > 0, T(scale),
+               where(x == 0, T(alpha * scale), T(alpha * scale) * exp(clamp_max(x, T(0)))))}};
+  }
+};
+
+struct Celu {
+  static constexpr std::string_view name = "celu";
+  double alpha;
+  template <class T> EBB_HD T operator()(T x) const {
+    return where(x > 0, x, T(alpha) * expm1(z(x)));
+  }
+  template <class T> EBB_HD auto gradient(T x) const {
+    return Partials<T, 1>{{where(x > 0, T(1), where(x == 0, T(1), exp(z(x))))}};
+  }
+  template <class T> EBB_HD T z(T x) const { return clamp_max(x, T(0)) / T(alpha); }
+};
+
+struct Relu6 {
+  static constexpr std::string_view name = "relu6";
+  template <class T> EBB_HD T operator()(T x) const { return hardtanh(x, T(0), T(6)); }
+};
+
+struct Prelu {
+  static constexpr std::string_view name = "prelu";
+  template <class T> EBB_HD T operator()(T x, T weight) const {
+    return where(x > 0, x, weight * x);
+  }
+};
+
+struct Mish {
+  static constexpr std::string_view name = "mish";
+  template <class T> EBB_HD T operator()(T x) const { return x * tanh(softplus(x)); }
+};
+
+struct Hardswish {
+  static constexpr std::string_view name = "hardswish";
+  template <class T> EBB_HD T operator()(T x) const {
+    return x * hardtanh(x + 3, T(0), T(6)) / T(6);
+  }
+  template <class T> EBB_HD auto gradient(T x) const {
+    return Partials<T, 1>{{where(x <= -3, T(0), where(x >= 3, T(1), x / T(3) + T(0.5)))}};
+  }
+};
+
+struct Hardsigmoid {
+  static constexpr std::string_view name = "hardsigmoid";
+  template <class T> EBB_HD T operator()(T x) const { return hardtanh(x + 3, T(0), T(6)) / T(6); }
+};
+
+/// 0 in [-bound, bound], else x.
+struct Hardshrink {
+  static constexpr std::string_view name = "hardshrink";
+  double bound;
+  template <class T> EBB_HD T operator()(T x) const {
+    return where(x >= T(-bound), where(x <= T(bound), T(0), x), x);
+  }
+  template <class T> EBB_HD auto gradient(T x) const {
+    return Partials<T, 1>{{where(abs(x) > T(bound), T(1), T(0))}};
+  }
+};
+
+/// 0 in [-bound, bound], else nearer to 0 by bound.
+struct Softshrink {
+  static constexpr std::string_view name = "softshrink";
+  double bound;
+  template <class T> EBB_HD T operator()(T x) const {
+    return where(x > T(bound), x - T(bound),
+                 where(x < T(-bound), x + T(bound), where(x == x, T(0), x)));
+  }
+  template <class T> EBB_HD auto gradient(T x) const {
+    return Partials<T, 1>{{where(abs(x) > T(bound), T(1), T(0))}};
+  }
+};
+
+struct Tanhshrink {
+  static constexpr std::string_view name = "tanhshrink";
+  static constexpr bool compute_in_f64 = true;
+  template <class T> EBB_HD T operator()(T x) const { return x - tanh(x); }
+  template <class T> EBB_HD auto gradient(T x) const {
+    const T t = tanh(x);
+    return Partials<T, 1>{{t * t}};
+  }
+};
+
+struct Softsign {
+  static constexpr std::string_view name = "softsign";
+  template <class T> EBB_HD T operator()(T x) const { return x / (1 + abs(x)); }
+};
+
+/// x above the bound, else the value.
+struct Threshold {
+  static constexpr std::string_view name = "threshold";
+  double bound, value;
+  template <class T> EBB_HD T operator()(T x) const { return where(x <= T(bound), T(value), x); }
+};
+
 }  // namespace ebb::formulas

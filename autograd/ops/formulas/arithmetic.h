@@ -214,7 +214,7 @@ struct GreaterEqual : Condition {
   template <class T> EBB_HD T operator()(T a, T b) const { return where(a >= b, T(1), T(0)); }
 };
 struct Equal : Condition {
-  static constexpr std::string_view name = "equal";
+  static constexpr std::string_view name = "eq";
   template <class T> EBB_HD T operator()(T a, T b) const { return where(a == b, T(1), T(0)); }
 };
 struct NotEqual : Condition {

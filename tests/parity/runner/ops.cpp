@@ -139,7 +139,7 @@ void Arguments::check_all_read() const {
 }
 
 const Op& find_op(std::string_view name) {
-  for (const auto& table : {basic_ops(), loss_ops()}) {
+  for (const auto& table : {basic_ops(), elementary_ops(), reduction_ops(), loss_ops()}) {
     const auto found = std::ranges::find(table, name, &Op::name);
     if (found != table.end()) return *found;
   }

@@ -69,6 +69,8 @@ struct Op {
 };
 
 std::span<const Op> basic_ops();
+std::span<const Op> elementary_ops();
+std::span<const Op> reduction_ops();
 std::span<const Op> loss_ops();
 /// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);

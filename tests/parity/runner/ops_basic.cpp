@@ -116,8 +116,8 @@ constexpr Op kOps[] = {
     {"matmul", binary<matmul>},
     {"linear", linear_call},
 
-    {"amax", reduce<max>},
-    {"amin", reduce<min>},
+    {"amax", reduce<amax>},
+    {"amin", reduce<amin>},
     {"logsumexp", reduce<logsumexp>},
     {"mean", reduce<mean>},
     {"sum", reduce<sum>},

@@ -1,0 +1,105 @@
+// Formulas of trigonometry, rounding and tests for special values. Documented with the ops in
+// autograd/ops/elementary.h.
+#pragma once
+
+#include <string_view>
+
+#include "ebb/autograd/ops/formulas/arithmetic.h"
+
+namespace ebb::formulas {
+
+struct Sin {
+  static constexpr std::string_view name = "sin";
+  template <class T> EBB_HD T operator()(T x) const { return sin(x); }
+};
+
+struct Cos {
+  static constexpr std::string_view name = "cos";
+  template <class T> EBB_HD T operator()(T x) const { return cos(x); }
+};
+
+struct Tan {
+  static constexpr std::string_view name = "tan";
+  template <class T> EBB_HD T operator()(T x) const { return tan(x); }
+};
+
+struct Atan2 {
+  static constexpr std::string_view name = "atan2";
+  template <class T> EBB_HD T operator()(T y, T x) const { return atan2(y, x); }
+};
+
+struct Fmod {
+  static constexpr std::string_view name = "fmod";
+  template <class T> EBB_HD T operator()(T x, T y) const { return fmod(x, y); }
+};
+
+struct FmodScalar {
+  static constexpr std::string_view name = "fmod";
+  double y;
+  template <class T> EBB_HD T operator()(T x) const { return fmod(x, T(y)); }
+};
+
+struct Erfinv {
+  static constexpr std::string_view name = "erfinv";
+  template <class T> EBB_HD T operator()(T x) const { return erfinv(x); }
+};
+
+struct Rsqrt {
+  static constexpr std::string_view name = "rsqrt";
+  template <class T> EBB_HD T operator()(T x) const { return 1 / sqrt(x); }
+  template <class T> EBB_HD auto gradient(T x) const {
+    const T y = 1 / sqrt(x);
+    return Partials<T, 1>{{T(-0.5) * (y * y * y)}};
+  }
+};
+
+struct Reciprocal {
+  static constexpr std::string_view name = "reciprocal";
+  template <class T> EBB_HD T operator()(T x) const { return 1 / x; }
+  template <class T> EBB_HD auto gradient(T x) const {
+    const T y = 1 / x;
+    return Partials<T, 1>{{-(y * y)}};
+  }
+};
+
+struct Floor {
+  static constexpr std::string_view name = "floor";
+  static constexpr bool has_integers = true;
+  template <class T> EBB_HD T operator()(T x) const { return floor(x); }
+};
+
+struct Ceil {
+  static constexpr std::string_view name = "ceil";
+  static constexpr bool has_integers = true;
+  template <class T> EBB_HD T operator()(T x) const { return ceil(x); }
+};
+
+struct Round {
+  static constexpr std::string_view name = "round";
+  static constexpr bool has_integers = true;
+  template <class T> EBB_HD T operator()(T x) const { return round(x); }
+};
+
+struct Trunc {
+  static constexpr std::string_view name = "trunc";
+  static constexpr bool has_integers = true;
+  template <class T> EBB_HD T operator()(T x) const { return trunc(x); }
+};
+
+// x - x is 0 for a finite number, else NaN.
+struct IsNan : Condition {
+  static constexpr std::string_view name = "isnan";
+  template <class T> EBB_HD T operator()(T x) const { return where(x == x, T(0), T(1)); }
+};
+struct IsInf : Condition {
+  static constexpr std::string_view name = "isinf";
+  template <class T> EBB_HD T operator()(T x) const {
+    return where(x == x, where(x - x == 0, T(0), T(1)), T(0));
+  }
+};
+struct IsFinite : Condition {
+  static constexpr std::string_view name = "isfinite";
+  template <class T> EBB_HD T operator()(T x) const { return where(x - x == 0, T(1), T(0)); }
+};
+
+}  // namespace ebb::formulas
