@@ -1,4 +1,4 @@
-// The words of core/scalar.h that come from the C library or are fitted, on plain numbers.
+// The scalar functions of core/scalar.h that come from the C library or are fitted, on plain numbers.
 #include <gtest/gtest.h>
 
 #include <cmath>

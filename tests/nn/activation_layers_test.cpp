@@ -1,4 +1,4 @@
-// The activations with parameters or shapes of their own. The others are held against their functions by tests/parity.
+// The activations with parameters or shapes of their own; tests/parity compares the others with their functions.
 #include "ebb/nn/layers/activation.h"
 
 #include "ebb/autograd/graph/engine.h"
