@@ -59,15 +59,25 @@ template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x, Real<F> more = 0) 
   return {to_bits<F>(shifted), high, low, r * r * F::exp_tail(r)};
 }
 
+/// Two factors whose product is e^x.
+template <class F> struct ExpFactors { Real<F> first, second; };
+
 /// 2^n (1 + q), q = r + curve, with 2^n applied in two factors, so that results may be subnormal or overflow. Of
-/// r = high - low the rounding error may be left out here.
-template <class F> EBB_HD Real<F> exp(Real<F> x) {
+/// r = high - low the rounding error may be left out here. For x = inf the second factor is infinite: a compiler may
+/// fuse the product into a subtraction that follows, where an overflow that only the product's rounding makes is lost,
+/// and exp(inf) - inf would be -inf instead of NaN.
+template <class F> EBB_HD ExpFactors<F> exp_factors(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   x = x > F::exp_max ? F::exp_max : x;
   const auto [n, high, low, curve] = reduce_exp<F>(x);
   const Bits<F> half = n >> 1;  // in its low bits, floor(n / 2)
   const Real<F> q = (high - low) + curve, scale = power_of_two<F>(half);
-  return (scale + scale * q) * power_of_two<F>(n - half);
+  return {scale + scale * q, power_of_two<F>(n - half)};
+}
+
+template <class F> EBB_HD Real<F> exp(Real<F> x) {
+  const auto [first, second] = exp_factors<F>(x);
+  return first * second;
 }
 
 /// The same for x <= 0 alone, as softmax and softplus need it: 2^(n + 64) is a normal number for every n, so only one
@@ -82,7 +92,7 @@ template <class F> EBB_HD Real<F> exp_nonpositive(Real<F> x) {
 /// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
 template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   Real<F> clamped = x < F::expm1_min ? F::expm1_min : x;
-  clamped = clamped > F::exp_max ? F::exp_max : clamped;
+  clamped = clamped > F::expm1_max ? F::expm1_max : clamped;
   const auto [n, high, low, curve] = reduce_exp<F>(clamped);
   const Real<F> scale = power_of_two<F>(n - 1);
   const Real<F> whole = scale - Real<F>(0.5);

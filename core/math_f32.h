@@ -25,10 +25,11 @@ struct F32 {
       0x1.8p23f;  // x + rounder - rounder rounds x to an integer, n in the low bits
   static constexpr Real log2_e = 0x1.715476p0f;  // 1 / ln 2
   static constexpr Real ln2_hi = 0x1.62e4p-1f;   // 15 bits: n * ln2_hi is exact for every |n| < 2^9
-  static constexpr Real ln2_lo = 0x1.7f7d1cp-20f;      // ln 2 - ln2_hi
-  static constexpr Real exp_min = -104, exp_max = 89;  // exp is 0 below, infinite above
-  static constexpr Real expm1_min = -18;               // expm1 rounds to -1 below
-  static constexpr Real negligible = 0x1p-25f;         // expm1(x), log1p(x) round to x below
+  static constexpr Real ln2_lo = 0x1.7f7d1cp-20f;  // ln 2 - ln2_hi
+  static constexpr Real exp_min = -104;            // exp is 0 below
+  static constexpr Real exp_max = 176.75f;  // 255 ln 2: the second of exp's factors is infinite
+  static constexpr Real expm1_min = -18, expm1_max = 89;  // expm1 rounds to -1, is infinite beyond
+  static constexpr Real negligible = 0x1p-25f;            // expm1(x), log1p(x) round to x below
   static constexpr Real tanh_split = 0.625f, tanh_max = 9.1f;  // polynomial below, 1 above
   static constexpr Real erf_split = 0.9f, erf_max = 3.95f;     // polynomial below, 1 above
 

@@ -26,10 +26,11 @@ struct F64 {
   static constexpr Real log2_e = 0x1.71547652b82fep0;  // 1 / ln 2
   static constexpr Real ln2_hi =
       0x1.62e42fefa38p-1;  // 42 bits: n * ln2_hi is exact for every |n| < 2^11
-  static constexpr Real ln2_lo = 0x1.ef35793c7673p-45;        // ln 2 - ln2_hi
-  static constexpr Real exp_min = -746, exp_max = 710;        // exp is 0 below, infinite above
-  static constexpr Real expm1_min = -38;                      // expm1 rounds to -1 below
-  static constexpr Real negligible = 0x1p-54;                 // expm1(x), log1p(x) round to x below
+  static constexpr Real ln2_lo = 0x1.ef35793c7673p-45;  // ln 2 - ln2_hi
+  static constexpr Real exp_min = -746;                 // exp is 0 below
+  static constexpr Real exp_max = 1418.87;  // 2047 ln 2: the second of exp's factors is infinite
+  static constexpr Real expm1_min = -38, expm1_max = 710;  // expm1 rounds to -1, is infinite beyond
+  static constexpr Real negligible = 0x1p-54;              // expm1(x), log1p(x) round to x below
   static constexpr Real tanh_split = 0.625, tanh_max = 19.1;  // polynomial below, 1 above
   static constexpr Real erf_split = 0.9, erf_max = 5.95;      // polynomial below, 1 above
 
