@@ -48,8 +48,10 @@ struct RowsShape {
   int64_t outer, n, inner;
 };
 
-/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64 or u8; contiguous.
-/// loss_i = -sum_c a_ic logp_ic, a_ic = (1 - smoothing) w_t [c = t] + smoothing / C w_c; 0 where t = ignore_index.
+/// Cross-entropy over class indices: input (N, C) or (N, C, inner), target (N) or (N, inner) of i64
+/// or u8; contiguous. Throws Error for an index out of range, as check_indices does, if losses or
+/// their total are wanted. loss_i = -sum_c a_ic logp_ic, a_ic = (1 - smoothing) w_t [c = t] +
+/// smoothing / C w_c; 0 where t = ignore_index.
 struct CrossEntropyArgs {
   const Tensor* input;
   const Tensor* target;
@@ -122,6 +124,11 @@ class Backend {
 
   // products
   virtual void matmul(const MatmulArgs& args) = 0;
+  /// Computes two independent products. A device may compute both at once.
+  virtual void matmul_both(const MatmulArgs& first, const MatmulArgs& second) {
+    matmul(first);
+    matmul(second);
+  }
 
   // rows
   virtual void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) = 0;

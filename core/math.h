@@ -62,10 +62,11 @@ template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x, Real<F> more = 0) 
 /// Two factors whose product is e^x.
 template <class F> struct ExpFactors { Real<F> first, second; };
 
-/// 2^n (1 + q), q = r + curve, with 2^n applied in two factors, so that results may be subnormal or overflow. Of
-/// r = high - low the rounding error may be left out here. For x = inf the second factor is infinite: a compiler may
-/// fuse the product into a subtraction that follows, where an overflow that only the product's rounding makes is lost,
-/// and exp(inf) - inf would be -inf instead of NaN.
+/// 2^n (1 + q), q = r + curve, with 2^n applied in two factors, so that results may be subnormal or
+/// overflow. Of r = high - low the rounding error may be left out here. For x = inf the second
+/// factor is infinite. A compiler may fuse the product with a subsequent subtraction. An overflow
+/// that comes from the rounding of the product alone is lost then, and exp(inf) - inf would be -inf
+/// instead of NaN.
 template <class F> EBB_HD ExpFactors<F> exp_factors(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   x = x > F::exp_max ? F::exp_max : x;

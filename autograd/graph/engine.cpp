@@ -286,8 +286,15 @@ void check_root(std::string_view op, const Tensor& output) {
   }
 }
 
-// The upstream of one output: the one given, checked, or a cached 1.
-Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given) {
+// True if the initial gradient of a backward from this output is not read.
+bool ignores_seed(const Tensor& output, bool retain_graph) {
+  const Node& root = *output.node();
+  return !retain_graph && !root.extras_if_any() && root.ignores_unit_seed() && !anomaly_detection();
+}
+
+// The upstream of one output: the one given, checked, or a cached 1. unread: its value does not matter.
+Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given,
+                bool unread = false) {
   if (given.defined()) {
     if (!(given.shape() == output.shape()) || given.dtype() != output.dtype() ||
         given.device() != output.device()) {
@@ -306,6 +313,7 @@ Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given) 
       one = scalar(1, {.dtype = output.dtype()});
     return one;
   }
+  if (unread) return empty(output.shape(), {.dtype = output.dtype(), .device = output.device()});
   return ones_like(output);
 }
 
@@ -336,8 +344,11 @@ void backward(std::span<const Tensor> outputs, std::span<const Tensor> gradients
 
 void Tensor::backward(const Tensor& gradient, bool retain_graph, bool create_graph) const {
   check_root("backward", *this);
-  const Tensor seed = seed_for("backward", *this, gradient);
-  Walk walk(create_graph, retain_graph || create_graph);
+  const bool retains = retain_graph || create_graph;
+  const bool unread =
+      !gradient.defined() && device() != Device::cpu() && ignores_seed(*this, retains);
+  const Tensor seed = seed_for("backward", *this, gradient, unread);
+  Walk walk(create_graph, retains);
   walk.run({this, 1}, {&seed, 1}, !gradient.defined());
 }
 

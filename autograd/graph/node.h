@@ -86,6 +86,9 @@ class Node : public GraphNode {
   virtual bool is_leaf() const { return false; }
   /// Where the op ends with a ReLU: the mask that its product left (MatmulArgs::relu_mask); else undefined.
   virtual Tensor relu_mask() const { return {}; }
+  /// True if backward does not read the gradient that it is given, when called with unit_seed and
+  /// without retain_graph. Saves a kernel on an accelerator.
+  virtual bool ignores_unit_seed() const { return false; }
 
   // ---- the graph around it ----
   std::span<const Edge> edges() const {

@@ -53,17 +53,51 @@ Tensor as_batch(const Tensor& x, bool transposed) {
                     : make_view(x, {1, n[0], n[1]}, {0, step[0], step[1]});
 }
 
-// The product of two matrices; recorded only when asked to, since that is four views more. Not recorded, it gives the
-// sums of a's rows on the way where a_sum is a tensor for them, and passes a zero_mask.
-Tensor product(const Tensor& a, bool a_transposed, const Tensor& b, bool recorded,
-               Tensor* a_sum = nullptr, const Tensor* zero_mask = nullptr) {
-  if (recorded) return matmul_2d(a_transposed ? transpose(a) : a, b);
-  const Tensor left = as_batch(a, a_transposed), right = as_batch(b, false);
-  Tensor out =
-      empty({left.shape()[1], right.shape()[2]}, {.dtype = a.dtype(), .device = a.device()});
-  backend(a.device())
-      .matmul({.a = &left, .b = &right, .out = &out, .a_sum = a_sum, .zero_mask = zero_mask});
-  return out;
+// A product of two matrices that is not recorded.
+class PlainProduct {
+ public:
+  PlainProduct(const Tensor& a, bool a_transposed, const Tensor& b)
+      : left_(as_batch(a, a_transposed)),
+        right_(as_batch(b, false)),
+        out_(empty({left_.shape()[1], right_.shape()[2]},
+                   {.dtype = a.dtype(), .device = a.device()})) {}
+  PlainProduct(const PlainProduct&) = delete;
+  PlainProduct& operator=(const PlainProduct&) = delete;
+
+  MatmulArgs args() { return {.a = &left_, .b = &right_, .out = &out_}; }
+  Tensor take() { return std::move(out_); }
+
+ private:
+  Tensor left_, right_, out_;
+};
+
+// Computes the gradients g weight of the input and g^T x of the weight, each if its operand is
+// given, and both in one call. The second one writes the sums of g's columns to bias, and the first
+// one applies zero_mask, if they are given.
+void linear_gradients(const Tensor& g, const Tensor* weight, const Tensor* x, Tensor* bias,
+                      const Tensor* zero_mask, std::span<Tensor> results) {
+  Backend& device = backend(g.device());
+  if (weight && x) {
+    PlainProduct by_input(g, false, *weight), by_weight(g, true, *x);
+    MatmulArgs first = by_input.args(), second = by_weight.args();
+    first.zero_mask = zero_mask;
+    second.a_sum = bias;
+    device.matmul_both(first, second);
+    results[0] = by_input.take();
+    results[1] = by_weight.take();
+  } else if (weight) {
+    PlainProduct product(g, false, *weight);
+    MatmulArgs args = product.args();
+    args.zero_mask = zero_mask;
+    device.matmul(args);
+    results[0] = product.take();
+  } else if (x) {
+    PlainProduct product(g, true, *x);
+    MatmulArgs args = product.args();
+    args.a_sum = bias;
+    device.matmul(args);
+    results[1] = product.take();
+  }
 }
 
 // x (m, in), weight (out, in), bias (out)
@@ -110,18 +144,23 @@ struct Linear {
       g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
     const bool recorded = context.create_graph;
     const bool wants_bias = state.has_bias && context.needs(2);
-    Tensor bias;
-    if (wants_bias && (recorded || !context.needs(1))) bias = g;  // summed where it arrives
-    else if (wants_bias) bias = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
+    if (recorded) {  // the bias sums g where it arrives
+      return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
+              context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
+              wants_bias ? g : Tensor()};
+    }
+    std::array<Tensor, 3> results;
+    const bool in_passing = wants_bias && context.needs(1);
+    if (in_passing) results[2] = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
+    else if (wants_bias) results[2] = g;  // as above
     const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
     if (zero_mask.defined()) context.mark_masked(0);
-    return {context.needs(0) ? product(g, false, state.weight.get(), recorded, nullptr,
-                                       zero_mask.defined() ? &zero_mask : nullptr)
-                             : Tensor(),
-            context.needs(1) ? product(g, true, state.x.get(), recorded,
-                                       recorded || !wants_bias ? nullptr : &bias)
-                             : Tensor(),
-            bias};
+    const Tensor weight = context.needs(0) ? state.weight.get() : Tensor();
+    const Tensor x = context.needs(1) ? state.x.get() : Tensor();
+    linear_gradients(g, weight.defined() ? &weight : nullptr, x.defined() ? &x : nullptr,
+                     in_passing ? &results[2] : nullptr, zero_mask.defined() ? &zero_mask : nullptr,
+                     results);
+    return results;
   }
 };
 

@@ -78,6 +78,10 @@ template <class Op> class OpNode final : public Node {
     if constexpr (requires { Op::relu_mask(state_); }) return Op::relu_mask(state_);
     else return {};
   }
+  bool ignores_unit_seed() const override {
+    if constexpr (requires { Op::ignores_unit_seed(state_); }) return Op::ignores_unit_seed(state_);
+    else return false;
+  }
 
  private:
   static void store(Tensor&& gradient, std::span<Tensor> results) {

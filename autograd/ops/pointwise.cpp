@@ -308,6 +308,10 @@ class PointwiseSumNode final : public Node {
       results.back() = weight_gradient(x, gradients[0]);
   }
 
+  bool ignores_unit_seed() const override {  // unless the gradient of the weight is needed
+    return std::ssize(edges()) <= op_.arity || !edges()[static_cast<size_t>(op_.arity)].node();
+  }
+
   void release_saved() override {
     for (int k = 0; k < kMaxArity; ++k) {
       saved_[k].reset();

@@ -203,6 +203,8 @@ template <class T> class CrossEntropy {
 }  // namespace
 
 void cross_entropy(const CrossEntropyArgs& args) {
+  if (args.losses || args.total)
+    check_indices("cross_entropy", *args.target, args.input->shape()[1], args.ignore_index);
   dispatch_floating(args.input->dtype(), [&]<class T>(T) { CrossEntropy<T>(args).run(); });
 }
 

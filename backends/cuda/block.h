@@ -1,6 +1,7 @@
 // Sums and maxima over the threads of a warp and of a block, in an order that is always the same.
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "ebb/backends/cuda/runtime.h"
@@ -18,6 +19,12 @@ struct AddUp {
 /// The larger; NaN when either is.
 struct Larger {
   template <class T> __device__ static T join(T a, T b) { return maximum(a, b); }
+  template <class T> __device__ static T none() { return -std::numeric_limits<T>::infinity(); }
+};
+
+/// The larger; ignores NaN. One instruction instead of four. For rows whose sum becomes NaN anyway.
+struct LargerNumber {
+  template <class T> __device__ static T join(T a, T b) { return std::fmax(a, b); }
   template <class T> __device__ static T none() { return -std::numeric_limits<T>::infinity(); }
 };
 
@@ -46,6 +53,26 @@ template <class Join, class T> __device__ T block_join(T x) {
   return x;
 }
 
+/// block_join with one barrier. Sets `any` in all threads if it was set in one of them. The slots 0
+/// and 1 are places in shared memory. REQUIRES a barrier, such as that of a call with the other
+/// slot, between two calls with the same slot.
+template <class Join, class T> __device__ T block_join_once(int slot, T x, bool* any = nullptr) {
+  __shared__ T parts[2][kWarp];
+  __shared__ bool some[2][kWarp];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  x = warp_join<Join>(x);
+  const bool set = any && __any_sync(kAllLanes, *any);
+  if (lane == 0) {
+    parts[slot][warp] = x;
+    some[slot][warp] = set;
+  }
+  __syncthreads();
+  if (any) *any = __any_sync(kAllLanes, lane < warps && some[slot][lane]);
+  return warp_join<Join>(lane < warps ? parts[slot][lane] : Join::template none<T>());
+}
+
 /// The sum over a grid: each block leaves its part in `partials`, and the block that comes last adds them up in order.
 /// Returns true in thread 0 of that block, with the total in x. Only for kernels whose grid has <= kMaxPartials blocks.
 __device__ inline bool grid_sum(double& x, double* partials, unsigned* ticket) {
@@ -62,6 +89,7 @@ __device__ inline bool grid_sum(double& x, double* partials, unsigned* ticket) {
   if (!last) return false;
   __threadfence();
   x = 0;
+#pragma unroll 8
   for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) x += __ldcg(partials + i);
   x = block_join<AddUp>(x);
   return threadIdx.x == 0;

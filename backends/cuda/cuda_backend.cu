@@ -48,6 +48,9 @@ class CudaBackend final : public Backend {
     cuda::arg_reduce(kind, index, in, rows);
   }
   void matmul(const MatmulArgs& args) override { cuda::matmul(args); }
+  void matmul_both(const MatmulArgs& first, const MatmulArgs& second) override {
+    cuda::matmul_both(first, second);
+  }
   void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
     cuda::softmax(log, out, in, rows);
   }

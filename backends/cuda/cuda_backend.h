@@ -14,6 +14,7 @@ void pointwise(const PointwiseCall& call);
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
 void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
 void matmul(const MatmulArgs& args);
+void matmul_both(const MatmulArgs& first, const MatmulArgs& second);
 void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
 void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
 void cross_entropy(const CrossEntropyArgs& args);

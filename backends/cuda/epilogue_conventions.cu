@@ -1,6 +1,7 @@
 // NVIDIA documents the ReLU epilogue as max(x, 0) and says nothing of NaN, which max drops on some hardware; the mask
 // that it leaves for the gradient as bits, and not what they are at 0 or in which order; GELU without how exact it is.
 // So each is tried on such values. One shape is tried and other shapes have other algorithms: a test looks at several.
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -60,14 +61,21 @@ EpilogueConventions try_epilogues(Products& products, bool tf32) {
   const Square zeros([](int64_t) { return 0.0F; }), ones([](int64_t) { return 1.0F; });
   const Square special(relu_value), grid(gelu_value);
   const Square out([](int64_t) { return 0.0F; }), aux([](int64_t) { return 0.0F; });
+  const auto passes = [](int64_t i) { return !(relu_value(i) <= 0); };
+  const Square mask([&](int64_t i) {
+    uint32_t bits = 0;
+    for (int64_t bit = 0; bit < 32 && i < kCount / 32; ++bit)
+      bits |= static_cast<uint32_t>(passes(32 * i + bit)) << bit;
+    return std::bit_cast<float>(bits);
+  });
   // True where there is such an algorithm; without one there is nothing to find out.
-  const auto run = [&](cublasLtEpilogue_t epilogue, const Square& x) {
+  const auto run = [&](cublasLtEpilogue_t epilogue, const Square& x, const Square& side) {
     const Layout square{kSide, kSide, kSide, 0, false};
     const ProductKey key{square, square, kSide, kSide, kSide, 1, 256, epilogue, DType::F32, tf32};
     const bool biased = (epilogue & CUBLASLT_EPILOGUE_BIAS) != 0;
     return products.run(key,
                         {x.data(), identity.data(), out.data(), biased ? zeros.data() : nullptr,
-                         has_aux(epilogue) ? aux.data() : nullptr});
+                         has_aux(epilogue) ? side.data() : nullptr});
   };
   const auto holds = [](const auto& values, auto expected) {
     for (int64_t i = 0; i < kCount; ++i) {
@@ -79,7 +87,6 @@ EpilogueConventions try_epilogues(Products& products, bool tf32) {
     const float x = relu_value(i);
     return x != x ? y != y : y == (x > 0 ? x : 0);
   };
-  const auto passes = [](int64_t i) { return !(relu_value(i) <= 0); };
   const double tolerance = tf32 ? 1e-3 : 1e-6;
   const auto is_gelu = [&](int64_t i, float y) {
     const double x = gelu_value(i);
@@ -88,21 +95,22 @@ EpilogueConventions try_epilogues(Products& products, bool tf32) {
 
   EpilogueConventions conventions;
   for (const auto epilogue : {CUBLASLT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU_BIAS}) {
-    if (run(epilogue, special)) conventions.relu_keeps_nan &= holds(out.read<float>(), is_relu);
+    if (run(epilogue, special, aux))
+      conventions.relu_keeps_nan &= holds(out.read<float>(), is_relu);
   }
   for (const auto epilogue : {CUBLASLT_EPILOGUE_RELU_AUX, CUBLASLT_EPILOGUE_RELU_AUX_BIAS}) {
-    if (!run(epilogue, special)) continue;
+    if (!run(epilogue, special, aux)) continue;
     conventions.relu_mask &= holds(out.read<float>(), is_relu);
     const std::vector<uint8_t> bits = aux.read<uint8_t>();
     for (int64_t i = 0; i < kCount; ++i) {
       conventions.relu_mask &= (bits[static_cast<size_t>(i / 8)] >> (i % 8) & 1) == passes(i);
     }
-    if (!run(CUBLASLT_EPILOGUE_DRELU, ones)) continue;
-    conventions.relu_mask &=
-        holds(out.read<float>(), [&](int64_t i, float y) { return y == (passes(i) ? 1 : 0); });
   }
+  conventions.zero_mask =
+      run(CUBLASLT_EPILOGUE_DRELU, ones, mask) &&
+      holds(out.read<float>(), [&](int64_t i, float y) { return y == (passes(i) ? 1 : 0); });
   for (const auto epilogue : {CUBLASLT_EPILOGUE_GELU_AUX, CUBLASLT_EPILOGUE_GELU_AUX_BIAS}) {
-    if (!run(epilogue, grid)) continue;
+    if (!run(epilogue, grid, aux)) continue;
     conventions.gelu &= holds(out.read<float>(), is_gelu);
     conventions.gelu &=
         holds(aux.read<float>(), [](int64_t i, float x) { return x == gelu_value(i); });

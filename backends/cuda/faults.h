@@ -2,6 +2,8 @@
 // it waits for the device. The first finding counts.
 #pragma once
 
+#include <string_view>
+
 #include "ebb/backends/cuda/runtime.h"
 
 namespace ebb::cuda {
@@ -15,6 +17,14 @@ struct Fault {
   double value;
   int set;
 };
+
+/// Returns a fault of this op, whose name has static storage, for kernels to complete.
+inline Fault fault_of(std::string_view op) {
+  Fault fault{};
+  fault.op = op.data();
+  fault.op_length = static_cast<uint32_t>(op.size());
+  return fault;
+}
 
 /// Where kernels note a fault.
 struct FaultNote {

@@ -131,13 +131,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-Fault fault_of(std::string_view op) {
-  Fault fault{};
-  fault.op = op.data();
-  fault.op_length = static_cast<uint32_t>(op.size());
-  return fault;
-}
-
 }  // namespace
 
 void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) {

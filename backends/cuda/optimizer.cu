@@ -5,6 +5,7 @@
 // last block counts the step there. Formulas: nn/optim/optimizer.h.
 #include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/scalar.h"
 
@@ -27,6 +28,7 @@ template <class T> struct TensorList {
       [kTensors +
        1];  // block b works on the tensor k with first_block[k] <= b < first_block[k + 1]
   int64_t numel[kTensors];
+  bool aligned[kTensors];  // all of its arrays are aligned to 16 bytes
   T* param[kTensors];
   const T* grad[kTensors];
   T* first[kTensors];   // momentum, or the first moment
@@ -83,28 +85,85 @@ template <class T> __device__ void update_adam(const Rule<T>& r, T& p, T g, T& m
   p = p * r.shrink - r.step_size * first / (sqrt(second) / r.root_correction + r.eps);
 }
 
-// state: of a captured step, or null. counts: this launch is the last of the step.
-template <class T>
+constexpr int kEach = static_cast<int>(kChunk) / kThreads;  // elements a thread
+
+// This thread's elements of one array of a chunk. Packed: 16 bytes at once, for whole chunks of
+// aligned arrays.
+template <class T> class Elements {
+ public:
+  __device__ void load(const T* from, int64_t begin, int64_t end, bool packed) {
+    if (packed) {
+#pragma unroll
+      for (int u = 0; u < kEach / kPack<T>; ++u)
+        packs_[u] = *reinterpret_cast<const Pack<T, kPack<T>>*>(from + begin + first_of(u));
+    } else {
+#pragma unroll
+      for (int e = 0; e < kEach; ++e) {
+        const int64_t i = begin + alone(e);
+        if (i < end) at(e) = from[i];
+      }
+    }
+  }
+  __device__ void store(T* to, int64_t begin, int64_t end, bool packed) {
+    if (packed) {
+#pragma unroll
+      for (int u = 0; u < kEach / kPack<T>; ++u)
+        *reinterpret_cast<Pack<T, kPack<T>>*>(to + begin + first_of(u)) = packs_[u];
+    } else {
+#pragma unroll
+      for (int e = 0; e < kEach; ++e) {
+        const int64_t i = begin + alone(e);
+        if (i < end) to[i] = at(e);
+      }
+    }
+  }
+  __device__ T& at(int e) { return packs_[e / kPack<T>].v[e % kPack<T>]; }
+  // The place of element e in a chunk that is not packed.
+  __device__ static int alone(int e) { return e * kThreads + static_cast<int>(threadIdx.x); }
+
+ private:
+  __device__ static int first_of(int u) {
+    return (u * kThreads + static_cast<int>(threadIdx.x)) * kPack<T>;
+  }
+
+  Pack<T, kPack<T>> packs_[kEach / kPack<T>] = {};
+};
+
+// A thread loads all of its elements before it computes with the first one, and before the first
+// thread computes the shared values. state: of a captured step, or null. counts: this launch is the
+// last of the step.
+template <class T, bool kSgd>
 __global__ void __launch_bounds__(kThreads)
-    step_kernel(Hyper h, TensorList<T> list, double lr, int64_t step, StepState* state, bool counts,
-                unsigned* ticket) {
+    step_kernel(Hyper h, const __grid_constant__ TensorList<T> list, double lr, int64_t step,
+                StepState* state, bool counts, unsigned* ticket) {
+  await_previous();
   __shared__ Rule<T> rule;
-  if (threadIdx.x == 0)
-    rule = state ? make_rule<T>(h, state->lr, state->step + 1) : make_rule<T>(h, lr, step);
-  __syncthreads();
-  const Rule<T> r = rule;
   int k = 0;
   while (static_cast<int64_t>(blockIdx.x) >= list.first_block[k + 1]) ++k;
   const int64_t begin = (static_cast<int64_t>(blockIdx.x) - list.first_block[k]) * kChunk;
   const int64_t end = begin + kChunk < list.numel[k] ? begin + kChunk : list.numel[k];
-  for (int64_t i = begin + static_cast<int>(threadIdx.x); i < end; i += blockDim.x) {
-    T p = list.param[k][i];
-    const T g = list.grad[k][i];
-    if (h.kind == OptimizerStep::Kind::SGD)
-      update_sgd(r, p, g, list.first[k] ? list.first[k] + i : nullptr);
-    else update_adam(r, p, g, list.first[k][i], list.second[k][i]);
-    list.param[k][i] = p;
+  const bool packed = list.aligned[k] && end - begin == kChunk;
+  T *const first_moments = list.first[k], *const second_moments = list.second[k];
+  Elements<T> p, g, first, second;
+  p.load(list.param[k], begin, end, packed);
+  g.load(list.grad[k], begin, end, packed);
+  if (first_moments) first.load(first_moments, begin, end, packed);
+  if (second_moments) second.load(second_moments, begin, end, packed);
+
+  if (threadIdx.x == 0)
+    rule = state ? make_rule<T>(h, state->lr, state->step + 1) : make_rule<T>(h, lr, step);
+  __syncthreads();
+  const Rule<T> r = rule;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    if (!packed && p.alone(e) >= end - begin) break;
+    if constexpr (kSgd) update_sgd(r, p.at(e), g.at(e), first_moments ? &first.at(e) : nullptr);
+    else update_adam(r, p.at(e), g.at(e), first.at(e), second.at(e));
   }
+  p.store(list.param[k], begin, end, packed);
+  if (first_moments) first.store(first_moments, begin, end, packed);
+  if (second_moments) second.store(second_moments, begin, end, packed);
+
   if (!state || !counts) return;
   __syncthreads();
   if (threadIdx.x == 0 &&
@@ -129,11 +188,15 @@ void run(const OptimizerStep& s, const std::vector<size_t>& which, StepState* st
       list.grad[n] = reinterpret_cast<const T*>(s.grads[k].raw());
       list.first[n] = s.first.empty() ? nullptr : reinterpret_cast<T*>(s.first[k].raw());
       list.second[n] = s.second.empty() ? nullptr : reinterpret_cast<T*>(s.second[k].raw());
+      list.aligned[n] = is_aligned(list.param[n]) && is_aligned(list.grad[n]) &&
+                        is_aligned(list.first[n]) && is_aligned(list.second[n]);
     }
     const int64_t blocks = list.first_block[list.count];
     if (blocks == 0) continue;
-    launch(step_kernel<T>, dim3(static_cast<unsigned>(blocks)), kThreads, h, list, s.lr, s.step,
-           state, counts && at == which.size(), context().ticket);
+    const auto kernel =
+        s.kind == OptimizerStep::Kind::SGD ? step_kernel<T, true> : step_kernel<T, false>;
+    launch_early(kernel, dim3(static_cast<unsigned>(blocks)), kThreads, h, list, s.lr, s.step,
+                 state, counts && at == which.size(), context().ticket);
   }
 }
 

@@ -153,12 +153,23 @@ __global__ void __launch_bounds__(kThreads) pointwise_kernel(
         a.in[k].mode == PointwiseInput::Mode::Constant ? load_constant<T>(a.in[k]) : T(0);
   }
   double sum = 0;
-  for (int64_t at = first_item() * V; at < a.space.numel; at += item_step() * V) {
-    const int count = static_cast<int>(a.space.numel - at < V ? a.space.numel - at : V);
-    Pack<T, V> x[inputs], y[outputs];
+  const auto count_at = [&](int64_t at) {
+    return static_cast<int>(a.space.numel - at < V ? a.space.numel - at : V);
+  };
+  const auto load = [&](Pack<T, V>(&x)[inputs], int64_t at) {
 #pragma unroll
     for (int k = 0; k < inputs; ++k)
-      x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count);
+      x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count_at(at));
+  };
+  // Loads the next packs before it computes with these, so that memory is never idle.
+  Pack<T, V> x[inputs], next[inputs];
+  int64_t at = first_item() * V;
+  if (at < a.space.numel) load(x, at);
+  for (int64_t next_at = 0; at < a.space.numel; at = next_at) {
+    next_at = at + item_step() * V;
+    if (next_at < a.space.numel) load(next, next_at);
+    const int count = count_at(at);
+    Pack<T, V> y[outputs];
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       C in[inputs], out[outputs];
@@ -176,6 +187,8 @@ __global__ void __launch_bounds__(kThreads) pointwise_kernel(
     }
 #pragma unroll
     for (int k = 0; k < outputs; ++k) store_pack(a.out[k], at, count, y[k]);
+#pragma unroll
+    for (int k = 0; k < inputs; ++k) x[k] = next[k];
   }
   if (a.total && grid_sum(sum, a.partials, a.ticket))
     *static_cast<T*>(a.total) = static_cast<T>(sum);
@@ -198,7 +211,7 @@ template <class F, class T, int N, Pass S> void launch_pointwise(const Pointwise
 struct FormulaKernels {
   using Launch = void (*)(const PointwiseCall& call);
   Launch floating[kPassCount][2];  ///< by pass and F32 / F64
-  Launch integer_value;             ///< over int64_t, or null
+  Launch integer_value;            ///< over int64_t, or null
 };
 
 template <class F, int N, bool WithValue> consteval FormulaKernels formula_kernels() {

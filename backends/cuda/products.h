@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "ebb/backends/cuda/cublas_lt.h"
+#include "ebb/backends/cuda/relu_mask.h"
 #include "ebb/core/dtype.h"
 
 namespace ebb::cuda {
@@ -65,9 +66,6 @@ struct ProductData {
   const void* aux = nullptr;
 };
 
-/// The bits of a row of ReLU's mask, for n elements: cuBLASLt wants a multiple of 128.
-constexpr int64_t mask_bits(int64_t n) { return (n + 127) / 128 * 128; }
-
 /// Epilogues that read or write more than the product and a vector.
 constexpr bool has_aux(int epilogue) {
   return (epilogue & CUBLASLT_EPILOGUE_RELU_AUX & ~CUBLASLT_EPILOGUE_RELU) != 0;
@@ -76,9 +74,9 @@ constexpr bool has_aux(int epilogue) {
 /// What epilogues do with values at which conventions differ, as tried on this device. What is false is not used.
 struct EpilogueConventions {
   bool relu_keeps_nan = true;  ///< RELU gives NaN for NaN
-  bool relu_mask =
-      true;          ///< RELU_AUX and DRELU: a bit an element, in order; 0 where x <= 0, 1 for NaN
-  bool gelu = true;  ///< GELU is as exact as its product
+  bool relu_mask = true;       ///< RELU_AUX writes the mask of relu_mask.h
+  bool zero_mask = false;      ///< DRELU exists, and applies such a mask
+  bool gelu = true;            ///< GELU is as exact as its product
 };
 
 /// The library's handle, its workspace and all plans. Never destroyed.

@@ -1,67 +1,139 @@
-// A row of n elements, processed by a team of threads: a warp, or a whole block for wide rows. Rows that fit are kept
-// in registers, so that memory is read once; wider ones are read again, from the cache.
+// Rows of n elements, each processed by a team of threads: a warp, or a whole block for wide rows.
+//
+// The layout keeps memory busy. Each thread loads all of its elements into registers before it
+// computes with the first one, and as many teams as possible are resident. A row that is wider than
+// the registers of its team has a tail. The tail is read again for every pass, from the cache:
+// there are no more such rows in flight than multiprocessors.
 #pragma once
 
 #include "ebb/backends/cuda/block.h"
 
 namespace ebb::cuda {
 
-/// How many elements a thread keeps (0: none), and who works on a row.
-template <int K, bool kWarpTeam> struct RowTeam {
-  static constexpr int kept = K;
+/// Size threads, a warp or a block, that keep K elements each in registers. Tail: rows may be wider
+/// than Size * K. Blocks: how many blocks the compiler makes room for on a multiprocessor, by
+/// limiting registers.
+template <int Size, int K, bool Tail = false, int Blocks = 1> struct RowTeam {
+  static constexpr int size = Size, kept = K, blocks = Blocks;
+  static constexpr bool has_tail = Tail, is_block = Size > kWarp;
+  static constexpr int most_threads = is_block ? Size : 1024;  ///< of a block
+  static constexpr int threads = is_block ? Size : 128;        ///< of a block, by default
 
-  __device__ static int size() { return kWarpTeam ? kWarp : static_cast<int>(blockDim.x); }
+  // Without a division for blocks, so that the compiler sees which values are the same in all
+  // threads.
   __device__ static int rank() {
-    return kWarpTeam ? static_cast<int>(threadIdx.x) % kWarp : static_cast<int>(threadIdx.x);
+    return is_block ? static_cast<int>(threadIdx.x) : static_cast<int>(threadIdx.x) % Size;
   }
   __device__ static int64_t first_row() {
-    return kWarpTeam ? static_cast<int64_t>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp
-                     : blockIdx.x;
+    return is_block ? blockIdx.x
+                    : static_cast<int64_t>(blockIdx.x) * (blockDim.x / Size) + threadIdx.x / Size;
   }
   __device__ static int64_t row_step() {
-    return kWarpTeam ? static_cast<int64_t>(gridDim.x) * (blockDim.x / kWarp) : gridDim.x;
-  }
-  template <class Join, class T> __device__ static T join(T x) {
-    if constexpr (kWarpTeam) return warp_join<Join>(x);
-    else return block_join<Join>(x);
+    return is_block ? gridDim.x : static_cast<int64_t>(gridDim.x) * (blockDim.x / Size);
   }
 
-  /// Calls body(c, k) for this thread's elements c of a row; k counts them where they are kept, and is 0 else.
-  template <class Body> __device__ static void each(int64_t n, const Body& body) {
-    if constexpr (K > 0) {
+  /// Joins a value of each thread. REQUIRES that two calls in a row have different slots, 0 and 1.
+  template <class Join, class T> __device__ static T join(int slot, T x) {
+    if constexpr (is_block) return block_join_once<Join>(slot, x);
+    else return warp_join<Join>(x);
+  }
+  /// The same; sets `any` in all threads if it was set in one of them.
+  template <class Join, class T> __device__ static T join(int slot, T x, bool& any) {
+    if constexpr (is_block) return block_join_once<Join>(slot, x, &any);
+    any = __any_sync(kAllLanes, any);
+    return warp_join<Join>(x);
+  }
+  /// The same with barriers before and after, for sums that only few rows need.
+  template <class Join, class T> __device__ static T join_apart(T x) {
+    if constexpr (is_block) return block_join<Join>(x);
+    else return warp_join<Join>(x);
+  }
+  /// Stores an element of a result. A wide row's result must not displace its tail from the cache.
+  template <class T> __device__ static void store(T* to, T x) {
+    if constexpr (Tail) __stcs(to, x);
+    else *to = x;
+  }
+};
+
+/// The elements of one row that belong to this thread, for N arrays of the same shape.
+template <class Team, class T, int N = 1> class Row {
+ public:
+  __device__ Row(const T* const (&rows)[N], int64_t n)
+      : n_(n), bound_(static_cast<int>(n < kMost ? n : kMost)) {
 #pragma unroll
-      for (int k = 0; k < K; ++k) {
-        const int64_t c = rank() + static_cast<int64_t>(k) * size();
-        if (c < n) body(c, k);
+    for (int a = 0; a < N; ++a) rows_[a] = rows[a];
+#pragma unroll
+    for (int k = 0; k < Team::kept; ++k) {
+      const int c = Team::rank() + k * Team::size;
+#pragma unroll
+      for (int a = 0; a < N; ++a) {
+        if (c < bound_) kept_[k][a] = rows_[a][c];
       }
-    } else {
-      for (int64_t c = rank(); c < n; c += size()) body(c, 0);
     }
   }
+
+  /// Calls body(c, limit, v) for batches of this thread's elements: v[u][a] is element c + u size
+  /// of array a where that is below limit. The next call sees what body stores there, except in a
+  /// tail.
+  template <class Body> __device__ void each_batch(const Body& body) {
+    body(Team::rank(), bound_, kept_);
+    if constexpr (Team::has_tail) {
+      constexpr int kStep = kBatch * Team::size;
+      T v[kBatch][N], next[kBatch][N];
+      int64_t c = kMost + Team::rank();
+      load(next, c);
+      for (; c < n_; c += kStep) {
+#pragma unroll
+        for (int u = 0; u < kBatch; ++u) {
+#pragma unroll
+          for (int a = 0; a < N; ++a) v[u][a] = next[u][a];
+        }
+        load(next, c + kStep);  // is on its way while body computes
+        body(c, n_, v);
+      }
+    }
+  }
+  /// Calls body(c, v) for each of this thread's elements: v[a] is element c of array a.
+  template <class Body> __device__ void each(const Body& body) {
+    each_batch([&]<class C, int Count>(C c, C limit, T(&v)[Count][N]) {
+#pragma unroll
+      for (int u = 0; u < Count; ++u) {
+        if (c + u * Team::size < limit) body(c + u * Team::size, v[u]);
+      }
+    });
+  }
+
+ private:
+  static constexpr int kMost = Team::size * Team::kept;
+  static constexpr int kBatch = N == 1 ? 8 : 4;  // loads of a tail that are on their way together
+
+  __device__ void load(T (&v)[kBatch][N], int64_t c) const {
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+#pragma unroll
+      for (int a = 0; a < N; ++a) {
+        if (c + u * Team::size < n_) v[u][a] = rows_[a][c + u * Team::size];
+      }
+    }
+  }
+
+  int64_t n_;
+  int bound_;
+  const T* rows_[N];
+  T kept_[Team::kept][N];
 };
 
-/// The elements of a row that a thread keeps, or the row itself.
-template <class T, class Team> struct Row {
-  const T* x;
-  T kept[Team::kept > 0 ? Team::kept : 1];
-
-  __device__ Row(const T* row, int64_t n) : x(row) {
-    if constexpr (Team::kept > 0) Team::each(n, [&](int64_t c, int k) { kept[k] = row[c]; });
-  }
-  __device__ T at(int64_t c, int k) const {
-    if constexpr (Team::kept > 0) return kept[k];
-    else return x[c];
-  }
-};
-
-/// Calls body(RowTeam, grid, block) with the team for rows of n elements.
-template <class Body> void with_row_team(int64_t rows, int64_t n, const Body& body) {
-  const dim3 warps = grid_for(rows, kThreads / kWarp), blocks = grid_for(rows, 1);
-  if (n <= 32) body(RowTeam<1, true>{}, warps, kThreads);
-  else if (n <= 128) body(RowTeam<4, true>{}, warps, kThreads);
-  else if (n <= 1024) body(RowTeam<4, false>{}, blocks, kThreads);
-  else if (n <= 4096) body(RowTeam<16, false>{}, blocks, kThreads);
-  else body(RowTeam<0, false>{}, blocks, 1024);
+/// Calls body(RowTeam) with the team for rows of n elements of T.
+template <class T, class Body> void with_row_team(int64_t n, const Body& body) {
+  constexpr int kWide = static_cast<int>(sizeof(T) / sizeof(float));  // registers an element
+  const int64_t words = n * kWide;
+  if (n <= 32) body(RowTeam<32, 1>{});
+  else if (words <= 128) body(RowTeam<32, 4 / kWide>{});
+  else if (words <= 1024) body(RowTeam<128, 8 / kWide, false, 10>{});
+  else if (words <= 2048) body(RowTeam<128, 16 / kWide, false, 8>{});
+  else if (words <= 4096) body(RowTeam<256, 16 / kWide, false, 4>{});
+  else if (words <= 8192) body(RowTeam<512, 16 / kWide, false, 2>{});
+  else body(RowTeam<1024, 2, true>{});
 }
 
 }  // namespace ebb::cuda

@@ -31,6 +31,11 @@ Context make_context() {
   check(cudaSetDevice(0), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&c.multiprocessors, cudaDevAttrMultiProcessorCount, 0),
         "cudaDeviceGetAttribute");
+  int major = 0, driver = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0),
+        "cudaDeviceGetAttribute");
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  c.overlaps = major >= 9 && driver >= 12030;  // since then in captures too
   check(cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking), "cudaStreamCreate");
   c.partials = device_zeros<double>(kMaxPartials, c.stream);
   c.ticket = device_zeros<unsigned>(1, c.stream);

@@ -1,33 +1,14 @@
-// softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their gradients.
+// softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their
+// gradients.
 //
-// inner = 1: a warp or a block a row (rows.h). inner > 1: a thread a column, so that memory is read along rows.
-// Sums are in f64. Traffic: x read once (wide rows and columns: again, mostly from the cache), y written once.
+// inner = 1: a warp or a block a row (softmax_rows.h). inner > 1: a thread a column, so that memory
+// is read along rows. Sums are in f64. Traffic: x read once (wide rows and columns: again, mostly
+// from the cache), y written once.
 #include "ebb/backends/cuda/cuda_backend.h"
-#include "ebb/backends/cuda/rows.h"
-#include "ebb/core/softmax.h"
+#include "ebb/backends/cuda/softmax_rows.h"
 
 namespace ebb::cuda {
 namespace {
-
-template <class Team, class T, bool kLog>
-__global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
-    softmax_rows(const T* x, T* y, int64_t rows, int64_t n) {
-  for (int64_t i = Team::first_row(); i < rows; i += Team::row_step()) {
-    const Row<T, Team> row(x + i * n, n);
-    T top = Larger::none<T>();
-    Team::each(n, [&](int64_t c, int k) { top = maximum(top, row.at(c, k)); });
-    top = Team::template join<Larger>(top);
-    double sum = 0;
-    Team::each(n, [&](int64_t c, int k) { sum += static_cast<double>(exp(row.at(c, k) - top)); });
-    sum = Team::template join<AddUp>(sum);
-    const T scale = kLog ? static_cast<T>(log(sum)) : static_cast<T>(1 / sum);
-    T* out = y + i * n;
-    Team::each(n, [&](int64_t c, int k) {
-      const T shifted = row.at(c, k) - top;
-      out[c] = kLog ? shifted - scale : exp(shifted) * scale;
-    });
-  }
-}
 
 template <class T, bool kLog>
 __global__ void __launch_bounds__(kThreads) softmax_columns(const T* x, T* y, RowsShape r) {
@@ -45,36 +26,6 @@ __global__ void __launch_bounds__(kThreads) softmax_columns(const T* x, T* y, Ro
   }
 }
 
-template <bool kLog, class T> __device__ T backward_term(T y, T g) { return kLog ? g : g * y; }
-template <bool kLog, class T> __device__ T backward_value(T y, T g, double total) {
-  return kLog ? g - exp(y) * static_cast<T>(total) : y * (g - static_cast<T>(total));
-}
-
-// settled: the sum of the gradients that are not the sure element's (core/softmax.h).
-template <class Team, class T, bool kLog>
-__global__ void __launch_bounds__(Team::kept == 0 ? 1024 : kThreads)
-    backward_rows(const T* y, const T* g, T* out, int64_t rows, int64_t n) {
-  for (int64_t i = Team::first_row(); i < rows; i += Team::row_step()) {
-    const Row<T, Team> ys(y + i * n, n), gs(g + i * n, n);
-    double sum = 0;
-    Team::each(n, [&](int64_t c, int k) {
-      sum += static_cast<double>(backward_term<kLog>(ys.at(c, k), gs.at(c, k)));
-    });
-    const double total = Team::template join<AddUp>(sum);
-    double settled = 0;
-    Team::each(n, [&](int64_t c, int k) {
-      const T value = backward_value<kLog>(ys.at(c, k), gs.at(c, k), total);
-      if (is_sure<kLog>(ys.at(c, k))) return;
-      out[i * n + c] = value;
-      settled += static_cast<double>(value);
-    });
-    settled = Team::template join<AddUp>(settled);
-    Team::each(n, [&](int64_t c, int k) {
-      if (is_sure<kLog>(ys.at(c, k))) out[i * n + c] = static_cast<T>(0 - settled);
-    });
-  }
-}
-
 template <class T, bool kLog>
 __global__ void __launch_bounds__(kThreads)
     backward_columns(const T* y, const T* g, T* out, RowsShape r) {
@@ -85,12 +36,16 @@ __global__ void __launch_bounds__(kThreads)
       sum += static_cast<double>(backward_term<kLog>(y[k], g[k]));
     int64_t sure = -1;
     for (int64_t k = base; k < end; k += r.inner) {
-      out[k] = backward_value<kLog>(y[k], g[k], sum);
+      out[k] = backward_value<kLog>(y[k], g[k], static_cast<T>(sum));
       if (is_sure<kLog>(y[k])) sure = k;
       else settled += static_cast<double>(out[k]);
     }
     if (sure >= 0) out[sure] = static_cast<T>(0 - settled);
   }
+}
+
+template <class Team> dim3 grid_of(int64_t rows) {
+  return grid_for(rows, Team::threads / Team::size);
 }
 
 // Calls body with std::bool_constant<log> and a zero of the element type.
@@ -113,8 +68,9 @@ void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) {
              rows);
       return;
     }
-    with_row_team(rows.outer, rows.n, [&]<class Team>(Team, dim3 grid, int threads) {
-      launch(softmax_rows<Team, T, Log::value>, grid, threads, x, y, rows.outer, rows.n);
+    with_row_team<T>(rows.n, [&]<class Team>(Team) {
+      launch(softmax_rows<Team, T, Log::value>, grid_of<Team>(rows.outer), Team::threads, x, y,
+             rows.outer, rows.n);
     });
   });
 }
@@ -131,8 +87,9 @@ void softmax_backward(bool log, Tensor& out, const Tensor& output, const Tensor&
              rows);
       return;
     }
-    with_row_team(rows.outer, rows.n, [&]<class Team>(Team, dim3 grid, int threads) {
-      launch(backward_rows<Team, T, Log::value>, grid, threads, y, g, to, rows.outer, rows.n);
+    with_row_team<T>(rows.n, [&]<class Team>(Team) {
+      launch(softmax_backward_rows<Team, T, Log::value>, grid_of<Team>(rows.outer), Team::threads,
+             y, g, to, rows.outer, rows.n);
     });
   });
 }

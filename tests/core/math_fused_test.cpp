@@ -1,4 +1,5 @@
-// What a compiler may do to the functions of core/math.h when it fuses their last product into what follows.
+// The functions of core/math.h with their last product fused into a subsequent operation, as
+// compilers may do.
 #include <gtest/gtest.h>
 
 #include <cmath>

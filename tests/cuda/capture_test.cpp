@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <thread>
 
 #include "ebb/core/backend.h"
@@ -49,32 +50,34 @@ struct Training {
   }
 };
 
+// EBB_SHORT_TESTS: ten replays, for tools under which kernels take hundreds of times as long.
 TEST_F(Capture, AHundredReplaysEqualAHundredSteps) {
+  const int replays = std::getenv("EBB_SHORT_TESTS") ? 10 : 100, stride = 100 / replays;
   for (const std::string rule : {"sgd", "adam"}) {
     SCOPED_TRACE(rule);
     Training eager(rule);
     std::vector<double> wanted;
-    for (int i = 0; i < 101; ++i) {
-      eager.feed(i);
+    for (int i = 0; i <= replays; ++i) {
+      eager.feed(i * stride);
       eager.step();
       wanted.push_back(eager.loss.item());
     }
     const Generator end = default_generator();
     Training captured(rule);
     cuda::CapturedStep step = cuda::capture([&] { captured.step(); });
-    for (int i = 0; i < 101; ++i) {
-      captured.feed(i);
+    for (int i = 0; i <= replays; ++i) {
+      captured.feed(i * stride);
       step();
       EXPECT_EQ(captured.loss.item(), wanted[static_cast<size_t>(i)]) << "step " << i;
     }
-    EXPECT_EQ(step.replays(), 100);
-    EXPECT_EQ(captured.optimizer->steps(), 101);
+    EXPECT_EQ(step.replays(), replays);
+    EXPECT_EQ(captured.optimizer->steps(), replays + 1);
     EXPECT_EQ(default_generator().offset, end.offset);
     const auto want = eager.model.parameters(), got = captured.model.parameters();
     for (size_t k = 0; k < want.size(); ++k) {
       EXPECT_EQ(got[k].to_vector<float>(), want[k].to_vector<float>()) << "parameter " << k;
     }
-    EXPECT_LT(wanted.back(), wanted.front());
+    EXPECT_TRUE(replays < 100 || wanted.back() < wanted.front());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "cuda_runtime.h"
+#include "ebb/backends/cuda/small_products.h"
 #include "ebb/core/backend.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
@@ -120,6 +121,7 @@ template <class Body> Work work_of(const Body& body) {
 
 // The capture fails, not the algorithm of cuBLAS. Later products of this shape must work as before.
 TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
+  cuda::use_small_products(false);
   const Tensor x = randn({4, 3}).to(kCuda), weight = randn({5, 3}).to(kCuda),
                bias = randn({5}).to(kCuda);
   for (const Activation activation : {Activation::None, Activation::Relu}) {
@@ -139,6 +141,7 @@ TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
       EXPECT_EQ(work_of(run), before);
     }
   }
+  cuda::use_small_products(true);
 }
 
 TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
@@ -155,10 +158,9 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
     optimizer.step();
   };
   once();  // creates the optimizer's moments
-  // The check of the classes, the loss with its gradient, the initial gradient of 1, and Adam.
-  // Three products forward, three for weights and two for inputs; everything else is in their
-  // epilogues.
-  const Work step{4, 8, 0};
+  // The loss with its gradient, and Adam. Three products forward, a pair of products for each of two
+  // layers and one for the first layer; everything else is in the same kernels.
+  const Work step{8, 0, 0};
   EXPECT_EQ(work_of(once), step);
   cuda::CapturedStep captured(once);
   captured();
@@ -167,6 +169,10 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
   EXPECT_EQ(work_of([&] { captured(); }), recorded);
   EXPECT_EQ(work_of([&] { captured(); }), (Work{0, 0, 0}));
   EXPECT_EQ(emulation::counters().graph_launches, 1);
+  // On cuBLASLt: three products for weights and two for inputs.
+  cuda::use_small_products(false);
+  EXPECT_EQ(work_of(once), (Work{2, 8, 0}));
+  cuda::use_small_products(true);
 }
 
 TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
@@ -176,11 +182,14 @@ TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
   nn::Sequential gelu{nn::Linear(12, 16), nn::GELU(GeluApproximate::Tanh), nn::Linear(16, 3)};
   for (nn::Sequential* model : {&relu, &gelu}) {
     model->to(kCuda);
+    EXPECT_EQ(work_of([&] { (*model)(x); }), (Work{2, 0, 0}));
+    cuda::use_small_products(false);
     EXPECT_EQ(work_of([&] { (*model)(x); }), (Work{0, 2, 0}));
+    cuda::use_small_products(true);
   }
 }
 
-// One kernel computes the loss with its gradient, and another one writes the initial gradient of 1.
+// Such a backward does not read the initial gradient of 1, so no kernel writes it.
 TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
   const Tensor x = randn({6, 5}).to(kCuda).requires_grad_(), t = rand({6, 5}).to(kCuda);
   const Tensor classes = zeros({6}, {.dtype = i64, .device = kCuda});
@@ -193,10 +202,14 @@ TEST_F(OnEmulation, ALossAndItsGradientAreOneKernel) {
   };
   for (size_t i = 0; i < losses.size(); ++i) {
     Tensor(x).set_grad({});
-    EXPECT_EQ(work_of([&] { losses[i]().backward(); }), (Work{2, 0, 0})) << "loss " << i;
+    EXPECT_EQ(work_of([&] { losses[i]().backward(); }), (Work{1, 0, 0})) << "loss " << i;
   }
-  Tensor(x).set_grad({});  // the check of the classes adds a kernel
-  EXPECT_EQ(work_of([&] { nn::cross_entropy(x, classes).backward(); }), (Work{3, 0, 0}));
+  Tensor(x).set_grad({});  // the loss checks the classes
+  EXPECT_EQ(work_of([&] { nn::cross_entropy(x, classes).backward(); }), (Work{1, 0, 0}));
+  Tensor(x).set_grad({});
+  const Tensor loss = nn::cross_entropy(x, classes);
+  EXPECT_EQ(work_of([&] { loss.backward({}, true); }),
+            (Work{2, 0, 0}));  // writes the 1 and multiplies by it
 }
 
 }  // namespace

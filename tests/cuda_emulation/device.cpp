@@ -91,13 +91,28 @@ Tally& tally() {
   return tally;
 }
 
+namespace {
+std::int64_t threads_that_waited = 0;  // of the kernel that runs, for the kernels before it
+}
+
+void await_previous_kernels() { ++threads_that_waited; }
+
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work body) {
   if (config.dynamicSmemBytes != 0) die("dynamic shared memory is not emulated");
-  if (config.numAttrs != 0) die("launch attributes are not emulated");
+  const bool early = config.numAttrs != 0;
+  if (early && (config.numAttrs > 1 ||
+                config.attrs->id != cudaLaunchAttributeProgrammaticStreamSerialization))
+    die("launch attributes other than programmatic launch are not emulated");
   if (!launchable(config)) return note(cudaErrorInvalidConfiguration);
-  const cudaError_t error =
-      submit(config.stream, [grid = config.gridDim, block = config.blockDim, kernel,
-                             body = std::move(body)] { run_grid(grid, block, kernel, body); });
+  const cudaError_t error = submit(config.stream, [grid = config.gridDim, block = config.blockDim,
+                                                   kernel, early, body = std::move(body)] {
+    threads_that_waited = 0;
+    run_grid(grid, block, kernel, body);
+    const auto threads = std::int64_t{grid.x} * grid.y * grid.z * block.x * block.y * block.z;
+    if (early && threads_that_waited < threads)
+      die("a kernel that starts early ended without cudaGridDependencySynchronize in every "
+          "thread");
+  });
   if (error == cudaSuccess) ++tally().launches;
   return error;
 }

@@ -91,6 +91,7 @@ inline constexpr int warpSize = 32;
 
 // ---- barriers and warp collectives  ----
 namespace ebb::emulation {
+void await_previous_kernels();
 
 using Where = std::source_location;
 
@@ -235,6 +236,10 @@ inline unsigned atomicInc(unsigned* address, unsigned last) {
 }
 
 // ---- loads, stores and arithmetic  ----
+// Returns at once, because earlier kernels have ended. A kernel that is launched to start early must
+// call it in every thread.
+inline void cudaGridDependencySynchronize() { ebb::emulation::await_previous_kernels(); }
+
 template <typename T> T __ldg(const T* p) { return *p; }
 template <typename T> T __ldcs(const T* p) { return *p; }
 template <typename T> T __ldcg(const T* p) { return *p; }
