@@ -23,8 +23,8 @@ TEST_F(CudaRows, SoftmaxAndItsGradientOfEveryWidth) {
   Generator g{21, 0};
   for (const DType dtype : {f32, f64}) {
     for (const int64_t n : kWidths) {
-      const Tensor x = randn({5, n}, {.dtype = dtype}, &g) * 3,
-                   upstream = randn({5, n}, {.dtype = dtype}, &g);
+      const Tensor x = randn({3, n}, {.dtype = dtype}, &g) * 3,
+                   upstream = randn({3, n}, {.dtype = dtype}, &g);
       for (const bool log : {false, true}) {
         SCOPED_TRACE(std::to_string(n) + (log ? " log" : ""));
         const auto run = [&](Device device) {
@@ -47,7 +47,7 @@ TEST_F(CudaRows, SoftmaxAndItsGradientOfEveryWidth) {
 TEST_F(CudaRows, ManyRows) {
   Generator g{22, 0};
   for (const int64_t n : {5, 100, 300}) {
-    const Tensor x = randn({2000, n}, {}, &g), t = (rand({2000}, {}, &g) * n).to(i64);
+    const Tensor x = randn({400, n}, {}, &g), t = (rand({400}, {}, &g) * n).to(i64);
     const auto run = [&](Device device) {
       const Tensor v = x.to(device).detach().requires_grad_();
       const Tensor loss = nn::cross_entropy(v, t.to(device));
@@ -64,7 +64,7 @@ TEST_F(CudaRows, ManyRows) {
 // NaN and infinities at the ends of what threads keep, and in the tail.
 TEST_F(CudaRows, InfinitiesAndNaNsGoWhereTheyGoOnTheCpu) {
   Generator g{23, 0};
-  for (const int64_t n : {3, 40, 700, 3000, 9000, 20001}) {
+  for (const int64_t n : {3, 40, 700, 5000, 9000}) {
     for (const double special : {kInf, -kInf, std::nan("")}) {
       Tensor x = randn({5, n}, {}, &g);
       x.mutable_data<float>()[0] = static_cast<float>(special);
