@@ -25,6 +25,10 @@ class Sequential : public Layer {
     (push_back(std::move(modules)), ...);
   }
 
+  // Moving is copying: a handle that was moved from is still a chain.
+  Sequential(const Sequential&) = default;
+  Sequential& operator=(const Sequential&) = default;
+
   /// Appends a layer, or a module with Tensor forward(const Tensor&).
   template <class M>
   requires(std::is_base_of_v<Module, M>) void push_back(M module) {

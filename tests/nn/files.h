@@ -17,8 +17,8 @@ namespace ebb::test {
 /// A new folder, which is removed with its contents at the end of the scope.
 class TempFolder {
  public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ebb-test-XXXXXX").string();
+  explicit TempFolder(const std::filesystem::path& above = std::filesystem::temp_directory_path()) {
+    std::string pattern = (above / "ebb-test-XXXXXX").string();
     if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
     path_ = pattern;
   }
@@ -34,6 +34,13 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// A folder in memory where the system has one, for tests that save too often to wait for a disk.
+inline std::filesystem::path memory_folder() {
+  const char* shared_memory = "/dev/shm";
+  return std::filesystem::is_directory(shared_memory) ? shared_memory
+                                                      : std::filesystem::temp_directory_path();
+}
 
 inline void write_bytes(const std::string& path, const std::string& bytes) {
   std::filesystem::remove(path);  // ext4 waits for the disk when a file is truncated and rewritten
