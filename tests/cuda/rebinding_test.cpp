@@ -35,7 +35,7 @@ struct Training {
     loss.backward();
     optimizer.step();
   }
-  // What happens before step i of a run.
+  // Prepares step i of a run: conversions, moves, a new rate, a new batch.
   void feed(int i) {
     if (i == 5) to(f64);
     if (i == 9) to(f32);

@@ -1,4 +1,4 @@
-// One random sequence of public calls on a random model, with the reference beside it.
+// One random sequence of public calls on a random model, compared with the reference after each call.
 #pragma once
 
 #include <atomic>

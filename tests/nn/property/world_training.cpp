@@ -42,7 +42,7 @@ void World::train() {
                              .checkpoint_every = 1e9,
                              .lr_schedule = scheduled ? schedule : decltype(&schedule)(nullptr),
                              .quiet = true};
-  // What the reference does from one batch to another.
+  // Trains the reference on the batches from first to last, which the trainer has made.
   const auto expect_batches = [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k) {
       if (scheduled)
