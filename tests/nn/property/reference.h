@@ -47,7 +47,7 @@ class Reference {
   std::vector<bool> training;  // by node
   bool narrow = true;          // f32
   Generator generator;
-  bool fragile = false;  // rounding to f32 may have decided something
+  bool fragile = false;  // rounding to f32 may have decided something, or the model diverges
 
   /// The parameters of a node alone, in Ebb's order.
   std::vector<int> own(int node) const {
@@ -151,6 +151,7 @@ class Reference {
           const double square = p.second[i] / (1 - std::pow(rule.beta2, t));
           v -= lr * mean / (std::sqrt(square) + rule.eps);
         }
+        fragile |= !(std::fabs(v) < 100);
       }
     }
   }
