@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "ebb/core/pointwise.h"
@@ -97,6 +98,9 @@ struct ValueRule {
   bool allows_nan = false;
 };
 
+/// What elements of dtype `from` must obey so that `to` can hold them (see Tensor::to); nothing where it holds all.
+std::optional<ValueRule> conversion_rule(DType from, DType to);
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -114,8 +118,10 @@ class Backend {
   virtual void receive(const Tensor& uploaded) = 0;
 
   // element-wise
-  virtual void fill(Tensor& out, double value) = 0;      ///< any strides
-  virtual void copy(Tensor& out, const Tensor& in) = 0;  ///< any strides; broadcasts and converts
+  virtual void fill(Tensor& out, Scalar value) = 0;  ///< any strides; value is exact in out's dtype
+  /// Any strides; broadcasts, and converts by the rule of Tensor::to(DType): throws Error before anything is written, on
+  /// an accelerator at the next synchronisation.
+  virtual void copy(Tensor& out, const Tensor& in) = 0;
   virtual void pointwise(const PointwiseCall& call) = 0;
 
   // reductions over the middle axis of a contiguous (outer, n, inner) into (outer, inner)
@@ -143,10 +149,10 @@ class Backend {
   virtual void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index) = 0;
   /// out[..., index[..., i, ...], ...] += src[..., i, ...] along dim; deterministic.
   virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
-  /// Throws Error naming op (of static storage) when an index is outside [0, limit); on an accelerator at the next
-  /// synchronisation: kernels that take such an index write NaN for it.
+  /// Throws Error naming op (of static storage) when an index is outside [0, limit) and not `ignored`; on an accelerator
+  /// at the next synchronisation: kernels that take such an index write NaN for it.
   virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit,
-                             int64_t ignored) = 0;
+                             std::optional<int64_t> ignored) = 0;
 
   /// Throws Error naming op and the rule when an element breaks it; on an accelerator at the next synchronisation.
   virtual void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) = 0;

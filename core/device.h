@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 
 namespace ebb {
@@ -25,5 +26,6 @@ struct Device {
 
 /// "cpu" or "cuda:0".
 std::string to_text(Device device);
+std::ostream& operator<<(std::ostream& out, Device device);
 
 }  // namespace ebb

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 
@@ -32,8 +33,13 @@ constexpr std::string_view name_of(DType t) {
 constexpr bool is_floating(DType t) { return t == DType::F32 || t == DType::F64; }
 
 inline std::string to_text(DType t) { return std::string(name_of(t)); }
+std::ostream& operator<<(std::ostream& out, DType dtype);
 
-template <class T> struct DTypeOf;
+template <class T> struct DTypeOf {
+  static_assert(sizeof(T) == 0,
+                "elements are of type float, double, int64_t, uint8_t or bool; to_vector(), item() "
+                "and from_data() convert other integers");
+};
 template <> struct DTypeOf<float> { static constexpr DType value = DType::F32; };
 template <> struct DTypeOf<double> { static constexpr DType value = DType::F64; };
 template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::I64; };

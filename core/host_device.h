@@ -28,3 +28,19 @@
 #else
 #define EBB_MULTIVERSION
 #endif
+
+// EBB_KERNEL marks a CPU loop that a formula is compiled into, in the library or in a user's file: EBB_MULTIVERSION, and
+// vectorised at -O1 and -O2 as at -O3. (GCC 12 vectorises at -O2 only what costs nothing, which such loops never are.)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define EBB_KERNEL [[gnu::optimize("tree-vectorize", "vect-cost-model=dynamic")]] EBB_MULTIVERSION
+#else
+#define EBB_KERNEL EBB_MULTIVERSION
+#endif
+
+// EBB_INDEPENDENT before a loop whose turns touch different elements, whatever the pointers look like. Clang finds out by
+// itself, at run time, where it can.
+#if defined(__clang__)
+#define EBB_INDEPENDENT
+#else
+#define EBB_INDEPENDENT _Pragma("GCC ivdep")
+#endif

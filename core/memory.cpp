@@ -2,12 +2,16 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
-#include <vector>
+#include <new>
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
 #if __has_include(<sys/mman.h>)
 #include <sys/mman.h>
 #endif
@@ -71,29 +75,59 @@ std::atomic<int64_t> large_live{0};
 // Large blocks ask for huge pages: loops over them run up to a third faster, since few pages are looked up and
 // prefetching does not end every 4 KB. What is left beyond the last whole one keeps small pages, so that little is
 // taken and not used.
+//
+// Null when the system has no more.
 void* system_allocate(size_t bytes) {
   system_calls.fetch_add(1, std::memory_order_relaxed);
   const bool large = bytes >= 2 * kHugePage;
   const size_t alignment = large ? kHugePage : kAlignment;
   void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (!block) fail("memory", "out of memory: the system has no ", bytes, " bytes");
 #ifdef MADV_HUGEPAGE
-  if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (large && block) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return block;
 }
 
+// Made at the start, since nothing can be made when it is needed: a copy of it allocates nothing.
+const Error& out_of_memory() {
+  static const Error error("[memory] out of memory");
+  return error;
+}
+
+[[noreturn]] void refuse(size_t bytes) {
+  try {
+    fail("memory", "out of memory: the system has no ", bytes, " bytes");
+  } catch (const std::bad_alloc&) {
+    throw Error(out_of_memory());
+  }
+}
+
+// A list of free blocks that runs through the blocks themselves: giving one back needs no memory.
+class FreeList {
+ public:
+  bool empty() const { return !head_; }
+  void push(void* block) { head_ = new (block) FreeBlock{head_}; }
+  void* pop() {
+    FreeBlock* block = head_;
+    head_ = block->next;
+    return block;
+  }
+
+ private:
+  FreeBlock* head_ = nullptr;
+};
+
 // The list that all threads share. Never destroyed: threads and static objects may free memory until the very end.
 class Central {
  public:
+  Central() { out_of_memory(); }
+
   void* take(const SizeClass& c) {
     std::lock_guard lock(mutex_);
-    std::vector<void*>& list = lists_[c.index];
+    FreeList& list = lists_[c.index];
     if (list.empty()) return nullptr;
-    void* block = list.back();
-    list.pop_back();
     cached_ -= static_cast<int64_t>(c.bytes);
-    return block;
+    return list.pop();
   }
 
   void put(void* block, const SizeClass& c) {
@@ -101,7 +135,7 @@ class Central {
       std::lock_guard lock(mutex_);
       peak_ = std::max(peak_, large_live.load(std::memory_order_relaxed));
       if (make_room(c, std::max(kCentralFloor, peak_) - static_cast<int64_t>(c.bytes))) {
-        lists_[c.index].push_back(block);
+        lists_[c.index].push(block);
         cached_ += static_cast<int64_t>(c.bytes);
         return;
       }
@@ -111,9 +145,8 @@ class Central {
 
   void trim() {
     std::lock_guard lock(mutex_);
-    for (std::vector<void*>& list : lists_) {
-      for (void* block : list) std::free(block);
-      list.clear();
+    for (FreeList& list : lists_) {
+      while (!list.empty()) std::free(list.pop());
     }
     cached_ = 0;
   }
@@ -134,8 +167,7 @@ class Central {
     for (int i = kClasses - 1; i >= 0 && cached_ > limit; --i) {
       if (i == c.index) continue;
       while (cached_ > limit && !lists_[i].empty()) {
-        std::free(lists_[i].back());
-        lists_[i].pop_back();
+        std::free(lists_[i].pop());
         cached_ -= bytes_of_class(i);
       }
     }
@@ -143,19 +175,31 @@ class Central {
   }
 
   std::mutex mutex_;
-  std::vector<void*> lists_[kClasses];
+  FreeList lists_[kClasses];
   int64_t cached_ = 0;
   int64_t peak_ = 0;  // of live bytes in large blocks
 };
 
 Central& central() {
   static Central* instance = [] {
-    auto* made = new Central;
+    alignas(Central) static std::byte place[sizeof(Central)];
+    auto* made = new (place) Central;
     pthread_atfork([] { central().before_fork(); }, [] { central().after_fork(); },
                    [] { central().after_fork(); });
     return made;
   }();
   return *instance;
+}
+
+// A block of a class that no list has, from the system; once more after the lists have been given back to it.
+void* new_block(const SizeClass& c) {
+  void* block = system_allocate(c.bytes);
+  if (!block) {
+    trim();
+    block = system_allocate(c.bytes);
+  }
+  if (!block) refuse(c.bytes);
+  return block;
 }
 
 // The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them costs one
@@ -204,9 +248,10 @@ void* allocate_small(const SizeClass& c) {
     return block;
   }
   if (!lists.armed) arm_thread_exit();  // a thread that only allocates counts its live bytes too
-  if (lists.closed) count_late(static_cast<int64_t>(c.bytes));
   void* block = central().take(c);
-  return block ? block : system_allocate(c.bytes);
+  if (!block) block = new_block(c);
+  if (lists.closed) count_late(static_cast<int64_t>(c.bytes));
+  return block;
 }
 
 void deallocate_small(void* block, const SizeClass& c) {
@@ -237,7 +282,8 @@ void* allocate(size_t bytes) {
     void* block = nullptr;
     system_calls.fetch_add(1, std::memory_order_relaxed);
     if (posix_memalign(&block, kAlignment, bytes ? bytes : 1) != 0) {
-      fail("memory", "out of memory: the system has no ", bytes, " bytes");
+      large_live.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+      refuse(bytes);
     }
     return block;
   }
@@ -249,7 +295,7 @@ void* allocate(size_t bytes) {
     return block;
   }
   void* block = central().take(c);
-  if (!block) block = system_allocate(c.bytes);
+  if (!block) block = new_block(c);
   large_live.fetch_add(static_cast<int64_t>(c.bytes), std::memory_order_relaxed);
   return block;
 }
@@ -279,6 +325,18 @@ Stats stats() {
   return s;
 }
 
-void trim() { central().trim(); }
+void trim() {
+  central().trim();
+  for (int i = 0; i < 64; ++i) {
+    while (FreeBlock* block = lists.head[i]) {
+      lists.head[i] = block->next;
+      std::free(block);
+    }
+    lists.count[i] = 0;
+  }
+#if defined(__GLIBC__)
+  malloc_trim(0);  // what free() has kept on its heap
+#endif
+}
 
 }  // namespace ebb::memory

@@ -10,7 +10,8 @@
 
 namespace ebb::memory {
 
-/// Storage of at least `bytes` bytes, aligned to 64. Never null: throws Error when the system has no more.
+/// Returns storage of at least `bytes` bytes, aligned to 64; never null. When the system has no more, calls trim() and
+/// tries once more. Throws Error when that does not help.
 void* allocate(size_t bytes);
 
 /// Gives back what allocate(bytes) returned, with the same size. Any thread may do so.
@@ -23,7 +24,7 @@ struct Stats {
 };
 Stats stats();
 
-/// Returns the central list's blocks to the system.
+/// Returns the blocks of the central list and of the calling thread to the system.
 void trim();
 
 }  // namespace ebb::memory

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
+#include "ebb/core/host_device.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
@@ -35,6 +37,19 @@ enum class Pass : uint8_t {
 inline constexpr int kPassCount = 6;
 inline constexpr int kMaxPassInputs = 2 * kMaxArity + 1;
 inline constexpr int kMaxPassOutputs = kMaxArity + 1;
+
+/// Returns an element as an operand of a formula that computes in To. Only conditions may have a wider dtype than that:
+/// of them the sign and the difference from 0 are kept, so that 0.5 stays true among integers.
+template <class To, class From> EBB_HD To operand_as(From x) {
+  if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    return x < 0 ? To(-1) : x == 0 ? To(0) : To(1);
+  } else if constexpr (std::is_same_v<From, double> && std::is_same_v<To, float>) {
+    const To near = static_cast<To>(x);
+    return near == 0 && x != 0 ? (x < 0 ? To(-1) : To(1)) : near;
+  } else {
+    return static_cast<To>(x);
+  }
+}
 
 /// Where the CUDA kernels of a formula are entered, by a file that nvcc compiled (EBB_CUDA_FORMULA in
 /// backends/cuda/pointwise_kernels.h); null without. WithValue: the formula is that of a loss.

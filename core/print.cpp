@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ostream>
 
+#include "ebb/core/backend.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
@@ -24,13 +25,29 @@ std::string format_element(double value, DType dtype, int precision) {
   return text;
 }
 
+// The elements along dim that are shown of a shortened tensor: those at both ends.
+Tensor edges(const Tensor& t, int dim) {
+  Shape shape = t.shape();
+  shape[dim] = 2 * kEdge;
+  const Tensor out = empty(shape, {.dtype = t.dtype(), .device = t.device()});
+  shape[dim] = kEdge;
+  for (const bool last : {false, true}) {
+    const int64_t to = last ? kEdge : 0, from = last ? t.shape()[dim] - kEdge : 0;
+    Tensor window = make_view(out, shape, out.strides(), to * out.strides()[dim]);
+    backend(t.device()).copy(window, make_view(t, shape, t.strides(), from * t.strides()[dim]));
+  }
+  return out;
+}
+
 class Printer {
  public:
   Printer(const Tensor& t, int precision) : shape_(t.shape()), shorten_(t.numel() > kShortenAbove) {
+    const Tensor shown = shorten_ ? shown_elements(t) : t;
+    shown_ = shown.shape();
     if (t.dtype() == DType::I64 || t.dtype() == DType::U8) {
-      for (int64_t v : t.to_vector<int64_t>()) texts_.push_back(std::to_string(v));
+      for (int64_t v : shown.to_vector<int64_t>()) texts_.push_back(std::to_string(v));
     } else {
-      for (double v : t.to_vector<double>())
+      for (double v : shown.to_vector<double>())
         texts_.push_back(format_element(v, t.dtype(), precision));
     }
     if (!shorten_) {
@@ -38,31 +55,44 @@ class Printer {
     }
   }
 
-  std::string print() { return print_dim(0, 0, 1); }
+  std::string print() { return texts_.empty() ? "[]" : print_dim(0, 0, 1); }
 
  private:
+  bool is_cut(int dim) const { return shorten_ && shape_[dim] > 2 * kEdge; }
+
+  // The longest dims are cut first, so that little is copied.
+  Tensor shown_elements(const Tensor& t) const {
+    Tensor shown = t;
+    for (bool cut = true; cut;) {
+      int longest = 0;
+      for (int i = 1; i < shown.dim(); ++i) {
+        if (shown.shape()[i] > shown.shape()[longest]) longest = i;
+      }
+      cut = shown.shape()[longest] > 2 * kEdge;
+      if (cut) shown = edges(shown, longest);
+    }
+    return shown;
+  }
+
   std::string print_dim(int dim, int64_t first, size_t indent) {
     if (dim == shape_.dim()) {
       const std::string& text = texts_[static_cast<size_t>(first)];
       return text.size() < width_ ? std::string(width_ - text.size(), ' ') + text : text;
     }
     int64_t inner = 1;
-    for (int i = dim + 1; i < shape_.dim(); ++i) inner *= shape_[i];
+    for (int i = dim + 1; i < shape_.dim(); ++i) inner *= shown_[i];
     const bool is_row = dim == shape_.dim() - 1;
     const std::string separator = is_row ? ", " : ",\n" + std::string(indent, ' ');
     std::string text = "[";
-    for (int64_t i = 0; i < shape_[dim]; ++i) {
+    for (int64_t i = 0; i < shown_[dim]; ++i) {
       if (i) text += separator;
-      if (shorten_ && i == kEdge && shape_[dim] > 2 * kEdge) {
-        text += "..." + separator;
-        i = shape_[dim] - kEdge;
-      }
+      if (i == kEdge && is_cut(dim)) text += "..." + separator;
       text += print_dim(dim + 1, first + i * inner, indent + 1);
     }
     return text + "]";
   }
 
-  Shape shape_;
+  Shape shape_, shown_;  // of the tensor, and of the elements that are shown
   bool shorten_;
   size_t width_ = 0;
   std::vector<std::string> texts_;
@@ -73,7 +103,7 @@ class Printer {
 std::string to_string(const Tensor& tensor, int precision) {
   if (!tensor.defined()) return "Tensor(undefined)";
   std::string text = Printer(tensor, precision).print();
-  text += (tensor.dim() > 1 ? "\n" : " ") + to_text(tensor);
+  text += (tensor.dim() > 1 && tensor.numel() > 0 ? "\n" : " ") + to_text(tensor);
   return text;
 }
 

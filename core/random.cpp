@@ -7,6 +7,13 @@ namespace {
 
 Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
 
+// A number in [0, range) from draw `number` of a stream; the bias of the multiply-shift is below range / 2^64.
+uint64_t draw_below(uint64_t range, uint64_t seed, uint64_t number) {
+  const PhiloxBits bits = philox(seed, number);
+  const uint64_t word = static_cast<uint64_t>(bits.word[0]) << 32 | bits.word[1];
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(word) * range) >> 64);
+}
+
 void draw(std::string_view op, Distribution kind, Tensor& out, double a, double b,
           Generator* generator) {
   check_writable(op, out);
@@ -37,6 +44,40 @@ Tensor randn(const Shape& shape, TensorOptions options, Generator* generator) {
   return out;
 }
 
+Tensor rand_like(const Tensor& other, Generator* generator) {
+  Tensor out = empty_like(other);
+  draw("rand_like", Distribution::Uniform, out, 0, 1, generator);
+  return out;
+}
+
+Tensor randn_like(const Tensor& other, Generator* generator) {
+  Tensor out = empty_like(other);
+  draw("randn_like", Distribution::Normal, out, 0, 1, generator);
+  return out;
+}
+
+Tensor randint(int64_t low, int64_t high, const Shape& shape, TensorOptions options,
+               Generator* generator) {
+  if (low >= high) fail("randint", "expected low < high, got ", low, " and ", high);
+  const DType dtype = options.dtype.value_or(DType::I64);
+  Scalar(low).check_exact("randint", dtype);
+  Scalar(high - 1).check_exact("randint", dtype);
+  const auto range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  Tensor host = empty(shape, {.dtype = dtype});
+  Generator& g = chosen(generator);
+  const uint64_t start = g.take(host.numel());
+  dispatch_all(dtype, [&]<class T>(T) {
+    T* to = reinterpret_cast<T*>(host.raw());
+    for (int64_t i = 0; i < host.numel(); ++i) {
+      const uint64_t steps = draw_below(range, g.seed, start + static_cast<uint64_t>(i));
+      to[i] = static_cast<T>(static_cast<int64_t>(static_cast<uint64_t>(low) + steps));
+    }
+  });
+  if (options.device == Device::cpu()) return host;
+  return detail::copy_data(host.raw(), static_cast<size_t>(host.numel()), dtype, shape,
+                           options.device);
+}
+
 void uniform_(Tensor& out, double low, double high, Generator* generator) {
   draw("uniform_", Distribution::Uniform, out, low, high, generator);
 }
@@ -52,15 +93,12 @@ void bernoulli_(Tensor& out, double p, Generator* generator) {
 Tensor randperm(int64_t n, Generator* generator) {
   if (n < 0) fail("randperm", "expected a count of at least 0, got ", n);
   Generator& g = chosen(generator);
-  Tensor out = arange(static_cast<double>(n));
+  Tensor out = arange(n);
   int64_t* p = out.mutable_data<int64_t>();
   const uint64_t start = g.take(n);
-  for (int64_t i = n - 1; i > 0;
-       --i) {  // Fisher-Yates; the bias of the multiply-shift is below n / 2^64
-    const PhiloxBits bits = philox(g.seed, start + static_cast<uint64_t>(i));
-    const uint64_t word = static_cast<uint64_t>(bits.word[0]) << 32 | bits.word[1];
+  for (int64_t i = n - 1; i > 0; --i) {  // Fisher-Yates
     const auto j = static_cast<int64_t>(
-        (static_cast<unsigned __int128>(word) * static_cast<uint64_t>(i + 1)) >> 64);
+        draw_below(static_cast<uint64_t>(i + 1), g.seed, start + static_cast<uint64_t>(i)));
     std::swap(p[i], p[j]);
   }
   return out;

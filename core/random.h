@@ -78,10 +78,42 @@ Generator& default_generator();
 /// Restarts the calling thread's generator.
 void manual_seed(uint64_t seed);
 
-/// Uniform in [0, 1).
+/// Returns numbers that are uniform in [0, 1), or standard normal (Box-Muller in f64). The dtype is f32 or f64.
+///
+///     randn({2, 3}, f64);
 Tensor rand(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);
-/// Standard normal (Box-Muller in f64).
 Tensor randn(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);
+template <TensorOption O>
+Tensor rand(const Shape& shape, O option, Generator* generator = nullptr) {
+  return rand(shape, options_of(option), generator);
+}
+template <TensorOption O>
+Tensor randn(const Shape& shape, O option, Generator* generator = nullptr) {
+  return randn(shape, options_of(option), generator);
+}
+/// Returns the same with the shape, dtype and device of another tensor.
+Tensor rand_like(const Tensor& other, Generator* generator = nullptr);
+Tensor randn_like(const Tensor& other, Generator* generator = nullptr);
+/// Returns integers that are uniform in [low, high), or in [0, high); i64 unless asked otherwise. They are drawn on the
+/// host, and are the same on every device. Throws Error unless low < high and the dtype holds all of them.
+///
+///     randint(10, {2, 3});      // (2, 3) of 0 to 9
+///     randint(-1, 2, 5, f32);   // (5,) of -1, 0 and 1
+Tensor randint(int64_t low, int64_t high, const Shape& shape, TensorOptions options = {},
+               Generator* generator = nullptr);
+inline Tensor randint(int64_t high, const Shape& shape, TensorOptions options = {},
+                      Generator* generator = nullptr) {
+  return randint(0, high, shape, options, generator);
+}
+template <TensorOption O>
+Tensor randint(int64_t low, int64_t high, const Shape& shape, O option,
+               Generator* generator = nullptr) {
+  return randint(low, high, shape, options_of(option), generator);
+}
+template <TensorOption O>
+Tensor randint(int64_t high, const Shape& shape, O option, Generator* generator = nullptr) {
+  return randint(0, high, shape, options_of(option), generator);
+}
 /// Uniform in [low, high), in place. Refused on tensors that require grad unless under no_grad.
 void uniform_(Tensor& out, double low, double high, Generator* generator = nullptr);
 /// Normal, in place.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ostream>
 
 #include "ebb/core/device.h"
+#include "ebb/core/dtype.h"
 
 namespace ebb {
 
@@ -19,6 +21,21 @@ std::string to_text(const Shape& shape) {
   for (int i = 0; i < shape.dim(); ++i) text.append(i ? ", " : "").append(std::to_string(shape[i]));
   return text.append(shape.dim() == 1 ? ",)" : ")");
 }
+
+void Shape::refuse(std::string_view op) const {
+  for (int64_t n : *this) {
+    if (n < 0) fail(op, "shape ", *this, " has a negative size");
+  }
+  fail(op, "shape ", *this, " is too large: a tensor has at most ", kMaxElements, " elements");
+}
+
+void Shape::refuse_index(int i) const {
+  fail("shape", "index ", i, " is out of range: ", *this, " has ", dims_, " dimensions");
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_text(shape); }
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name_of(dtype); }
+std::ostream& operator<<(std::ostream& out, Device device) { return out << to_text(device); }
 
 Shape contiguous_strides(const Shape& shape) {
   Shape strides = shape;

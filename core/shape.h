@@ -1,8 +1,11 @@
 // Shape: the sizes (or strides) of a tensor, stored inline.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -13,13 +16,40 @@ namespace ebb {
 /// The most dimensions that a tensor can have.
 inline constexpr int kMaxDims = 8;
 
+/// The most elements that a tensor can have: the bytes of any dtype can be counted in an int64_t.
+inline constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 8;
+
+/// Returns a b, or a + b. Throws Error naming op when the result is out of the range of int64_t. All arithmetic on
+/// sizes, strides and offsets that come from a user or a file goes through these or through Shape::numel().
+inline int64_t checked_mul(std::string_view op, int64_t a, int64_t b) {
+  int64_t result;
+  if (__builtin_mul_overflow(a, b, &result)) [[unlikely]]
+    fail(op, "too large: ", a, " times ", b, " does not fit 64 bits");
+  return result;
+}
+inline int64_t checked_add(std::string_view op, int64_t a, int64_t b) {
+  int64_t result;
+  if (__builtin_add_overflow(a, b, &result)) [[unlikely]]
+    fail(op, "too large: ", a, " plus ", b, " does not fit 64 bits");
+  return result;
+}
+
 /// A short list of int64 without heap memory. Used for sizes, strides and lists of dims.
-/// Throws Error when more than kMaxDims entries are put in.
+/// Throws Error when more than kMaxDims entries are put in, and for an index that it does not have.
+///
+///     zeros({2, 3});  // two dimensions
+///     zeros(3);       // a number is a list of one
 class Shape {
  public:
   Shape() = default;
   Shape(std::initializer_list<int64_t> sizes)
       : Shape(std::span<const int64_t>(sizes.begin(), sizes.size())) {}
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Shape(T size) {
+    if (std::is_unsigned_v<T> && size > static_cast<T>(std::numeric_limits<int64_t>::max()))
+      fail("shape", "size ", size, " is too large");
+    push_back(static_cast<int64_t>(size));
+  }
   explicit Shape(std::span<const int64_t> sizes) {
     for (int64_t n : sizes) push_back(n);
   }
@@ -32,17 +62,30 @@ class Shape {
 
   int dim() const { return dims_; }
   bool empty() const { return dims_ == 0; }
-  int64_t& operator[](int i) { return size_[i]; }
-  int64_t operator[](int i) const { return size_[i]; }
+  int64_t& operator[](int i) {
+    check_index(i);
+    return size_[i];
+  }
+  int64_t operator[](int i) const {
+    check_index(i);
+    return size_[i];
+  }
   const int64_t* begin() const { return size_; }
   const int64_t* end() const { return size_ + dims_; }
-  int64_t back() const { return size_[dims_ - 1]; }
+  int64_t back() const { return (*this)[dims_ - 1]; }
 
-  /// Product of the sizes; 1 for an empty list.
-  int64_t numel() const {
+  /// Returns the product of the sizes; 1 for an empty list. Throws Error naming op when a size is negative or the product
+  /// of those that are not 0 exceeds kMaxElements. Strides and offsets within such a tensor fit as well.
+  int64_t numel(std::string_view op = "shape") const {
     int64_t n = 1;
-    for (int i = 0; i < dims_; ++i) n *= size_[i];
-    return n;
+    bool empty = false, wrong = false;
+    for (int i = 0; i < dims_; ++i) {
+      empty |= size_[i] == 0;
+      wrong |= size_[i] < 0 || __builtin_mul_overflow(n, size_[i] == 0 ? 1 : size_[i], &n);
+    }
+    if (wrong || n > kMaxElements) [[unlikely]]
+      refuse(op);
+    return empty ? 0 : n;
   }
 
   void push_back(int64_t n) {
@@ -51,10 +94,12 @@ class Shape {
   }
   void insert(int at, int64_t n) {
     push_back(n);
+    check_index(at);
     for (int i = dims_ - 1; i > at; --i) size_[i] = size_[i - 1];
     size_[at] = n;
   }
   void erase(int at) {
+    check_index(at);
     for (int i = at; i + 1 < dims_; ++i) size_[i] = size_[i + 1];
     --dims_;
   }
@@ -68,6 +113,12 @@ class Shape {
   }
 
  private:
+  void check_index(int i) const {
+    if (static_cast<unsigned>(i) >= static_cast<unsigned>(dims_)) [[unlikely]]
+      refuse_index(i);
+  }
+  [[noreturn]] void refuse(std::string_view op) const;
+  [[noreturn]] void refuse_index(int i) const;
   void copy(const Shape& other) {
     for (int i = 0; i < dims_; ++i) size_[i] = other.size_[i];
   }
@@ -78,6 +129,7 @@ class Shape {
 
 /// "(32, 10)"; "(7,)" for one dimension and "()" for none, as Python writes tuples.
 std::string to_text(const Shape& shape);
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 /// Row-major strides in elements.
 Shape contiguous_strides(const Shape& shape);

@@ -7,8 +7,11 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <iosfwd>
+#include <limits>
 #include <source_location>
 #include <span>
 #include <string>
@@ -19,6 +22,7 @@
 #include "ebb/core/error.h"
 #include "ebb/core/graph_node.h"
 #include "ebb/core/hook_handle.h"
+#include "ebb/core/number.h"
 #include "ebb/core/ref.h"
 #include "ebb/core/shape.h"
 #include "ebb/core/storage.h"
@@ -50,7 +54,7 @@ struct TensorImpl {
 /// An index that knows where it was written.
 struct Index {
   Index(std::integral auto i, std::source_location where = std::source_location::current())
-      : value(static_cast<int64_t>(i)), where(where) {}
+      : value(Scalar(i).template to<int64_t>("select")), where(where) {}
   int64_t value;
   std::source_location where;
 };
@@ -60,6 +64,17 @@ class Tensor {
   /// An undefined tensor: no elements, no shape. Most functions refuse it.
   Tensor() = default;
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) noexcept = default;
+  ~Tensor() = default;
+
+  /// Makes this variable a handle of another tensor. No elements change.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & noexcept = default;
+  /// Assigning to a temporary, such as a view, writes the elements: z[0] = y is z[0].copy_(y), and z[0] = 5 is
+  /// z[0].fill_(5). Throws what they throw.
+  void operator=(const Tensor& source) && { copy_(source); }
+  void operator=(Scalar value) && { fill_(value); }
 
   // ---- what it is ----
   bool defined() const { return static_cast<bool>(impl_); }
@@ -85,23 +100,38 @@ class Tensor {
     impl_->storage->bump_version();
     return reinterpret_cast<T*>(impl_->data);
   }
-  /// The one element, converted to T (double, float, int64_t or bool). Throws Error unless numel() is 1.
-  template <class T = double> T item() const {
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      if (defined() && dtype() == DType::I64)
-        return static_cast<T>(item_as_integer());  // exact beyond 2^53
+  /// Returns the one element, converted to any arithmetic type by the rule of to(DType). Throws Error unless numel() is
+  /// 1, and when T cannot hold the element.
+  template <class T = double> T item() const { return item_number().to<T>("item"); }
+  /// Returns all elements in row-major order, copied to the host and converted to any arithmetic type by the rule of
+  /// to(DType). Throws Error when T cannot hold one of them.
+  template <class T> std::vector<T> to_vector() const {
+    if constexpr (requires { elements<T>(); }) {
+      return elements<T>();
+    } else {
+      static_assert(std::is_integral_v<T>, "to_vector<T>() needs float, double or an integer type");
+      std::vector<T> converted;
+      for (int64_t v : elements<int64_t>()) converted.push_back(Scalar(v).to<T>("to_vector"));
+      return converted;
     }
-    return static_cast<T>(item_as_double());
   }
-  /// All elements in row-major order, copied to the host and converted to T.
-  template <class T> std::vector<T> to_vector() const;
 
   // ---- other forms of it (recorded in the graph) ----
   // `where` is the source location of the caller, for messages.
   using Place = std::source_location;
   /// The same values on another device, or this tensor itself when it is there already.
   Tensor to(Device device, Place where = Place::current()) const;
-  /// The same values in another dtype, or this tensor itself. Floating to floating is differentiable.
+  /// The same values in another dtype, or this tensor itself. Floating to floating is differentiable. One rule holds
+  /// wherever elements are converted: here, in copy_, item() and to_vector():
+  ///
+  /// | from       | to f32, f64                | to i64, u8                                     | to bool          |
+  /// |------------|----------------------------|------------------------------------------------|------------------|
+  /// | f32, f64   | nearest; beyond f32: +-inf | the fraction is dropped; Error for NaN,        | true unless 0,   |
+  /// |            |                            | infinity and what does not fit                 | so NaN is true   |
+  /// | i64, u8    | nearest                    | the same value; Error when u8 cannot hold it   | true unless 0    |
+  /// | bool       | 0 or 1                     | 0 or 1                                         | itself           |
+  ///
+  /// On a GPU the Error is thrown the next time that the host waits for it; the element is 0 until then.
   Tensor to(DType dtype, Place where = Place::current()) const;
   /// A copy with its own storage.
   Tensor clone(Place where = Place::current()) const;
@@ -111,7 +141,8 @@ class Tensor {
   Tensor operator[](Index i) const;
 
   // ---- in place; refused on tensors that require grad unless under no_grad ----
-  Tensor& fill_(double value);
+  /// Sets every element. Throws Error when value is not exact in an integer or bool dtype: 0.5 in i64.
+  Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
   /// Copies values in, broadcasting and converting them.
   Tensor& copy_(const Tensor& source);
@@ -161,9 +192,11 @@ class Tensor {
 
  private:
   void check_access(DType asked) const;
-  double item_as_double() const;
-  int64_t item_as_integer() const;
-  template <class To> To item_as() const;
+  Scalar item_number() const;
+  template <class T>
+  requires(std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, int64_t> ||
+           std::same_as<T, uint8_t> || std::same_as<T, bool>) std::vector<T> elements()
+  const;
 
   Ref<TensorImpl> impl_;
 };
@@ -180,47 +213,6 @@ inline void check_defined(std::string_view op, const Tensor& tensor) {
 /// elements share memory.
 void check_writable(std::string_view op, const Tensor& tensor);
 
-// ---- creation; values are exact for the dtype asked for ----
-
-struct TensorOptions {
-  DType dtype = DType::F32;
-  Device device = Device::cpu();
-};
-
-/// Uninitialised elements.
-Tensor empty(const Shape& shape, TensorOptions options = {});
-/// Uninitialised, with the dtype and device of another tensor.
-Tensor empty_like(const Tensor& other);
-Tensor zeros(const Shape& shape, TensorOptions options = {});
-Tensor ones(const Shape& shape, TensorOptions options = {});
-Tensor full(const Shape& shape, double value, TensorOptions options = {});
-Tensor zeros_like(const Tensor& other);
-Tensor ones_like(const Tensor& other);
-/// start, start + step, ... below stop. dtype i64 unless asked otherwise.
-Tensor arange(double start, double stop, double step = 1,
-              TensorOptions options = {.dtype = DType::I64});
-inline Tensor arange(double stop) { return arange(0, stop); }
-/// A tensor of the given values in row-major order. Throws Error when their number is not shape.numel().
-template <class T>
-Tensor from_data(std::span<const T> values, const Shape& shape, Device device = Device::cpu());
-template <class T>
-Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device = Device::cpu()) {
-  return from_data(std::span<const T>(values), shape, device);
-}
-namespace detail {
-Tensor row(std::initializer_list<double> values, DType dtype);
-}
-/// tensor({1, 2, 3}): one dimension; f32 from doubles and floats unless dtype says otherwise.
-/// A template, so that the other one is meant by tensor({{0}, {1}}), whose rows could be read as numbers.
-template <class = void>
-Tensor tensor(std::initializer_list<double> values, DType dtype = DType::F32) {
-  return detail::row(values, dtype);
-}
-/// tensor({{1, 2}, {3, 4}}): two dimensions. Throws Error on ragged rows.
-Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, DType dtype = DType::F32);
-/// A 0-d tensor.
-Tensor scalar(double value, TensorOptions options = {});
-
 /// A view of the same storage. REQUIRES that it stays inside. offset in elements from the first one of base. No graph.
 Tensor make_view(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset = 0);
 
@@ -229,3 +221,6 @@ std::string to_string(const Tensor& tensor, int precision = 4);
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 }  // namespace ebb
+
+// Creation functions come with the type: zeros, full, arange, tensor({1, 2}) ...
+#include "ebb/core/creation.h"

@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
     return std::cerr << "error: xor takes no flags except --device cuda\n", 2;
   const Device device = on_gpu ? Device::cuda() : Device::cpu();
   manual_seed(1);
-  const Tensor x = tensor({{0, 0}, {0, 1}, {1, 0}, {1, 1}}).to(device);
-  const Tensor y = reshape(tensor({0, 1, 1, 0}), {4, 1}).to(device);
+  const Tensor x = tensor({{0, 0}, {0, 1}, {1, 0}, {1, 1}}, f32).to(device);
+  const Tensor y = reshape(tensor({0, 1, 1, 0}, f32), {4, 1}).to(device);
   nn::Sequential model(nn::Linear(2, 8), nn::Tanh(), nn::Linear(8, 1));
   model.to(device);
   nn::Adam optimizer(model.named_parameters(), {.lr = 0.05});

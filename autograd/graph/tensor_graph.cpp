@@ -121,8 +121,9 @@ Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tens
 
 }  // namespace
 
-Tensor& Tensor::fill_(double value) {
+Tensor& Tensor::fill_(Scalar value) {
   check_writable("fill_", *this);
+  value.check_exact("fill_", dtype());
   backend(device()).fill(*this, value);
   impl_->storage->bump_version();
   return *this;

@@ -10,39 +10,81 @@ namespace f = formulas;
 
 namespace {
 
-// A scalar takes the tensor's dtype. One with a fraction would be cut to another number in an integer tensor.
-double fitted(std::string_view op, const Tensor& x, double value, double low = -0x1p53,
+// A number takes the tensor's dtype. One with a fraction would be cut to another number in an integer tensor.
+double fitted(std::string_view op, const Tensor& x, Scalar number, double low = -0x1p53,
               double high = 0x1p53) {
   check_defined(op, x);
+  const double value = number.to_double();
   if (!is_floating(x.dtype()) && !(value == std::trunc(value) && value >= low && value <= high)) {
-    fail(op, "the scalar ", value, " does not fit a tensor of ", x.dtype(),
+    fail(op, "the scalar ", number, " does not fit a tensor of ", x.dtype(),
          ": convert the tensor with to()");
   }
   return value;
 }
 
-// The scalar as a tensor beside x, to compare with.
-Tensor scalar_like(std::string_view op, const Tensor& x, double value) {
+// The tensor beside a number: a bool tensor becomes what the number is, as in torch.
+Tensor beside(std::string_view op, const Tensor& x, Scalar number) {
   check_defined(op, x);
+  return x.dtype() == DType::Bool ? x.to(number.dtype()) : x;
+}
+
+// f(x, number), where `make` gives the formula for the number.
+template <class Make>
+Tensor with_number(std::string_view op, const TensorArg& arg, Scalar number, const Make& make) {
+  const Tensor& x = *arg;
+  if (x.defined() && x.dtype() != DType::Bool) return pointwise(make(fitted(op, x, number)), arg);
+  const CompositeScope scope(arg);
+  return pointwise(make(number.to_double()), beside(op, x, number));
+}
+
+void check_not_bool(std::string_view op, const Tensor& x) {
+  check_defined(op, x);
+  if (x.dtype() == DType::Bool) detail::refuse_bool(op, x);
+}
+
+// The number as a tensor beside x, to compare with.
+Tensor number_like(std::string_view op, const Tensor& x, Scalar value) {
   if (x.dtype() == DType::U8) fitted(op, x, value, 0, 255);
-  else if (x.dtype() == DType::Bool) fitted(op, x, value, 0, 1);
-  return full({}, fitted(op, x, value), {.dtype = x.dtype(), .device = x.device()});
+  fitted(op, x, value);
+  return full({}, value, options_like(x));
+}
+
+template <class Compare>
+Tensor compared(std::string_view op, const TensorArg& arg, Scalar number, const Compare& compare) {
+  const CompositeScope scope(arg);
+  const Tensor x = beside(op, *arg, number);
+  return compare(x, number_like(op, x, number));
 }
 
 }  // namespace
 
+void detail::refuse_bool(std::string_view op, const Tensor& x) {
+  fail(op, "expected numbers, got bool of shape ", x.shape(),
+       ": convert it with to(i64), or negate a mask with logical_not()");
+}
+
 Tensor add(const TensorArg& a, const Tensor& b) { return pointwise(f::Add{}, a, b); }
-Tensor add(const TensorArg& a, double b) { return pointwise(f::AddScalar{fitted("add", a, b)}, a); }
+Tensor add(const TensorArg& a, Scalar b) {
+  return with_number("add", a, b, [](double c) { return f::AddScalar{c}; });
+}
 Tensor sub(const TensorArg& a, const Tensor& b) { return pointwise(f::Sub{}, a, b); }
 Tensor mul(const TensorArg& a, const Tensor& b) { return pointwise(f::Mul{}, a, b); }
-Tensor mul(const TensorArg& a, double b) { return pointwise(f::MulScalar{fitted("mul", a, b)}, a); }
+Tensor mul(const TensorArg& a, Scalar b) {
+  return with_number("mul", a, b, [](double c) { return f::MulScalar{c}; });
+}
 Tensor div(const TensorArg& a, const Tensor& b) { return pointwise(f::Div{}, a, b); }
-Tensor div(const TensorArg& a, double b) { return pointwise(f::DivScalar{b}, a); }
+Tensor div(const TensorArg& a, Scalar b) { return pointwise(f::DivScalar{b.to_double()}, a); }
 Tensor neg(const TensorArg& x) { return pointwise(f::Neg{}, x); }
-Tensor operator-(double a, const TensorArg& b) {
+Tensor operator-(const TensorArg& a, Scalar b) {
+  check_not_bool("sub", a);
+  fitted("sub", a, b);
+  return add(a, -b);
+}
+Tensor operator-(Scalar a, const TensorArg& b) {
+  check_not_bool("sub", b);
   return pointwise(f::ScalarSub{fitted("sub", b, a)}, b);
 }
-Tensor operator/(double a, const TensorArg& b) { return pointwise(f::ScalarDiv{a}, b); }
+Tensor operator/(Scalar a, const TensorArg& b) { return pointwise(f::ScalarDiv{a.to_double()}, b); }
 
 Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
 Tensor pow(const TensorArg& x, double exponent) {
@@ -79,17 +121,26 @@ Tensor greater_equal(const TensorArg& a, const Tensor& b) {
 }
 Tensor eq(const TensorArg& a, const Tensor& b) { return pointwise(f::Equal{}, a, b); }
 Tensor not_equal(const TensorArg& a, const Tensor& b) { return pointwise(f::NotEqual{}, a, b); }
-Tensor operator<(const TensorArg& a, double b) { return less(a, scalar_like("less", a, b)); }
-Tensor operator<=(const TensorArg& a, double b) {
-  return less_equal(a, scalar_like("less_equal", a, b));
+Tensor operator<(const TensorArg& a, Scalar b) {
+  return compared("less", a, b, [](const Tensor& x, const Tensor& y) { return less(x, y); });
 }
-Tensor operator>(const TensorArg& a, double b) { return greater(a, scalar_like("greater", a, b)); }
-Tensor operator>=(const TensorArg& a, double b) {
-  return greater_equal(a, scalar_like("greater_equal", a, b));
+Tensor operator<=(const TensorArg& a, Scalar b) {
+  return compared("less_equal", a, b,
+                  [](const Tensor& x, const Tensor& y) { return less_equal(x, y); });
 }
-Tensor operator==(const TensorArg& a, double b) { return eq(a, scalar_like("eq", a, b)); }
-Tensor operator!=(const TensorArg& a, double b) {
-  return not_equal(a, scalar_like("not_equal", a, b));
+Tensor operator>(const TensorArg& a, Scalar b) {
+  return compared("greater", a, b, [](const Tensor& x, const Tensor& y) { return greater(x, y); });
+}
+Tensor operator>=(const TensorArg& a, Scalar b) {
+  return compared("greater_equal", a, b,
+                  [](const Tensor& x, const Tensor& y) { return greater_equal(x, y); });
+}
+Tensor operator==(const TensorArg& a, Scalar b) {
+  return compared("eq", a, b, [](const Tensor& x, const Tensor& y) { return eq(x, y); });
+}
+Tensor operator!=(const TensorArg& a, Scalar b) {
+  return compared("not_equal", a, b,
+                  [](const Tensor& x, const Tensor& y) { return not_equal(x, y); });
 }
 Tensor logical_and(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalAnd{}, a, b); }
 Tensor logical_or(const TensorArg& a, const Tensor& b) { return pointwise(f::LogicalOr{}, a, b); }

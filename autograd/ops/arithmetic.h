@@ -1,5 +1,18 @@
 // Arithmetic, elementary functions, comparisons. All element-wise; operands broadcast by NumPy's rule and share dtype
-// and device, else Error. A C++ scalar takes the tensor's dtype: Error when an integer tensor cannot hold it. Gradients of every order.
+// and device, else Error. A C++ number takes the tensor's dtype: Error when an integer tensor cannot hold it. u8 keeps the
+// lowest 8 bits of a result. Gradients of every order.
+//
+// bool tensors, as in torch:
+//
+// | expression (b, c: bool tensors)     | result                                                       |
+// |-------------------------------------|--------------------------------------------------------------|
+// | b + c, b * c                        | bool: logical or, logical and; true and false count as such  |
+// | maximum, minimum, where, sign       | bool                                                         |
+// | comparisons, logical functions      | bool                                                         |
+// | b + 2, b * 2, b < 2                 | computed in i64: true is 1                                   |
+// | b + 0.5, b * 0.5, b < 0.5           | computed in f32                                              |
+// | b - c, b - 2, 2 - b, -b, abs        | Error: convert with to(), or negate with logical_not()       |
+// | everything else                     | Error: expected floating tensors                             |
 #pragma once
 
 #include "ebb/autograd/inspect/anomaly.h"
@@ -9,30 +22,30 @@ namespace ebb {
 
 /// a + b. Also for i64.
 Tensor add(const TensorArg& a, const Tensor& b);
-Tensor add(const TensorArg& a, double b);
+Tensor add(const TensorArg& a, Scalar b);
 /// a - b. Also for i64.
 Tensor sub(const TensorArg& a, const Tensor& b);
 /// a b. Also for i64.
 Tensor mul(const TensorArg& a, const Tensor& b);
-Tensor mul(const TensorArg& a, double b);
+Tensor mul(const TensorArg& a, Scalar b);
 /// a / b.
 Tensor div(const TensorArg& a, const Tensor& b);
-Tensor div(const TensorArg& a, double b);
+Tensor div(const TensorArg& a, Scalar b);
 /// -x. Also for i64.
 Tensor neg(const TensorArg& x);
 
 inline Tensor operator+(const TensorArg& a, const Tensor& b) { return add(a, b); }
-inline Tensor operator+(const TensorArg& a, double b) { return add(a, b); }
-inline Tensor operator+(double a, const TensorArg& b) { return add(b, a); }
+inline Tensor operator+(const TensorArg& a, Scalar b) { return add(a, b); }
+inline Tensor operator+(Scalar a, const TensorArg& b) { return add(b, a); }
 inline Tensor operator-(const TensorArg& a, const Tensor& b) { return sub(a, b); }
-inline Tensor operator-(const TensorArg& a, double b) { return add(a, -b); }
-Tensor operator-(double a, const TensorArg& b);
+Tensor operator-(const TensorArg& a, Scalar b);
+Tensor operator-(Scalar a, const TensorArg& b);
 inline Tensor operator*(const TensorArg& a, const Tensor& b) { return mul(a, b); }
-inline Tensor operator*(const TensorArg& a, double b) { return mul(a, b); }
-inline Tensor operator*(double a, const TensorArg& b) { return mul(b, a); }
+inline Tensor operator*(const TensorArg& a, Scalar b) { return mul(a, b); }
+inline Tensor operator*(Scalar a, const TensorArg& b) { return mul(b, a); }
 inline Tensor operator/(const TensorArg& a, const Tensor& b) { return div(a, b); }
-inline Tensor operator/(const TensorArg& a, double b) { return div(a, b); }
-Tensor operator/(double a, const TensorArg& b);
+inline Tensor operator/(const TensorArg& a, Scalar b) { return div(a, b); }
+Tensor operator/(Scalar a, const TensorArg& b);
 inline Tensor operator-(const TensorArg& x) { return neg(x); }
 
 /// x^y for x > 0, or integral y. Gradient by y: x^y log x (0 where x = 0 and y >= 0).
@@ -73,18 +86,18 @@ Tensor greater(const TensorArg& a, const Tensor& b);
 Tensor greater_equal(const TensorArg& a, const Tensor& b);
 Tensor eq(const TensorArg& a, const Tensor& b);
 Tensor not_equal(const TensorArg& a, const Tensor& b);
-Tensor operator<(const TensorArg& a, double b);
-Tensor operator<=(const TensorArg& a, double b);
-Tensor operator>(const TensorArg& a, double b);
-Tensor operator>=(const TensorArg& a, double b);
+Tensor operator<(const TensorArg& a, Scalar b);
+Tensor operator<=(const TensorArg& a, Scalar b);
+Tensor operator>(const TensorArg& a, Scalar b);
+Tensor operator>=(const TensorArg& a, Scalar b);
 inline Tensor operator<(const TensorArg& a, const Tensor& b) { return less(a, b); }
 inline Tensor operator<=(const TensorArg& a, const Tensor& b) { return less_equal(a, b); }
 inline Tensor operator>(const TensorArg& a, const Tensor& b) { return greater(a, b); }
 inline Tensor operator>=(const TensorArg& a, const Tensor& b) { return greater_equal(a, b); }
 inline Tensor operator==(const TensorArg& a, const Tensor& b) { return eq(a, b); }
 inline Tensor operator!=(const TensorArg& a, const Tensor& b) { return not_equal(a, b); }
-Tensor operator==(const TensorArg& a, double b);
-Tensor operator!=(const TensorArg& a, double b);
+Tensor operator==(const TensorArg& a, Scalar b);
+Tensor operator!=(const TensorArg& a, Scalar b);
 /// Of two bool (or any) tensors: true where both, either, or the one not, are other than 0.
 Tensor logical_and(const TensorArg& a, const Tensor& b);
 Tensor logical_or(const TensorArg& a, const Tensor& b);

@@ -18,7 +18,7 @@ int check_index(std::string_view op, const Shape& x, int64_t dim, const Tensor& 
   bool fits = index.dim() == x.dim();
   for (int i = 0; fits && i < x.dim(); ++i) fits = i == d || index.shape()[i] <= x[i];
   if (!fits) fail(op, "index ", index.shape(), " does not fit ", x, " beside dim ", d);
-  backend(device).check_indices(op, index, x.dim() ? x[d] : 1, INT64_MIN);
+  backend(device).check_indices(op, index, x.dim() ? x[d] : 1, std::nullopt);
   return d;
 }
 
@@ -102,9 +102,8 @@ Tensor one_hot(const TensorArg& classes, int64_t num_classes, DType dtype) {
   }
   if (num_classes < 1) fail("one_hot", "num_classes must be at least 1, got ", num_classes);
   const Tensor index = classes->to(DType::I64);
-  backend(index.device()).check_indices("one_hot", index, num_classes, INT64_MIN);
-  Tensor range = arange(0, static_cast<double>(num_classes), 1,
-                        {.dtype = DType::I64, .device = index.device()});
+  backend(index.device()).check_indices("one_hot", index, num_classes, std::nullopt);
+  const Tensor range = arange(num_classes, index.device());
   return eq(unsqueeze(index, -1), range).to(dtype);
 }
 

@@ -50,8 +50,11 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
   }
   const DType dtype = first ? first->dtype() : DType::I64;
   if (!is_floating(dtype) && !op.has_integers) [[unlikely]] {
-    fail(op.name, "expected floating tensors, got ", dtype, " of shape ", inputs[0]->shape());
+    fail(op.name, "expected floating tensors, got ", dtype, " of shape ", inputs[0]->shape(),
+         ": convert it with to(), or write 2.0 for 2 where it is made");
   }
+  if (dtype == DType::Bool && !op.has_bool) [[unlikely]]
+    detail::refuse_bool(op.name, *first);
   return dtype;
 }
 

@@ -16,7 +16,8 @@
 //   linear               true when all partials are constants: then nothing is saved
 //   masks                a mask of inputs that may have any dtype and get no gradient (conditions)
 //   no_gradient, boolean the result has no gradient; it is a bool tensor (comparisons)
-//   has_integers         int64 tensors may be used too, without gradient
+//   has_integers         int64 and u8 tensors may be used too, without gradient
+//   has_bool             bool tensors may be used too: computed on 0 and 1, the result is true where it is not 0
 // A gradient that is given by hand is held against the derivative of the text in debug builds (without NDEBUG) of the
 // file that uses the formula, whenever a gradient is asked for: an Error unless they agree, or differ at a kink alone.
 #pragma once
@@ -50,6 +51,7 @@ struct FormulaOp : FormulaTable {
   uint32_t masks;          ///< inputs that are conditions
   bool boolean;            ///< gives a bool tensor
   bool has_integers;       ///< has a kernel for i64
+  bool has_bool;           ///< bool tensors are integers of 0 and 1 to it
   OutputRule output_rule;  ///< gradient from the output, or null
   Constants constants;     ///< partials of a linear formula, or null
   Compose compose;         ///< partials as tensors, recorded; for orders above the second
@@ -109,6 +111,8 @@ void both_gradients(const void* formula, const double* x, double* given, double*
 }
 #endif
 
+/// Throws the Error of an op that computes with numbers and got a bool tensor.
+[[noreturn]] void refuse_bool(std::string_view op, const Tensor& x);
 Tensor call_pointwise(const FormulaOp& op, const void* formula,
                       std::span<const Tensor* const> inputs);
 /// Records what call_pointwise would have made.
@@ -160,11 +164,14 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
   if constexpr (requires { F::masks; }) masks = F::masks;
   constexpr bool boolean = requires { F::boolean; };
   constexpr bool has_integers = requires { F::has_integers; };
+  constexpr bool has_bool = requires { F::has_bool; }
+  || boolean;
   return {{formula_name<F>(), N, &cpu::kBlockKernels<F, N, Loss>, &CudaSlot<F, N, Loss>::kernels},
           sizeof(F),
           masks,
           boolean,
           has_integers,
+          has_bool,
           output_rule,
           constants,
           compose,

@@ -14,18 +14,21 @@ Shape infer_shape(const Tensor& x, const Shape& asked) {
   check_defined("reshape", x);
   Shape shape = asked;
   int unknown = -1;
-  int64_t known = 1;
   for (int i = 0; i < shape.dim(); ++i) {
-    if (shape[i] == -1 && unknown < 0) unknown = i;
-    else if (shape[i] < 0) fail("reshape", "shape ", asked, " has a negative size");
-    else known *= shape[i];
+    if (shape[i] == -1 && unknown < 0) {
+      unknown = i;
+      shape[i] = 1;
+    } else if (shape[i] < 0) {
+      fail("reshape", "shape ", asked, " has a negative size");
+    }
   }
+  const int64_t known = shape.numel("reshape");
   if (unknown >= 0 && known > 0 && x.numel() % known == 0) shape[unknown] = x.numel() / known;
   else if (unknown >= 0)
     fail("reshape", "cannot infer -1 in ", asked, " for a tensor of shape ", x.shape());
-  if (shape.numel() != x.numel()) {
-    fail("reshape", "shape ", asked, " takes ", shape.numel(), " elements, tensor of shape ",
-         x.shape(), " has ", x.numel());
+  else if (known != x.numel()) {
+    fail("reshape", "shape ", asked, " takes ", known, " elements, tensor of shape ", x.shape(),
+         " has ", x.numel());
   }
   return shape;
 }
@@ -124,14 +127,14 @@ struct Slice {
       return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size);
     };
     const int64_t first = bound(start), last = std::max(bound(stop), first);
-    return {d, first, (last - first + step - 1) / step};
+    return {d, first, last > first ? (last - first - 1) / step + 1 : 0};
   }
   static Tensor forward(State& state, const Plan& plan, const Tensor& x, int64_t, int64_t, int64_t,
                         int64_t step) {
     state = {x.shape(), plan.dim, plan.start, step};
     Shape sizes = x.shape(), strides = x.strides();
     sizes[plan.dim] = plan.count;
-    strides[plan.dim] *= step;
+    if (plan.count > 1) strides[plan.dim] *= step;  // which is then less than the size
     return make_view(x, sizes, strides, plan.count ? plan.start * x.strides()[plan.dim] : 0);
   }
   static Tensor backward(const State& s, const Tensor& g) {
@@ -151,9 +154,12 @@ struct SliceScatter {
     const int d = normalize_dim(name, dim, x.dim());
     Shape expected = shape;
     if (shape.dim() == x.dim()) expected[d] = x.shape()[d];
+    const int64_t n = x.shape()[d];
+    const bool fits = expected == x.shape() && step >= 1;
     const bool inside =
-        x.shape()[d] == 0 || (start >= 0 && start + (x.shape()[d] - 1) * step < shape[d]);
-    if (!(expected == x.shape()) || step < 1 || !inside) {
+        fits &&
+        (n == 0 || (start >= 0 && start < shape[d] && n - 1 <= (shape[d] - 1 - start) / step));
+    if (!inside) {
       fail(name, "a slice of shape ", x.shape(), " does not fit ", shape, " at ", start, " by ",
            step, " along dim ", d);
     }
@@ -186,6 +192,7 @@ struct Expand {
     }
     if (!broadcasts_to(x.shape(), shape))
       fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
+    shape.numel(name);  // throws when it is too large
     return shape;
   }
   static Tensor forward(State&, const Shape& shape, const Tensor& x, const Shape&) {
@@ -223,7 +230,7 @@ struct Cat {
         fail(name, "shapes ", tensors[0].shape(), " and ", tensors[i].shape(),
              " differ beside dim ", plan.dim);
       }
-      plan.out[plan.dim] += tensors[i].shape()[plan.dim];
+      plan.out[plan.dim] = checked_add(name, plan.out[plan.dim], tensors[i].shape()[plan.dim]);
     }
     return plan;
   }

@@ -52,6 +52,8 @@ template <class To, class From> void copy_strided(Tensor& out, const Tensor& in)
 
 void copy(Tensor& out, const Tensor& in) {
   if (out.numel() == 0) return;
+  if (const std::optional<ValueRule> rule = conversion_rule(in.dtype(), out.dtype()))
+    check_values("to", in, *rule);
   if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() &&
       out.shape() == in.shape()) {
     std::memcpy(out.raw(), in.raw(), static_cast<size_t>(out.numel()) * size_of(out.dtype()));
@@ -62,10 +64,10 @@ void copy(Tensor& out, const Tensor& in) {
   });
 }
 
-void fill(Tensor& out, double value) {
+void fill(Tensor& out, Scalar value) {
   if (out.numel() == 0) return;
   dispatch_all(out.dtype(), [&]<class T>(T) {
-    const T v = convert<T>(value);
+    const T v = value.to<T>("fill");
     T* to = reinterpret_cast<T*>(out.raw());
     if (out.is_contiguous()) {
       parallel_for(out.numel(), 4 * kChunk,

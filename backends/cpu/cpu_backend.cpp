@@ -18,7 +18,7 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
   Tensor upload(const Tensor& host) override { return host; }
   void receive(const Tensor&) override {}
-  void fill(Tensor& out, double value) override { cpu::fill(out, value); }
+  void fill(Tensor& out, Scalar value) override { cpu::fill(out, value); }
   void copy(Tensor& out, const Tensor& in) override { cpu::copy(out, in); }
   void pointwise(const PointwiseCall& call) override { cpu::pointwise(call); }
   void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
@@ -44,7 +44,7 @@ class CpuBackend final : public Backend {
     cpu::scatter_add(out, dim, index, src);
   }
   void check_indices(std::string_view op, const Tensor& index, int64_t limit,
-                     int64_t ignored) override {
+                     std::optional<int64_t> ignored) override {
     cpu::check_indices(op, index, limit, ignored);
   }
   void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {

@@ -72,7 +72,9 @@ void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) {
   });
 }
 
-void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) {
+void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                   std::optional<int64_t> ignored) {
+  if (index.numel() == 0) return;
   Shape shape = index.shape(), strides = index.strides();
   coalesce(shape, &strides, 1);
   dispatch_all(index.dtype(), [&]<class T>(T) {
@@ -83,7 +85,7 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit, int6
       const int64_t run = cursor.run_left();
       for (int64_t k = 0; k < run; ++k) {
         const auto v = static_cast<int64_t>(values[cursor.offset() + k * cursor.run_stride()]);
-        if ((v < 0 || v >= limit) && v != ignored) [[unlikely]] {
+        if ((v < 0 || v >= limit) && !(ignored && v == *ignored)) [[unlikely]] {
           fail(op, "index ", v, " at position ", done + k, " is out of range: expected 0 to ",
                limit - 1);
         }
@@ -95,6 +97,7 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit, int6
 }
 
 void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) {
+  if (values.numel() == 0) return;
   Shape shape = values.shape(), strides = values.strides();
   coalesce(shape, &strides, 1);
   dispatch_all(values.dtype(), [&]<class T>(T) {

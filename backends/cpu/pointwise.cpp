@@ -29,9 +29,9 @@ void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
     const From* p = from + cursor.offset();
     const int64_t stride = cursor.run_stride();
     if (stride == 1) {
-      for (int64_t i = 0; i < run; ++i) to[i] = static_cast<To>(p[i]);
+      for (int64_t i = 0; i < run; ++i) to[i] = operand_as<To>(p[i]);
     } else {
-      for (int64_t i = 0; i < run; ++i) to[i] = static_cast<To>(p[i * stride]);
+      for (int64_t i = 0; i < run; ++i) to[i] = operand_as<To>(p[i * stride]);
     }
     cursor.advance(run);
     to += run;
@@ -90,7 +90,7 @@ template <class T> class Runner {
       const Operand& o = operands_[k];
       if (o.kind != Operand::Kind::Constant) continue;
       const T value = dispatch_all(o.dtype, [&]<class From>(From) {
-        return static_cast<T>(*reinterpret_cast<const From*>(o.data));
+        return operand_as<T>(*reinterpret_cast<const From*>(o.data));
       });
       std::fill_n(blocks[k], n, value);
     }

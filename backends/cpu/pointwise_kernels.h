@@ -3,7 +3,7 @@
 // Layout: every operand is a contiguous block of n elements of one type. pointwise.cpp divides
 // tensors into blocks that fit into the L1 cache, and packs strided, broadcast and converted
 // operands. One set of loops therefore suffices, and a value does not depend on its position in a
-// tensor. The loops are compiled for several instruction sets (EBB_MULTIVERSION). Traffic: each
+// tensor. The loops are compiled for several instruction sets (EBB_KERNEL). Traffic: each
 // input is read once and each output written once. This header is public, because ebb::pointwise
 // instantiates it in the user's file.
 #pragma once
@@ -30,24 +30,24 @@ struct BlockKernels {
 };
 
 template <class F, class T, size_t... I>
-EBB_MULTIVERSION void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>,
-                                 const T* const* in) {
+EBB_KERNEL void value_loop(const F& f, int64_t n, T* out, std::index_sequence<I...>,
+                           const T* const* in) {
   using C = Compute<F, T>;
   const T* x[] = {in[I]...};
-#pragma GCC ivdep
+  EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(f(static_cast<C>(x[I][i])...));
 }
 
 // Computes g d_k for the first `Wanted` partials, and w f if Value. Pass documents in and out.
 template <class F, class T, int Wanted, bool Value, size_t... I, size_t... K>
-EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
-                                    std::index_sequence<I...> inputs, std::index_sequence<K...>) {
+EBB_KERNEL void gradient_loop(const F& f, int64_t n, const T* const* in, T* const* out,
+                              std::index_sequence<I...> inputs, std::index_sequence<K...>) {
   using C = Compute<F, T, (Wanted > 1)>;
   const T* x[] = {in[I]...};
   const T* upstream = in[sizeof...(I)];
   T* d[] = {out[K + Value]...};
   T* value_out = out[0];
-#pragma GCC ivdep
+  EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) {
     const C at[] = {static_cast<C>(x[I][i])...};
     C value, partials[Wanted];
@@ -60,8 +60,8 @@ EBB_MULTIVERSION void gradient_loop(const F& f, int64_t n, const T* const* in, T
 
 // Computes the gradient and its derivative in the direction c in one pass, with duals of duals.
 template <class F, class T, size_t... I>
-EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
-                                        std::index_sequence<I...> inputs) {
+EBB_KERNEL void second_order_loop(const F& f, int64_t n, const T* const* in, T* const* out,
+                                  std::index_sequence<I...> inputs) {
   constexpr int N = sizeof...(I);
   using C = Compute<F, T, true>;
   const T* x[] = {in[I]...};
@@ -69,7 +69,7 @@ EBB_MULTIVERSION void second_order_loop(const F& f, int64_t n, const T* const* i
   const T* c[] = {in[N + 1 + I]...};
   T* dx[] = {out[I]...};
   T* dg = out[N];
-#pragma GCC ivdep
+  EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) {
     const C at[] = {static_cast<C>(x[I][i])...}, directions[] = {static_cast<C>(c[I][i])...};
     C by_x[N], by_g;

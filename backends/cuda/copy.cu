@@ -31,6 +31,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void copy(Tensor& out, const Tensor& in) {
   if (out.numel() == 0) return;
+  if (const std::optional<ValueRule> rule = conversion_rule(in.dtype(), out.dtype()))
+    check_values("to", in, *rule);
   if (out.dtype() == in.dtype() && out.is_contiguous() && in.is_contiguous() &&
       out.shape() == in.shape()) {
     const size_t bytes = static_cast<size_t>(out.numel()) * size_of(out.dtype());
@@ -50,10 +52,11 @@ void copy(Tensor& out, const Tensor& in) {
   });
 }
 
-void fill(Tensor& out, double value) {
+void fill(Tensor& out, Scalar value) {
   if (out.numel() == 0) return;
   const size_t bytes = static_cast<size_t>(out.numel()) * size_of(out.dtype());
-  if (value == 0 && !std::signbit(value) && out.is_contiguous()) {
+  const double number = value.to_double();
+  if (number == 0 && !std::signbit(number) && out.is_contiguous()) {
     check(cudaMemsetAsync(out.raw(), 0, bytes, context().stream), "fill");
     return;
   }
@@ -61,11 +64,8 @@ void fill(Tensor& out, double value) {
   Strides steps;
   const Space space = make_space(out.shape(), &strides, 1, &steps);
   dispatch_all(out.dtype(), [&]<class T>(T) {
-    T v;
-    if constexpr (std::is_same_v<T, bool>) v = value != 0;
-    else v = static_cast<T>(value);
     launch(fill_kernel<T>, grid_for(space.numel), kThreads, space, steps,
-           reinterpret_cast<T*>(out.raw()), v);
+           reinterpret_cast<T*>(out.raw()), value.to<T>("fill"));
   });
 }
 

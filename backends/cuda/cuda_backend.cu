@@ -38,7 +38,7 @@ class CudaBackend final : public Backend {
   void synchronize() override { cuda::synchronize(); }
   Tensor upload(const Tensor& host) override { return cuda::upload(host); }
   void receive(const Tensor& uploaded) override { cuda::receive(uploaded); }
-  void fill(Tensor& out, double value) override { cuda::fill(out, value); }
+  void fill(Tensor& out, Scalar value) override { cuda::fill(out, value); }
   void copy(Tensor& out, const Tensor& in) override { cuda::copy(out, in); }
   void pointwise(const PointwiseCall& call) override { cuda::pointwise(call); }
   void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
@@ -67,7 +67,7 @@ class CudaBackend final : public Backend {
     cuda::scatter_add(out, dim, index, src);
   }
   void check_indices(std::string_view op, const Tensor& index, int64_t limit,
-                     int64_t ignored) override {
+                     std::optional<int64_t> ignored) override {
     cuda::check_indices(op, index, limit, ignored);
   }
   void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) override {

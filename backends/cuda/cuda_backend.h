@@ -8,7 +8,7 @@ namespace ebb::cuda {
 // One function a family; each stands in a file of its name. Contracts: core/backend.h.
 Tensor upload(const Tensor& host);
 void receive(const Tensor& uploaded);
-void fill(Tensor& out, double value);
+void fill(Tensor& out, Scalar value);
 void copy(Tensor& out, const Tensor& in);
 void pointwise(const PointwiseCall& call);
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
@@ -21,7 +21,8 @@ void cross_entropy(const CrossEntropyArgs& args);
 void margin(const MarginArgs& args);
 void gather(Tensor& out, const Tensor& in, int dim, const Tensor& index);
 void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src);
-void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored);
+void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                   std::optional<int64_t> ignored);
 void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(OptimizerStep& step);

@@ -106,11 +106,11 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     check_indices_kernel(const __grid_constant__ Space space,
-                         const __grid_constant__ Strides strides, const T* index, int64_t ignored,
-                         Fault fault, FaultNote where) {
+                         const __grid_constant__ Strides strides, const T* index, bool has_ignored,
+                         int64_t ignored, Fault fault, FaultNote where) {
   for (int64_t i = first_item(); i < space.numel; i += item_step()) {
     const auto at = static_cast<int64_t>(index[offset_of(space, strides, i)]);
-    if ((at >= 0 && at < fault.limit) || at == ignored) continue;
+    if ((at >= 0 && at < fault.limit) || (has_ignored && at == ignored)) continue;
     fault.index = at;
     fault.position = i;
     note(where, fault);
@@ -185,7 +185,8 @@ void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) {
   });
 }
 
-void check_indices(std::string_view op, const Tensor& index, int64_t limit, int64_t ignored) {
+void check_indices(std::string_view op, const Tensor& index, int64_t limit,
+                   std::optional<int64_t> ignored) {
   if (index.numel() == 0) return;
   Shape strides = index.strides();
   Strides steps;
@@ -194,7 +195,8 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit, int6
   fault.limit = limit;
   dispatch_all(index.dtype(), [&]<class T>(T) {
     launch(check_indices_kernel<T>, grid_for(space.numel), kThreads, space, steps,
-           reinterpret_cast<const T*>(index.raw()), ignored, fault, fault_note());
+           reinterpret_cast<const T*>(index.raw()), ignored.has_value(), ignored.value_or(0), fault,
+           fault_note());
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/dtype.h"
+#include "ebb/core/pointwise.h"
 #include "ebb/core/shape.h"
 #include "ebb/core/tensor.h"
 
@@ -56,29 +57,40 @@ __device__ inline int64_t offset_of(const Space& space, const Strides& strides, 
                       : detail::offset_in<uint64_t>(space, strides, static_cast<uint64_t>(at));
 }
 
+/// Converts an element by the rule of Tensor::to(DType). What an integer cannot hold gives 0: who calls has it checked.
 template <class To, class From> __device__ To convert(From x) {
-  if constexpr (std::is_same_v<To, bool>) return x != From(0);
-  else return static_cast<To>(x);
-}
-
-/// The element at an offset of a tensor of any dtype, as T.
-template <class T> __device__ T load_as(const void* data, DType dtype, int64_t offset) {
-  switch (dtype) {
-    case DType::F32: return convert<T>(static_cast<const float*>(data)[offset]);
-    case DType::F64: return convert<T>(static_cast<const double*>(data)[offset]);
-    case DType::I64: return convert<T>(static_cast<const int64_t*>(data)[offset]);
-    case DType::U8: return convert<T>(static_cast<const uint8_t*>(data)[offset]);
-    default: return convert<T>(static_cast<const bool*>(data)[offset]);
+  if constexpr (std::is_same_v<To, bool>) {
+    return x != From(0);
+  } else if constexpr (std::is_same_v<To, uint8_t> && std::is_same_v<From, int64_t>) {
+    return x >= 0 && x <= 255 ? static_cast<uint8_t>(x) : uint8_t{0};
+  } else if constexpr (std::is_same_v<To, uint8_t> && std::is_floating_point_v<From>) {
+    return x > From(-1) && x < From(256) ? static_cast<uint8_t>(x) : uint8_t{0};
+  } else if constexpr (std::is_same_v<To, int64_t> && std::is_floating_point_v<From>) {
+    return x >= From(-0x1p63) && x < From(0x1p63) ? static_cast<int64_t>(x) : int64_t{0};
+  } else {
+    return static_cast<To>(x);
   }
 }
 
+/// The element at an offset of a tensor of any dtype, as an operand of a formula that computes in T.
+template <class T> __device__ T load_as(const void* data, DType dtype, int64_t offset) {
+  switch (dtype) {
+    case DType::F32: return operand_as<T>(static_cast<const float*>(data)[offset]);
+    case DType::F64: return operand_as<T>(static_cast<const double*>(data)[offset]);
+    case DType::I64: return operand_as<T>(static_cast<const int64_t*>(data)[offset]);
+    case DType::U8: return operand_as<T>(static_cast<const uint8_t*>(data)[offset]);
+    default: return operand_as<T>(static_cast<const bool*>(data)[offset]);
+  }
+}
+
+/// Stores what a formula computed: u8 keeps the lowest 8 bits, as in torch, and bool is true unless x is 0.
 template <class T> __device__ void store_as(void* data, DType dtype, int64_t offset, T x) {
   switch (dtype) {
-    case DType::F32: static_cast<float*>(data)[offset] = convert<float>(x); break;
-    case DType::F64: static_cast<double*>(data)[offset] = convert<double>(x); break;
-    case DType::I64: static_cast<int64_t*>(data)[offset] = convert<int64_t>(x); break;
-    case DType::U8: static_cast<uint8_t*>(data)[offset] = convert<uint8_t>(x); break;
-    default: static_cast<bool*>(data)[offset] = convert<bool>(x); break;
+    case DType::F32: static_cast<float*>(data)[offset] = static_cast<float>(x); break;
+    case DType::F64: static_cast<double*>(data)[offset] = static_cast<double>(x); break;
+    case DType::I64: static_cast<int64_t*>(data)[offset] = static_cast<int64_t>(x); break;
+    case DType::U8: static_cast<uint8_t*>(data)[offset] = static_cast<uint8_t>(x); break;
+    default: static_cast<bool*>(data)[offset] = x != T(0); break;
   }
 }
 

@@ -273,8 +273,7 @@ Tensor DataLoader::order(int64_t epoch) const {
   const int64_t all = dataset_.size();
   const int64_t used = options_.drop_last ? size() * options_.batch_size : all;
   Generator generator{epoch_keys(options_.seed, epoch).order};
-  const Tensor samples =
-      options_.shuffle ? randperm(all, &generator) : arange(static_cast<double>(all));
+  const Tensor samples = options_.shuffle ? randperm(all, &generator) : arange(all);
   return make_view(samples, {used}, {1});
 }
 

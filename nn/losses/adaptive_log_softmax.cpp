@@ -87,7 +87,7 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   }
   check_same_device(kOp, x, target, "target");
   const Tensor classes = reshape(target.to(DType::I64), {x.size(0)});
-  backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), INT64_MIN);
+  backend(x.device()).check_indices(kOp, classes, cutoffs_.back(), std::nullopt);
   const Tensor wide = widened(x);
   const Tensor output =
       x.device() == Device::cpu() ? by_rows(wide, classes) : by_masks(wide, classes);

@@ -233,7 +233,7 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   if (classes == 0) fail(op, "input ", input->shape(), " has no classes");
   check_class_weight(op, x, o.weight);
   const Tensor flat = reshape(target, {x.size(0)});
-  backend(x.device()).check_indices(op, flat, classes, INT64_MIN);
+  backend(x.device()).check_indices(op, flat, classes, std::nullopt);
   Tensor losses = margin_rows(x, flat, {composed_multi_margin, o.margin, o.p, o.weight});
   if (single) losses = reshape(losses, target.shape());
   return reduce_losses(op, losses, o.reduction);

@@ -150,7 +150,7 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   for (int64_t t = 0; t < steps; ++t) {
     const Tensor emitted = gather(select(log_probs, 0, t), 1, lattice.classes).to(DType::F64);
     if (t == 0) {
-      const Tensor place = arange(static_cast<double>(lattice.width)).to(log_probs.device());
+      const Tensor place = arange(lattice.width).to(log_probs.device());
       alpha = where(place < 2.0, emitted, edge);
       continue;
     }

@@ -74,8 +74,7 @@ Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, con
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
   // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
-  const Tensor place =
-      arange(0, static_cast<double>(classes), 1, {.dtype = x.dtype()}).to(x.device());
+  const Tensor place = arange(classes, x.dtype()).to(x.device());
   const Tensor upto =
       less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());         // [j][k]: j <= k
   const Tensor counts = eq(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)

@@ -211,7 +211,7 @@ TEST(Engine, RootsAreChecked) {
   expect_error([&] { (x * x).backward(ones({3}, {.dtype = f64})); }, "backward",
                {"(3,)", "does not match", "(2,)"});
   expect_error([&] { (x * x).backward(ones({2})); }, "backward", {"f32", "f64"});
-  expect_error([&] { tensor({1}).backward(); }, "backward", {"does not require grad"});
+  expect_error([&] { tensor({1}, f32).backward(); }, "backward", {"does not require grad"});
   expect_error([&] { Tensor().backward(); }, "backward", {"undefined"});
   expect_error([&] { grad(std::span<const Tensor>(), std::span(&x, 1)); }, "grad",
                {"at least one output"});

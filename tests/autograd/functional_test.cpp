@@ -166,8 +166,8 @@ TEST(Functional, IntegersPassAndHaveNoDerivative) {
 
 TEST(Functional, WorksUnderNoGradAndInF32) {
   const NoGrad guard;
-  expect_values(jacobian([](const Tensor& t) { return t * t; }, tensor({1, 2})), {2, 0, 0, 4});
-  expect_values(hessian([](const Tensor& t) { return sum(t * 3.0); }, tensor({1, 2})),
+  expect_values(jacobian([](const Tensor& t) { return t * t; }, tensor({1, 2}, f32)), {2, 0, 0, 4});
+  expect_values(hessian([](const Tensor& t) { return sum(t * 3.0); }, tensor({1, 2}, f32)),
                 {0, 0, 0, 0});
 }
 
@@ -189,7 +189,7 @@ TEST(Functional, BadArgumentsAreNamed) {
   const Tensor x = tensor({1, 2}, f64);
   const auto f = [](const Tensor& t) { return t * t; };
   expect_error([&] { jvp(f, x, tensor({1}, f64)); }, "jvp", {"tangent 0", "(1,)", "(2,)"});
-  expect_error([&] { vjp(f, x, tensor({1, 2})); }, "vjp", {"upstream 0", "f32", "f64"});
+  expect_error([&] { vjp(f, x, tensor({1, 2}, f32)); }, "vjp", {"upstream 0", "f32", "f64"});
   expect_error([&] { hessian(f, x); }, "hessian", {"one tensor of one element", "(2,)"});
   expect_error([&] { hvp(f, x, x); }, "hvp", {"one tensor of one element"});
   expect_error([&] { jacobian(f, tensor({1}, i64)); }, "jacobian", {"no input is floating"});

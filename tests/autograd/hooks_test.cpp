@@ -82,7 +82,7 @@ TEST(Hooks, BadReplacementsAreRefused) {
   Tensor x = leaf({2});
   x.register_hook([](const Tensor&) { return ones({3}, {.dtype = f64}); });
   expect_error([&] { (x * x).backward(); }, "backward", {"hook", "(3,)"});
-  expect_error([] { tensor({1}).register_hook([](const Tensor& g) { return g; }); },
+  expect_error([] { tensor({1}, f32).register_hook([](const Tensor& g) { return g; }); },
                "register_hook", {"require grad"});
 }
 
@@ -106,7 +106,7 @@ TEST(RetainGrad, KeepsTheGradientOfAnIntermediateResult) {
   expect_values(x.grad(), {36});
   z.backward();
   expect_values(y.grad(), {18});
-  expect_error([] { tensor({1}).retain_grad(); }, "retain_grad", {"does not require grad"});
+  expect_error([] { tensor({1}, f32).retain_grad(); }, "retain_grad", {"does not require grad"});
 }
 
 // ---- anomaly detection: messages name the op and the line of this file ----

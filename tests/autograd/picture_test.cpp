@@ -80,7 +80,7 @@ TEST(Picture, SharedTensorsAreOneNode) {
 }
 
 TEST(Picture, NeedsAGraph) {
-  expect_error([] { to_dot(tensor({1})); }, "to_dot", {"does not require grad"});
+  expect_error([] { to_dot(tensor({1}, f32)); }, "to_dot", {"does not require grad"});
   expect_error([] { graph_text(Tensor()); }, "graph_text", {"undefined"});
 }
 

@@ -47,15 +47,15 @@ TEST(Creation, Arange) {
 }
 
 TEST(Creation, FromValues) {
-  expect_values(tensor({{1, 2}, {3, 4}}), {1, 2, 3, 4});
-  EXPECT_EQ(to_text(tensor({{1, 2, 3}, {3, 4, 5}}).shape()), "(2, 3)");
-  EXPECT_EQ(to_text(tensor({{0}, {1}}).shape()), "(2, 1)");
+  expect_values(tensor({{1, 2}, {3, 4}}, f32), {1, 2, 3, 4});
+  EXPECT_EQ(to_text(tensor({{1, 2, 3}, {3, 4, 5}}, f32).shape()), "(2, 3)");
+  EXPECT_EQ(to_text(tensor({{0}, {1}}, f32).shape()), "(2, 1)");
   EXPECT_EQ(to_text(tensor({{7}}, i64).shape()), "(1, 1)");
   EXPECT_EQ(to_text(tensor({0, 1.5}).shape()), "(2,)");
   EXPECT_EQ(tensor({1, 2}, i64).dtype(), i64);
   expect_error(
       [] {
-        tensor({{1, 2}, {3}});
+        tensor({{1, 2}, {3}}, f32);
       },
       "tensor", {"ragged rows: 2 values in the first, 1 later"});
   expect_values(from_data(std::vector<float>{1, 2, 3, 4}, {2, 2}), {1, 2, 3, 4});
@@ -263,7 +263,7 @@ TEST(Printing, ShowsValuesShapeDtypeAndGraphNode) {
   EXPECT_EQ(printed(tensor({{1, 20}, {-300, 4}}, i64)),
             "[[   1,   20],\n [-300,    4]]\nTensor(shape=(2, 2), dtype=i64)");
   EXPECT_EQ(printed(tensor({1, 0}, boolean)), "[ true, false] Tensor(shape=(2,), dtype=bool)");
-  Tensor x = tensor({1}).requires_grad_();
+  Tensor x = tensor({1}, f32).requires_grad_();
   EXPECT_EQ(printed(x), "[1.0000] Tensor(shape=(1,), dtype=f32, requires_grad=true)");
   EXPECT_EQ(printed(x * x), "[1.0000] Tensor(shape=(1,), dtype=f32, grad_node=mul)");
   EXPECT_EQ(printed(Tensor()), "Tensor(undefined)");

@@ -109,8 +109,8 @@ TEST_F(Capture, WhatItFreesIsNotGivenToOthers) {
   });
   step();
   step();
-  const Tensor other = full({300}, 5, {.device = kCuda}),
-               another = full({300}, 5, {.device = kCuda});
+  const Tensor other = full({300}, 5.0, {.device = kCuda}),
+               another = full({300}, 5.0, {.device = kCuda});
   step();
   EXPECT_EQ(other.to_vector<float>(), std::vector<float>(300, 5));
   EXPECT_EQ(another.to_vector<float>(), std::vector<float>(300, 5));
@@ -170,7 +170,7 @@ TEST_F(Capture, WaitingForTheDeviceIsRefusedAndUndone) {
 // Every launch reads the host data again that the step has copied to the device.
 TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
   Tensor x = zeros({3}, {.device = kCuda}), y;
-  cuda::CapturedStep step([&] { y = x + tensor({1, 2, 3}).to(kCuda); });
+  cuda::CapturedStep step([&] { y = x + tensor({1, 2, 3}, f32).to(kCuda); });
   for (int i = 0; i < 4; ++i) {
     x.fill_(i);
     step();
@@ -182,7 +182,7 @@ TEST_F(Capture, ConstantsOfTheStepLiveAsLongAsIt) {
 // it would fail after the capture, and would become part of it before its end.
 TEST_F(Capture, UploadsThatAreFreedInItAreUsedAgain) {
   Backend& device = backend(kCuda);
-  const Tensor host = tensor({1, 2, 3});
+  const Tensor host = tensor({1, 2, 3}, f32);
   Tensor batch, meanwhile;
   const Tensor y = zeros({3}, {.device = kCuda});
   cuda::CapturedStep step([&] {

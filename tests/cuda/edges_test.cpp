@@ -207,7 +207,7 @@ TEST_F(CudaEdges, OneElementIsLikeMany) {
   nn::binary_cross_entropy(full({1}, 1.5, {.device = kCuda}), ones({1}, {.device = kCuda}));
   expect_error([] { cuda::synchronize(); }, "binary_cross_entropy", {"got 1.5 at position 0"});
   EXPECT_EQ(nn::multi_margin_loss(x, zeros({1}, {.dtype = i64, .device = kCuda})).item(), 2.0F / 3);
-  const Tensor zero = scatter_add(full({}, 2, {.device = kCuda}), {}, 0,
+  const Tensor zero = scatter_add(full({}, 2.0, {.device = kCuda}), {}, 0,
                                   zeros({}, {.dtype = i64, .device = kCuda}));
   EXPECT_EQ(zero.item(), 2);
 }

@@ -54,10 +54,10 @@ TEST_F(CudaMemory, AKeptBlockIsHandedOutOnce) {
 // The pinned memory of an upload is reused by the next one only after the copy has finished.
 TEST_F(CudaMemory, UploadsInARowKeepTheirValues) {
   for (int i = 0; i < 20; ++i) {
-    const Tensor a = backend(kCuda).upload(full({1000}, i));
+    const Tensor a = backend(kCuda).upload(full({1000}, i, f32));
     backend(kCuda).receive(a);
     const Tensor seen = a * 1.0;
-    backend(kCuda).upload(full({1000}, -1));
+    backend(kCuda).upload(full({1000}, -1.0));
     expect_values(slice(seen, 0, 0, 3), std::vector<double>(3, i));
     EXPECT_EQ(sum(seen).item(), 1000.0 * i);
   }

@@ -52,7 +52,7 @@ TEST_F(OnEmulation, PinnedMemoryIsGivenBack) {
   EXPECT_EQ(emulation::counters().pinned_live, pinned);
   {
     Tensor y;
-    cuda::CapturedStep step([&] { y = tensor({1, 2, 3}).to(kCuda) * 2; });
+    cuda::CapturedStep step([&] { y = tensor({1, 2, 3}, f32).to(kCuda) * 2; });
     for (int i = 0; i < 3; ++i) step();
     EXPECT_GT(emulation::counters().pinned_live, pinned);
   }

@@ -13,7 +13,7 @@ TEST(LoadState, CopiesByNameIntoParameters) {
   Tensor weight = zeros({2, 2}), bias = zeros({2});
   weight.requires_grad_();
   load_state({{"weight", weight}, {"bias", bias}},
-             {{"bias", tensor({5, 6})}, {"weight", tensor({{1, 2}, {3, 4}})}}, "test");
+             {{"bias", tensor({5, 6}, f32)}, {"weight", tensor({{1, 2}, {3, 4}}, f32)}}, "test");
   EXPECT_EQ(weight.to_vector<float>(), (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(bias.to_vector<float>(), (std::vector<float>{5, 6}));
   EXPECT_TRUE(weight.requires_grad() && weight.is_leaf());

@@ -92,12 +92,12 @@ TEST(Losses, FocalLossesOfSaturatedScoresAreSmooth) {
     }
   };
   for (const double gamma : {0.0, 0.5, 1.0, 1.5, 2.0, 3.0}) {
-    const Tensor x = tensor({{200, -200, -150}}).requires_grad_(),
+    const Tensor x = tensor({{200, -200, -150}}, f32).requires_grad_(),
                  one = zeros({1, 1}).requires_grad_();
     const Tensor none = zeros({1}, {.dtype = i64});
     expect_quiet(nn::focal_loss(x, none, {.gamma = gamma}), x);
     expect_quiet(nn::focal_loss(one, none, {.gamma = gamma}), one);
-    expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}),
+    expect_quiet(nn::sigmoid_focal_loss(x, tensor({{1, 0, 0}}, f32),
                                         {.gamma = gamma, .reduction = Reduction::Sum}),
                  x);
   }
@@ -267,7 +267,7 @@ TEST(Losses, SecondOrderThroughConditionsCanBeRecorded) {
 }
 
 TEST(Losses, ModulesKeepWeightsAsBuffers) {
-  nn::CrossEntropyLoss loss({.weight = tensor({1, 2, 3})});
+  nn::CrossEntropyLoss loss({.weight = tensor({1, 2, 3}, f32)});
   ASSERT_EQ(loss.state_dict().size(), 1u);
   EXPECT_EQ(loss.state_dict()[0].first, "weight");
   loss.to(f64);

@@ -94,9 +94,9 @@ TEST(AdamW, DefaultDecayIsTorchs) {
 }
 
 TEST(Optimizer, MissingGradientIsAnErrorAndChangesNothing) {
-  Tensor a = tensor({1}).requires_grad_(), b = tensor({2}).requires_grad_();
+  Tensor a = tensor({1}, f32).requires_grad_(), b = tensor({2}, f32).requires_grad_();
   nn::SGD optimizer({{"a", a}, {"layer.b", b}}, {.lr = 1});
-  a.set_grad(tensor({1}));
+  a.set_grad(tensor({1}, f32));
   try {
     optimizer.step();
     FAIL() << "no error";
@@ -107,12 +107,12 @@ TEST(Optimizer, MissingGradientIsAnErrorAndChangesNothing) {
 }
 
 TEST(Optimizer, RefusesInvalidOptions) {
-  Tensor p = tensor({1}).requires_grad_();
+  Tensor p = tensor({1}, f32).requires_grad_();
   const std::vector<nn::NamedTensor> list{{"p", p}};
   EXPECT_THROW(nn::SGD(list, {.lr = -1}), Error);
   EXPECT_THROW(nn::SGD(list, {.lr = 1, .nesterov = true}), Error);
   EXPECT_THROW(nn::Adam(list, {.beta1 = 1}), Error);
-  EXPECT_THROW(nn::SGD({{"p", tensor({1})}}), Error);
+  EXPECT_THROW(nn::SGD({{"p", tensor({1}, f32)}}), Error);
 }
 
 TEST(Optimizer, StateIsSavedAndLoaded) {
@@ -136,7 +136,7 @@ TEST(Optimizer, StateIsSavedAndLoaded) {
 }
 
 TEST(Optimizer, UpdatesIncrementTheVersion) {
-  Tensor p = tensor({1, 2}).requires_grad_();
+  Tensor p = tensor({1, 2}, f32).requires_grad_();
   nn::SGD optimizer({{"p", p}}, {.lr = 0.1});
   const Tensor y = sum(p * p);
   p.set_grad(ones({2}));

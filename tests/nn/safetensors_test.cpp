@@ -84,7 +84,7 @@ TEST(SafeTensors, TheBytesAreThoseOfTheFormat) {
 TEST(SafeTensors, StridedAndRecordedTensorsAreWrittenByValue) {
   const TempFolder folder;
   const Tensor base = from_data(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3});
-  Tensor parameter = tensor({1, 2});
+  Tensor parameter = tensor({1, 2}, f32);
   parameter.requires_grad_();
   save_safetensors(folder / "x", {{"t", make_view(base, {3, 2}, {1, 3})},
                                   {"e", make_view(base, {2, 2}, {0, 1})},
@@ -292,7 +292,7 @@ int with_small_files(rlim_t bytes, const std::function<int()>& body) {
 
 TEST(SafeTensors, AFullDiskKeepsTheOldFile) {
   const TempFolder folder;
-  save_safetensors(folder / "x", {{"a", tensor({7})}});
+  save_safetensors(folder / "x", {{"a", tensor({7}, f32)}});
   const NamedTensors large = {{"a", zeros({100, 100})}};
   for (rlim_t limit : {0, 5, 100, 4096, 40000}) {
     const int status = with_small_files(limit, [&] {

@@ -30,7 +30,7 @@ TEST(Metrics, ConfusionMatrix) {
   EXPECT_DOUBLE_EQ(m.precision(2), 0.5);
   EXPECT_NE(m.to_table({"a", "b", "c"}).find("50.0 %"), std::string::npos);
   EXPECT_NE(error_of([&] { m.add(tensor({3}, i64), tensor({0}, i64)); }), "");
-  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}), tensor({1, 1}, i64)).item(), 1);
+  EXPECT_EQ(nn::count_correct(tensor({{1, 2}, {3, 0}}, f32), tensor({1, 1}, i64)).item(), 1);
 }
 
 TEST(Metrics, MeanRecallWeightsClassesEqually) {
@@ -44,7 +44,7 @@ TEST(Metrics, MeanRecallWeightsClassesEqually) {
 TEST(Metrics, LabelCounts) {
   nn::LabelCounts counts(3);
   EXPECT_TRUE(std::isnan(counts.f1()) && std::isnan(counts.macro_f1()));
-  counts.add(tensor({{1, 1, 0}, {1, 0, 0}}) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}));
+  counts.add(tensor({{1, 1, 0}, {1, 0, 0}}, f32) > 0.5, tensor({{1, 0, 0}, {1, 1, 0}}, f32));
   counts.add(tensor({{0, 1, 0}}, i64), tensor({{1, 1, 0}}, u8));
   // Label 0: 2 true positives, 1 false negative. Label 1: one of each, 1 false positive. Label 2:
   // none.
@@ -60,15 +60,15 @@ TEST(Metrics, LabelCounts) {
   EXPECT_DOUBLE_EQ(counts.macro_f1(), 0.65);
 
   EXPECT_NE(error_of([&] {
-              counts.add(tensor({{0.5, 0, 0}}), tensor({{0, 0, 0}}));
+              counts.add(tensor({{0.5, 0, 0}}), tensor({{0, 0, 0}}, f32));
             }).find("got 0.5"),
             std::string::npos);
   EXPECT_NE(error_of([&] {
-              counts.add(tensor({{0, 0}}), tensor({{0, 0}}));
+              counts.add(tensor({{0, 0}}, f32), tensor({{0, 0}}, f32));
             }).find("(N, 3)"),
             std::string::npos);
   EXPECT_NE(error_of([&] {
-              counts.add(tensor({{0, 0, 0}}), tensor({{0, 0}}));
+              counts.add(tensor({{0, 0, 0}}, f32), tensor({{0, 0}}, f32));
             }).find("(1, 2)"),
             std::string::npos);
   EXPECT_NE(error_of([] { nn::LabelCounts(0); }), "");
@@ -90,8 +90,8 @@ TEST(Metrics, BestF1Threshold) {
     for (float t : scores.to_vector<float>()) best = std::max(best, f1_at(scores, t, target));
     EXPECT_EQ(f1_at(scores, nn::best_f1_threshold(scores, target), target), best) << trial;
   }
-  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}, {2, 1}}), tensor({{1, 0}, {0, 0}})), 2);
-  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}), ones({1, 2})),
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}, {2, 1}}, f32), tensor({{1, 0}, {0, 0}}, f32)), 2);
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}, f32), ones({1, 2})),
             -std::numeric_limits<double>::infinity());
   EXPECT_NE(error_of([] {
               nn::best_f1_threshold(zeros({1, 2}), zeros({1, 2}));

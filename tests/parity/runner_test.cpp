@@ -40,12 +40,12 @@ ParityFile good_file() {
                  {"tensor_options", json::array()},
                  {"grad_of", {"input"}},
                  {"second", true}}};
-  file.at("input") = tensor({-4, 2});
-  file.at("output") = tensor({-1, 2});
-  file.at("upstream") = tensor({3, 5});
+  file.at("input") = tensor({-4, 2}, f32);
+  file.at("output") = tensor({-1, 2}, f32);
+  file.at("upstream") = tensor({3, 5}, f32);
   file.at("grad/input") = tensor({0.75, 5});
-  file.at("direction/input") = tensor({1, -1});
-  file.at("grad2/input") = tensor({0, 0});
+  file.at("direction/input") = tensor({1, -1}, f32);
+  file.at("grad2/input") = tensor({0, 0}, f32);
   return file;
 }
 
@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "output: expected dtype f64, got f32"},
         Spoiled{"wrong_shape",
                 [](ParityFile& f) {
-                  f.at("output") = tensor({{-1, 2}});
+                  f.at("output") = tensor({{-1, 2}}, f32);
                 },
                 "output: expected shape (1, 2), got (2,)"},
         Spoiled{"missing_input", [](ParityFile& f) { f.tensors.erase("leaky_relu/0/input"); },
@@ -208,7 +208,7 @@ TEST_F(Runner, passes_an_error_that_is_thrown) {
                   {"options", {{"min_val", 2}}},
                   {"inputs", {"input"}},
                   {"error", true}};
-  file.tensors = {{"hardtanh/0/input", tensor({1})}};
+  file.tensors = {{"hardtanh/0/input", tensor({1}, f32)}};
   write(file);
   EXPECT_EQ(run(), 0) << output_;
 }

@@ -148,13 +148,14 @@ std::vector<OpRow> regression_rows() {
       }};
   gaussian.f32_tolerance = {4e-6, 4e-6};
   gaussian.f64_tolerance = {1e-13, 1e-13};
-  gaussian.bad = {{"negative", [] { nn::gaussian_nll_loss(zeros({2}), zeros({2}), full({2}, -1)); },
-                   "negative"},
-                  {"var",
-                   [] {
-                     nn::gaussian_nll_loss(zeros({2, 3}), zeros({2, 3}), ones({3}));
-                   },
-                   "var (3,) does not fit"}};
+  gaussian.bad = {
+      {"negative", [] { nn::gaussian_nll_loss(zeros({2}), zeros({2}), full({2}, -1.0)); },
+       "negative"},
+      {"var",
+       [] {
+         nn::gaussian_nll_loss(zeros({2, 3}), zeros({2, 3}), ones({3}));
+       },
+       "var (3,) does not fit"}};
   add_pair(rows, gaussian, [](const Tensors& in, Reduction r) {
     return nn::gaussian_nll_loss(in[0], in[1], in[2], {.full = true, .reduction = r});
   });

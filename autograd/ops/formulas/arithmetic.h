@@ -10,7 +10,7 @@ namespace ebb::formulas {
 
 struct Add {
   static constexpr std::string_view name = "add";
-  static constexpr bool linear = true, has_integers = true;
+  static constexpr bool linear = true, has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T a, T b) const { return a + b; }
 };
 
@@ -22,7 +22,7 @@ struct Sub {
 
 struct Mul {
   static constexpr std::string_view name = "mul";
-  static constexpr bool has_integers = true;
+  static constexpr bool has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T a, T b) const { return a * b; }
 };
 
@@ -40,7 +40,7 @@ struct Neg {
 /// x + c
 struct AddScalar {
   static constexpr std::string_view name = "add_scalar";
-  static constexpr bool linear = true, has_integers = true;
+  static constexpr bool linear = true, has_integers = true, has_bool = true;
   double c;
   template <class T> EBB_HD T operator()(T x) const { return x + T(c); }
 };
@@ -48,7 +48,7 @@ struct AddScalar {
 /// c x
 struct MulScalar {
   static constexpr std::string_view name = "mul_scalar";
-  static constexpr bool linear = true, has_integers = true;
+  static constexpr bool linear = true, has_integers = true, has_bool = true;
   double c;
   template <class T> EBB_HD T operator()(T x) const { return x * T(c); }
 };
@@ -145,19 +145,19 @@ struct Abs {
 
 struct Sign {
   static constexpr std::string_view name = "sign";
-  static constexpr bool has_integers = true;
+  static constexpr bool has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T x) const { return sign(x); }
 };
 
 struct Maximum {
   static constexpr std::string_view name = "maximum";
-  static constexpr bool has_integers = true;
+  static constexpr bool has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T a, T b) const { return maximum(a, b); }
 };
 
 struct Minimum {
   static constexpr std::string_view name = "minimum";
-  static constexpr bool has_integers = true;
+  static constexpr bool has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T a, T b) const { return minimum(a, b); }
 };
 
@@ -186,7 +186,7 @@ struct Clamp {
 struct Where {
   static constexpr std::string_view name = "where";
   static constexpr uint32_t masks = 1;
-  static constexpr bool has_integers = true;
+  static constexpr bool has_integers = true, has_bool = true;
   template <class T> EBB_HD T operator()(T condition, T a, T b) const {
     return where(condition != 0, a, b);
   }

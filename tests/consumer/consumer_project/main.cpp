@@ -66,7 +66,7 @@ void values() {
   ebb::sum(loss).backward();
   expect_near(x.grad()[0].item(), std::tanh(0.5), 1e-15, "the gradient of log_cosh is tanh");
 
-  Tensor rows = ebb::tensor({{1, 2}, {3, 4}}).requires_grad_();
+  Tensor rows = ebb::tensor({{1, 2}, {3, 4}}, ebb::f32).requires_grad_();
   const Tensor norms = squared_norms(rows);
   expect_near(norms[1].item(), 25, 0, "squared_norms");
   ebb::sum(norms).backward();
