@@ -74,6 +74,9 @@ class TensorLiteral {
  public:
   template <class T>
   requires std::is_arithmetic_v<T> TensorLiteral(T value) : values_{Scalar(value)} {}
+  template <class T>
+  requires std::is_arithmetic_v<T> TensorLiteral(std::initializer_list<T> numbers)
+      : shape_(numbers.size()), values_(numbers.begin(), numbers.end()) {}
   /// Throws Error when the rows differ in shape.
   TensorLiteral(std::initializer_list<TensorLiteral> rows);
 

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "ebb/backends/cuda/runtime.h"
@@ -52,6 +53,18 @@ void* take(FreeLists& lists, size_t bytes) {
   return block;
 }
 
+// Keeps a block for a later tensor. Without memory to note it in, it goes back to the device, or, while a graph may still
+// write to it, is never used again. False then.
+bool keep(FreeLists& lists, size_t bytes, void* block, bool in_graph) noexcept {
+  try {
+    lists[bytes].push_back(block);
+    return true;
+  } catch (const std::bad_alloc&) {
+    if (!in_graph) cudaFree(block);
+    return false;
+  }
+}
+
 void release(FreeLists& lists) {
   for (auto& [bytes, blocks] : lists) {
     for (void* block : blocks) cudaFree(block);
@@ -73,14 +86,18 @@ bool is_capturing() {
 }
 
 // In a capture the event would be one of the graph's, and the upload that waits for it would join the capture.
-void give_back(State& s, size_t bytes, const UploadBlock& block) {
-  if (is_capturing()) {
-    s.late_uploads.emplace_back(bytes, block);
-    return;
+void give_back(State& s, size_t bytes, const UploadBlock& block) noexcept {
+  try {
+    if (is_capturing()) {
+      s.late_uploads.emplace_back(bytes, block);
+      return;
+    }
+    s.free_uploads[bytes].push_back(block);
+    cudaEventRecord(block.free, context().stream);
+    s.stats.cached_bytes += static_cast<int64_t>(bytes);
+  } catch (const std::bad_alloc&) {  // no memory to note it in
+    release(block);
   }
-  cudaEventRecord(block.free, context().stream);
-  s.free_uploads[bytes].push_back(block);
-  s.stats.cached_bytes += static_cast<int64_t>(bytes);
 }
 
 void give_back_late(State& s) {
@@ -142,7 +159,11 @@ UploadBlock take_upload(State& s, size_t bytes) {
   UploadBlock block{};
   try {
     block.data = device_allocate(s, bytes);
-    check(cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+    if (cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault) != cudaSuccess) {
+      cudaGetLastError();  // clears it
+      release_cache(s);    // with the pinned memory of other uploads
+      check(cudaHostAlloc(&block.pinned, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+    }
     check(cudaEventCreateWithFlags(&block.free, cudaEventDisableTiming), "cudaEventCreate");
     check(cudaEventCreateWithFlags(&block.ready, cudaEventDisableTiming), "cudaEventCreate");
   } catch (...) {
@@ -153,6 +174,17 @@ UploadBlock take_upload(State& s, size_t bytes) {
 }
 }  // namespace
 
+namespace {
+// Notes a block that was taken in a list of those that are handed out. Throws Error when there is no memory for that.
+template <class List, class Value> void hand_out(List& list, void* block, const Value& value) {
+  try {
+    list.emplace(block, value);
+  } catch (const std::bad_alloc&) {
+    fail("memory", "out of memory: the system has none left");
+  }
+}
+}  // namespace
+
 void* allocate(size_t bytes) {
   context();
   const size_t size = rounded(bytes);
@@ -160,14 +192,14 @@ void* allocate(size_t bytes) {
   const std::lock_guard lock(s.mutex);
   if (active_upload) {
     active_upload->block = take_upload(s, size);
-    s.uploads.emplace(active_upload->block.data, active_upload->block);
+    hand_out(s.uploads, active_upload->block.data, active_upload->block);
     count(s, size);
     return active_upload->block.data;
   }
   void* block = cached ? take(active_pool ? active_pool->free : s.free, size) : nullptr;
   if (!block) block = device_allocate(s, size);
   else if (!active_pool) s.stats.cached_bytes -= static_cast<int64_t>(size);
-  if (active_pool) s.captured.emplace(block, active_pool);
+  if (active_pool) hand_out(s.captured, block, active_pool);
   count(s, size);
   return block;
 }
@@ -182,7 +214,7 @@ void deallocate(void* block, size_t bytes) noexcept {
   if (const auto found = s.captured.find(block); found != s.captured.end()) {
     last = std::move(found->second);
     s.captured.erase(found);
-    last->free[size].push_back(block);
+    keep(last->free, size, block, true);
     return;
   }
   if (const auto found = s.uploads.find(block); found != s.uploads.end()) {
@@ -191,15 +223,14 @@ void deallocate(void* block, size_t bytes) noexcept {
     return;
   }
   if (active_pool) {  // what is recorded may use it
-    active_pool->free[size].push_back(block);
+    keep(active_pool->free, size, block, true);
     return;
   }
   if (!cached) {
     cudaFree(block);
     return;
   }
-  s.free[size].push_back(block);
-  s.stats.cached_bytes += static_cast<int64_t>(size);
+  if (keep(s.free, size, block, false)) s.stats.cached_bytes += static_cast<int64_t>(size);
 }
 
 UploadScope::UploadScope() { active_upload = this; }

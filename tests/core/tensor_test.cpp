@@ -57,7 +57,7 @@ TEST(Creation, FromValues) {
       [] {
         tensor({{1, 2}, {3}}, f32);
       },
-      "tensor", {"ragged rows: 2 values in the first, 1 later"});
+      "tensor", {"ragged rows: shape (2,) in the first, (1,) later"});
   expect_values(from_data(std::vector<float>{1, 2, 3, 4}, {2, 2}), {1, 2, 3, 4});
   EXPECT_EQ(from_data(std::vector<uint8_t>{1}, {1}).dtype(), u8);
   expect_error(

@@ -168,7 +168,7 @@ TEST(OptimizerDefaults, WeightDecayOfAdamWDoesNotDependOnTheOptionsGiven) {
 }
 
 TEST(OptimizerState, NumbersOutOfRangeAreRefused) {
-  Tensor p = tensor({1, 2}).requires_grad_();
+  Tensor p = tensor({1, 2}, f32).requires_grad_();
   nn::Adam optimizer({{"p", p}});
   const auto with = [&](size_t entry, const Tensor& value) {
     auto state = optimizer.state_dict();
@@ -182,7 +182,7 @@ TEST(OptimizerState, NumbersOutOfRangeAreRefused) {
   }
   expect_error(
       [&] {
-        optimizer.load_state_dict(with(2, tensor({1, -1})));
+        optimizer.load_state_dict(with(2, tensor({1, -1}, f32)));
       },
       "optimizer", {"exp_avg_sq.p is a mean of squares, but holds -1"});
   EXPECT_EQ(optimizer.steps(), 0);

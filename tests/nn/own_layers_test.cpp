@@ -30,7 +30,7 @@ template <class L> L unit() {
 }
 
 TEST(Sequential, RunsTheForwardOfDerivedClasses) {
-  const Tensor two = tensor({{2}});
+  const Tensor two = tensor({{2}}, f32);
   EXPECT_EQ(nn::Sequential(unit<DoubledLinear>(), nn::ReLU())(two).item(), 4);
   EXPECT_EQ(nn::Sequential(unit<nn::Linear>(), DoubledReLU())(two).item(), 4);
   const auto tanh_form = GeluApproximate::Tanh;
@@ -56,7 +56,7 @@ TEST(Sequential, ACopyIsTheSameChain) {
   nn::Sequential model(unit<nn::Linear>()), copy = model;
   copy.push_back(unit<DoubledLinear>());
   EXPECT_EQ(model.size(), 2);
-  EXPECT_EQ(model(tensor({{3}})).item(), 6);
+  EXPECT_EQ(model(tensor({{3}}, f32)).item(), 6);
   model.push_back(nn::ReLU());
   EXPECT_EQ(copy.size(), 3);
 }

@@ -151,7 +151,7 @@ TEST(Resume, EveryNumberIsChecked) {
            Bad{"position", numbers({-1, 0}), "resume", "position 0 of epoch -1 is out of range"},
            Bad{"position", numbers({0, -1}), "resume", "position -1 of epoch 0 is out of range"},
            Bad{"position", numbers({0}), "resume", "no usable entry 'position'"},
-           Bad{"position", tensor({1, 1}), "resume", "no usable entry 'position'"},
+           Bad{"position", tensor({1, 1}, f32), "resume", "no usable entry 'position'"},
            Bad{"generator", numbers({1, 2, 3}), "resume", "no usable entry 'generator'"},
            Bad{"loader", numbers({8, 3, 5, 1}), "resume", "no usable entry 'loader'"},
            Bad{"counts", numbers({-1, 5}), "resume", "-1 of 5 samples"},

@@ -92,7 +92,7 @@ TEST(TiedWeights, ACheckpointKeepsBothNamesAndLoads) {
   Tied trained, fresh;
   {
     const NoGrad guard;
-    trained.in.copy_(tensor({{1, 2}, {3, 4}}));
+    trained.in.copy_(tensor({{1, 2}, {3, 4}}, f32));
   }
   save_checkpoint(folder / "c", {trained.state_dict(), {}, {}});
   const Checkpoint loaded = load_checkpoint(folder / "c");
@@ -149,7 +149,8 @@ TEST(TiedWeights, ATrainingResumes) {
   const test::TempFolder folder;
   const auto train = [&](Tied& model, int64_t epochs, const std::string& checkpoint, bool resume) {
     nn::Adam optimizer(model.named_parameters(), {.lr = 0.1});
-    data::DataLoader loader({tensor({{1, 2}, {0, 1}, {1, 1}}), ones({3, 2})}, {.batch_size = 2});
+    data::DataLoader loader({tensor({{1, 2}, {0, 1}, {1, 1}}, f32), ones({3, 2})},
+                            {.batch_size = 2});
     nn::Trainer trainer(
         model, optimizer, loader, nn::MSELoss(),
         {.epochs = epochs, .checkpoint = checkpoint, .resume = resume, .quiet = true});
