@@ -74,8 +74,10 @@ class TensorLiteral {
  public:
   template <class T>
   requires std::is_arithmetic_v<T> TensorLiteral(T value) : values_{Scalar(value)} {}
-  template <class T>
-  requires std::is_arithmetic_v<T> TensorLiteral(std::initializer_list<T> numbers)
+  /// From a list that has a type already: nothing in braces is deduced to be one.
+  template <class List>
+  requires(std::same_as<List, std::initializer_list<typename List::value_type>>&&
+               std::is_arithmetic_v<typename List::value_type>) TensorLiteral(List numbers)
       : shape_(numbers.size()), values_(numbers.begin(), numbers.end()) {}
   /// Throws Error when the rows differ in shape.
   TensorLiteral(std::initializer_list<TensorLiteral> rows);

@@ -25,20 +25,6 @@ std::string format_element(double value, DType dtype, int precision) {
   return text;
 }
 
-// The elements along dim that are shown of a shortened tensor: those at both ends.
-Tensor edges(const Tensor& t, int dim) {
-  Shape shape = t.shape();
-  shape[dim] = 2 * kEdge;
-  const Tensor out = empty(shape, {.dtype = t.dtype(), .device = t.device()});
-  shape[dim] = kEdge;
-  for (const bool last : {false, true}) {
-    const int64_t to = last ? kEdge : 0, from = last ? t.shape()[dim] - kEdge : 0;
-    Tensor window = make_view(out, shape, out.strides(), to * out.strides()[dim]);
-    backend(t.device()).copy(window, make_view(t, shape, t.strides(), from * t.strides()[dim]));
-  }
-  return out;
-}
-
 class Printer {
  public:
   Printer(const Tensor& t, int precision) : shape_(t.shape()), shorten_(t.numel() > kShortenAbove) {
@@ -60,16 +46,29 @@ class Printer {
  private:
   bool is_cut(int dim) const { return shorten_ && shape_[dim] > 2 * kEdge; }
 
-  // The longest dims are cut first, so that little is copied.
+  // The elements at both ends of the dims that are cut: copied corner by corner, so that nothing else is looked at.
   Tensor shown_elements(const Tensor& t) const {
-    Tensor shown = t;
-    for (bool cut = true; cut;) {
-      int longest = 0;
-      for (int i = 1; i < shown.dim(); ++i) {
-        if (shown.shape()[i] > shown.shape()[longest]) longest = i;
+    Shape shape = t.shape(), corner = t.shape();
+    int corners = 1;
+    for (int i = 0; i < t.dim(); ++i) {
+      if (!is_cut(i)) continue;
+      shape[i] = 2 * kEdge;
+      corner[i] = kEdge;
+      corners *= 2;
+    }
+    const Tensor shown = empty(shape, options_like(t));
+    for (int c = 0; c < corners; ++c) {
+      int64_t from = 0, to = 0;
+      for (int i = 0, bit = 1; i < t.dim(); ++i) {
+        if (!is_cut(i)) continue;
+        if (c & bit) {  // the far end of dim i
+          from += (t.shape()[i] - kEdge) * t.strides()[i];
+          to += kEdge * shown.strides()[i];
+        }
+        bit *= 2;
       }
-      cut = shown.shape()[longest] > 2 * kEdge;
-      if (cut) shown = edges(shown, longest);
+      Tensor window = make_view(shown, corner, shown.strides(), to);
+      backend(t.device()).copy(window, make_view(t, corner, t.strides(), from));
     }
     return shown;
   }

@@ -17,8 +17,14 @@ Ref<Storage> Storage::create(size_t bytes, Device device) {
     auto* block = static_cast<std::byte*>(memory::allocate(kHeader + bytes));
     return Ref<Storage>::adopt(new (block) Storage(block + kHeader, bytes, device));
   }
-  auto* data = static_cast<std::byte*>(backend(device).allocate(bytes));
-  return Ref<Storage>::adopt(new (memory::allocate(sizeof(Storage))) Storage(data, bytes, device));
+  void* header = memory::allocate(sizeof(Storage));
+  try {
+    auto* data = static_cast<std::byte*>(backend(device).allocate(bytes));
+    return Ref<Storage>::adopt(new (header) Storage(data, bytes, device));
+  } catch (...) {
+    memory::deallocate(header, sizeof(Storage));
+    throw;
+  }
 }
 
 void Storage::destroy(Storage* storage) noexcept {

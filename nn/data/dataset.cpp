@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 
+#include "ebb/core/host_vector.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/class_numbers.h"
 
@@ -94,7 +95,7 @@ Tensor take_rows(const Tensor& source, std::span<const int64_t> rows) {
 
 Split split(int64_t size, double test_fraction, uint64_t seed) {
   if (size < 0) fail("split", "expected a number of samples, got ", size);
-  std::vector<int64_t> all(static_cast<size_t>(size));
+  auto all = host_vector<int64_t>("split", size);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
   return split_groups("split", {all}, test_fraction, seed);
 }

@@ -8,6 +8,7 @@
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/core/grad_mode.h"
+#include "ebb/core/host_vector.h"
 #include "ebb/nn/class_numbers.h"
 
 namespace ebb::nn {
@@ -75,7 +76,7 @@ ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
   constexpr int64_t kMostClasses = 32768;  // 8 GiB of counts
   if (classes < 1 || classes > kMostClasses)
     fail("ConfusionMatrix", "expected 1 to ", kMostClasses, " classes, got ", classes);
-  counts_.resize(static_cast<size_t>(classes * classes));
+  counts_ = host_vector<int64_t>("ConfusionMatrix", classes * classes);
 }
 
 void ConfusionMatrix::add(const Tensor& predicted, const Tensor& target) {
@@ -170,7 +171,7 @@ std::string ConfusionMatrix::to_table(const std::vector<std::string>& names, int
 
 LabelCounts::LabelCounts(int64_t labels) {
   if (labels < 1) fail("LabelCounts", "expected at least one label, got ", labels);
-  counts_.resize(static_cast<size_t>(labels));
+  counts_ = host_vector<Counts>("LabelCounts", labels);
 }
 
 const LabelCounts::Counts& LabelCounts::of(int64_t label) const {

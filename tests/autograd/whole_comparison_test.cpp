@@ -15,11 +15,11 @@ using test::expect_error;
 using test::expect_values;
 
 TEST(Equal, ComparesShapesAndElements) {
-  const Tensor x = tensor({{1, 2}, {3, 4}});
+  const Tensor x = tensor({{1, 2}, {3, 4}}, f32);
   EXPECT_TRUE(equal(x, x.clone()));
-  EXPECT_TRUE(equal(x, transpose(tensor({{1, 3}, {2, 4}}))));
-  EXPECT_FALSE(equal(x, tensor({{1, 2}, {3, 5}})));
-  EXPECT_FALSE(equal(x, tensor({1, 2})));
+  EXPECT_TRUE(equal(x, transpose(tensor({{1, 3}, {2, 4}}, f32))));
+  EXPECT_FALSE(equal(x, tensor({{1, 2}, {3, 5}}, f32)));
+  EXPECT_FALSE(equal(x, tensor({1, 2}, f32)));
   EXPECT_FALSE(equal(tensor({NAN}), tensor({NAN})));
   EXPECT_TRUE(equal(zeros({0, 2}), zeros({0, 2})));
   EXPECT_FALSE(equal(zeros({0, 2}), zeros({0, 3})));
@@ -29,14 +29,14 @@ TEST(Equal, ComparesShapesAndElements) {
 }
 
 TEST(Allclose, HasTorchsTolerances) {
-  const Tensor x = tensor({1, 100});
+  const Tensor x = tensor({1, 100}, f32);
   EXPECT_TRUE(allclose(x, tensor({1, 100.0009})));
   EXPECT_FALSE(allclose(x, tensor({1, 100.01})));
   EXPECT_TRUE(allclose(x, tensor({1, 100.01}), 1e-3));
   EXPECT_TRUE(allclose(zeros({2}), tensor({1e-9, -1e-9})));
   EXPECT_FALSE(allclose(zeros({2}), tensor({1e-7, 0})));
   EXPECT_TRUE(allclose(zeros({2}), tensor({1e-7, 0}), 0, 1e-6));
-  EXPECT_TRUE(allclose(x, tensor({{1, 100}, {1, 100}}))) << "shapes broadcast";
+  EXPECT_TRUE(allclose(x, tensor({{1, 100}, {1, 100}}, f32))) << "shapes broadcast";
   EXPECT_TRUE(allclose(tensor({INFINITY}), tensor({INFINITY})));
   EXPECT_FALSE(allclose(tensor({INFINITY}), tensor({-INFINITY})));
   EXPECT_FALSE(allclose(tensor({INFINITY}), tensor({1.0})));

@@ -16,7 +16,7 @@ using test::expect_error;
 using test::expect_values;
 
 TEST(PReLU, OneWeightOrOneForEachChannel) {
-  const Tensor x = tensor({{-2, 4}, {-8, -1}});
+  const Tensor x = tensor({{-2, 4}, {-8, -1}}, f32);
   const PReLU one;
   expect_values(one(x), {-0.5, 4, -2, -0.25});
   const PReLU channels({.num_parameters = 2, .init = 0.5});

@@ -71,7 +71,7 @@ TEST(HostileFiles, NoLinkIsFollowedFromAWorkFile) {
 TEST(HostileFiles, AWorkFileThatAKilledProcessLeftIsUsedAgain) {
   const TempFolder folder;
   test::write_bytes(folder / ".x.ebb-partial", std::string(5000, 'x'));
-  save_safetensors(folder / "x", {{"a", tensor({7})}});
+  save_safetensors(folder / "x", {{"a", tensor({7}, f32)}});
   EXPECT_EQ(load_safetensors(folder / "x").find("a")->item(), 7);
   EXPECT_FALSE(fs::exists(folder / ".x.ebb-partial"));
 }

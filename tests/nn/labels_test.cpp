@@ -22,16 +22,16 @@ using test::expect_error;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 TEST(Labels, AWrongSignIsNamedByItsValueAndPosition) {
-  expect_error([] { hinge_embedding_loss(tensor({2}), tensor({6})); }, "hinge_embedding_loss",
-               {"every target must be 1 or -1, got 6 at position 0"});
+  expect_error([] { hinge_embedding_loss(tensor({2}, f32), tensor({6}, f32)); },
+               "hinge_embedding_loss", {"every target must be 1 or -1, got 6 at position 0"});
   expect_error(
       [] {
-        hinge_embedding_loss(tensor({2, 2, 2}), tensor({1, -1, -6}));
+        hinge_embedding_loss(tensor({2, 2, 2}, f32), tensor({1, -1, -6}, f32));
       },
       "hinge_embedding_loss", {"got -6 at position 2"});
   expect_error(
       [] {
-        cosine_embedding_loss(ones({2, 3}), ones({2, 3}), tensor({-1, 0}));
+        cosine_embedding_loss(ones({2, 3}), ones({2, 3}), tensor({-1, 0}, f32));
       },
       "cosine_embedding_loss", {"got 0 at position 1"});
   expect_error(
@@ -43,8 +43,8 @@ TEST(Labels, AWrongSignIsNamedByItsValueAndPosition) {
 
 // The values are PyTorch's.
 TEST(Labels, SignsMayBeIntegers) {
-  const Tensor x = tensor({0.5, -2}), other = tensor({1, -3}), signs = tensor({1, -1}, i64);
-  const Tensor rows = tensor({{1, 2}, {3, -1}}), columns = tensor({{2, 1}, {0.5, 1}});
+  const Tensor x = tensor({0.5, -2}), other = tensor({1, -3}, f32), signs = tensor({1, -1}, i64);
+  const Tensor rows = tensor({{1, 2}, {3, -1}}, f32), columns = tensor({{2, 1}, {0.5, 1}});
   const auto loss = [&](const Tensor& t) {
     return std::vector<double>{hinge_embedding_loss(x, t).item(),
                                margin_ranking_loss(x, other, t, {.margin = 0.25}).item(),
@@ -57,7 +57,7 @@ TEST(Labels, SignsMayBeIntegers) {
     EXPECT_NEAR(with_integers[i], expected[i], 1e-6) << i;
   EXPECT_EQ(with_integers, loss(signs.to(f32)));
   EXPECT_EQ(margin_ranking_loss(x, other, tensor({1, 1}, u8)).item(),
-            margin_ranking_loss(x, other, tensor({1, 1})).item());
+            margin_ranking_loss(x, other, tensor({1, 1}, f32)).item());
   const std::string rule = "every target must be 1 or -1, got 0 at position 1";
   const Tensor wrong = tensor({1, 0}, i64);
   expect_error([&] { soft_margin_loss(x, wrong); }, "soft_margin_loss", {rule});
@@ -92,7 +92,7 @@ TEST(ClassNumbers, ScoresAreRefusedByTheMetrics) {
 }
 
 TEST(ClassNumbers, ScoresAreRefusedByLossesAndDataSets) {
-  const Tensor numbers = tensor({0, 1});
+  const Tensor numbers = tensor({0, 1}, f32);
   const auto says = [](auto&& body, const char* op) {
     expect_error(body, op, {"must be i64 or u8, got f32"});
   };
@@ -106,7 +106,7 @@ TEST(ClassNumbers, ScoresAreRefusedByLossesAndDataSets) {
       "ctc_loss");
   says(
       [&] {
-        ctc_loss(zeros({4, 2, 3}), ones({2, 2}).to(i64), tensor({4, 4}), tensor({2, 2}, i64));
+        ctc_loss(zeros({4, 2, 3}), ones({2, 2}).to(i64), tensor({4, 4}, f32), tensor({2, 2}, i64));
       },
       "ctc_loss");
   says([&] { data::stratified_split(numbers, 0.5, 1); }, "stratified_split");
