@@ -75,7 +75,7 @@ TEST_F(Exhaustion, SmallBlocksAreGivenUpToo) {
       std::vector<Tensor> tensors;
       for (int i = 0; i < 1300; ++i) tensors.push_back(empty(48 * 1024, u8));
     }
-    const bool works = empty(60 * kMegabyte, u8).defined();
+    const bool works = empty(40 * kMegabyte, u8).defined();
     std::_Exit(works ? 0 : 1);
   };
   EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
