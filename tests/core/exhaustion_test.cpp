@@ -67,20 +67,6 @@ TEST_F(Exhaustion, CachesAreGivenUpForAnAllocationThatFails) {
   EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
 }
 
-// So are the blocks of the thread and of the central list, which are small and many.
-TEST_F(Exhaustion, SmallBlocksAreGivenUpToo) {
-  const auto run = [] {
-    limit_memory(100 * kMegabyte);
-    {
-      std::vector<Tensor> tensors;
-      for (int i = 0; i < 1300; ++i) tensors.push_back(empty(48 * 1024, u8));
-    }
-    const bool works = empty(40 * kMegabyte, u8).defined();
-    std::_Exit(works ? 0 : 1);
-  };
-  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
-}
-
 TEST_F(Exhaustion, WhatCannotBeHadIsAnErrorWithItsSize) {
   const auto run = [] {
     limit_memory(100 * kMegabyte);
