@@ -19,6 +19,20 @@ template <class T> T* device_zeros(size_t count, cudaStream_t stream) {
   return static_cast<T*>(data);
 }
 
+__global__ void probe_kernel() {}
+
+// Programmatic dependent launch: compute capability 9, a driver that supports it in captures, and
+// kernels that were compiled with the wait. Machine code that the driver makes of older PTX has none.
+bool supports_early_launches() {
+  int major = 0, driver = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0),
+        "cudaDeviceGetAttribute");
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  cudaFuncAttributes compiled{};
+  check(cudaFuncGetAttributes(&compiled, probe_kernel), "cudaFuncGetAttributes");
+  return major >= 9 && driver >= 12030 && compiled.ptxVersion >= 90;
+}
+
 Context make_context() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -31,11 +45,7 @@ Context make_context() {
   check(cudaSetDevice(0), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&c.multiprocessors, cudaDevAttrMultiProcessorCount, 0),
         "cudaDeviceGetAttribute");
-  int major = 0, driver = 0;
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0),
-        "cudaDeviceGetAttribute");
-  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-  c.overlaps = major >= 9 && driver >= 12030;  // since then in captures too
+  c.overlaps = supports_early_launches();
   check(cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking), "cudaStreamCreate");
   c.partials = device_zeros<double>(kMaxPartials, c.stream);
   c.ticket = device_zeros<unsigned>(1, c.stream);
