@@ -60,7 +60,7 @@ TEST(BoolArithmetic, WhatHasNoMeaningIsRefused) {
   expect_error([] { b + tensor({1, 2, 3, 4}); }, "add", {"dtypes differ: bool", "i64"});
 }
 
-// Integers beside numbers, which keep their dtype.
+// Integers combined with numbers keep their dtype.
 TEST(BoolArithmetic, IntegersDoNotChangeTheirDtype) {
   const Tensor x = tensor({1, 2});
   expect(x * 6, i64, {6, 12});

@@ -1,4 +1,4 @@
-// z = y makes z a handle of y; z[0] = y writes into z. What holds tensors assigns handles.
+// z = y makes z a handle of y; z[0] = y writes into z. Objects that contain tensors assign handles.
 #include <algorithm>
 #include <map>
 #include <optional>

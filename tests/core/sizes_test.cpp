@@ -1,5 +1,5 @@
-// Sizes that a user can ask for and memory cannot hold: every product, sum and offset is checked, and the answer is an
-// Error. What is shown of a large tensor costs what is shown.
+// Sizes that a user can request and memory cannot hold: every product, sum and offset is checked, and an overflow is an
+// Error. Printing a large tensor costs only as much as the part that is printed.
 #include <limits>
 #include <sstream>
 
