@@ -27,6 +27,9 @@ enum class ReduceKind : uint8_t {
   SquaredDeviations
 };
 
+/// What scan() computes at i from what it has at i - 1: out + x, out x, or x out + b (b alone at the first element).
+enum class ScanKind : uint8_t { Sum, Product, Recurrence };
+
 /// out = a b, batched: a (batch, m, k), b (batch, k, n), out (batch, m, n) contiguous; any strides in a and b.
 struct MatmulArgs {
   const Tensor* a;
@@ -127,6 +130,19 @@ class Backend {
   // reductions over the middle axis of a contiguous (outer, n, inner) into (outer, inner)
   virtual void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) = 0;
   virtual void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) = 0;
+
+  /// Running sums, products and recurrences along the middle axis of x, f32, f64 or i64 (no recurrence); b is null but
+  /// for recurrences. reverse: from the last element to the first.
+  virtual void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
+                    bool reverse) = 0;
+  /// The first k elements of a stable order along the middle axis, and their places; NaN counts as the largest, and
+  /// 0 equals -0. values and places are (outer, k, inner).
+  virtual void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+                    bool descending) = 0;
+  /// Returns the places (n) of the elements of a contiguous bool tensor that are true, in order. Waits for the device.
+  virtual Tensor nonzero(const Tensor& condition) = 0;
+  /// index[..., i] = the place of the first element of sorted[..., :] above values[..., i]; f64, contiguous.
+  virtual void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values) = 0;
 
   // products
   virtual void matmul(const MatmulArgs& args) = 0;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ebb/autograd/ops/formulas/arithmetic.h"
+#include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/pointwise.h"
 
 namespace ebb {
@@ -111,6 +112,38 @@ Tensor clamp_min(const TensorArg& x, double bound) { return pointwise(f::ClampMi
 Tensor clamp_max(const TensorArg& x, double bound) { return pointwise(f::ClampMax{bound}, x); }
 Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b) {
   return pointwise(f::Where{}, condition, a, b);
+}
+
+Tensor pow(double x, const TensorArg& y) {
+  const CompositeScope scope(y);
+  check_floating("pow", y);
+  return pow(scalar_like("pow", y, x), y);
+}
+Tensor maximum(const TensorArg& a, double b) {
+  const CompositeScope scope(a);
+  return maximum(a, scalar_like("maximum", a, b));
+}
+Tensor minimum(const TensorArg& a, double b) {
+  const CompositeScope scope(a);
+  return minimum(a, scalar_like("minimum", a, b));
+}
+Tensor where(const TensorArg& condition, double a, const Tensor& b) {
+  const CompositeScope scope(condition);
+  return where(condition, scalar_like("where", b, a), b);
+}
+Tensor where(const TensorArg& condition, const Tensor& a, double b) {
+  const CompositeScope scope(condition);
+  return where(condition, a, scalar_like("where", a, b));
+}
+Tensor where(const TensorArg& condition, double a, double b) {
+  const CompositeScope scope(condition);
+  check_defined("where", condition);
+  const TensorOptions like{.dtype = DType::F32, .device = condition->device()};
+  return where(condition, full({}, a, like), full({}, b, like));
+}
+void detail::check_number_fits(std::string_view op, const Tensor& x, double number) {
+  check_defined(op, x);
+  scalar_like(op, x, number);
 }
 
 Tensor less(const TensorArg& a, const Tensor& b) { return pointwise(f::Less{}, a, b); }

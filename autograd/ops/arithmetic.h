@@ -15,6 +15,8 @@
 // | everything else                     | Error: expected floating tensors                             |
 #pragma once
 
+#include <limits>
+
 #include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/core/tensor.h"
 
@@ -51,6 +53,7 @@ inline Tensor operator-(const TensorArg& x) { return neg(x); }
 /// x^y for x > 0, or integral y. Gradient by y: x^y log x (0 where x = 0 and y >= 0).
 Tensor pow(const TensorArg& x, const Tensor& y);
 Tensor pow(const TensorArg& x, double exponent);
+Tensor pow(double x, const TensorArg& y);
 /// x^2.
 Tensor square(const TensorArg& x);
 /// e^x, at most 1 ulp off; likewise log, log1p, expm1, tanh, erf.
@@ -72,12 +75,19 @@ Tensor sign(const TensorArg& x);
 /// The larger one; NaN when either is. Where they are equal each gets half of the gradient. Also for i64.
 Tensor maximum(const TensorArg& a, const Tensor& b);
 Tensor minimum(const TensorArg& a, const Tensor& b);
+Tensor maximum(const TensorArg& a, double b);
+Tensor minimum(const TensorArg& a, double b);
+inline Tensor maximum(double a, const TensorArg& b) { return maximum(b, a); }
+inline Tensor minimum(double a, const TensorArg& b) { return minimum(b, a); }
 /// x clamped to [low, high]; the gradient passes at both bounds. NaN stays.
-Tensor clamp(const TensorArg& x, double low, double high);
+Tensor clamp(const TensorArg& x, double low, double high = std::numeric_limits<double>::infinity());
 Tensor clamp_min(const TensorArg& x, double bound);
 Tensor clamp_max(const TensorArg& x, double bound);
 /// a where condition is true (not 0), else b. condition: any dtype, no gradient. Also for i64.
 Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b);
+Tensor where(const TensorArg& condition, double a, const Tensor& b);
+Tensor where(const TensorArg& condition, const Tensor& a, double b);
+Tensor where(const TensorArg& condition, double a, double b);  ///< f32
 
 // Comparisons give bool; operands of any one dtype, i64 included; NaN compares false, except in not_equal.
 Tensor less(const TensorArg& a, const Tensor& b);
@@ -102,5 +112,10 @@ Tensor operator!=(const TensorArg& a, Scalar b);
 Tensor logical_and(const TensorArg& a, const Tensor& b);
 Tensor logical_or(const TensorArg& a, const Tensor& b);
 Tensor logical_not(const TensorArg& a);
+
+namespace detail {
+/// Throws Error naming op when a tensor of x's dtype cannot hold the number.
+void check_number_fits(std::string_view op, const Tensor& x, double number);
+}  // namespace detail
 
 }  // namespace ebb

@@ -1,5 +1,6 @@
 #include "ebb/autograd/ops/elementary.h"
 
+#include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/formulas/elementary.h"
 #include "ebb/autograd/ops/pointwise.h"
 
@@ -23,5 +24,14 @@ Tensor isfinite(const TensorArg& x) { return pointwise(f::IsFinite{}, x); }
 Tensor atan2(const TensorArg& y, const Tensor& x) { return pointwise(f::Atan2{}, y, x); }
 Tensor fmod(const TensorArg& x, const Tensor& y) { return pointwise(f::Fmod{}, x, y); }
 Tensor fmod(const TensorArg& x, double y) { return pointwise(f::FmodScalar{y}, x); }
+
+Tensor floor_divide(const TensorArg& x, double divisor) {
+  check_defined("floor_divide", x);
+  if (!is_floating(x->dtype())) {
+    if (divisor == 0) fail("floor_divide", "expected a divisor other than 0 for ", x->dtype());
+    detail::check_number_fits("floor_divide", x, divisor);
+  }
+  return pointwise(f::FloorDivide{divisor}, x);
+}
 
 }  // namespace ebb

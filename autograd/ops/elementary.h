@@ -46,6 +46,12 @@ Tensor round(const TensorArg& x);
 /// Returns x without its fraction: rounded towards 0. Gradient 0.
 Tensor trunc(const TensorArg& x);
 
+/// Returns the largest integer <= x / divisor, in x's dtype. Throws Error when an integer tensor is divided by 0 or by a
+/// fraction. No gradient.
+///
+///     floor_divide(tensor({7, -7}), 2);  // [3, -4]
+Tensor floor_divide(const TensorArg& x, double divisor);
+
 /// Returns a bool tensor: true where x is NaN. Of any dtype, as are isinf and isfinite; without gradient.
 Tensor isnan(const TensorArg& x);
 /// Returns true where x is infinite.

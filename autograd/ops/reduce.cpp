@@ -8,6 +8,7 @@
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce_plan.h"
+#include "ebb/autograd/ops/sorting.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
@@ -33,6 +34,38 @@ struct Sum {
   }
   static Tensor backward(const State& state, const Tensor& g) {
     return expand(reshape(g, state.kept), state.input);
+  }
+};
+
+struct Product {
+  static constexpr std::string_view name = "prod";
+  struct State {
+    Saved x;
+    Plan plan;
+  };
+  static Plan shape(const Tensor& x, const Shape& dims, bool keepdim) {
+    return plan_reduction(name, x, dims, keepdim);
+  }
+  static Tensor forward(State& state, const Plan& plan, const Tensor& x, const Shape&, bool) {
+    state = {Saved(x), plan};
+    return reduce(ReduceKind::Product, plan, x);
+  }
+  // Each element's gradient is the product of the others: of those before it and of those behind it.
+  static Tensor backward(const State& state, const Tensor& g) {
+    const Tensor x = state.x.get();
+    Shape order, inverse = x.shape();
+    for (const bool reduced : {false, true}) {
+      for (int i = 0; i < x.dim(); ++i) {
+        if (state.plan.reduced[i] != reduced) continue;
+        inverse[i] = order.dim();
+        order.push_back(i);
+      }
+    }
+    const auto [outer, n, inner] = state.plan.rows;
+    const Tensor last = permute(x, order), rows = reshape(last, {outer * inner, n});
+    const Tensor others = mul(detail::product_of_others_before(rows, 1, false),
+                              detail::product_of_others_before(rows, 1, true));
+    return mul(permute(reshape(others, last.shape()), inverse), reshape(g, state.plan.kept));
   }
 };
 
@@ -137,6 +170,9 @@ Tensor mean(const TensorArg& x, const Shape& dims, bool keepdim) {
   return div(sum(x, dims, keepdim), static_cast<double>(plan.rows.n));
 }
 
+Tensor prod(const TensorArg& x, const Shape& dims, bool keepdim) {
+  return apply<Product>(*x, dims, keepdim);
+}
 Tensor amax(const TensorArg& x, const Shape& dims, bool keepdim) {
   return apply<Extreme<ReduceKind::Max>>(*x, dims, keepdim);
 }

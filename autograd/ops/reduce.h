@@ -13,6 +13,10 @@ namespace ebb {
 Tensor sum(const TensorArg& x, const Shape& dims = {}, bool keepdim = false);
 /// sum / count; NaN over nothing. REQUIRES a floating x.
 Tensor mean(const TensorArg& x, const Shape& dims = {}, bool keepdim = false);
+/// Returns the product; accumulated in f64. i64, u8 and bool give i64 (without gradient); 1 over nothing.
+///
+/// Derivative: the product of the other elements, right at zeros too.
+Tensor prod(const TensorArg& x, const Shape& dims = {}, bool keepdim = false);
 /// Returns the largest elements along dims; NaN where one is. Of any dtype.
 ///
 /// The gradient is split evenly between equal elements, as in torch. Throws Error over nothing.

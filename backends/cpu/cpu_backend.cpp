@@ -27,6 +27,18 @@ class CpuBackend final : public Backend {
   void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) override {
     cpu::arg_reduce(kind, index, in, rows);
   }
+  void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
+            bool reverse) override {
+    cpu::scan(kind, out, x, b, rows, reverse);
+  }
+  void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+            bool descending) override {
+    cpu::sort(values, places, in, rows, k, descending);
+  }
+  Tensor nonzero(const Tensor& condition) override { return cpu::nonzero(condition); }
+  void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values) override {
+    cpu::search_sorted(index, sorted, values);
+  }
   void matmul(const MatmulArgs& args) override { cpu::matmul(args); }
   void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
     cpu::softmax(log, out, in, rows);

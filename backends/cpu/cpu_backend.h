@@ -11,6 +11,12 @@ void copy(Tensor& out, const Tensor& in);
 void pointwise(const PointwiseCall& call);
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
 void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
+void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
+          bool reverse);
+void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+          bool descending);
+Tensor nonzero(const Tensor& condition);
+void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values);
 void matmul(const MatmulArgs& args);
 void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
 void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);

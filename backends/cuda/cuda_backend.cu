@@ -47,6 +47,18 @@ class CudaBackend final : public Backend {
   void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows) override {
     cuda::arg_reduce(kind, index, in, rows);
   }
+  void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
+            bool reverse) override {
+    cuda::scan(kind, out, x, b, rows, reverse);
+  }
+  void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+            bool descending) override {
+    cuda::sort(values, places, in, rows, k, descending);
+  }
+  Tensor nonzero(const Tensor& condition) override { return cuda::nonzero(condition); }
+  void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values) override {
+    cuda::search_sorted(index, sorted, values);
+  }
   void matmul(const MatmulArgs& args) override { cuda::matmul(args); }
   void matmul_both(const MatmulArgs& first, const MatmulArgs& second) override {
     cuda::matmul_both(first, second);

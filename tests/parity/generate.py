@@ -19,7 +19,9 @@ import losses_multilabel
 import losses_pointwise
 import losses_regression
 import losses_sequence
+import rearrange
 import reductions
+import sorting
 import spread
 import storage
 from check import COLUMNS, check
@@ -35,6 +37,8 @@ MODULES = [
     elementary,
     reductions,
     spread,
+    rearrange,
+    sorting,
     losses_pointwise,
     losses_classes,
     losses_regression,

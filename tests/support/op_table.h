@@ -112,6 +112,8 @@ std::vector<OpRow> softmax_rows();
 std::vector<OpRow> matmul_rows();
 std::vector<OpRow> view_rows();
 std::vector<OpRow> indexing_rows();
+std::vector<OpRow> rearrange_rows();
+std::vector<OpRow> sorting_rows();
 std::vector<OpRow> pointwise_loss_rows();
 std::vector<OpRow> class_loss_rows();
 std::vector<OpRow> similarity_loss_rows();

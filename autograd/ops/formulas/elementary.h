@@ -86,6 +86,22 @@ struct Trunc {
   template <class T> EBB_HD T operator()(T x) const { return trunc(x); }
 };
 
+/// The largest integer <= x / c, exactly: x - fmod(x, c) is a multiple of c.
+struct FloorDivide {
+  static constexpr std::string_view name = "floor_divide";
+  static constexpr bool no_gradient = true, has_integers = true;
+  double c;
+  template <class T> EBB_HD T operator()(T x) const {
+    if constexpr (std::is_same_v<T, int64_t>) {
+      const int64_t d = static_cast<int64_t>(c), quotient = x / d;
+      return quotient - ((x % d != 0) & ((x < 0) != (d < 0)));
+    } else {
+      const T d = T(c), rest = fmod(x, d), quotient = (x - rest) / d;
+      return round(rest != 0 && (rest < 0) != (d < 0) ? quotient - 1 : quotient);
+    }
+  }
+};
+
 // x - x is 0 for a finite number, else NaN.
 struct IsNan : Condition {
   static constexpr std::string_view name = "isnan";

@@ -10,7 +10,7 @@ using namespace formulas;
 
 void enter_trigonometry() {
   enter_formulas<false, Sin, Cos, Tan, Atan2, Fmod, FmodScalar, Erfinv, Rsqrt, Reciprocal, Floor,
-                 Ceil, Round, Trunc, IsNan, IsInf, IsFinite>();
+                 Ceil, Round, Trunc, FloorDivide, IsNan, IsInf, IsFinite>();
 }
 
 }  // namespace ebb::cuda

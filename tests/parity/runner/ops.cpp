@@ -112,6 +112,27 @@ bool Arguments::read(const std::string& name, GeluApproximate& into) {
   return value;
 }
 
+bool Arguments::read(const std::string& name, PadMode& into) {
+  using enum PadMode;
+  const json* value = find(name);
+  if (value) {
+    into = choice<PadMode>(name, *value,
+                           {{"constant", Constant},
+                            {"reflect", Reflect},
+                            {"replicate", Replicate},
+                            {"circular", Circular}});
+  }
+  return value;
+}
+
+bool Arguments::read(const std::string& name, std::string& into) {
+  const json* value = find(name);
+  if (!value) return false;
+  if (!value->is_string()) wrong_type(name, *value, "a text");
+  into = value->get<std::string>();
+  return true;
+}
+
 bool Arguments::read(const std::string& name, Tensor& into) {
   if (const json* value = find(name)) wrong_type(name, *value, "a tensor");
   if (std::ranges::find(case_.tensor_options, name) == case_.tensor_options.end()) return false;
@@ -139,7 +160,8 @@ void Arguments::check_all_read() const {
 }
 
 const Op& find_op(std::string_view name) {
-  for (const auto& table : {basic_ops(), elementary_ops(), reduction_ops(), loss_ops()}) {
+  for (const auto& table :
+       {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(), loss_ops()}) {
     const auto found = std::ranges::find(table, name, &Op::name);
     if (found != table.end()) return *found;
   }

@@ -8,6 +8,7 @@
 
 #include "cases.h"
 #include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/rearrange.h"
 #include "ebb/nn/losses/reduction.h"
 
 namespace ebb::parity {
@@ -34,6 +35,8 @@ class Arguments {
   bool read(const std::string& name, std::vector<int64_t>& into);  ///< or one integer
   bool read(const std::string& name, nn::Reduction& into);
   bool read(const std::string& name, GeluApproximate& into);
+  bool read(const std::string& name, PadMode& into);
+  bool read(const std::string& name, std::string& into);
   bool read(const std::string& name, Tensor& into);
   /// Does the same for an option that the case must have, and throws Problem if it is absent.
   template <class T> T required(const std::string& name) {
@@ -71,6 +74,7 @@ struct Op {
 std::span<const Op> basic_ops();
 std::span<const Op> elementary_ops();
 std::span<const Op> reduction_ops();
+std::span<const Op> rearrange_ops();
 std::span<const Op> loss_ops();
 /// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);
