@@ -63,7 +63,7 @@ def running(function):
 
     def make(draw, row):
         x = draw.regime(row["regime"], row["shape"], row["dtype"], (0.0, 1.0, 2.0))
-        # What a gradient of infinities times zeros is depends on the order of the products.
+        # The gradient of infinities times zeros depends on the order of the products.
         grad_of = () if row["regime"] == "special" else ("input",)
         return Case({"input": x}, {"dim": row["dim"]}, grad_of=grad_of, second=row["regime"] in ("normal", "kink"))
 
