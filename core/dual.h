@@ -37,6 +37,13 @@ template <class T, int N> struct Dual {
     return x;
   }
 
+  /// A value that moves in the direction `slope`. REQUIRES N = 1.
+  EBB_HD static Dual along(const T& value, const T& slope) {
+    Dual x = input(value, 0);
+    x.d[0] = slope;
+    return x;
+  }
+
   EBB_HD bool has(int i) const { return (active >> i & 1u) != 0; }
 
  private:

@@ -62,8 +62,22 @@ EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials,
   }
 }
 
-/// The second order in one element: with s = sum_k c_k g df/dx_k, dx_k = ds/dx_k and dg = ds/dg. By the formula's own
-/// second(x..., c...) when it has one, else by duals of duals.
+namespace detail {
+/// sum_k c_k d_k over the partials that can differ from zero. A direction of 0 contributes nothing,
+/// not even where the partial is infinite or NaN: f may have no derivative by an input that nobody
+/// moves.
+template <class T, size_t... K>
+EBB_HD T sum_along(const T* c, const Dual<T, sizeof...(K)>& partial, std::index_sequence<K...>) {
+  T sum = T(0);
+  ((sum =
+        partial.has(static_cast<int>(K)) ? sum + where(c[K] == 0, T(0), c[K] * partial.d[K]) : sum),
+   ...);
+  return sum;
+}
+}  // namespace detail
+
+/// Computes the second order in one element: with s = sum_k c_k g df/dx_k, dx_k = ds/dx_k and
+/// dg = ds/dg. Uses the formula's own second(x..., c...) when it has one, else duals of duals.
 template <class F, class T, size_t... I>
 EBB_HD void differentiate_twice(const F& f, const T* x, const T* c, T g, T* dx, T& dg,
                                 std::index_sequence<I...> inputs) {
@@ -73,13 +87,34 @@ EBB_HD void differentiate_twice(const F& f, const T* x, const T* c, T g, T* dx, 
     ((dx[I] = g * own.d[I]), ...);
     dg = own.d[N];
   } else {
+    using D = Dual<T, N>;
+    const D at[N] = {D::input(x[I], static_cast<int>(I))...};
+    D value, partials[N];
+    differentiate<N>(f, at, value, partials, inputs);
+    dg = T(0);
+    ((dg += where(c[I] == 0, T(0), c[I] * partials[I].v)), ...);
+    ((dx[I] = g * detail::sum_along(c, partials[I], inputs)), ...);
+  }
+}
+
+/// The same for tensors that are recorded (T = Expr): an absent direction is the constant 0.
+template <class F, class T, size_t... I>
+void compose_twice(const F& f, const T* x, const T* c, const T& g, T* dx, T& dg,
+                   std::index_sequence<I...> inputs) {
+  constexpr int N = sizeof...(I);
+  if constexpr (requires { f.second(x[I]..., x[I]...); }) {
+    const auto own = f.second(x[I]..., c[I]...);
+    ((dx[I] = g * own.d[I]), ...);
+    dg = own.d[N];
+  } else {
     using D = Dual<T, 1>;
     D at[N], value, partials[N];
-    ((at[I] = D::input(x[I], 0), at[I].d[0] = c[I]), ...);
+    const auto absent = [&](size_t k) { return c[k].is_constant() && c[k].constant() == 0; };
+    ((at[I] = absent(I) ? D(x[I]) : D::along(x[I], c[I])), ...);
     differentiate<N>(f, at, value, partials, inputs);
-    dg = T(0);  // no direction, no contribution: not even of an infinite slope
-    ((dg += where(c[I] == 0, T(0), c[I] * partials[I].v)), ...);
-    ((dx[I] = g * partials[I].d[0]), ...);
+    dg = T(0);
+    ((dg = absent(I) ? dg : dg + c[I] * partials[I].v), ...);
+    ((dx[I] = partials[I].has(0) ? g * partials[I].d[0] : T(0)), ...);
   }
 }
 

@@ -11,9 +11,9 @@ extern constinit thread_local bool recording;
 inline bool grad_enabled() { return detail::recording; }
 
 /// Sets recording for a scope: GradMode mode(false);
-class GradMode {
+class [[nodiscard]] GradMode {
  public:
-  explicit GradMode(bool on) : before_(detail::recording) { detail::recording = on; }
+  [[nodiscard]] explicit GradMode(bool on) : before_(detail::recording) { detail::recording = on; }
   ~GradMode() { detail::recording = before_; }
   GradMode(const GradMode&) = delete;
   GradMode& operator=(const GradMode&) = delete;
@@ -23,9 +23,10 @@ class GradMode {
 };
 
 /// Switches recording off for a scope: { NoGrad guard; parameter.add_(update); }
-class NoGrad : public GradMode {
+/// A guard without a name ends at once, so the statement `NoGrad();` is a compiler warning.
+class [[nodiscard]] NoGrad : public GradMode {
  public:
-  NoGrad() : GradMode(false) {}
+  [[nodiscard]] NoGrad() : GradMode(false) {}
 };
 
 }  // namespace ebb

@@ -9,6 +9,8 @@
 
 namespace ebb {
 
+void detail::fail_undefined(const char* member) { fail(member, "got an undefined tensor"); }
+
 void TensorImpl::destroy(TensorImpl* impl) noexcept {
   impl->~TensorImpl();
   memory::deallocate(impl, sizeof(TensorImpl));
@@ -44,6 +46,7 @@ Tensor empty(const Shape& shape, TensorOptions options) {
 }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset) {
+  check_defined("make_view", base);
   const TensorImpl& b = *base.impl();
   return make_tensor(b.storage, b.data + offset * static_cast<int64_t>(size_of(b.dtype)), b.dtype,
                      shape, strides, is_row_major(shape, strides));
@@ -72,6 +75,7 @@ std::optional<ValueRule> conversion_rule(DType from, DType to) {
 }
 
 int64_t Tensor::size(int64_t d) const {
+  check_defined("size", *this);
   if (dim() == 0) fail("size", "a 0-d tensor has no dim ", d);
   return shape()[normalize_dim("size", d, dim())];
 }

@@ -15,6 +15,8 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "ebb/core/device.h"
@@ -29,7 +31,13 @@
 
 namespace ebb {
 
-class Node;  // a node of the graph: autograd/graph/node.h
+class Node;              // a node of the graph: autograd/graph/node.h
+struct BackwardOptions;  // autograd/graph/engine.h
+
+namespace detail {
+/// Throws the Error of a member of Tensor that was called on an undefined tensor.
+[[noreturn]] void fail_undefined(const char* member);
+}  // namespace detail
 
 /// The shared body behind Tensor handles. Used by ops and backends; users hold Tensors.
 struct TensorImpl {
@@ -61,7 +69,8 @@ struct Index {
 
 class Tensor {
  public:
-  /// An undefined tensor: no elements, no shape. Most functions refuse it.
+  /// An undefined tensor: it has no elements and no shape. Only defined(), impl() and impl_ref()
+  /// may be called on it; every other member throws Error "got an undefined tensor".
   Tensor() = default;
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
   Tensor(const Tensor&) = default;
@@ -78,28 +87,38 @@ class Tensor {
 
   // ---- what it is ----
   bool defined() const { return static_cast<bool>(impl_); }
-  const Shape& shape() const { return impl_->shape; }
-  const Shape& strides() const { return impl_->strides; }
-  int dim() const { return impl_->shape.dim(); }
+  const Shape& shape() const& { return body("shape").shape; }
+  Shape shape() const&& { return body("shape").shape; }
+  const Shape& strides() const& { return body("strides").strides; }
+  Shape strides() const&& { return body("strides").strides; }
+  int dim() const { return body("dim").shape.dim(); }
   /// The size along a dim; negative dims count from the end. Throws Error when out of range.
   int64_t size(int64_t dim) const;
-  int64_t numel() const { return impl_->numel; }
-  DType dtype() const { return impl_->dtype; }
-  Device device() const { return impl_->storage->device(); }
-  bool is_contiguous() const { return impl_->contiguous; }
+  int64_t numel() const { return body("numel").numel; }
+  DType dtype() const { return body("dtype").dtype; }
+  Device device() const { return body("device").storage->device(); }
+  bool is_contiguous() const { return body("is_contiguous").contiguous; }
 
   // ---- its elements ----
-  /// The elements of a tensor on the CPU, to read; strides() tells how they lie. Throws Error when T is not its type.
-  template <class T> const T* data() const {
+  /// Returns a pointer to the first element of a tensor on the CPU, to read; strides() says where
+  /// the others are. The tensor must outlive the pointer, so a temporary does not compile:
+  ///
+  ///     const Tensor y = x.contiguous();
+  ///     const float* p = y.data<float>();
+  ///
+  /// Throws Error unless T is the type of the elements.
+  template <class T> const T* data() const& {
     check_access(dtype_of<T>);
     return reinterpret_cast<const T*>(impl_->data);
   }
-  /// The same to write. Counts as an in-place change: a graph that saved this tensor notices.
-  template <class T> T* mutable_data() {
+  template <class T> const T* data() const&& = delete;  // the elements may die with the temporary
+  /// Returns the same to write. Counts as an in-place change: a graph that saved this tensor notices.
+  template <class T> T* mutable_data() & {
     check_access(dtype_of<T>);
     impl_->storage->bump_version();
     return reinterpret_cast<T*>(impl_->data);
   }
+  template <class T> T* mutable_data() && = delete;
   /// Returns the one element, converted to any arithmetic type by the rule of to(DType). Throws Error unless numel() is
   /// 1, and when T cannot hold the element.
   template <class T = double> T item() const { return item_number().to<T>("item"); }
@@ -151,26 +170,45 @@ class Tensor {
   Tensor& mul_(double factor);
 
   // ---- gradients (defined in autograd/) ----
-  bool requires_grad() const { return static_cast<bool>(impl_->node); }
+  bool requires_grad() const { return static_cast<bool>(body("requires_grad").node); }
   /// Starts (or stops) recording for a leaf. Throws Error on integer tensors and on results of recorded ops.
   Tensor& requires_grad_(bool on = true);
   /// True unless an op that is recorded made it.
   bool is_leaf() const;
   /// The accumulated gradient of a leaf (or of a tensor with retain_grad()); undefined before backward.
   Tensor grad() const;
-  /// Sets the gradient, or forgets it when given an undefined tensor.
-  void set_grad(const Tensor& grad);
-  /// Keeps the gradient of a tensor that is not a leaf.
-  Tensor& retain_grad();
-  /// Calls hook with the gradient of this tensor whenever one arrives; a defined return value replaces it.
-  HookHandle register_hook(std::function<Tensor(const Tensor&)> hook);
+  /// Sets the gradient of a leaf; an undefined tensor clears it.
+  void set_grad(const Tensor& grad) const;
+  /// Keeps the gradient of a tensor that is not a leaf: grad() returns it after backward.
+  const Tensor& retain_grad() const;
+  /// Calls hook with the gradient of this tensor whenever backward computes it. If the hook returns
+  /// a defined tensor, that one replaces the gradient; a hook may also return nothing.
+  ///
+  ///     y.register_hook([](const Tensor& g) { std::cout << g; });
+  ///     y.register_hook([](const Tensor& g) { return g * 0.5; });
+  template <class F> HookHandle register_hook(F hook) const {
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, const Tensor&>>) {
+      return add_hook([hook = std::move(hook)](const Tensor& gradient) mutable {
+        hook(gradient);
+        return Tensor();
+      });
+    } else {
+      return add_hook(std::move(hook));
+    }
+  }
   /// The node of the graph that made it, which has hooks of its own (autograd/graph/node.h); null unless requires_grad().
   Node* node() const;
   /// Computes the gradients of all leaves that this tensor depends on and adds them to their grad().
   /// gradient: the upstream, of this tensor's shape; may be left out for one element (1).
+  /// create_graph: see GradOptions in autograd/graph/engine.h.
   /// REQUIRES a graph: throws Error when none was recorded, or when it was freed by an earlier backward.
   void backward(const Tensor& gradient = {}, bool retain_graph = false,
                 bool create_graph = false) const;
+  /// The same with named options: y.backward({.create_graph = true}).
+  /// A template, so that y.backward({}) means no gradient.
+  template <class = void> void backward(const BackwardOptions& options) const {
+    backward_with(options);
+  }
   /// The same values without a graph; shares the storage.
   Tensor detach() const;
   /// The name of the op that made it; "" for leaves.
@@ -185,12 +223,19 @@ class Tensor {
   Ref<TensorImpl> impl_ref() const { return impl_; }
   /// The first element, on whatever device it lies; strides() tells where the others are. For kernels: writing there
   /// does not count as a change, so write only into tensors that nobody else has seen.
-  std::byte* raw() const { return impl_->data; }
-  uint32_t version() const { return impl_->storage->version(); }
+  std::byte* raw() const { return body("raw").data; }
+  uint32_t version() const { return body("version").storage->version(); }
   /// True when no other handle and no other view sees the elements: then they may be overwritten or handed on.
-  bool is_unique() const { return impl_->count.unique() && impl_->storage->unique(); }
+  bool is_unique() const { return body("is_unique").count.unique() && impl_->storage->unique(); }
 
  private:
+  const TensorImpl& body(const char* member) const {
+    if (!impl_) [[unlikely]]
+      detail::fail_undefined(member);
+    return *impl_;
+  }
+  HookHandle add_hook(std::function<Tensor(const Tensor&)> hook) const;
+  void backward_with(const BackwardOptions& options) const;
   void check_access(DType asked) const;
   Scalar item_number() const;
   template <class T>

@@ -124,9 +124,9 @@ class LayerWatch {
   virtual void enter(const Module& module, const Tensor& input) = 0;
   virtual void leave(const Tensor& output) = 0;
 
-  class Scope {
+  class [[nodiscard]] Scope {
    public:
-    explicit Scope(LayerWatch& watch) : before_(active_) { active_ = &watch; }
+    [[nodiscard]] explicit Scope(LayerWatch& watch) : before_(active_) { active_ = &watch; }
     ~Scope() { active_ = before_; }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;

@@ -1,366 +1,14 @@
 #include "ebb/autograd/check/gradcheck.h"
 
-#include <cmath>
-#include <cstring>
-
-#include "ebb/autograd/graph/engine.h"
-#include "ebb/autograd/ops/arithmetic.h"
-#include "ebb/core/grad_mode.h"
-#include "ebb/core/random.h"
+#include "ebb/autograd/check/checker.h"
 
 namespace ebb {
 namespace {
 
-constexpr size_t kMaxLines = 8;
-constexpr int kProjections = 2;  // in fast mode: a wrong one that passes both is unlikely
-constexpr double kLargestJacobian =
-    1 << 20;  // elements that full mode looks at after fast mode failed
+using detail::Checker;
 
-using Values =
-    std::vector<std::vector<double>>;  // one list a tensor; empty for those without gradients
-
-Values values_of(const std::vector<Tensor>& tensors) {
-  Values values;
-  for (const Tensor& t : tensors) {
-    values.push_back(t.defined() && is_floating(t.dtype()) ? t.to_vector<double>()
-                                                           : std::vector<double>());
-  }
-  return values;
-}
-
-bool same_bits(const Values& a, const Values& b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i].size() != b[i].size() ||
-        (!a[i].empty() && std::memcmp(a[i].data(), b[i].data(), 8 * a[i].size()) != 0)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// "[1, 2]", the place of a row-major index.
-std::string place_in(const Shape& shape, int64_t index) {
-  std::string text;
-  for (int d = shape.dim() - 1; d >= 0; --d) {
-    text = std::to_string(index % shape[d]) + (text.empty() ? "" : ", ") + text;
-    index /= shape[d];
-  }
-  return "[" + text + "]";
-}
-
-class Checker {
-  using Jacobian = Values;  // one an output, row-major
-
- public:
-  // upstreams: how many of the inputs, at the end, are upstreams, on which a gradient depends in any case.
-  Checker(std::string_view op, const TensorFunction& f, std::vector<Tensor> inputs,
-          GradcheckOptions options, size_t upstreams = 0)
-      : op_(op),
-        f_(f),
-        inputs_(std::move(inputs)),
-        options_(options),
-        own_(inputs_.size() - upstreams),
-        upstreams_(upstreams) {}
-
-  GradcheckReport run() {
-    check_inputs();
-    outputs_ = f_(inputs_);
-    if (outputs_.empty()) fail(op_, "the function returned no outputs");
-    center_ = values_of(outputs_);
-    if (!same_bits(center_, values_of(f_(inputs_)))) {
-      problem(
-          "the function gives two results for the same inputs: it draws random numbers or keeps a "
-          "state; give it a "
-          "generator with a fixed seed");
-    } else if (options_.fast) {
-      check_projections();
-    } else {
-      check_elements();
-    }
-    if (report_.compared == 0 && report_.passed) {
-      problem("nothing was compared: no input that requires grad, or no output element");
-    } else if (!options_.allow_zero) {
-      check_influence();
-    }
-    finish();
-    return report_;
-  }
-
- private:
-  void check_inputs() const {
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      const Tensor& x = inputs_[i];
-      if (!x.defined() || !x.requires_grad()) continue;
-      if (x.dtype() != DType::F64)
-        fail(op_, "input ", i, " is ", x.dtype(), ": finite differences need f64");
-      if (!x.is_leaf()) fail(op_, "input ", i, " ", x, " is not a leaf: detach() it");
-      if (x.numel() == 0)
-        fail(op_, "input ", i, " of shape ", x.shape(), " is empty: there is nothing to check");
-    }
-  }
-
-  // Order 1: every input must matter. Order 2: one of them; most functions are linear in some.
-  void check_influence() {
-    size_t checked = 0, zero = 0;
-    for (size_t i = 0; i < own_; ++i) checked += is_checked(i);
-    for (int i : report_.zero_inputs) zero += static_cast<size_t>(i) < own_;
-    if (zero == 0 || (upstreams_ > 0 && zero < checked)) return;
-    std::string which;
-    for (int i : report_.zero_inputs) which += (which.empty() ? "" : ", ") + std::to_string(i);
-    problem("vacuous: every analytic and every numeric gradient by input " + which +
-            " is zero; choose inputs where the function varies, or set allow_zero");
-  }
-
-  bool is_checked(size_t i) const { return inputs_[i].defined() && inputs_[i].requires_grad(); }
-
-  // ---- every element ----
-
-  void check_elements() {
-    // All analytic gradients first: moving an input is an in-place change, after which the graph refuses to run.
-    std::vector<Jacobian> analytic(inputs_.size());
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      if (is_checked(i)) analytic[i] = analytic_jacobian(inputs_[i]);
-    }
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      if (is_checked(i)) check_input(i, analytic[i]);
-    }
-  }
-
-  void check_input(size_t i, const Jacobian& analytic) {
-    bool depends = false;
-    const int64_t n = inputs_[i].numel();
-    for (int64_t j = 0; j < n; ++j) {
-      const auto [above, below] = evaluate_beside(inputs_[i], j);
-      for (size_t o = 0; o < outputs_.size(); ++o) {
-        for (size_t k = 0; k < center_[o].size(); ++k) {
-          const double slope = (above[o][k] - below[o][k]) / (2 * options_.eps);
-          const double gradient =
-              analytic[o].empty()
-                  ? 0
-                  : analytic[o][k * static_cast<size_t>(n) + static_cast<size_t>(j)];
-          depends |= slope != 0 || gradient != 0;
-          compare({static_cast<int>(o), static_cast<int>(i), static_cast<int64_t>(k), j, gradient,
-                   slope, 0},
-                  (above[o][k] - center_[o][k]) / options_.eps,
-                  (center_[o][k] - below[o][k]) / options_.eps);
-        }
-      }
-    }
-    if (!depends) report_.zero_inputs.push_back(static_cast<int>(i));
-  }
-
-  // One backward for each output element: rows of the Jacobian, (outputs' elements, input's elements).
-  Jacobian analytic_jacobian(const Tensor& input) const {
-    Jacobian jacobian(outputs_.size());
-    for (size_t o = 0; o < outputs_.size(); ++o) {
-      const Tensor& out = outputs_[o];
-      if (!out.defined() || !out.requires_grad()) continue;
-      for (int64_t k = 0; k < out.numel(); ++k) {
-        Tensor one = zeros(out.shape(), {.dtype = out.dtype()});
-        one.mutable_data<double>()[k] = 1;
-        const Tensor row =
-            grad(std::span(&out, 1), std::span(&input, 1),
-                 {.grad_outputs = {one}, .retain_graph = true, .allow_unused = true})[0];
-        const std::vector<double> values =
-            row.defined() ? row.to_vector<double>()
-                          : std::vector<double>(static_cast<size_t>(input.numel()));
-        jacobian[o].insert(jacobian[o].end(), values.begin(), values.end());
-      }
-    }
-    return jacobian;
-  }
-
-  std::pair<Values, Values> evaluate_beside(const Tensor& x, int64_t j) {
-    int64_t offset = 0, rest = j;
-    for (int d = x.dim() - 1; d >= 0; --d) {
-      offset += rest % x.shape()[d] * x.strides()[d];
-      rest /= x.shape()[d];
-    }
-    Tensor position = x.detach();  // shares the elements: moving it moves the input
-    double* element = position.mutable_data<double>() + offset;
-    const double before = *element;
-    *element = before + options_.eps;
-    auto above = values_of(f_(inputs_));
-    *element = before - options_.eps;
-    auto below = values_of(f_(inputs_));
-    *element = before;
-    return {std::move(above), std::move(below)};
-  }
-
-  // ---- random projections: u^T J v ----
-
-  void check_projections() {
-    std::vector<Tensor> wanted, roots;
-    std::vector<size_t> place;
-    double elements = 0, output_elements = 0;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      if (!is_checked(i)) continue;
-      wanted.push_back(inputs_[i]);
-      place.push_back(i);
-      elements += static_cast<double>(inputs_[i].numel());
-    }
-    for (const Tensor& out : outputs_) {
-      if (out.defined() && out.requires_grad()) roots.push_back(out);
-    }
-    for (const auto& values : center_) output_elements += static_cast<double>(values.size());
-    if (wanted.empty() || output_elements == 0) return;
-    Generator generator{options_.seed, 0};
-    std::vector<Values> upstreams, gradients;  // of every projection, before any input is moved
-    for (int p = 0; p < kProjections; ++p) project(wanted, roots, generator, upstreams, gradients);
-    std::vector<bool> zero(wanted.size(), true);
-    for (int p = 0; p < kProjections; ++p) {
-      for (size_t w = 0; w < wanted.size(); ++w) {
-        zero[w] = compare_projection(wanted[w], place[w], upstreams[static_cast<size_t>(p)],
-                                     gradients[static_cast<size_t>(p)][w], generator) &&
-                  zero[w];
-      }
-    }
-    if (!report_.passed && elements * output_elements <= kLargestJacobian) {  // say where
-      report_ = {};
-      lines_ = 0;
-      outputs_ = f_(inputs_);
-      check_elements();
-      if (report_.passed)
-        problem(
-            "projections differ, elements do not: eps, atol and rtol do not suit this function");
-      return;
-    }
-    for (size_t w = 0; w < wanted.size(); ++w) {
-      if (zero[w]) report_.zero_inputs.push_back(static_cast<int>(place[w]));
-    }
-  }
-
-  // Random upstreams for all outputs, and u^T J for all inputs.
-  void project(const std::vector<Tensor>& wanted, const std::vector<Tensor>& roots,
-               Generator& generator, std::vector<Values>& upstreams,
-               std::vector<Values>& gradients) const {
-    std::vector<Tensor> seeds;
-    upstreams.emplace_back();
-    for (size_t o = 0; o < outputs_.size(); ++o) {
-      upstreams.back().emplace_back();
-      if (center_[o].empty()) continue;
-      const Tensor u = randn(outputs_[o].shape(), {.dtype = DType::F64}, &generator);
-      upstreams.back().back() = u.to_vector<double>();
-      if (outputs_[o].requires_grad()) seeds.push_back(u.to(outputs_[o].dtype()));
-    }
-    std::vector<Tensor> found(wanted.size());
-    if (!roots.empty()) {
-      found =
-          grad(roots, wanted, {.grad_outputs = seeds, .retain_graph = true, .allow_unused = true});
-    }
-    gradients.push_back(values_of(found));
-  }
-
-  // True when both derivatives are zero.
-  bool compare_projection(const Tensor& x, size_t input, const Values& u,
-                          const std::vector<double>& gradient, Generator& generator) {
-    const Tensor v = randn(x.shape(), {.dtype = DType::F64}, &generator),
-                 before = x.detach().clone();
-    Tensor place = x.detach();
-    place.copy_(before + v * options_.eps);
-    const Values above = values_of(f_(inputs_));
-    place.copy_(before - v * options_.eps);
-    const Values below = values_of(f_(inputs_));
-    place.copy_(before);
-    double analytic = 0, right = 0, left = 0;
-    const std::vector<double> direction = v.to_vector<double>();
-    for (size_t i = 0; i < gradient.size(); ++i) analytic += gradient[i] * direction[i];
-    for (size_t o = 0; o < u.size(); ++o) {
-      for (size_t k = 0; k < u[o].size(); ++k) {
-        right += u[o][k] * (above[o][k] - center_[o][k]) / options_.eps;
-        left += u[o][k] * (center_[o][k] - below[o][k]) / options_.eps;
-      }
-    }
-    compare({-1, static_cast<int>(input), -1, -1, analytic, (right + left) / 2, 0}, right, left);
-    return analytic == 0 && right == 0 && left == 0;
-  }
-
-  // ---- the report ----
-
-  void compare(GradcheckFailure f, double right, double left) {
-    ++report_.compared;
-    const double error = std::fabs(f.analytic - f.numeric);
-    // One-sided slopes of a smooth function differ by eps times its curvature.
-    const bool kink = std::fabs(right - left) >
-                      std::sqrt(options_.eps) * (1 + std::fabs(right) + std::fabs(left));
-    if (!kink && error <= options_.atol + options_.rtol * std::fabs(f.numeric)) {
-      report_.max_error = std::max(report_.max_error, error);
-      return;
-    }
-    f.relative_error = error / std::fmax(std::fabs(f.numeric), 1e-300);
-    report_.failures.push_back(f);
-    report_.max_error = std::isnan(error) ? error : std::max(report_.max_error, error);
-    const std::string place = location_of(f);
-    std::string text =
-        place + ": analytic " + to_text(f.analytic) + ", numeric " + to_text(f.numeric);
-    if (!std::isfinite(error))
-      text += ": not finite; move the input to where the function is finite" + value_of(f);
-    else if (kink) {
-      text += ": a kink inside the step (slope " + to_text(left) + " left, " + to_text(right) +
-              " right); move the input" + value_of(f) + " by more than " + to_text(options_.eps);
-    } else {
-      text += ", relative error " + to_text(f.relative_error);
-      wrong_ = true;
-    }
-    problem(text);
-  }
-
-  std::string location_of(const GradcheckFailure& f) const {
-    const std::string input = " by input " + to_text(f.input);
-    if (f.input_index < 0) return "a random projection of the outputs" + input;
-    const auto output = static_cast<size_t>(f.output);
-    return "output " + to_text(f.output) + " " +
-           place_in(outputs_[output].shape(), f.output_index) + input + " " +
-           place_in(inputs_[static_cast<size_t>(f.input)].shape(), f.input_index);
-  }
-  std::string value_of(const GradcheckFailure& f) const {
-    if (f.input_index < 0) return "";
-    const Tensor& x = inputs_[static_cast<size_t>(f.input)];
-    return ", which is " + to_text(x.to_vector<double>()[static_cast<size_t>(f.input_index)]) + ",";
-  }
-
-  void problem(const std::string& text) {
-    report_.passed = false;
-    if (lines_++ < kMaxLines)
-      report_.message.append(report_.message.empty() ? "" : "; ").append(text);
-  }
-
-  void finish() {
-    if (lines_ > kMaxLines)
-      report_.message += "; and " + std::to_string(lines_ - kMaxLines) + " more";
-    if (wrong_ && options_.suspect) {
-      outputs_.clear();
-      report_.suspects = detail::find_suspects(f_, inputs_, options_);
-      for (size_t i = 0; i < report_.suspects.size() && i < 3; ++i) {
-        report_.message += (i ? " or " : "; suspect: ") + report_.suspects[i];
-      }
-    }
-    if (!report_.passed && options_.raise) fail(op_, report_.message);
-  }
-
-  std::string_view op_;
-  const TensorFunction& f_;
-  std::vector<Tensor> inputs_, outputs_;
-  GradcheckOptions options_;
-  GradcheckReport report_;
-  Values center_;
-  size_t own_, upstreams_;
-  size_t lines_ = 0;
-  bool wrong_ = false;  // a gradient is wrong, for which a wrong op may be the reason
-};
-
-}  // namespace
-
-GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
-                          GradcheckOptions options) {
-  const GradMode on(true);
-  return Checker("gradcheck", f, inputs, options).run();
-}
-
-GradcheckReport gradgradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
-                              GradcheckOptions options) {
-  const GradMode on(true);
+GradcheckReport check_second_order(const TensorFunction& f, const std::vector<Tensor>& inputs,
+                                   const GradcheckOptions& options) {
   const std::vector<Tensor> outputs = f(inputs);
   std::vector<Tensor> all = inputs;
   Generator generator{options.seed, 0};
@@ -376,6 +24,15 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const std::vector<Tensor>
   const TensorFunction gradient = [&](const std::vector<Tensor>& at) {
     const std::vector<Tensor> arguments(at.begin(), at.begin() + static_cast<std::ptrdiff_t>(n));
     const std::vector<Tensor> results = f(arguments);
+    if (results.size() != outputs.size()) {
+      fail("gradgradcheck", "the function returned ", outputs.size(), " outputs, and ",
+           results.size(), " for other values of its inputs");
+    }
+    for (size_t o : live) {
+      if (results[o].shape() == outputs[o].shape()) continue;
+      fail("gradgradcheck", "output ", o, " had shape ", outputs[o].shape(), ", and ",
+           results[o].shape(), " for other values of the inputs");
+    }
     std::vector<Tensor> roots, wanted;
     for (size_t o : live) roots.push_back(results[o]);
     for (const Tensor& x : arguments) {
@@ -385,7 +42,39 @@ GradcheckReport gradgradcheck(const TensorFunction& f, const std::vector<Tensor>
     return grad(roots, wanted,
                 {.grad_outputs = upstreams, .create_graph = true, .allow_unused = true});
   };
-  return Checker("gradgradcheck", gradient, all, options, live.size()).run();
+  Checker checker("gradgradcheck", gradient, all, options, live.size());
+  checker.add_faults_of(f, inputs, outputs);
+  return checker.run();
+}
+
+// What check() returns. Exceptions of the function and of unusable arguments are a report as well,
+// unless options.raise.
+template <class Check> GradcheckReport reported(const GradcheckOptions& options, Check&& check) {
+  const GradMode on(true);
+  GradcheckReport report;
+  report.passed = false;
+  try {
+    return check();
+  } catch (const std::exception& error) {
+    if (options.raise) throw;
+    report.message = error.what();
+  } catch (...) {
+    if (options.raise) throw;
+    report.message = "the function threw what is not a std::exception";
+  }
+  return report;
+}
+
+}  // namespace
+
+GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
+                          GradcheckOptions options) {
+  return reported(options, [&] { return Checker("gradcheck", f, inputs, options).run(); });
+}
+
+GradcheckReport gradgradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
+                              GradcheckOptions options) {
+  return reported(options, [&] { return check_second_order(f, inputs, options); });
 }
 
 }  // namespace ebb

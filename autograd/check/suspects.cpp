@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/check/values.h"
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/autograd/ops/arithmetic.h"
@@ -152,13 +153,12 @@ class Search {
     return agree(dot(r.gradient, direction), (above - below) / (2 * options_.eps));
   }
   bool leaf_is_right(const Tensor& leaf, const Tensor& gradient) {
-    const Tensor direction = random_like(leaf, generator_), before = leaf.detach().clone();
-    Tensor place = leaf.detach();
-    place.copy_(before + direction * options_.eps);
+    const Tensor direction = random_like(leaf, generator_);
+    detail::RestoreInput moved(leaf);
+    moved.place().copy_(moved.before() + direction * options_.eps);
     const double above = value();
-    place.copy_(before - direction * options_.eps);
+    moved.place().copy_(moved.before() - direction * options_.eps);
     const double below = value();
-    place.copy_(before);
     return agree(dot(gradient, direction), (above - below) / (2 * options_.eps));
   }
 

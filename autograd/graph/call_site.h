@@ -35,9 +35,9 @@ inline void forget_call_site() {
 }
 
 /// While an op's own forward runs, what it calls has no call_site of its own.
-class InsideOp {
+class [[nodiscard]] InsideOp {
  public:
-  InsideOp() { step(1); }
+  [[nodiscard]] InsideOp() { step(1); }
   ~InsideOp() { step(-1); }
   InsideOp(const InsideOp&) = delete;
   InsideOp& operator=(const InsideOp&) = delete;
@@ -92,9 +92,9 @@ class TensorsArg {
 
 /// In an op made of other ops: keeps the call_site where the user called it, while the parts run.
 ///   Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
-class CompositeScope {
+class [[nodiscard]] CompositeScope {
  public:
-  template <class Arg> explicit CompositeScope(const Arg& arg) {
+  template <class Arg> [[nodiscard]] explicit CompositeScope(const Arg& arg) {
     (void)*arg;
     ++detail::composite_depth;
   }
@@ -107,9 +107,10 @@ class CompositeScope {
 };
 
 /// While a node's backward runs: what it calls counts as called where the node was made.
-class BackwardScope {
+class [[nodiscard]] BackwardScope {
  public:
-  explicit BackwardScope(const std::source_location& made_at) : before_(detail::call_site) {
+  [[nodiscard]] explicit BackwardScope(const std::source_location& made_at)
+      : before_(detail::call_site) {
     detail::call_site = made_at;
     ++detail::composite_depth;
   }

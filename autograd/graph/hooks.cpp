@@ -116,7 +116,7 @@ HookHandle Node::register_hook(NodeHook hook) {
   return enter(*this, extras().node_hooks, std::move(hook));
 }
 
-HookHandle Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) {
+HookHandle Tensor::add_hook(std::function<Tensor(const Tensor&)> hook) const {
   check_defined("register_hook", *this);
   if (!requires_grad()) fail("register_hook", *this, " does not require grad");
   auto& list = node()->extras().hooks;

@@ -1,7 +1,8 @@
 // Node: one recorded op, with edges to the nodes that made its inputs.
 //
 // Ownership: a tensor owns the node that made it, a node owns the nodes of its inputs (edges point from results to
-// inputs), so a graph lives as long as a result of it. Nothing owns in the other direction: there are no cycles.
+// inputs), so a graph lives as long as a result of it. The graph itself has no cycles. There is one way to make one: after
+// backward() with create_graph a leaf's node owns its gradient, whose graph owns the leaf (GradOptions::create_graph).
 // Thread-safety: a graph is built and walked by one thread at a time.
 #pragma once
 
@@ -190,7 +191,7 @@ class Node : public GraphNode {
 };
 
 inline Node* Edge::node() const { return static_cast<Node*>(target.get()); }
-inline Node* Tensor::node() const { return static_cast<Node*>(impl_->node.get()); }
+inline Node* Tensor::node() const { return static_cast<Node*>(body("node").node.get()); }
 
 /// The node of a leaf: where its gradient gathers. Holds no reference to the leaf's elements.
 class LeafNode final : public Node {

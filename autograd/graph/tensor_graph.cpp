@@ -161,7 +161,7 @@ Tensor& Tensor::requires_grad_(bool on) {
   return *this;
 }
 
-bool Tensor::is_leaf() const { return !impl_->node || node()->is_leaf(); }
+bool Tensor::is_leaf() const { return !body("is_leaf").node || node()->is_leaf(); }
 
 Tensor Tensor::grad() const {
   check_defined("grad", *this);
@@ -175,7 +175,7 @@ Tensor Tensor::grad() const {
   return {};
 }
 
-void Tensor::set_grad(const Tensor& grad) {
+void Tensor::set_grad(const Tensor& grad) const {
   check_defined("set_grad", *this);
   if (!requires_grad() || !is_leaf()) fail("set_grad", *this, " is not a leaf that requires grad");
   if (grad.defined() && (!(grad.shape() == shape()) || grad.dtype() != dtype())) {
@@ -205,7 +205,7 @@ void Tensor::set_data(const Tensor& other) {
   set_grad({});
 }
 
-Tensor& Tensor::retain_grad() {
+const Tensor& Tensor::retain_grad() const {
   check_defined("retain_grad", *this);
   if (!requires_grad()) fail("retain_grad", *this, " does not require grad");
   if (!is_leaf())
@@ -219,6 +219,7 @@ Tensor Tensor::detach() const {
 }
 
 std::string Tensor::grad_node_name() const {
+  check_defined("grad_node_name", *this);
   return is_leaf() ? std::string() : std::string(node()->name());
 }
 

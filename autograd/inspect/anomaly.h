@@ -16,9 +16,9 @@ inline bool anomaly_detection() { return (detail::observers & detail::kAnomaly) 
 /// While it lives, every op checks its result and every backward its gradients: the first that is not finite although
 /// its inputs are throws an Error that names the op, the ranges of its inputs and the line in the user's code. Errors
 /// of backward name the ranges of the incoming gradients, and the line, too. Costs a pass over each tensor.
-class DetectAnomaly {
+class [[nodiscard]] DetectAnomaly {
  public:
-  explicit DetectAnomaly(bool on = true) : before_(detail::observers) {
+  [[nodiscard]] explicit DetectAnomaly(bool on = true) : before_(detail::observers) {
     detail::observers = on ? before_ | detail::kAnomaly : before_ & ~detail::kAnomaly;
   }
   ~DetectAnomaly() { detail::observers = before_; }

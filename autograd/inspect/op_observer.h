@@ -23,9 +23,9 @@ struct OpEvent {
 };
 
 /// Calls `watch` after every op on this thread during its lifetime, except for ops inside of `watch`.
-class OpObserver {
+class [[nodiscard]] OpObserver {
  public:
-  explicit OpObserver(std::function<void(const OpEvent&)> watch);
+  [[nodiscard]] explicit OpObserver(std::function<void(const OpEvent&)> watch);
   ~OpObserver();
   OpObserver(const OpObserver&) = delete;
   OpObserver& operator=(const OpObserver&) = delete;

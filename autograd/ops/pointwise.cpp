@@ -1,36 +1,20 @@
 #include "ebb/autograd/ops/pointwise.h"
 
-#include <cstring>
-
-#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/pointwise_nodes.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
+
+using detail::broadcast_all;
+using detail::FormulaBytes;
+using detail::pointwise_gradient;
+using detail::run_pass;
+
 namespace {
-
-// A formula object, copied into the nodes that need it.
-struct FormulaBytes {
-  alignas(16) std::byte bytes[kMaxFormulaBytes];
-  FormulaBytes() = default;
-  FormulaBytes(const FormulaOp& op, const void* formula) { std::memcpy(bytes, formula, op.size); }
-};
-
-Shape broadcast_all(std::string_view op, std::span<const Tensor* const> inputs) {
-  Shape shape = inputs[0]->shape();
-  for (size_t i = 1; i < inputs.size(); ++i) {
-    if (!(inputs[i]->shape() == shape)) shape = broadcast_shapes(op, shape, inputs[i]->shape());
-  }
-  return shape;
-}
-
-void run(const FormulaOp& op, const void* formula, Pass pass, const Shape& shape, DType compute,
-         std::span<const Tensor* const> in, std::span<Tensor* const> out, bool sum_first = false) {
-  backend(in[0]->device()).pointwise({&op, formula, pass, compute, &shape, in, out, sum_first});
-}
 
 // The dtype to compute in: the one that all inputs but the conditions share.
 DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
@@ -59,9 +43,6 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
 }
 
 // ---- nodes ----
-
-void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x,
-                        const Tensor& g, uint32_t wanted, std::span<Tensor> results);
 
 // f(x). Saves its inputs, or its output where the formula has a rule for that, or nothing where it is linear.
 class PointwiseNode final : public Node {
@@ -117,133 +98,6 @@ class PointwiseNode final : public Node {
   Saved saved_[kMaxArity];
 };
 
-// d_k = g df/dx_k for the wanted k, as functions of (x, g). Made under create_graph only.
-class PointwiseGradientNode final : public Node {
- public:
-  PointwiseGradientNode(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x,
-                        const Tensor& g)
-      : Node(op.arity), op_(op), formula_(formula), g_(g) {
-    for (size_t i = 0; i < x.size(); ++i) x_[i] = Saved(x[i]);
-    reserve_edges(static_cast<uint32_t>(x.size()) + 1);
-    for (size_t i = 0; i < x.size(); ++i) set_edge(static_cast<uint32_t>(i), x[i]);
-    set_edge(static_cast<uint32_t>(x.size()), g);
-  }
-  std::string_view name() const override { return "pointwise_gradient"; }
-
-  void backward(const BackwardContext& context, std::span<const Tensor> c,
-                std::span<Tensor> results) override {
-    Tensor x[kMaxArity];
-    for (int k = 0; k < op_.arity; ++k) x[k] = x_[k].get();
-    if (context.create_graph) return compose(context, x, g_.get(), c, results);
-    const int n = op_.arity;
-    const Tensor g = g_.get();
-    const Tensor zero = zeros({}, {.dtype = g.dtype(), .device = g.device()});
-    const Tensor* in[kMaxPassInputs];
-    Tensor* out[kMaxPassOutputs];
-    for (int k = 0; k < n; ++k) {
-      in[k] = &x[k];
-      in[n + 1 + k] = c[static_cast<size_t>(k)].defined() ? &c[static_cast<size_t>(k)] : &zero;
-    }
-    in[n] = &g;
-    const std::span<const Tensor* const> all(in, static_cast<size_t>(2 * n + 1));
-    const Shape shape = broadcast_all(op_.name, all);
-    for (int k = 0; k <= n; ++k) {
-      out[k] = nullptr;
-      if (!context.needs(k)) continue;
-      results[static_cast<size_t>(k)] = empty(shape, {.dtype = g.dtype(), .device = g.device()});
-      out[k] = &results[static_cast<size_t>(k)];
-    }
-    run(op_, formula_.bytes, Pass::SecondOrder, shape, g.dtype(), all,
-        {out, static_cast<size_t>(n + 1)});
-  }
-
-  void release_saved() override {
-    for (Saved& s : x_) s.reset();
-    g_.reset();
-  }
-  int64_t saved_bytes() const override {
-    int64_t bytes = g_.bytes();
-    for (const Saved& s : x_) bytes += s.bytes();
-    return bytes;
-  }
-
- private:
-  // The same with a graph: the partials as tensors, from ops, and those differentiated in turn. Only the piece of
-  // graph between fresh aliases of x and the partials is walked here.
-  void compose(const BackwardContext& context, const Tensor* x, const Tensor& g,
-               std::span<const Tensor> c, std::span<Tensor> results) const {
-    const size_t n = static_cast<size_t>(op_.arity);
-    std::vector<Tensor> inputs;
-    Expr at[kMaxArity], partials[kMaxArity];
-    for (size_t k = 0; k < n; ++k) {
-      // Also of inputs that this walk does not ask for: what comes out is a function of them all the same.
-      Tensor aliased = x[k].requires_grad() ? alias(x[k]) : x[k];
-      if (aliased.requires_grad()) inputs.push_back(aliased);
-      if (aliased.dtype() != g.dtype())
-        aliased = aliased.to(g.dtype());  // a condition: partials are chosen by it
-      at[k] = Expr(aliased);
-    }
-    op_.compose(formula_.bytes, at, partials);
-    std::vector<Tensor> outputs, upstreams;
-    Tensor along;
-    for (size_t k = 0; k < n; ++k) {
-      if (!c[k].defined()) continue;
-      if (context.needs(static_cast<int>(n))) {
-        const Tensor term = (Expr(c[k]) * partials[k]).tensor();
-        along = along.defined() ? add(along, term) : term;
-      }
-      if (!partials[k].is_constant() && partials[k].tensor().requires_grad()) {
-        outputs.push_back(partials[k].tensor());
-        upstreams.push_back(mul(c[k], g));
-      }
-    }
-    results[n] = along;
-    const std::vector<Tensor> found = detail::inner_grad(outputs, upstreams, inputs);
-    for (size_t k = 0, i = 0; k < n; ++k) {
-      if (!x[k].requires_grad()) continue;
-      if (context.needs(static_cast<int>(k))) results[k] = found[i];
-      ++i;
-    }
-  }
-
-  const FormulaOp& op_;
-  FormulaBytes formula_;
-  Saved x_[kMaxArity], g_;
-};
-
-// Writes g df/dx_k into results for the wanted k; records when recording is on.
-void pointwise_gradient(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x,
-                        const Tensor& g, uint32_t wanted, std::span<Tensor> results) {
-  const size_t n = x.size();
-  const Tensor* in[kMaxArity + 1];
-  Tensor* out[kMaxArity] = {};
-  for (size_t k = 0; k < n; ++k) in[k] = &x[k];
-  in[n] = &g;
-  if (op.check) detail::check_given_gradient(op, formula.bytes, {in, n});
-  const TensorOptions like{.dtype = g.dtype(), .device = g.device()};
-  for (size_t k = 0; k < n; ++k) {
-    if (!(wanted >> k & 1)) continue;
-    results[k] = empty(g.shape(), like);
-    out[k] = &results[k];
-  }
-  const bool first_only = wanted == 1;
-  run(op, formula.bytes, first_only ? Pass::GradientFirst : Pass::Gradient, g.shape(), g.dtype(),
-      {in, n + 1}, {out, first_only ? 1 : n});
-  if (!grad_enabled()) return;
-  bool recorded = g.requires_grad();
-  for (const Tensor& t : x) recorded |= t.requires_grad();
-  if (!recorded) return;
-  const auto node = Ref<PointwiseGradientNode>::adopt(new PointwiseGradientNode(op, formula, x, g));
-  for (size_t k = 0; k < n; ++k) {
-    if (results[k].defined()) node->attach(results[k], static_cast<int>(k));
-  }
-  if (detail::observers) [[unlikely]] {
-    const Tensor* made[kMaxArity];
-    for (size_t k = 0; k < n; ++k) made[k] = &results[k];
-    note_results(node->name(), node.get(), {made, n}, {in, n + 1});
-  }
-}
-
 }  // namespace
 
 Tensor detail::call_pointwise(const FormulaOp& op, const void* formula,
@@ -254,7 +108,7 @@ Tensor detail::call_pointwise(const FormulaOp& op, const void* formula,
   Tensor out =
       empty(shape, {.dtype = op.boolean ? DType::Bool : dtype, .device = inputs[0]->device()});
   Tensor* outputs[] = {&out};
-  run(op, formula, Pass::Value, shape, compute, inputs, outputs);
+  run_pass(op, formula, Pass::Value, shape, compute, inputs, outputs);
   record_pointwise(op, formula, inputs, out);
   return out;
 }
@@ -394,8 +248,8 @@ Tensor detail::pointwise_sum(const FormulaOp& op, const void* formula,
     out[k + 1] = &gradients[k];
     first_only &= k == 0;
   }
-  run(op, formula, first_only ? Pass::ValueGradientFirst : Pass::ValueGradient, shape, dtype,
-      {in, n + 1}, {out, first_only ? 2 : n + 1}, true);
+  run_pass(op, formula, first_only ? Pass::ValueGradientFirst : Pass::ValueGradient, shape, dtype,
+           {in, n + 1}, {out, first_only ? 2 : n + 1}, true);
   Node* made = nullptr;
   if (op.check && any) check_given_gradient(op, formula, inputs);
   if (any || weight_wanted) {

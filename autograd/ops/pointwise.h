@@ -22,6 +22,7 @@
 // file that uses the formula, whenever a gradient is asked for: an Error unless they agree, or differ at a kink alone.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "ebb/autograd/inspect/anomaly.h"
@@ -44,17 +45,20 @@ namespace ebb {
 struct FormulaOp : FormulaTable {
   using OutputRule = Tensor (*)(const void* formula, const Tensor& y, const Tensor& g);
   using Constants = void (*)(const void* formula, double* partials);
-  using Compose = void (*)(const void* formula, const Expr* x, Expr* partials);
+  using Compose = void (*)(const void* formula, const Expr* x, const Expr* c, const Expr& g,
+                           Expr* dx, Expr& dg);
   using Check = void (*)(const void* formula, const double* x, double* given, double* derived);
 
-  size_t size;             ///< bytes of the formula object
-  uint32_t masks;          ///< inputs that are conditions
-  bool boolean;            ///< gives a bool tensor
-  bool has_integers;       ///< has a kernel for i64
-  bool has_bool;           ///< bool tensors are integers of 0 and 1 to it
-  OutputRule output_rule;  ///< gradient from the output, or null
-  Constants constants;     ///< partials of a linear formula, or null
-  Compose compose;         ///< partials as tensors, recorded; for orders above the second
+  std::string_view gradient_name;  ///< of the node of the first order: "pow_backward"
+  std::string_view second_name;    ///< of that of the second: "pow_double_backward"
+  size_t size;                     ///< bytes of the formula object
+  uint32_t masks;                  ///< inputs that are conditions
+  bool boolean;                    ///< gives a bool tensor
+  bool has_integers;               ///< has a kernel for i64
+  bool has_bool;                   ///< bool tensors are integers of 0 and 1 to it
+  OutputRule output_rule;          ///< gradient from the output, or null
+  Constants constants;             ///< partials of a linear formula, or null
+  Compose compose;  ///< the second order as tensors, recorded; null without a gradient
   Check
       check;  ///< in debug builds: partials as given by hand and as derived from the text; else null
 };
@@ -69,12 +73,16 @@ template <class F> constexpr std::string_view formula_name() {
   else return "pointwise";
 }
 
-template <class F, int N, size_t... I>
-void compose_partials(const void* formula, const Expr* x, Expr* partials,
-                      std::index_sequence<I...> inputs) {
-  Expr value;
-  differentiate<N>(*static_cast<const F*>(formula), x, value, partials, inputs);
+// formula_name<F>() with a suffix.
+template <class F, size_t Length> constexpr auto name_with(const char (&suffix)[Length]) {
+  std::array<char, formula_name<F>().size() + Length - 1> text{};
+  size_t at = 0;
+  for (char c : formula_name<F>()) text[at++] = c;
+  for (size_t i = 0; i + 1 < Length; ++i) text[at++] = suffix[i];
+  return text;
 }
+template <class F> inline constexpr auto kGradientName = name_with<F>("_backward");
+template <class F> inline constexpr auto kSecondName = name_with<F>("_double_backward");
 
 template <class F, int N, size_t... I>
 void constant_partials(const void* formula, double* partials, std::index_sequence<I...> inputs) {
@@ -148,8 +156,8 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
     };
   }
   if constexpr (!requires { F::no_gradient; }) {
-    compose = [](const void* f, const Expr* x, Expr* p) {
-      compose_partials<F, N>(f, x, p, Inputs{});
+    compose = [](const void* f, const Expr* x, const Expr* c, const Expr& g, Expr* dx, Expr& dg) {
+      compose_twice(*static_cast<const F*>(f), x, c, g, dx, dg, Inputs{});
     };
   }
   FormulaOp::Check check = nullptr;
@@ -167,6 +175,8 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
   constexpr bool has_bool = requires { F::has_bool; }
   || boolean;
   return {{formula_name<F>(), N, &cpu::kBlockKernels<F, N, Loss>, &CudaSlot<F, N, Loss>::kernels},
+          {kGradientName<F>.data(), kGradientName<F>.size()},
+          {kSecondName<F>.data(), kSecondName<F>.size()},
           sizeof(F),
           masks,
           boolean,

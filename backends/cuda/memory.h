@@ -35,9 +35,9 @@ class CapturePool {
   CapturePool& operator=(const CapturePool&) = delete;
 
   /// While one is alive, allocations of this thread come from the pool.
-  class Scope {
+  class [[nodiscard]] Scope {
    public:
-    explicit Scope(CapturePool& pool);
+    [[nodiscard]] explicit Scope(CapturePool& pool);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
@@ -45,9 +45,9 @@ class CapturePool {
 
   /// While one is alive, they do not: for what has to keep its value between launches. Blocks of the pool may have been
   /// other tensors before, which every launch writes again.
-  class Pause {
+  class [[nodiscard]] Pause {
    public:
-    Pause();
+    [[nodiscard]] Pause();
     ~Pause();
     Pause(const Pause&) = delete;
     Pause& operator=(const Pause&) = delete;
@@ -68,9 +68,9 @@ struct UploadBlock {
   cudaEvent_t ready;  ///< on the other stream: the copy has arrived
 };
 /// While one is alive, allocations of this thread are upload blocks; the last one is `block`.
-class UploadScope {
+class [[nodiscard]] UploadScope {
  public:
-  UploadScope();
+  [[nodiscard]] UploadScope();
   ~UploadScope();
   UploadScope(const UploadScope&) = delete;
   UploadScope& operator=(const UploadScope&) = delete;

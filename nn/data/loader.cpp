@@ -62,7 +62,7 @@ void check_transformed(const Batch& batch) {
 }
 
 // Gives the calling thread's generator back as it was: without a loader thread it is the user's.
-class GeneratorGuard {
+class [[nodiscard]] GeneratorGuard {
  public:
   explicit GeneratorGuard(const Generator& meanwhile) : before_(default_generator()) {
     default_generator() = meanwhile;

@@ -44,7 +44,7 @@ struct MarginHinges {
     if (context.create_graph) {
       const Tensor inputs[] = {alias(x)},
                    outputs[] = {state.options.composed(inputs[0], state.target, state.options)};
-      return {ebb::detail::inner_grad(outputs, {&g, 1}, inputs)[0], Tensor()};
+      return {ebb::detail::inner_grad(outputs, {&g, 1}, inputs, true)[0], Tensor()};
     }
     const Tensor dense = x.contiguous(), upstream = g.contiguous();
     Tensor gradient = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});

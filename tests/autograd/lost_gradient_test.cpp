@@ -17,8 +17,9 @@ namespace {
 using test::expect_error;
 
 Tensor leaf(std::initializer_list<double> values) { return tensor(values, f64).requires_grad_(); }
-std::string here(std::source_location where = std::source_location::current()) {
-  return "lost_gradient_test.cpp:" + std::to_string(where.line());
+// This line, or one above it.
+std::string here(unsigned above = 0, std::source_location where = std::source_location::current()) {
+  return "lost_gradient_test.cpp:" + std::to_string(where.line() - above);
 }
 
 struct TestRound {  // structural, without backward
@@ -37,12 +38,12 @@ Tensor round_down(const TensorArg& x) { return apply<TestRound>(*x); }
 TEST(LostGradient, OpsWithoutDerivativeAreNamed) {
   const Tensor x = leaf({1.5, 2});
   const Tensor a = round_down(x);
-  const std::string at = here();
+  const std::string at = here(1);
   EXPECT_TRUE(a.requires_grad());
   expect_error([&] { sum(a * x).backward(); }, "backward",
                {"test_round (2,) f64", at, "no derivative", "detach()"});
   const Tensor b = pointwise(TestStep{}, x);
-  const std::string there = here();
+  const std::string there = here(1);
   expect_error([&] { sum(b * x).backward(); }, "backward",
                {"test_step (2,) f64", there, "no derivative"});
   EXPECT_FALSE(x.grad().defined());
@@ -71,7 +72,7 @@ TEST(LostGradient, AResultComputedInsideNoGrad) {
 TEST(LostGradient, AFreedGraph) {
   const Tensor x = leaf({1, 2});
   const Tensor y = x * x;
-  const std::string at = here();
+  const std::string at = here(1);
   const Tensor z = sum(y);
   z.backward();
   expect_error([&] { sum(y * y).backward(); }, "backward",
@@ -82,7 +83,7 @@ TEST(LostGradient, AChangedTensor) {
   const Tensor x = leaf({1, 2});
   Tensor w = tensor({3, 4}, f64);
   const Tensor y = sum(x * w);
-  const std::string at = here();
+  const std::string at = here(1);
   w.zero_();
   expect_error([&] { y.backward(); }, "backward",
                {"mul (2,) f64", at, "shape=(2,)", "changed in place", "saved at"});

@@ -170,13 +170,13 @@ TEST(OpObserver, SeesGradientsThatAreRecorded) {
   size_t inputs = 0;
   const OpObserver watch([&](const OpEvent& e) {
     ops.emplace_back(e.op);
-    if (e.op != "pointwise_gradient") return;
+    if (e.op != "mul_backward") return;
     inputs = e.inputs.size();
     EXPECT_TRUE(e.result.requires_grad());
     expect_values(e.result, e.output == 0 ? std::vector<double>{3, 4} : std::vector<double>{1, 2});
   });
   grad(y, {a, b}, {.create_graph = true});
-  EXPECT_EQ(std::count(ops.begin(), ops.end(), "pointwise_gradient"), 2) << "one an output";
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "mul_backward"), 2) << "one an output";
   EXPECT_EQ(inputs, 3u) << "a, b and the upstream";
 }
 

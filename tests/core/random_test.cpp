@@ -181,7 +181,7 @@ TEST(Random, PermutationsArePermutations) {
   // Every element comes first about equally often.
   std::array<int, 5> firsts{};
   for (int i = 0; i < 5000; ++i)
-    ++firsts[static_cast<size_t>(randperm(5, &generator).data<int64_t>()[0])];
+    ++firsts[static_cast<size_t>(randperm(5, &generator).to_vector<int64_t>()[0])];
   for (int count : firsts) EXPECT_NEAR(count, 1000, 150);
 }
 

@@ -150,6 +150,10 @@ void run_layout(const Case& c) {
     if (!c.row.differentiable) continue;
     const Arrays tame = arrays_of(c.row, shapes, false);
     check_ways_agree(c, tame);
+    if (c.layout == Layout::Contiguous) {
+      SCOPED_TRACE("at the extremes");
+      check_ways_agree(c, arrays_of(c.row, shapes, true));
+    }
     check_places(c, tame);
     if (c.layout == Layout::Empty) check_empty_gradients(c, tame);
     else if (c.dtype == f32) check_f32_against_f64(c, tame);
