@@ -112,6 +112,18 @@ class Checker {
     }
   }
 
+  // Order 1: every input must matter. Order 2: one of them; most functions are linear in some.
+  void check_influence() {
+    size_t checked = 0, zero = 0;
+    for (size_t i = 0; i < own_; ++i) checked += is_checked(i);
+    for (int i : report_.zero_inputs) zero += static_cast<size_t>(i) < own_;
+    if (zero == 0 || (upstreams_ > 0 && zero < checked)) return;
+    std::string which;
+    for (int i : report_.zero_inputs) which += (which.empty() ? "" : ", ") + std::to_string(i);
+    problem("vacuous: every analytic and every numeric gradient by input " + which +
+            " is zero; choose inputs where the function varies, or set allow_zero");
+  }
+
   // Derivatives that are all below atol pass whatever the gradient is. As above, in order 2 one
   // input with larger ones is enough.
   void check_scale() {

@@ -1,5 +1,5 @@
-// What gradcheck gives a backward besides unit upstreams: strided, expanded and undefined ones,
-// sums and multiples, inputs that are not contiguous.
+// gradcheck tries strided, expanded and undefined upstreams, sums and multiples of upstreams, and
+// inputs that are not contiguous.
 #include "ebb/autograd/check/gradcheck.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
