@@ -65,7 +65,7 @@ TEST(UndefinedArguments, OfOps) {
                                                    {"less_equal", less_equal},
                                                    {"greater", greater},
                                                    {"greater_equal", greater_equal},
-                                                   {"equal", equal},
+                                                   {"eq", eq},
                                                    {"not_equal", not_equal},
                                                    {"logical_and", logical_and},
                                                    {"logical_or", logical_or},
