@@ -8,9 +8,13 @@
 // one backward and two evaluations per input of any size. If it finds a difference, full mode runs
 // to find the element.
 //
-// A check that could not find a mistake fails too: gradients that are all zero, NaN, an input
-// without influence, an empty input, a kink within eps, or different results for the same inputs.
-// The message says what to do.
+// Both modes also check what finite differences cannot see: backward is linear in its upstream
+// gradient and does not change it; upstream gradients and inputs that are expanded or strided give
+// the same result as contiguous ones; the outputs give the same gradient one by one and together.
+//
+// A check that could not find a mistake fails too: gradients that are all zero or all below atol,
+// NaN, an input without influence, an empty input, inputs whose elements share memory, a kink within
+// eps, or different results for the same inputs. The message says what to do.
 //
 // After a failure, the recorded graph is searched for the op whose backward is wrong. All random
 // numbers come from options.seed.
@@ -30,7 +34,7 @@ struct GradcheckOptions {
   double rtol = 1e-3;
   uint64_t seed = 0;        ///< for random upstream gradients and the directions of fast mode
   bool allow_zero = false;  ///< accept inputs whose derivative is zero everywhere
-  bool raise = true;        ///< throw Error with the report on failure
+  bool raise = true;        ///< throw Error with the report on failure; false: never throw
   bool fast = false;        ///< random projections instead of every element
   bool suspect = true;      ///< after a failure, search for the wrong op (two evaluations per op)
 };
@@ -41,7 +45,7 @@ struct GradcheckFailure {
   int output, input;
   int64_t output_index, input_index;  ///< row-major; -1: a projection on random directions
   double analytic, numeric;
-  double relative_error;  ///< |analytic - numeric| / |numeric|
+  double relative_error;  ///< |analytic - numeric| / |numeric|; infinity where numeric is 0
 };
 
 struct GradcheckReport {
@@ -61,8 +65,8 @@ struct GradcheckReport {
 ///
 /// Inputs that require grad are checked and must be f64 leaves. Others may have any dtype. f must
 /// be a pure function of its inputs; they have their values back afterwards. Outputs that are not
-/// floating are ignored. Throws Error if the check fails (unless options.raise is false), and for
-/// unusable arguments.
+/// floating are ignored. Throws Error if the check fails, and for unusable arguments; passes on what
+/// f throws. With raise = false all of these are reports.
 GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
                           GradcheckOptions options = {});
 
