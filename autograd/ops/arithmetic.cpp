@@ -50,6 +50,13 @@ Tensor number_like(std::string_view op, const Tensor& x, Scalar value) {
   return full({}, value, options_like(x));
 }
 
+// The number as a tensor of x's dtype, which has to hold it.
+Tensor exactly(std::string_view op, const Tensor& x, Scalar number) {
+  check_defined(op, x);
+  number.check_exact(op, x.dtype());
+  return full({}, number, options_like(x));
+}
+
 template <class Compare>
 Tensor compared(std::string_view op, const TensorArg& arg, Scalar number, const Compare& compare) {
   const CompositeScope scope(arg);
@@ -117,33 +124,32 @@ Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b) {
 Tensor pow(double x, const TensorArg& y) {
   const CompositeScope scope(y);
   check_floating("pow", y);
-  return pow(scalar_like("pow", y, x), y);
+  return pow(exactly("pow", y, x), y);
 }
-Tensor maximum(const TensorArg& a, double b) {
+Tensor maximum(const TensorArg& a, Scalar b) {
   const CompositeScope scope(a);
-  return maximum(a, scalar_like("maximum", a, b));
+  return maximum(a, exactly("maximum", a, b));
 }
-Tensor minimum(const TensorArg& a, double b) {
+Tensor minimum(const TensorArg& a, Scalar b) {
   const CompositeScope scope(a);
-  return minimum(a, scalar_like("minimum", a, b));
+  return minimum(a, exactly("minimum", a, b));
 }
-Tensor where(const TensorArg& condition, double a, const Tensor& b) {
+Tensor where(const TensorArg& condition, Scalar a, const Tensor& b) {
   const CompositeScope scope(condition);
-  return where(condition, scalar_like("where", b, a), b);
+  return where(condition, exactly("where", b, a), b);
 }
-Tensor where(const TensorArg& condition, const Tensor& a, double b) {
+Tensor where(const TensorArg& condition, const Tensor& a, Scalar b) {
   const CompositeScope scope(condition);
-  return where(condition, a, scalar_like("where", a, b));
+  return where(condition, a, exactly("where", a, b));
 }
-Tensor where(const TensorArg& condition, double a, double b) {
+Tensor where(const TensorArg& condition, Scalar a, Scalar b) {
   const CompositeScope scope(condition);
   check_defined("where", condition);
-  const TensorOptions like{.dtype = DType::F32, .device = condition->device()};
+  const DType dtype = a.is_floating() || b.is_floating() ? DType::F32
+                      : a.is_bool() && b.is_bool()       ? DType::Bool
+                                                         : DType::I64;
+  const TensorOptions like{.dtype = dtype, .device = condition->device()};
   return where(condition, full({}, a, like), full({}, b, like));
-}
-void detail::check_number_fits(std::string_view op, const Tensor& x, double number) {
-  check_defined(op, x);
-  scalar_like(op, x, number);
 }
 
 Tensor less(const TensorArg& a, const Tensor& b) { return pointwise(f::Less{}, a, b); }

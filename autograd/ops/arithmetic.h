@@ -75,19 +75,20 @@ Tensor sign(const TensorArg& x);
 /// The larger one; NaN when either is. Where they are equal each gets half of the gradient. Also for i64.
 Tensor maximum(const TensorArg& a, const Tensor& b);
 Tensor minimum(const TensorArg& a, const Tensor& b);
-Tensor maximum(const TensorArg& a, double b);
-Tensor minimum(const TensorArg& a, double b);
-inline Tensor maximum(double a, const TensorArg& b) { return maximum(b, a); }
-inline Tensor minimum(double a, const TensorArg& b) { return minimum(b, a); }
+Tensor maximum(const TensorArg& a, Scalar b);
+Tensor minimum(const TensorArg& a, Scalar b);
+inline Tensor maximum(Scalar a, const TensorArg& b) { return maximum(b, a); }
+inline Tensor minimum(Scalar a, const TensorArg& b) { return minimum(b, a); }
 /// x clamped to [low, high]; the gradient passes at both bounds. NaN stays.
 Tensor clamp(const TensorArg& x, double low, double high = std::numeric_limits<double>::infinity());
 Tensor clamp_min(const TensorArg& x, double bound);
 Tensor clamp_max(const TensorArg& x, double bound);
 /// a where condition is true (not 0), else b. condition: any dtype, no gradient. Also for i64.
 Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b);
-Tensor where(const TensorArg& condition, double a, const Tensor& b);
-Tensor where(const TensorArg& condition, const Tensor& a, double b);
-Tensor where(const TensorArg& condition, double a, double b);  ///< f32
+/// A number takes the other operand's dtype, and has to be exact in it. Two numbers give f32, i64 or bool.
+Tensor where(const TensorArg& condition, Scalar a, const Tensor& b);
+Tensor where(const TensorArg& condition, const Tensor& a, Scalar b);
+Tensor where(const TensorArg& condition, Scalar a, Scalar b);
 
 // Comparisons give bool; operands of any one dtype, i64 included; NaN compares false, except in not_equal.
 Tensor less(const TensorArg& a, const Tensor& b);
@@ -112,10 +113,5 @@ Tensor operator!=(const TensorArg& a, Scalar b);
 Tensor logical_and(const TensorArg& a, const Tensor& b);
 Tensor logical_or(const TensorArg& a, const Tensor& b);
 Tensor logical_not(const TensorArg& a);
-
-namespace detail {
-/// Throws Error naming op when a tensor of x's dtype cannot hold the number.
-void check_number_fits(std::string_view op, const Tensor& x, double number);
-}  // namespace detail
 
 }  // namespace ebb

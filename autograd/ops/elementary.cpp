@@ -1,6 +1,5 @@
 #include "ebb/autograd/ops/elementary.h"
 
-#include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/formulas/elementary.h"
 #include "ebb/autograd/ops/pointwise.h"
 
@@ -29,7 +28,7 @@ Tensor floor_divide(const TensorArg& x, double divisor) {
   check_defined("floor_divide", x);
   if (!is_floating(x->dtype())) {
     if (divisor == 0) fail("floor_divide", "expected a divisor other than 0 for ", x->dtype());
-    detail::check_number_fits("floor_divide", x, divisor);
+    Scalar(divisor).check_exact("floor_divide", DType::I64);
   }
   return pointwise(f::FloorDivide{divisor}, x);
 }

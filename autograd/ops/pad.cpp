@@ -92,7 +92,7 @@ Tensor pad(const TensorArg& x, const Shape& pad, PadMode mode, double value) {
     behind.push_back(std::max<int64_t>(b, 0));
   }
   if (mode == PadMode::Constant) {
-    if (!is_floating(x->dtype())) detail::check_number_fits("pad", x, value);
+    if (!is_floating(x->dtype())) Scalar(value).check_exact("pad", x->dtype());
     return apply<PadConstant>(out, front, behind, value);
   }
   for (int i = 0; i < x->dim(); ++i) {

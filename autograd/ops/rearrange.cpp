@@ -276,12 +276,12 @@ Tensor diag(const TensorArg& x, int64_t offset) {
   return diagonal_matrix(x, offset, n, n);
 }
 
-Tensor masked_fill(const TensorArg& x, const Tensor& mask, double value) {
+Tensor masked_fill(const TensorArg& x, const Tensor& mask, Scalar value) {
   const CompositeScope scope(x);
   check_mask("masked_fill", x, mask);
   broadcast_shapes("masked_fill", x->shape(), mask.shape());
-  detail::check_number_fits("masked_fill", x, value);
-  return where(mask, full({}, value, {.dtype = x->dtype(), .device = x->device()}), x);
+  value.check_exact("masked_fill", x->dtype());
+  return where(mask, value, x);
 }
 
 Tensor masked_select(const TensorArg& x, const Tensor& mask) {

@@ -60,7 +60,7 @@ Tensor pad(const TensorArg& x, const Shape& pad, PadMode mode = PadMode::Constan
 
 /// Returns value where mask (bool) is true, else x. The shapes broadcast. Throws Error where an integer tensor cannot
 /// hold value.
-Tensor masked_fill(const TensorArg& x, const Tensor& mask, double value);
+Tensor masked_fill(const TensorArg& x, const Tensor& mask, Scalar value);
 /// Returns the elements of x where mask (bool) is true, in row-major order: (n). The shapes broadcast. Waits for the
 /// device, as all functions whose shape depends on values do.
 Tensor masked_select(const TensorArg& x, const Tensor& mask);
