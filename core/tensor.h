@@ -28,6 +28,7 @@
 #include "ebb/core/ref.h"
 #include "ebb/core/shape.h"
 #include "ebb/core/storage.h"
+#include "ebb/core/tensor_methods.h"
 
 namespace ebb {
 
@@ -67,7 +68,7 @@ struct Index {
   std::source_location where;
 };
 
-class Tensor {
+class Tensor : public TensorMethods {
  public:
   /// An undefined tensor: it has no elements and no shape. Only defined(), impl() and impl_ref()
   /// may be called on it; every other member throws Error "got an undefined tensor".
@@ -165,9 +166,16 @@ class Tensor {
   Tensor& zero_() { return fill_(0); }
   /// Copies values in, broadcasting and converting them.
   Tensor& copy_(const Tensor& source);
+  /// Adds alpha * other, subtracts, multiplies or divides by other, which broadcasts to this tensor's shape. A number takes
+  /// this tensor's dtype. x += y and the like are declared in autograd/ops/operators.h.
   Tensor& add_(const Tensor& other, double alpha = 1);
+  Tensor& add_(Scalar other);
+  Tensor& sub_(const Tensor& other);
+  Tensor& sub_(Scalar other);
   Tensor& mul_(const Tensor& other);
-  Tensor& mul_(double factor);
+  Tensor& mul_(Scalar factor);
+  Tensor& div_(const Tensor& other);
+  Tensor& div_(Scalar divisor);
 
   // ---- gradients (defined in autograd/) ----
   bool requires_grad() const { return static_cast<bool>(body("requires_grad").node); }

@@ -1,6 +1,12 @@
 #include "ebb/nn/module.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <ostream>
+#include <typeinfo>
 #include <set>
 
 #include "ebb/core/grad_mode.h"
@@ -157,6 +163,43 @@ void Module::add_child(std::string_view name, const Module& module) {
       fail("module", "'", name, "' cannot be a part of this module: it contains this module");
   }
   state_->children.emplace_back(name, module.state_);
+  module.state_->description = module.description();
+}
+
+std::string detail::class_name(const Module& module) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> text(
+      abi::__cxa_demangle(typeid(module).name(), nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? text.get() : typeid(module).name();
+  const size_t arguments = name.find('<');
+  const size_t scope = name.rfind("::", arguments);
+  return scope == std::string::npos ? name : name.substr(scope + 2);
+}
+
+std::string Module::description() const {
+  return detail::class_name(*this) + "(" + extra_repr() + ")";
+}
+
+void Module::print(std::ostream& out, const State& state, const std::string& description,
+                   const std::string& indent) {
+  if (state.children.empty()) {
+    out << description;
+    return;
+  }
+  // The parts stand between the parentheses of the description, after the options.
+  const std::string inner = indent + "  ";
+  out << description.substr(0, description.size() - 1) << "\n";
+  for (const auto& [name, child] : state.children) {
+    out << inner << "(" << name << "): ";
+    print(out, *child, child->description, inner);
+    out << "\n";
+  }
+  out << indent << ")";
+}
+
+std::ostream& operator<<(std::ostream& out, const Module& module) {
+  Module::print(out, *module.state_, module.description(), "");
+  return out;
 }
 
 }  // namespace ebb::nn

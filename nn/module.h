@@ -11,6 +11,7 @@
 
 #include <concepts>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -60,6 +61,10 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return state_->training; }
 
+  /// Returns what printing shows of this module itself: its class and, in parentheses, the options that a class adds by
+  /// overriding extra_repr(). std::cout << model prints it with all modules below it, as torch does.
+  virtual std::string description() const;
+
   /// Moves parameters and buffers to a device; handles that others hold follow, and so do optimizers. A tensor that is
   /// moved forgets its gradient. When a tensor cannot be moved, none is.
   void to(Device device);
@@ -81,14 +86,31 @@ class Module {
   }
   /// Throws Error on a name that is taken or has a '.', and when this module is `module` or is below it.
   void add_child(std::string_view name, const Module& module);
+  // The same by torch's names.
+  Tensor register_parameter(std::string_view name, Tensor tensor) {
+    return add_parameter(name, std::move(tensor));
+  }
+  Tensor register_buffer(std::string_view name, Tensor tensor) {
+    return add_buffer(name, std::move(tensor));
+  }
+  template <class M> M register_module(std::string_view name, M module) {
+    return add_module(name, std::move(module));
+  }
+
+  /// Returns the options that printing shows: "in_features=3, out_features=4, bias=True". Empty unless overridden.
+  virtual std::string extra_repr() const { return {}; }
 
  private:
   friend class ModeGuard;
+  friend std::ostream& operator<<(std::ostream& out, const Module& module);
   struct State {
     std::vector<NamedTensor> parameters, buffers;
     std::vector<std::pair<std::string, std::shared_ptr<State>>> children;
     bool training = true;
+    std::string description;  // of a part, when it was registered
   };
+  static void print(std::ostream& out, const State& state, const std::string& description,
+                    const std::string& indent);
   struct Seen;  // what has been visited
   template <class Visit>
   static void visit(State& state, const std::string& prefix, Seen* seen, Visit&& each);
@@ -98,6 +120,14 @@ class Module {
 
   std::shared_ptr<State> state_;
 };
+
+/// Prints a module and all modules below it, as torch does:
+///
+///     Sequential(
+///       (0): Linear(in_features=3, out_features=4, bias=True)
+///       (1): ReLU()
+///     )
+std::ostream& operator<<(std::ostream& out, const Module& module);
 
 /// Puts a module and all modules below it into one mode, and each of them back into the mode that it had when the scope
 /// ends, however it ends.
@@ -167,6 +197,9 @@ class Layer : public Module {
 
 namespace detail {
 
+/// Returns "Linear" for a module of class ebb::nn::Linear.
+std::string class_name(const Module& module);
+
 template <class M>
 concept HasForward = requires(M& module, const Tensor& x) {
   { module.forward(x) } -> std::convertible_to<Tensor>;
@@ -181,6 +214,7 @@ class ModuleLayer final : public Layer {
 
  private:
   const Module& described() const override { return module_; }
+  std::string description() const override { return module_.description(); }
 
   const Module& module_;  // kept alive by forward_ or by the caller
   std::function<Tensor(const Tensor&)> forward_;

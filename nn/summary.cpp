@@ -1,14 +1,10 @@
 #include "ebb/nn/summary.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <memory>
-#include <typeinfo>
 #include <utility>
 
 #include "ebb/autograd/inspect/op_observer.h"
@@ -18,17 +14,6 @@
 
 namespace ebb::nn {
 namespace {
-
-// Returns "Linear" for the class ebb::nn::Linear.
-std::string class_name(const Module& module) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> text(
-      abi::__cxa_demangle(typeid(module).name(), nullptr, nullptr, &status), &std::free);
-  std::string name = status == 0 ? text.get() : typeid(module).name();
-  const size_t arguments = name.find('<');
-  const size_t scope = name.rfind("::", arguments);
-  return scope == std::string::npos ? name : name.substr(scope + 2);
-}
 
 int64_t bytes_of(const Tensor& t) { return t.numel() * static_cast<int64_t>(size_of(t.dtype())); }
 
@@ -51,7 +36,7 @@ class Counter : public LayerWatch {
     const std::string name = known == names_.end() ? "?" : known->second;
     const Own own = known == names_.end() ? Own{} : std::exchange(own_[name], {});
     open_.push_back(summary.rows.size());
-    summary.rows.push_back({name, class_name(module), static_cast<int>(open_.size()) - 1,
+    summary.rows.push_back({name, detail::class_name(module), static_cast<int>(open_.size()) - 1,
                             input.shape(), Shape{}, own.parameters, 0, own.bytes});
   }
   void leave(const Tensor& output) override {

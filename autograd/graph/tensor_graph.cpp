@@ -71,7 +71,7 @@ Tensor Tensor::contiguous(Place where) const {
   check_defined("contiguous", *this);
   return is_contiguous() ? *this : clone(where);
 }
-Tensor Tensor::operator[](Index i) const { return select(TensorArg(*this, i.where), 0, i.value); }
+Tensor Tensor::operator[](Index i) const { return ebb::select(TensorArg(*this, i.where), 0, i.value); }
 
 // ---- in place ----
 
@@ -99,24 +99,34 @@ Tensor apart(const Tensor& target, const Tensor& source) {
   return same ? source : source.clone();
 }
 
-// target = f(target, source) where it lies.
+// target = f(target, source), written into target. Integers are computed in i64.
 template <class F>
 Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tensor& source) {
   check_source(op, target, source);
-  const Tensor addend = apart(target, source);
-  const Tensor* both[] = {&target, &addend};
+  const Tensor operand = apart(target, source);
+  const Tensor* both[] = {&target, &operand};
   check_same_kind(op, both);
-  check_floating(op, target);
   constexpr int N = 2;
   const FormulaOp& table = detail::formula_op<F, N, false>();
+  if (!is_floating(target.dtype()) && (!table.has_integers || target.dtype() == DType::Bool)) {
+    fail(op, "expected a floating tensor, got ", target);
+  }
+  const DType compute = is_floating(target.dtype()) ? target.dtype() : DType::I64;
   Tensor result = target;
   if (!target.is_contiguous()) result = empty_like(target);
   Tensor* out[] = {&result};
   backend(target.device())
-      .pointwise({&table, &formula, Pass::Value, target.dtype(), &target.shape(), both, out});
+      .pointwise({&table, &formula, Pass::Value, compute, &target.shape(), both, out});
   if (!target.is_contiguous()) backend(target.device()).copy(target, result);
   target.impl()->storage->bump_version();
   return target;
+}
+
+// A number as an operand of target's dtype and device. Throws Error when an integer dtype cannot hold it.
+Tensor operand_of(std::string_view op, const Tensor& target, Scalar value) {
+  check_defined(op, target);
+  value.check_exact(op, target.dtype());
+  return scalar(value, {.dtype = target.dtype(), .device = target.device()});
 }
 
 }  // namespace
@@ -141,11 +151,13 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
   return alpha == 1 ? update("add_", *this, formulas::Add{}, other)
                     : update("add_", *this, formulas::AddScaled{alpha}, other);
 }
+Tensor& Tensor::add_(Scalar other) { return add_(operand_of("add_", *this, other)); }
+Tensor& Tensor::sub_(const Tensor& other) { return update("sub_", *this, formulas::Sub{}, other); }
+Tensor& Tensor::sub_(Scalar other) { return sub_(operand_of("sub_", *this, other)); }
 Tensor& Tensor::mul_(const Tensor& other) { return update("mul_", *this, formulas::Mul{}, other); }
-Tensor& Tensor::mul_(double factor) {
-  check_defined("mul_", *this);
-  return mul_(scalar(factor, {.dtype = dtype(), .device = device()}));
-}
+Tensor& Tensor::mul_(Scalar factor) { return mul_(operand_of("mul_", *this, factor)); }
+Tensor& Tensor::div_(const Tensor& other) { return update("div_", *this, formulas::Div{}, other); }
+Tensor& Tensor::div_(Scalar divisor) { return div_(operand_of("div_", *this, divisor)); }
 
 // ---- gradients ----
 

@@ -277,4 +277,22 @@ Tensor bmm(const TensorArg& a, const Tensor& b) {
   return matmul(a, b);
 }
 
+Tensor mm(const TensorArg& a, const Tensor& b) {
+  const CompositeScope scope(a);
+  check_defined("mm", a);
+  check_defined("mm", b);
+  if (a->dim() != 2 || b.dim() != 2 || a->shape()[1] != b.shape()[0])
+    fail("mm", "expected (m, k) and (k, n), got ", a->shape(), " and ", b.shape());
+  return matmul(a, b);
+}
+
+Tensor mv(const TensorArg& a, const Tensor& vector) {
+  const CompositeScope scope(a);
+  check_defined("mv", a);
+  check_defined("mv", vector);
+  if (a->dim() != 2 || vector.dim() != 1 || a->shape()[1] != vector.shape()[0])
+    fail("mv", "expected (m, k) and (k,), got ", a->shape(), " and ", vector.shape());
+  return matmul(a, vector);
+}
+
 }  // namespace ebb

@@ -23,5 +23,9 @@ enum class Activation { None, Relu, GeluTanh };
 /// shapes or dtypes do not fit. torch.nn.functional.linear, relu, gelu(approximate="tanh").
 Tensor linear(const TensorArg& input, const Tensor& weight, const Tensor& bias = {},
               Activation activation = Activation::None);
+/// Returns the product of two matrices, (m, k) and (k, n): matmul(a, b) that refuses other shapes.
+Tensor mm(const TensorArg& a, const Tensor& b);
+/// Returns the product of a matrix (m, k) and a vector (k,): matmul(a, vector) that refuses other shapes.
+Tensor mv(const TensorArg& a, const Tensor& vector);
 
 }  // namespace ebb

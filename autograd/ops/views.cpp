@@ -356,4 +356,29 @@ Tensor stack(const TensorsArg& arg, int64_t dim) {
   return cat(lifted, normalize_dim("stack", dim, tensors[0].dim() + 1));
 }
 
+Tensor squeeze(const TensorArg& x) {
+  check_defined("squeeze", x);
+  Shape shape;
+  for (const int64_t size : x->shape()) {
+    if (size != 1) shape.push_back(size);
+  }
+  return reshape(x, shape);
+}
+
+Tensor t(const TensorArg& x) {
+  check_defined("t", x);
+  if (x->dim() > 2) fail("t", "expected at most two dims, got shape ", x->shape());
+  return x->dim() < 2 ? alias(x) : transpose(x, 0, 1);
+}
+
+Tensor view(const TensorArg& x, const Shape& shape) {
+  check_defined("view", x);
+  Tensor result = reshape(x, shape);
+  if (result.numel() > 0 && result.impl()->storage.get() != x->impl()->storage.get()) {
+    fail("view", "shape ", shape, " of ", *x, " with strides ", x->strides(),
+         " needs a copy: use reshape()");
+  }
+  return result;
+}
+
 }  // namespace ebb

@@ -39,5 +39,13 @@ Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_
                      int64_t step = 1);
 /// Returns the same tensor with a separate node in the graph.
 Tensor alias(const TensorArg& x);
+/// Returns x without all dims of size 1. A view.
+Tensor squeeze(const TensorArg& x);
+/// Returns a matrix with its dims swapped; a tensor of fewer dims as it is. A view. Throws Error above two dims.
+///
+///     t(ones({2, 3}));  // (3, 2)
+Tensor t(const TensorArg& x);
+/// Returns reshape(x, shape) where that needs no copy. Throws Error where it would need one.
+Tensor view(const TensorArg& x, const Shape& shape);
 
 }  // namespace ebb

@@ -22,4 +22,6 @@ Tensor dropout(const TensorArg& x, double p, Generator* generator) {
 
 Dropout::Dropout(double p) : p_(p) { check_probability(p); }
 
+std::string Dropout::extra_repr() const { return "p=" + to_text(p_); }
+
 }  // namespace ebb::nn

@@ -21,4 +21,10 @@ Linear::Linear(int64_t in_features, int64_t out_features, LinearOptions options)
   bias = add_parameter("bias", b);
 }
 
+std::string Linear::extra_repr() const {
+  return "in_features=" + std::to_string(weight.size(1)) +
+         ", out_features=" + std::to_string(weight.size(0)) +
+         ", bias=" + (bias.defined() ? "True" : "False");
+}
+
 }  // namespace ebb::nn

@@ -1,0 +1,65 @@
+// Operators on tensors that are not arithmetic: masks, assignment with an operation, and torch's short names of the
+// comparisons.
+#pragma once
+
+#include "ebb/autograd/ops/arithmetic.h"
+
+namespace ebb {
+
+// ---- comparisons by torch's short names; each is the operator, and the result is a bool tensor ----
+
+inline Tensor lt(const TensorArg& a, const Tensor& b) { return a < b; }
+inline Tensor lt(const TensorArg& a, Scalar b) { return a < b; }
+inline Tensor le(const TensorArg& a, const Tensor& b) { return a <= b; }
+inline Tensor le(const TensorArg& a, Scalar b) { return a <= b; }
+inline Tensor gt(const TensorArg& a, const Tensor& b) { return a > b; }
+inline Tensor gt(const TensorArg& a, Scalar b) { return a > b; }
+inline Tensor ge(const TensorArg& a, const Tensor& b) { return a >= b; }
+inline Tensor ge(const TensorArg& a, Scalar b) { return a >= b; }
+inline Tensor eq(const TensorArg& a, Scalar b) { return a == b; }
+inline Tensor ne(const TensorArg& a, const Tensor& b) { return a != b; }
+inline Tensor ne(const TensorArg& a, Scalar b) { return a != b; }
+
+// ---- masks ----
+
+/// Returns the logical and, or, exclusive or, or not of bool tensors, element by element; the operands broadcast. Throws
+/// Error for another dtype: logical_and() and its relatives take any.
+///
+///     Tensor inside = (x > 0) & !(x > 1);
+Tensor operator&(const TensorArg& a, const Tensor& b);
+Tensor operator|(const TensorArg& a, const Tensor& b);
+Tensor operator^(const TensorArg& a, const Tensor& b);
+Tensor operator!(const TensorArg& a);
+inline Tensor operator~(const TensorArg& a) { return !a; }
+
+// ---- assignment with an operation ----
+
+/// Adds to, subtracts from, multiplies or divides a tensor, and returns it.
+///
+/// Where nothing is recorded, the elements change in place, for every handle and view: a.add_(b). Where the result is
+/// recorded in the graph, elements cannot change in place, and `a` becomes a handle of the new tensor a + b instead; other
+/// handles keep the old one. Throws Error, as torch does, when a is a leaf that requires grad and recording is on, and when
+/// a + b has another shape or dtype than a.
+///
+///     Tensor loss = zeros({});
+///     for (const Tensor& part : parts) loss += part;  // recorded, if a part requires grad
+Tensor& operator+=(Tensor& a, const Tensor& b);
+Tensor& operator-=(Tensor& a, const Tensor& b);
+Tensor& operator*=(Tensor& a, const Tensor& b);
+Tensor& operator/=(Tensor& a, const Tensor& b);
+Tensor& operator+=(Tensor& a, Scalar b);
+Tensor& operator-=(Tensor& a, Scalar b);
+Tensor& operator*=(Tensor& a, Scalar b);
+Tensor& operator/=(Tensor& a, Scalar b);
+
+/// The same on a temporary, such as the view x[0]: always in place.
+inline void operator+=(Tensor&& a, const Tensor& b) { a.add_(b); }
+inline void operator-=(Tensor&& a, const Tensor& b) { a.sub_(b); }
+inline void operator*=(Tensor&& a, const Tensor& b) { a.mul_(b); }
+inline void operator/=(Tensor&& a, const Tensor& b) { a.div_(b); }
+inline void operator+=(Tensor&& a, Scalar b) { a.add_(b); }
+inline void operator-=(Tensor&& a, Scalar b) { a.sub_(b); }
+inline void operator*=(Tensor&& a, Scalar b) { a.mul_(b); }
+inline void operator/=(Tensor&& a, Scalar b) { a.div_(b); }
+
+}  // namespace ebb

@@ -1,0 +1,112 @@
+// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb: a program that is ported
+// may keep them. docs/coming-from-pytorch.md lists the names that are the same, and those that are absent.
+#pragma once
+
+#include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/rearrange.h"
+#include "ebb/autograd/ops/statistics.h"
+#include "ebb/core/grad_mode.h"
+#include "ebb/nn/layers/dropout.h"
+#include "ebb/nn/losses/classification.h"
+#include "ebb/nn/losses/distance.h"
+#include "ebb/nn/losses/multilabel.h"
+#include "ebb/nn/losses/regression.h"
+#include "ebb/nn/optim/optimizer.h"
+
+namespace ebb {
+
+inline constexpr DType kFloat32 = DType::F32, kFloat = DType::F32, kFloat64 = DType::F64,
+                       kDouble = DType::F64, kInt64 = DType::I64, kLong = DType::I64,
+                       kUInt8 = DType::U8, kByte = DType::U8, kBool = DType::Bool;
+
+using NoGradGuard = NoGrad;
+
+// torch::nll_loss and so on.
+using nn::binary_cross_entropy;
+using nn::binary_cross_entropy_with_logits;
+using nn::cosine_embedding_loss;
+using nn::ctc_loss;
+using nn::dropout;
+using nn::hinge_embedding_loss;
+using nn::huber_loss;
+using nn::kl_div;
+using nn::l1_loss;
+using nn::margin_ranking_loss;
+using nn::mse_loss;
+using nn::multi_margin_loss;
+using nn::multilabel_margin_loss;
+using nn::nll_loss;
+using nn::poisson_nll_loss;
+using nn::smooth_l1_loss;
+using nn::soft_margin_loss;
+using nn::triplet_margin_loss;
+
+namespace optim {
+using nn::Adam;
+using nn::AdamOptions;
+using nn::AdamW;
+using nn::AdamWOptions;
+using nn::Optimizer;
+using nn::SGD;
+using nn::SGDOptions;
+}  // namespace optim
+
+namespace nn::functional {
+using ebb::celu;
+using ebb::cosine_similarity;
+using ebb::elu;
+using ebb::gelu;
+using ebb::glu;
+using ebb::gumbel_softmax;
+using ebb::hardshrink;
+using ebb::hardsigmoid;
+using ebb::hardswish;
+using ebb::hardtanh;
+using ebb::leaky_relu;
+using ebb::linear;
+using ebb::log_softmax;
+using ebb::logsigmoid;
+using ebb::mish;
+using ebb::normalize;
+using ebb::one_hot;
+using ebb::pad;
+using ebb::prelu;
+using ebb::relu;
+using ebb::relu6;
+using ebb::selu;
+using ebb::sigmoid;
+using ebb::silu;
+using ebb::softmax;
+using ebb::softmin;
+using ebb::softplus;
+using ebb::softshrink;
+using ebb::softsign;
+using ebb::tanh;
+using ebb::tanhshrink;
+using ebb::threshold;
+using nn::binary_cross_entropy;
+using nn::binary_cross_entropy_with_logits;
+using nn::cosine_embedding_loss;
+using nn::cross_entropy;
+using nn::ctc_loss;
+using nn::dropout;
+using nn::hinge_embedding_loss;
+using nn::huber_loss;
+using nn::kl_div;
+using nn::l1_loss;
+using nn::margin_ranking_loss;
+using nn::mse_loss;
+using nn::multi_margin_loss;
+using nn::multilabel_margin_loss;
+using nn::multilabel_soft_margin_loss;
+using nn::nll_loss;
+using nn::poisson_nll_loss;
+using nn::smooth_l1_loss;
+using nn::soft_margin_loss;
+using nn::triplet_margin_loss;
+using nn::triplet_margin_with_distance_loss;
+}  // namespace nn::functional
+
+}  // namespace ebb
