@@ -98,6 +98,9 @@ class Tensor : public TensorMethods {
   int64_t numel() const { return body("numel").numel; }
   DType dtype() const { return body("dtype").dtype; }
   Device device() const { return body("device").storage->device(); }
+  /// shape() by torch's name.
+  Shape sizes() const { return shape(); }
+  bool is_cuda() const { return device() != Device::cpu(); }
   bool is_contiguous() const { return body("is_contiguous").contiguous; }
 
   // ---- its elements ----
@@ -159,6 +162,9 @@ class Tensor : public TensorMethods {
   Tensor contiguous(Place where = Place::current()) const;
   /// The i-th slice along the first dim: shape (s1, s2 ...). A view.
   Tensor operator[](Index i) const;
+  /// Returns index(x, mask_or_indices): the elements where a bool mask is true, or the slices that integers name. A copy, and
+  /// const, so that x[mask] = y does not compile instead of writing into the copy: use masked_fill() or where().
+  const Tensor operator[](const Tensor& index) const;
 
   // ---- in place; refused on tensors that require grad unless under no_grad ----
   /// Sets every element. Throws Error when value is not exact in an integer or bool dtype: 0.5 in i64.

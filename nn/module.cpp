@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <memory>
 #include <ostream>
-#include <typeinfo>
 #include <set>
+#include <typeinfo>
 
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/serialize/checkpoint.h"

@@ -176,6 +176,8 @@ class Layer : public Module {
  public:
   Layer() = default;
   virtual Tensor forward(const Tensor& x) const = 0;
+  /// As torch's module holders: layer->forward(x).
+  const Layer* operator->() const { return this; }
   Tensor operator()(const Tensor& x) const {
     LayerWatch* watch = LayerWatch::active();
     if (!watch) [[likely]]

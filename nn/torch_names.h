@@ -2,6 +2,10 @@
 // may keep them. docs/coming-from-pytorch.md lists the names that are the same, and those that are absent.
 #pragma once
 
+#include <span>
+#include <vector>
+
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
@@ -42,6 +46,21 @@ using nn::poisson_nll_loss;
 using nn::smooth_l1_loss;
 using nn::soft_margin_loss;
 using nn::triplet_margin_loss;
+
+namespace autograd {
+/// grad() with the arguments of torch::autograd::grad.
+inline std::vector<Tensor> grad(const std::vector<Tensor>& outputs,
+                                const std::vector<Tensor>& inputs,
+                                const std::vector<Tensor>& grad_outputs = {},
+                                bool retain_graph = false, bool create_graph = false,
+                                bool allow_unused = false) {
+  return ebb::grad(std::span<const Tensor>(outputs), std::span<const Tensor>(inputs),
+                   {.grad_outputs = grad_outputs,
+                    .create_graph = create_graph,
+                    .retain_graph = retain_graph,
+                    .allow_unused = allow_unused});
+}
+}  // namespace autograd
 
 namespace optim {
 using nn::Adam;

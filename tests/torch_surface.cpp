@@ -193,8 +193,8 @@ TEST(TorchSurface, Backward) {
   EXPECT_TRUE(ebb::equal(x.grad(), ebb::tensor({4.0, 6.0})));
   x.grad().zero_();
   Tensor loss = x.pow(3).sum();
-  Tensor g = ebb::grad({loss}, {x}, {}, true, true)[0];
-  Tensor h = ebb::grad({g.sum()}, {x})[0];
+  Tensor g = ebb::autograd::grad({loss}, {x}, {}, true, true)[0];
+  Tensor h = ebb::autograd::grad({g.sum()}, {x})[0];
   EXPECT_TRUE(ebb::equal(h, ebb::tensor({12.0, 18.0})));
   {
     ebb::NoGradGuard no_grad;

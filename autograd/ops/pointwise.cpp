@@ -16,6 +16,16 @@ using detail::run_pass;
 
 namespace {
 
+// The order of promotion: bool, u8, i64, floating.
+int rank_of(DType dtype) {
+  switch (dtype) {
+    case DType::Bool: return 0;
+    case DType::U8: return 1;
+    case DType::I64: return 2;
+    default: return 3;
+  }
+}
+
 // The dtype to compute in: the one that all inputs but the conditions share.
 DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
   const Tensor* first = nullptr;
@@ -28,8 +38,14 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
     if (op.masks >> i & 1) continue;
     if (!first) first = &t;
     if (t.dtype() != first->dtype()) [[unlikely]] {
-      fail(op.name, "dtypes differ: ", first->dtype(), " of shape ", first->shape(), " and ",
-           t.dtype(), " of shape ", t.shape(), ": convert one with to()");
+      // An integer or bool tensor takes the dtype of what it meets, as in torch; f32 and f64 are not mixed.
+      const bool promotes = (op.has_integers || op.promotes_integers) &&
+                            !(is_floating(t.dtype()) && is_floating(first->dtype()));
+      if (!promotes) {
+        fail(op.name, "dtypes differ: ", first->dtype(), " of shape ", first->shape(), " and ",
+             t.dtype(), " of shape ", t.shape(), ": convert one with to()");
+      }
+      if (rank_of(t.dtype()) > rank_of(first->dtype())) first = &t;
     }
   }
   const DType dtype = first ? first->dtype() : DType::I64;

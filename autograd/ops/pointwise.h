@@ -17,6 +17,7 @@
 //   masks                a mask of inputs that may have any dtype and get no gradient (conditions)
 //   no_gradient, boolean the result has no gradient; it is a bool tensor (comparisons)
 //   has_integers         int64 and u8 tensors may be used too, without gradient
+//   promotes_integers    integer and bool tensors may stand beside floating ones, and are converted; so has_integers
 //   has_bool             bool tensors may be used too: computed on 0 and 1, the result is true where it is not 0
 // A gradient that is given by hand is held against the derivative of the text in debug builds (without NDEBUG) of the
 // file that uses the formula, whenever a gradient is asked for: an Error unless they agree, or differ at a kink alone.
@@ -55,6 +56,7 @@ struct FormulaOp : FormulaTable {
   uint32_t masks;                  ///< inputs that are conditions
   bool boolean;                    ///< gives a bool tensor
   bool has_integers;               ///< has a kernel for i64
+  bool promotes_integers;          ///< takes integer tensors beside floating ones, converted
   bool has_bool;                   ///< bool tensors are integers of 0 and 1 to it
   OutputRule output_rule;          ///< gradient from the output, or null
   Constants constants;             ///< partials of a linear formula, or null
@@ -181,6 +183,7 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
           masks,
           boolean,
           has_integers,
+          requires { F::promotes_integers; },
           has_bool,
           output_rule,
           constants,

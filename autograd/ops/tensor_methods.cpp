@@ -307,4 +307,6 @@ Tensor TensorMethods::masked_select(const Tensor& mask, Where where) const {
 }
 Tensor TensorMethods::nonzero(Where where) const { return ebb::nonzero(TensorArg(self(), where)); }
 
+const Tensor Tensor::operator[](const Tensor& index) const { return ebb::index(*this, index); }
+
 }  // namespace ebb

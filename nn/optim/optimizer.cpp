@@ -35,6 +35,12 @@ void check_rate(double value, std::string_view what) {
 
 }  // namespace
 
+std::vector<NamedTensor> numbered(const std::vector<Tensor>& parameters) {
+  std::vector<NamedTensor> named;
+  for (const Tensor& p : parameters) named.emplace_back(std::to_string(named.size()), p);
+  return named;
+}
+
 Optimizer::Optimizer(std::vector<NamedTensor> parameters, OptimizerStep rule,
                      std::vector<std::string> buffer_names)
     : buffer_names_(std::move(buffer_names)), rule_(rule), base_lr_(rule.lr) {

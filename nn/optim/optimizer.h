@@ -15,6 +15,9 @@ namespace ebb::nn {
 /// The base of all optimizers. An optimizer holds handles of its parameters and follows them: when a parameter is
 /// converted or moved (Module::to), its state is converted and moved before the next step.
 /// Thread-safety: one thread at a time.
+/// Returns the parameters under the names "0", "1", ...: what an optimizer of model.parameters() calls them.
+std::vector<NamedTensor> numbered(const std::vector<Tensor>& parameters);
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -88,6 +91,8 @@ struct SGDOptions {
 class SGD : public Optimizer {
  public:
   SGD(std::vector<NamedTensor> parameters, SGDOptions options = {});
+  SGD(const std::vector<Tensor>& parameters, SGDOptions options = {})
+      : SGD(numbered(parameters), options) {}
 };
 
 struct AdamOptions {
@@ -103,6 +108,8 @@ struct AdamOptions {
 class Adam : public Optimizer {
  public:
   Adam(std::vector<NamedTensor> parameters, AdamOptions options = {});
+  Adam(const std::vector<Tensor>& parameters, AdamOptions options = {})
+      : Adam(numbered(parameters), options) {}
 };
 
 struct AdamWOptions {
@@ -120,6 +127,8 @@ struct AdamWOptions {
 class AdamW : public Optimizer {
  public:
   AdamW(std::vector<NamedTensor> parameters, AdamWOptions options = {});
+  AdamW(const std::vector<Tensor>& parameters, AdamWOptions options = {})
+      : AdamW(numbered(parameters), options) {}
 };
 
 }  // namespace ebb::nn

@@ -86,6 +86,7 @@ struct AddScaled {
 
 struct Pow {
   static constexpr std::string_view name = "pow";
+  static constexpr bool promotes_integers = true;
   template <class T> EBB_HD T operator()(T x, T y) const { return pow(x, y); }
 };
 
