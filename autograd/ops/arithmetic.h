@@ -1,6 +1,9 @@
-// Arithmetic, elementary functions, comparisons. All element-wise; operands broadcast by NumPy's rule and share dtype
-// and device, else Error. A C++ number takes the tensor's dtype: Error when an integer tensor cannot hold it. u8 keeps the
-// lowest 8 bits of a result. Gradients of every order.
+// Arithmetic, elementary functions, comparisons. All element-wise; operands broadcast by NumPy's rule and share a device,
+// else Error. Gradients of every order.
+//
+// Dtypes: where an operator takes integers, an integer or bool tensor beside a tensor of another dtype is promoted as in
+// torch (bool, u8, i64, floating); f32 beside f64 is an Error. A C++ number takes the tensor's dtype: Error when an integer
+// tensor cannot hold it. u8 keeps the lowest 8 bits of a result.
 //
 // bool tensors, as in torch:
 //
