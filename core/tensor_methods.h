@@ -161,7 +161,7 @@ class TensorMethods {
   // ---- indexing: autograd/ops/indexing.h ----
   Tensor gather(int64_t dim, const Tensor& index, Where where = Where::current()) const;
   Tensor index_select(int64_t dim, const Tensor& index, Where where = Where::current()) const;
-  Tensor masked_fill(const Tensor& mask, double value, Where where = Where::current()) const;
+  Tensor masked_fill(const Tensor& mask, Scalar value, Where where = Where::current()) const;
   Tensor masked_select(const Tensor& mask, Where where = Where::current()) const;
   Tensor nonzero(Where where = Where::current()) const;
 

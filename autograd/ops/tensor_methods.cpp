@@ -299,7 +299,7 @@ Tensor TensorMethods::gather(int64_t dim, const Tensor& index, Where where) cons
 Tensor TensorMethods::index_select(int64_t dim, const Tensor& index, Where where) const {
   return ebb::index_select(TensorArg(self(), where), dim, index);
 }
-Tensor TensorMethods::masked_fill(const Tensor& mask, double value, Where where) const {
+Tensor TensorMethods::masked_fill(const Tensor& mask, Scalar value, Where where) const {
   return ebb::masked_fill(TensorArg(self(), where), mask, value);
 }
 Tensor TensorMethods::masked_select(const Tensor& mask, Where where) const {

@@ -4,7 +4,7 @@
 #include "ebb/autograd/check/functional.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "support/check.h"
+#include "ebb/tests/support/check.h"
 
 namespace ebb {
 namespace {

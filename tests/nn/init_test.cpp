@@ -9,12 +9,13 @@
 #include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
-#include "support/check.h"
+#include "ebb/tests/support/check.h"
 
 namespace ebb {
 namespace {
 
 namespace init = nn::init;
+using test::expect_error;
 
 double mean_of(const Tensor& x) { return mean(x).item(); }
 double deviation_of(const Tensor& x) { return std::sqrt(mean(square(x - mean_of(x))).item()); }
