@@ -12,12 +12,12 @@
 
 namespace ebb::nn {
 
-/// The base of all optimizers. An optimizer holds handles of its parameters and follows them: when a parameter is
-/// converted or moved (Module::to), its state is converted and moved before the next step.
-/// Thread-safety: one thread at a time.
 /// Returns the parameters under the names "0", "1", ...: what an optimizer of model.parameters() calls them.
 std::vector<NamedTensor> numbered(const std::vector<Tensor>& parameters);
 
+/// The base of all optimizers. An optimizer holds handles of its parameters and follows them: when a parameter is
+/// converted or moved (Module::to), its state is converted and moved before the next step.
+/// Thread-safety: one thread at a time.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;

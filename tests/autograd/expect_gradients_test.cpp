@@ -34,7 +34,7 @@ struct TestHalfGradient {
 TEST(ExpectGradients, AWrongOneIsAFailureOfTheTest) {
   EXPECT_NONFATAL_FAILURE(
       expect_gradients([](const Tensor& t) { return apply<TestHalfGradient>(t); },
-                       {tensor({1, 2})}),
+                       {tensor({1.0, 2.0})}),
       "first order: output 0 [0] by input 0 [0]: analytic 1, numeric 2");
 }
 

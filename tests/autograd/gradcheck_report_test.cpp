@@ -103,7 +103,7 @@ TEST_P(GradcheckReports, InputsWhoseElementsShareMemory) {
 
 TEST_P(GradcheckReports, ArgumentsThatCannotBeChecked) {
   const auto square_of = [](const Tensors& in) { return Tensors{in[0] * in[0]}; };
-  expect_report(square_of, {tensor({1, 2}).requires_grad_()}, "need f64");
+  expect_report(square_of, {tensor({1., 2.}).requires_grad_()}, "need f64");
   expect_report(square_of, {leaf({1, 2}) * 2.0}, "is not a leaf");
   expect_report(square_of, {tensor({1, 2}, f64)}, "");
   expect_report(square_of, {zeros({0}, {.dtype = f64}).requires_grad_()}, "");

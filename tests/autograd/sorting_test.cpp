@@ -134,7 +134,7 @@ TEST(Chunk, HasTorchsSizes) {
 
 TEST(Multinomial, DrawsInProportion) {
   Generator generator{7, 0};
-  const Tensor weights = tensor({{0, 1, 3, 0}, {5, 0, 0, 5}});
+  const Tensor weights = tensor({{0, 1, 3, 0}, {5, 0, 0, 5}}, f32);
   const int64_t n = 20'000;
   const Integers drawn = multinomial(weights, n, true, &generator).to_vector<int64_t>();
   double counts[2][4] = {};
@@ -150,7 +150,7 @@ TEST(Multinomial, WithoutReplacementDrawsEachOnce) {
   Generator generator{7, 0};
   double first = 0;
   for (int i = 0; i < 2000; ++i) {
-    Integers drawn = multinomial(tensor({1, 0, 3}), 2, false, &generator).to_vector<int64_t>();
+    Integers drawn = multinomial(tensor({1., 0., 3.}), 2, false, &generator).to_vector<int64_t>();
     first += drawn[0] == 2;
     std::ranges::sort(drawn);
     ASSERT_EQ(drawn, (Integers{0, 2}));

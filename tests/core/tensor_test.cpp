@@ -8,6 +8,7 @@
 
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/indexing.h"
+#include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
@@ -212,9 +213,10 @@ TEST(Conversions, BetweenFloatingTypesAreDifferentiable) {
   EXPECT_FALSE(x.to(i64).requires_grad());
 }
 
-TEST(Conversions, IntegersAndFloatsDoNotMix) {
+TEST(Conversions, IntegersAreNotTakenWhereFloatsAreNeeded) {
   const Tensor i = zeros({2}, {.dtype = i64}), f = zeros({2});
-  expect_error([&] { i + f; }, "add", {"dtypes differ: i64", "f32", "to()"});
+  EXPECT_EQ((i + f).dtype(), f32);
+  expect_error([&] { matmul(i, f); }, "matmul", {"floating", "i64", "to()"});
   expect_error([&] { i / i; }, "div", {"floating", "i64"});
   expect_error([&] { mean(i); }, "mean", {"floating", "i64"});
   EXPECT_EQ(sum(ones({3}, {.dtype = u8})).dtype(), i64);

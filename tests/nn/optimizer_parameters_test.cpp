@@ -84,7 +84,7 @@ TEST(OptimizerFollows, StateLoadsIntoAConvertedModel) {
   }
   from.step();
   expect_error([&] { to.load_state_dict(from.state_dict()); }, "load_state",
-               {"exp_avg.weight is f64"});
+               {"\"exp_avg.weight\" is f64"});
   narrow.to(f64);
   to.load_state_dict(from.state_dict());
   EXPECT_EQ(to.steps(), 1);

@@ -181,7 +181,7 @@ TEST(UndefinedArguments, OfLosses) {
            [](const Tensors& t) { triplet_margin_loss(t[0], t[1], t[2]); });
   add_call("triplet_margin_with_distance_loss", {x, x, x},
            [](const Tensors& t) { triplet_margin_with_distance_loss(t[0], t[1], t[2]); });
-  const Tensor log_probs = full({4, 2, 3}, -1), targets = ones({2, 2}, {.dtype = i64}),
+  const Tensor log_probs = full({4, 2, 3}, -1.0), targets = ones({2, 2}, {.dtype = i64}),
                lengths = full({2}, 2, {.dtype = i64}), long_lengths = full({2}, 4, {.dtype = i64});
   add_call("ctc_loss", {log_probs, targets, long_lengths, lengths},
            [](const Tensors& t) { ctc_loss(t[0], t[1], t[2], t[3]); });

@@ -308,14 +308,14 @@ std::vector<OpRow> draw_rows() {
   draws.out_dtype = i64;
   draws.bad = {{"negative",
                 [] {
-                  multinomial(tensor({1, -1}), 1);
+                  multinomial(tensor({1., -1.}), 1);
                 },
                 "at least 0, got -1"},
                {"nothing", [] { multinomial(zeros({3}), 1, true); }, "sum above 0"},
                {"many", [] { multinomial(ones({3}), 4); }, "3 samples without replacement"},
                {"zeros",
                 [] {
-                  multinomial(tensor({1, 0}), 2);
+                  multinomial(tensor({1., 0.}), 2);
                 },
                 "num_samples weights above 0"},
                {"dims",

@@ -28,6 +28,7 @@ struct Mul {
 
 struct Div {
   static constexpr std::string_view name = "div";
+  static constexpr bool promotes_integers = true;
   template <class T> EBB_HD T operator()(T a, T b) const { return a / b; }
 };
 
