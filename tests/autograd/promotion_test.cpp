@@ -1,4 +1,4 @@
-// Integer and bool tensors beside floating ones, and beside each other: torch's promotion.
+// Promotion of dtypes, as in torch: integer and bool tensors combined with floating ones, and with each other.
 #include <gtest/gtest.h>
 
 #include "ebb/autograd/check/functional.h"

@@ -70,11 +70,11 @@ def bound(options):
 
 
 OPS = {
-    "selu": unary(F.selu, count=36),
+    "selu": unary(in_vector_body(F.selu), count=36),
     "celu": with_errors(unary(in_vector_body(F.celu), {"alpha": [None, 1.0, 0.5, 2.0, -1.0]}, count=36), {"alpha": 0.0}),
     "relu6": unary(in_vector_body(F.relu6), kinks=lambda o: (0.0, 6.0), count=36),
     "mish": unary(F.mish, count=36, saturates="to zero"),
-    "hardswish": unary(F.hardswish, kinks=lambda o: (-3.0, 3.0, 0.0), count=36),
+    "hardswish": unary(in_vector_body(F.hardswish), kinks=lambda o: (-3.0, 3.0, 0.0), count=36),
     "hardsigmoid": unary(
         in_vector_body(F.hardsigmoid),
         kinks=lambda o: (-3.0, 3.0),

@@ -37,8 +37,9 @@ def weight_shape(kind, shape):
     return {None: None, "last": shape[-1:], "first": first, "one": (1,), "scalar": ()}[kind]
 
 
-def shape_errors(suite, names, batchmean=True):
-    """Adds errors: broadcasting, different floating dtypes, integer scores, `batchmean` of a loss other than kl_div."""
+def shape_errors(suite, names, batchmean=True, integers=(0, 2)):
+    """Adds errors: broadcasting, different floating dtypes, integer scores, `batchmean` of a loss other than kl_div, and
+    integer targets from `integers`, which the loss must refuse."""
     draw = suite.draw
 
     def make(*tensors):
@@ -50,7 +51,7 @@ def shape_errors(suite, names, batchmean=True):
         suite.error(make(draw.uniform((3,), F32), draw.uniform((3,), F32)), {"reduction": "batchmean"})
     suite.error(make(draw.uniform((3,), F32), draw.uniform((3,), F64)))
     suite.error(make(draw.uniform((3,), F64), draw.uniform((3,), F32)))
-    suite.error(make(draw.uniform((3,), F32), draw.integers((3,), 0, 2)))
+    suite.error(make(draw.uniform((3,), F32), draw.integers((3,), *integers)))
     suite.error(make(draw.integers((3,), 0, 2), draw.uniform((3,), F32)))
 
 

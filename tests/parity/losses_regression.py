@@ -194,7 +194,7 @@ def _fill_soft_margin(suite):
         return loss_case(draw, {**row, "grad": "input"}, inputs, deviation="A.6" if overflow else None)
 
     suite.cover(factors, 280, make)
-    shape_errors(suite, ("input", "target"))
+    shape_errors(suite, ("input", "target"), integers=(0, 1))  # 1 and -1 may be integers
 
 
 OPS = {
