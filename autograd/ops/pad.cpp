@@ -1,10 +1,10 @@
-// pad: around a tensor, a constant in one pass, and the other modes as gathers along one dim after the other.
+// pad: around a tensor, a constant is filled in; the other modes join parts of the tensor, one dim after the other.
 #include <algorithm>
 
 #include "ebb/autograd/ops/arithmetic.h"
-#include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/rearrange.h"
+#include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
 namespace ebb {
@@ -18,17 +18,23 @@ struct PadConstant {
   };
   static Shape shape(const Tensor& x, const Shape& front, const Shape& behind, double) {
     Shape out = x.shape();
-    for (int i = 0; i < x.dim(); ++i) out[i] += front[i] + behind[i];
+    for (int i = 0; i < x.dim(); ++i)
+      out[i] = checked_add(name, out[i], checked_add(name, front[i], behind[i]));
     return out;
   }
   static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Shape& front,
                         const Shape&, double value) {
     state = {front, x.shape()};
-    Tensor out = full(shape, value, {.dtype = x.dtype(), .device = x.device()});
-    int64_t start = 0;
-    for (int i = 0; i < x.dim(); ++i) start += front[i] * out.strides()[i];
-    Tensor window = make_view(out, x.shape(), out.strides(), x.numel() > 0 ? start : 0);
-    if (x.numel() > 0) backend(x.device()).copy(window, x);
+    Tensor out = empty(shape, options_like(x)), inside = out;
+    Backend& device = backend(x.device());
+    for (int i = 0; i < x.dim(); ++i) {
+      const int64_t begin = front[i], end = begin + x.shape()[i];
+      for (Tensor side : {slice(inside, i, 0, begin), slice(inside, i, end, shape[i])}) {
+        if (side.numel() > 0) device.fill(side, value);
+      }
+      inside = slice(inside, i, begin, end);
+    }
+    if (x.numel() > 0) device.copy(inside, x);
     return out;
   }
   static Tensor backward(const State& s, const Tensor& g) {
@@ -40,17 +46,29 @@ struct PadConstant {
   }
 };
 
-// Along one dim of size n: the index of each element of the padded row.
-Tensor padded_index(const Tensor& x, PadMode mode, int64_t n, int64_t front, int64_t behind) {
-  std::vector<int64_t> from;
-  for (int64_t i = -front; i < n + behind; ++i) {
-    switch (mode) {
-      case PadMode::Reflect: from.push_back(i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i); break;
-      case PadMode::Circular: from.push_back(i < 0 ? i + n : i >= n ? i - n : i); break;
-      default: from.push_back(std::clamp<int64_t>(i, 0, n - 1));
-    }
+// x with what the mode puts in front of and behind dim.
+Tensor padded(const Tensor& x, PadMode mode, int dim, int64_t front, int64_t behind) {
+  const int64_t n = x.shape()[dim];
+  const auto part = [&](int64_t start, int64_t length) {
+    return slice(x, dim, start, start + length);
+  };
+  const auto repeated = [&](int64_t at, int64_t times) {
+    Shape shape = x.shape();
+    shape[dim] = times;
+    return expand(part(at, 1), shape);
+  };
+  std::vector<Tensor> parts{x};
+  if (front > 0) {
+    parts.insert(parts.begin(), mode == PadMode::Reflect    ? flip(part(1, front), {dim})
+                                : mode == PadMode::Circular ? part(n - front, front)
+                                                            : repeated(0, front));
   }
-  return from_data(from, {static_cast<int64_t>(from.size())}).to(x.device());
+  if (behind > 0) {
+    parts.push_back(mode == PadMode::Reflect    ? flip(part(n - 1 - behind, behind), {dim})
+                    : mode == PadMode::Circular ? part(0, behind)
+                                                : repeated(n - 1, behind));
+  }
+  return cat(parts, dim);
 }
 
 void check_pad(const Tensor& x, PadMode mode, int dim, int64_t front, int64_t behind) {
@@ -81,13 +99,13 @@ Tensor pad(const TensorArg& x, const Shape& pad, PadMode mode, double value) {
   for (int i = 0; i < x->dim(); ++i) {
     const int from = 2 * (x->dim() - 1 - i);
     const int64_t a = from < pad.dim() ? pad[from] : 0, b = from < pad.dim() ? pad[from + 1] : 0;
-    const int64_t cut_front = std::max<int64_t>(-a, 0), cut_behind = std::max<int64_t>(-b, 0);
-    if (cut_front + cut_behind > out.shape()[i]) {
-      fail("pad", "cannot cut ", cut_front, " and ", cut_behind, " elements off dim ", i,
-           " of shape ", x->shape());
+    const int64_t n = out.shape()[i];
+    const int64_t cut_front = std::clamp<int64_t>(a, -n - 1, 0),
+                  cut_behind = std::clamp<int64_t>(b, -n - 1, 0);
+    if (n + cut_front + cut_behind < 0) {
+      fail("pad", "cannot pad by ", a, " and ", b, " at dim ", i, " of shape ", x->shape());
     }
-    if (cut_front + cut_behind > 0)
-      out = narrow(out, i, cut_front, out.shape()[i] - cut_front - cut_behind);
+    if (cut_front + cut_behind < 0) out = narrow(out, i, -cut_front, n + cut_front + cut_behind);
     front.push_back(std::max<int64_t>(a, 0));
     behind.push_back(std::max<int64_t>(b, 0));
   }
@@ -98,7 +116,7 @@ Tensor pad(const TensorArg& x, const Shape& pad, PadMode mode, double value) {
   for (int i = 0; i < x->dim(); ++i) {
     if (front[i] + behind[i] == 0) continue;
     check_pad(out, mode, i, front[i], behind[i]);
-    out = index_select(out, i, padded_index(out, mode, out.shape()[i], front[i], behind[i]));
+    out = padded(out, mode, i, front[i], behind[i]);
   }
   return out.impl() == x->impl() ? x->clone() : out;
 }

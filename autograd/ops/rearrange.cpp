@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/elementary.h"
@@ -63,7 +64,9 @@ Tensor view_diagonal(const Tensor& x, int64_t offset) {
   const int rows = x.dim() - 2, columns = x.dim() - 1;
   const int64_t length = diagonal_length(x.shape()[rows], x.shape()[columns], offset);
   Shape shape = x.shape(), strides = x.strides();
-  const int64_t start = offset >= 0 ? offset * strides[columns] : -offset * strides[rows];
+  const int64_t start = length == 0   ? 0
+                        : offset >= 0 ? offset * strides[columns]
+                                      : -offset * strides[rows];
   strides[rows] += strides[columns];
   shape[rows] = length;
   shape.erase(columns);
@@ -134,7 +137,7 @@ Tensor triangle(std::string_view op, const TensorArg& x, int64_t diagonal, bool 
   if (x->dim() < 2) fail(op, "expected at least 2 dims, got shape ", x->shape());
   const int64_t rows = x->shape()[x->dim() - 2], columns = x->shape()[x->dim() - 1];
   const Tensor i = count_up(x, rows, {rows, 1}), j = count_up(x, columns, {columns});
-  const double shift = static_cast<double>(diagonal);
+  const double shift = static_cast<double>(std::clamp(diagonal, -rows, columns));
   const Tensor kept = lower ? less_equal(j, add(i, shift)) : greater_equal(j, add(i, shift));
   return where(kept, x, zeros({}, {.dtype = x->dtype(), .device = x->device()}));
 }
@@ -200,7 +203,7 @@ std::vector<Tensor> chunk(const TensorArg& x, int64_t chunks, int64_t dim) {
   if (chunks < 1) fail("chunk", "expected at least 1 chunk, got ", chunks);
   const int64_t n = x->shape()[normalize_dim("chunk", dim, x->dim())];
   if (n == 0) return std::vector<Tensor>(static_cast<size_t>(chunks), slice(x, dim, 0, 0));
-  return split(x, (n + chunks - 1) / chunks, dim);
+  return split(x, n / chunks + (n % chunks != 0), dim);
 }
 
 Tensor repeat(const TensorArg& x, const Shape& repeats) {
@@ -220,7 +223,7 @@ Tensor repeat(const TensorArg& x, const Shape& repeats) {
     if (repeats[d] == 1) continue;
     int64_t outer = 1, inner = 1;
     for (int i = 0; i < repeats.dim(); ++i) (i < d ? outer : inner) *= shape[i];
-    shape[d] *= repeats[d];
+    shape[d] = checked_mul("repeat", shape[d], repeats[d]);
     out = reshape(expand(reshape(out, {outer, 1, inner}), {outer, repeats[d], inner}), shape);
   }
   return out.impl() == x->impl() ? x->clone() : out;
@@ -272,7 +275,9 @@ Tensor diag(const TensorArg& x, int64_t offset) {
   check_defined("diag", x);
   if (x->dim() == 2) return diagonal(x, offset);
   if (x->dim() != 1) fail("diag", "expected a vector or a matrix, got shape ", x->shape());
-  const int64_t n = x->numel() + std::abs(offset);
+  if (offset == std::numeric_limits<int64_t>::min())
+    fail("diag", "diagonal ", offset, " is out of range");
+  const int64_t n = checked_add("diag", x->numel(), std::abs(offset));
   return diagonal_matrix(x, offset, n, n);
 }
 

@@ -194,7 +194,7 @@ std::vector<OpRow> pad_rows() {
                       [] {
                         pad(zeros({2}), {-2, -1});
                       },
-                      "cannot cut 2 and 1 elements off dim 0"});
+                      "cannot pad by -2 and -1 at dim 0"});
   zero.bad.push_back({"value",
                       [] {
                         pad(zeros({2}, {.dtype = i64}), {1, 1}, PadMode::Constant, 0.5);
@@ -219,7 +219,7 @@ std::vector<OpRow> pad_rows() {
         Mode{PadMode::Circular, "circular", [](int64_t i, int64_t n) { return (i + n) % n; },
              "at most its size, got (4, 0)"}}) {
     OpRow row = moved(
-        "pad_" + m.name, {"gather"}, {2, 3},
+        "pad_" + m.name, {"cat"}, {2, 3},
         [mode = m.mode](const Tensor& x) {
           return pad(x, {2, 1, 1, 0}, mode);
         },
