@@ -26,7 +26,9 @@ function(ebb_own_options target)
   # g++ 12 warns of overlaps in std::string that do not exist (GCC bug 105651).
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(EBB_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${EBB_SANITIZE} -fno-omit-frame-pointer -g)
+    # Every finding ends the program, UBSan's too, which would only be printed.
+    target_compile_options(${target} PRIVATE -fsanitize=${EBB_SANITIZE} -fno-sanitize-recover=all
+                                             -fno-omit-frame-pointer -g)
     target_link_options(${target} PUBLIC -fsanitize=${EBB_SANITIZE})
   endif()
 endfunction()

@@ -31,9 +31,26 @@ std::string file_in(const std::string& folder, std::string_view name) {
   return (fs::path(folder) / name).string();
 }
 
+// Runs a step again while a signal interrupts it; only for steps that may be repeated.
+template <class Step> auto repeated(const Step& step) {
+  for (;;) {
+    try {
+      return step();
+    } catch (const fs::filesystem_error& error) {
+      if (error.code() != std::errc::interrupted) throw;
+    }
+  }
+}
+template <class Step> void repeated(std::error_code& error, const Step& step) {
+  do step(error);
+  while (error == std::errc::interrupted);
+}
+
 bool has_file(const std::string& folder, std::string_view name) {
   std::error_code ignored;
-  return fs::exists(file_in(folder, name), ignored);
+  bool exists = false;
+  repeated(ignored, [&](std::error_code& e) { exists = fs::exists(file_in(folder, name), e); });
+  return exists;
 }
 
 // 128 random bits in hexadecimal. Not from the default generator, which a training counts on.
@@ -119,8 +136,11 @@ void refuse_foreign_files(const std::string& folder) {
 }
 
 void remove_checkpoint(const std::string& folder, std::error_code& error) {
-  for (std::string_view name : kOwnFiles) fs::remove(file_in(folder, name), error);
-  fs::remove(folder, error);
+  const auto remove = [&](const std::string& path) {
+    repeated(error, [&](std::error_code& e) { fs::remove(path, e); });
+  };
+  for (std::string_view name : kOwnFiles) remove(file_in(folder, name));
+  remove(folder);
 }
 
 // Completes what a killed save left behind, so that the place of the next one is free.
@@ -145,7 +165,7 @@ void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
                                    std::pair<std::string, std::string>{kIdKey, id}}) {
     if (!metadata.emplace(key, value).second) fail(kSave, "the metadata ", key, " is reserved");
   }
-  fs::create_directory(folder);
+  repeated([&] { return fs::create_directory(folder); });
   try {
     save_safetensors(file_in(folder, kModel), checkpoint.model, {{"format", "pt"}, {kIdKey, id}});
     save_safetensors(file_in(folder, kTraining), checkpoint.training, metadata);
@@ -253,14 +273,14 @@ struct CheckpointWriter::State {
 
  private:
   const std::string& lock_path() const {
-    fs::create_directories(detail::parent_of(places.target));
+    repeated([&] { return fs::create_directories(detail::parent_of(places.target)); });
     return places.lock;
   }
 };
 
 CheckpointWriter::CheckpointWriter(const std::string& folder) try
     : state_(std::make_unique<State>(folder)) {
-  refuse_foreign_files(state_->places.target);
+  repeated([&] { refuse_foreign_files(state_->places.target); });
 } catch (const fs::filesystem_error& error) {
   fail_with(error);
 }
@@ -271,8 +291,8 @@ CheckpointWriter& CheckpointWriter::operator=(CheckpointWriter&&) noexcept = def
 
 void CheckpointWriter::save(const Checkpoint& checkpoint) try {
   const Places& places = state_->places;
-  refuse_foreign_files(places.target);
-  tidy(places);
+  repeated([&] { refuse_foreign_files(places.target); });
+  repeated([&] { tidy(places); });
   write_fresh(places.fresh, checkpoint);
   detail::replace_folder(kSave, places.fresh, places.target, places.old);
   std::error_code ignored;  // what cannot be removed now will be an error of the next save

@@ -20,21 +20,34 @@ namespace {
 // Some systems take no more in one call.
 constexpr size_t kMost = size_t{1} << 30;
 
+// Makes a system call again while a signal interrupts it.
+template <class Call> auto retrying(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 int open_retrying(const std::string& path, int flags) {
-  int handle;
-  do handle = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  while (handle < 0 && errno == EINTR);
-  return handle;
+  return retrying([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); });
+}
+
+int stat_of(int handle, struct stat& status) {
+  return retrying([&] { return ::fstat(handle, &status); });
+}
+
+// Of the path itself, even when it is a symbolic link.
+int stat_of(const std::string& path, struct stat& status) {
+  return retrying([&] { return ::lstat(path.c_str(), &status); });
 }
 
 // Swaps two paths that both exist, in one step. False when the system or the file system cannot do it.
 bool exchange_paths(std::string_view op, const std::string& a, const std::string& b) {
 #ifdef SYS_renameat2
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE of <linux/fs.h>
-  long code;
-  do code = ::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange);
-  while (code != 0 && errno == EINTR);
-  if (code == 0) return true;
+  const auto exchange = [&] {
+    return ::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange);
+  };
+  if (retrying(exchange) == 0) return true;
   if (errno != ENOSYS && errno != EINVAL)
     fail(op, "cannot exchange ", a, " and ", b, ": ", std::strerror(errno));
 #endif
@@ -50,29 +63,25 @@ int claim_handle(std::string_view op, const std::string& path) {
       fail(op, "cannot write to ", path, ": ", std::strerror(errno));
     }
     struct stat held, now;
-    if (::fstat(handle, &held) != 0 || !S_ISREG(held.st_mode) || held.st_nlink > 1) {
+    if (stat_of(handle, held) != 0 || !S_ISREG(held.st_mode) || held.st_nlink > 1) {
       ::close(handle);
       fail(op, path, " is not a regular file of its own");
     }
-    int code;
-    do code = ::flock(handle, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-    while (code == EINTR);
-    if (code == EWOULDBLOCK) {
+    const auto lock = [&] { return ::flock(handle, LOCK_EX | LOCK_NB); };
+    if (retrying(lock) != 0 && errno == EWOULDBLOCK) {
       ::close(handle);
       return -1;
     }
-    // Other codes: a file system without locks. The file may have been renamed or removed before it was locked: again.
-    if (::lstat(path.c_str(), &now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
+    // Other errors: a file system without locks. The file may have been renamed or removed before it was locked: again.
+    if (stat_of(path, now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
       return handle;
     ::close(handle);
   }
 }
 
 int sync_retrying(int handle) {
-  int code;
-  do code = ::fsync(handle) == 0 ? 0 : errno;
-  while (code == EINTR);
-  return code == EINVAL ? 0 : code;  // EINVAL: nothing to sync on this file system
+  if (retrying([&] { return ::fsync(handle); }) == 0) return 0;
+  return errno == EINVAL ? 0 : errno;  // EINVAL: nothing to sync on this file system
 }
 
 constexpr std::string_view kTaken = ": another process or thread is saving there";
@@ -82,7 +91,7 @@ int open_regular(std::string_view op, const std::string& path) {
   const int handle = open_retrying(path, O_RDONLY | O_NONBLOCK);
   if (handle < 0) fail(op, path, ": ", std::strerror(errno));
   struct stat status;
-  if (::fstat(handle, &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (stat_of(handle, status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(handle);
     fail(op, path, " is not a regular file");
   }
@@ -108,10 +117,7 @@ File File::open_to_read(std::string_view op, const std::string& path) {
 File File::claim(std::string_view op, const std::string& path) {
   File file(op, path, claim_handle(op, path));
   if (file.handle_ < 0) fail(op, path, kTaken);
-  int code;
-  do code = ::ftruncate(file.handle_, 0);
-  while (code != 0 && errno == EINTR);
-  if (code != 0) file.fail_here();
+  if (retrying([&] { return ::ftruncate(file.handle_, 0); }) != 0) file.fail_here();
   return file;
 }
 
@@ -119,7 +125,7 @@ void File::fail_here() const { fail(op_, path_, ": ", std::strerror(errno)); }
 
 int64_t File::size() const {
   struct stat status;
-  if (::fstat(handle_, &status) != 0) fail_here();
+  if (stat_of(handle_, status) != 0) fail_here();
   return status.st_size;
 }
 
@@ -158,9 +164,9 @@ FileLock::FileLock(std::string_view op, const std::string& path, const std::stri
 
 FileLock::~FileLock() {
   if (::getpid() == process_) {
-    ::unlink(
-        path_.c_str());  // whoever opened it before finds that the name is gone, and makes another
-    ::flock(handle_, LOCK_UN);
+    // Another process that has opened the file finds that the name is gone, and makes a new one.
+    retrying([&] { return ::unlink(path_.c_str()); });
+    retrying([&] { return ::flock(handle_, LOCK_UN); });
   }
   ::close(handle_);
 }
@@ -174,15 +180,15 @@ void sync_folder(std::string_view op, const std::string& folder) {
 }
 
 void rename_path(std::string_view op, const std::string& from, const std::string& to) {
-  int code;
-  do code = std::rename(from.c_str(), to.c_str());
-  while (code != 0 && errno == EINTR);
-  if (code != 0) fail(op, "cannot rename ", from, " to ", to, ": ", std::strerror(errno));
+  if (retrying([&] { return std::rename(from.c_str(), to.c_str()); }) != 0)
+    fail(op, "cannot rename ", from, " to ", to, ": ", std::strerror(errno));
 }
 
 void replace_folder(std::string_view op, const std::string& fresh, const std::string& target,
                     const std::string& old, bool may_exchange) {
-  if (!std::filesystem::exists(target)) {
+  struct stat there;
+  if (stat_of(target, there) != 0) {
+    if (errno != ENOENT) fail(op, target, ": ", std::strerror(errno));
     rename_path(op, fresh, target);
   } else if (!may_exchange || !exchange_paths(op, fresh, target)) {
     rename_path(op, target, old);
