@@ -22,6 +22,7 @@ Tensor on_device(const Tensor& host, Device device) {
 template <class Value>
 Tensor generate(std::string_view op, const Shape& shape, TensorOptions options,
                 const Value& value) {
+  (void)shape.numel(op);
   const DType dtype = *options.dtype;
   Tensor host = empty(shape, {.dtype = dtype});
   dispatch_all(dtype, [&]<class T>(T) {

@@ -92,6 +92,7 @@ void bernoulli_(Tensor& out, double p, Generator* generator) {
 
 Tensor randperm(int64_t n, Generator* generator) {
   if (n < 0) fail("randperm", "expected a count of at least 0, got ", n);
+  (void)Shape(n).numel("randperm");
   Generator& g = chosen(generator);
   Tensor out = arange(n);
   int64_t* p = out.mutable_data<int64_t>();

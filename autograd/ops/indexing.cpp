@@ -101,6 +101,9 @@ Tensor one_hot(const TensorArg& classes, int64_t num_classes, DType dtype) {
     fail("one_hot", "classes must be i64 or u8, got ", classes->dtype());
   }
   if (num_classes < 1) fail("one_hot", "num_classes must be at least 1, got ", num_classes);
+  Shape shape = classes->shape();
+  shape.push_back(num_classes);
+  (void)shape.numel("one_hot");
   const Tensor index = classes->to(DType::I64);
   backend(index.device()).check_indices("one_hot", index, num_classes, std::nullopt);
   const Tensor range = arange(num_classes, index.device());

@@ -25,11 +25,11 @@ void check_signs(std::string_view op, const Tensor& target) {
 // Labels as numbers of the input's dtype. Integers are labels and nothing else, so they must be 1 or -1; floating targets are
 // taken as they are.
 Tensor real_labels(std::string_view op, const Tensor& input, const Tensor& target) {
-  check_floating(op, input);
+  check_defined(op, input);
   check_defined(op, target);
-  if (is_floating(target.dtype())) return target;
-  check_signs(op, target);
-  return target.to(input.dtype());
+  if (!is_floating(target.dtype())) check_signs(op, target);
+  check_floating(op, input);
+  return is_floating(target.dtype()) ? target : target.to(input.dtype());
 }
 
 }  // namespace
