@@ -5,7 +5,7 @@
 #include <ebb/backends/cuda/pointwise_kernels.h>
 #include <ebb/core/error.h>
 
-EBB_CUDA_FORMULA(Mish)
+EBB_CUDA_FORMULA(SoftRamp)
 EBB_CUDA_LOSS(LogCoshLoss)
 
 namespace {

@@ -9,8 +9,8 @@
 
 /// x tanh(softplus(x)). The formula is in a header, so that nvcc can compile its kernels for the
 /// GPU.
-struct Mish {
-  static constexpr std::string_view name = "mish";
+struct SoftRamp {
+  static constexpr std::string_view name = "soft_ramp";
   template <class T> EBB_HD T operator()(T x) const { return x * ebb::tanh(ebb::softplus(x)); }
 };
 
