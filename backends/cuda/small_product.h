@@ -101,7 +101,8 @@ template <int Tile, int Chunk, class T> class SmallTile {
     for (int u = 0; u < kLoads; ++u) to[row_of(along_k, u) * kStride + k_of(along_k, u)] = x[u];
   }
 
-  struct alignas(4 * sizeof(T)) Four {
+  // Four elements of f64 are two loads of 16 bytes, which is how the data is aligned.
+  struct alignas(16) Four {
     T v[4];
   };
   __device__ static Four four(const T* at) { return *reinterpret_cast<const Four*>(at); }

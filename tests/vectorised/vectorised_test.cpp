@@ -54,9 +54,5 @@ TEST(VectorisedAtO2, GradientOfAFormula) {
   expect_vectorised("gradient_loop", "ps");
   expect_vectorised("gradient_loop", "pd");
 }
-TEST(VectorisedAtO2, SecondOrderOfAFormula) {
-  expect_vectorised("second_order_loop", "ps");
-  expect_vectorised("second_order_loop", "pd");
-}
 
 }  // namespace
