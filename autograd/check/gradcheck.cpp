@@ -47,7 +47,7 @@ GradcheckReport check_second_order(const TensorFunction& f, const std::vector<Te
   return checker.run();
 }
 
-// What check() returns. Exceptions of the function and of unusable arguments are a report as well,
+// Runs check(). Exceptions that the function or unusable arguments cause become a report as well,
 // unless options.raise.
 template <class Check> GradcheckReport reported(const GradcheckOptions& options, Check&& check) {
   const GradMode on(true);

@@ -34,7 +34,7 @@ double largest(const std::vector<double>& values) {
   return most;
 }
 
-// Where two lists differ by more than rounding: "input 1, element 3: got 2, expected 5"; "" where
+// Returns the first place where two lists differ by more than rounding: "input 1, element 3: got 2, expected 5"; "" where
 // they agree. Those that are not finite are left to the comparison with finite differences.
 std::string difference(const Values& got, const Values& want) {
   for (size_t i = 0; i < want.size(); ++i) {
@@ -186,7 +186,7 @@ class UpstreamChecker {
         which = describe_node(*nodes[i]) + ": ";
     }
     problems_.push_back(which +
-                        "backward depends on how its upstream lies in memory: with one that is not "
+                        "backward depends on the memory layout of its upstream: with one that is not "
                         "contiguous, gradient of " +
                         text + "; call contiguous() before data()");
   }
@@ -207,7 +207,7 @@ class UpstreamChecker {
     const std::string text = difference(gradients(roots_, expanded), want);
     if (!text.empty()) {
       problems_.push_back(
-          "backward depends on how its upstream lies in memory: with one that is expanded (stride "
+          "backward depends on the memory layout of its upstream: with one that is expanded (stride "
           "0), as sum(y).backward() gives, gradient of " +
           text + "; call contiguous() before data()");
     }
@@ -318,7 +318,7 @@ Tensor detail::spread_out(const Tensor& t) {
 }
 
 std::string detail::shared_memory(const Tensors& inputs) {
-  // Whether it needs a closer look: strides of its own, or a storage that another input has too.
+  // True if it must be examined: it has strides of its own, or shares its storage with another input.
   const auto may_share = [&](const Tensor& t) {
     return !t.is_contiguous() || std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& u) {
       return u.defined() && u.impl() != t.impl() && u.impl()->storage == t.impl()->storage;

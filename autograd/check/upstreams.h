@@ -1,4 +1,4 @@
-// What gradcheck holds a backward to besides the values of its gradients. Internal to
+// Checks of a backward that gradcheck makes in addition to the values of its gradients. Internal to
 // autograd/check.
 //
 // With J the Jacobian of f, backward computes J^T u from an upstream u. So it has to be linear in

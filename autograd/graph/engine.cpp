@@ -61,7 +61,7 @@ Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given,
   }
   thread_local Tensor ones_cache[2];
   if (output.dim() == 0 && output.device() == Device::cpu()) {
-    // A walk may have handed it out as somebody's gradient, who may keep and change it: then it is theirs.
+    // A walk may have returned it as a gradient, which the caller may keep and change.
     Tensor& one = ones_cache[output.dtype() == DType::F64];
     if (!one.defined() || !one.is_unique() || one.version() != 0)
       one = scalar(1, {.dtype = output.dtype()});

@@ -29,7 +29,7 @@ struct GradOptions {
   bool allow_unused = false;
 };
 
-/// What y.backward({...}) takes, in the order of torch's backward.
+/// The options of y.backward({...}), in the order of torch's backward.
 struct BackwardOptions {
   Tensor gradient = {};       ///< the upstream, of y's shape; undefined: 1, for one element
   bool retain_graph = false;  ///< see GradOptions

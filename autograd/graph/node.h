@@ -41,7 +41,7 @@ struct BackwardContext {
   uint64_t unwanted =
       0;  ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
   bool unseen =
-      false;  ///< nobody looks at the gradients between this node and those of its inputs that have no hooks
+      false;  ///< true if the gradients between this node and its inputs are not observed (no hooks)
   mutable uint64_t masked_results =
       0;  ///< bit i: input i's gradient stays masked with the one that mark_masked told of
 

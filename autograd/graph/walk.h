@@ -77,7 +77,7 @@ class Walk {
   /// Adds a gradient to that of a leaf.
   void accumulate(LeafNode& leaf, const Tensor& incoming) const {
     if (!leaf.grad.defined()) {
-      // The buffer becomes the gradient when nobody else sees it; it must not change under somebody's eyes later.
+      // The buffer becomes the gradient if no other tensor shares it; it must not change later.
       leaf.grad = create_graph_ || (incoming.is_unique() && incoming.is_contiguous())
                       ? incoming
                       : incoming.clone();

@@ -193,7 +193,7 @@ Tensor einsum(std::string_view equation, const TensorsArg& arg) {
   }
   check_same_kind("einsum", list);
   const Equation parsed = parse(equation, operands);
-  // Whether a label is in the result or in an operand from `next` on.
+  // True if a label is in the result or in an operand from `next` on.
   const auto needed_from = [&](size_t next) {
     return [&parsed, next](Label l) {
       bool found = has(parsed.output, l);

@@ -36,7 +36,7 @@ inline Tensor operator~(const TensorArg& a) { return !a; }
 
 /// Adds to, subtracts from, multiplies or divides a tensor, and returns it.
 ///
-/// Where nothing is recorded, the elements change in place, for every handle and view: a.add_(b). Where the result is
+/// Without recording, the elements change in place, for every handle and view: a.add_(b). Where the result is
 /// recorded in the graph, elements cannot change in place, and `a` becomes a handle of the new tensor a + b instead; other
 /// handles keep the old one. Throws Error, as torch does, when a is a leaf that requires grad and recording is on, and when
 /// a + b has another shape or dtype than a.

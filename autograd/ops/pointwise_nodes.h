@@ -1,4 +1,4 @@
-// What the nodes of pointwise ops share. Internal to autograd/ops.
+// The parts that the nodes of pointwise ops share. Internal to autograd/ops.
 #pragma once
 
 #include <cstring>

@@ -78,7 +78,7 @@ TEST_P(GradcheckUpstream, IsReadWithItsStrides) {
     EXPECT_TRUE(gradcheck(triple(Way::Right), {leaf(shape)}, options()));
     expect_error([&] { gradcheck(triple(Way::RawUpstream), {leaf(shape)}, options()); },
                  "gradcheck",
-                 {"test_triple", "backward depends on how its upstream lies in memory",
+                 {"test_triple", "backward depends on the memory layout of its upstream",
                   "not contiguous", "contiguous()"});
   }
   // In the middle of a graph, whose own upstream arrives contiguous.
