@@ -33,13 +33,14 @@ std::map<std::string, int> packed_products(const std::string& type) {
   return counts;
 }
 
-void expect_vectorised(const std::string& loop, const std::string& type) {
-  const std::string name = loop + "<Bump, " + (type == "ps" ? "float" : "double");
+void expect_vectorised(const std::string& loop, const std::string& type,
+                       const std::string& formula = "Bump") {
+  const std::string name = loop + "<" + formula + ", " + (type == "ps" ? "float" : "double");
   int found = 0;
   for (const auto& [function, products] : packed_products(type)) {
     if (function.find(name) == std::string::npos || function.find("resolver") != std::string::npos)
       continue;
-    if (function.find("(Bump const&") == std::string::npos) continue;
+    if (function.find("(" + formula + " const&") == std::string::npos) continue;
     ++found;
     EXPECT_GE(products, 4) << function;
   }
@@ -53,6 +54,11 @@ TEST(VectorisedAtO2, ValueOfAFormula) {
 TEST(VectorisedAtO2, GradientOfAFormula) {
   expect_vectorised("gradient_loop", "ps");
   expect_vectorised("gradient_loop", "pd");
+}
+// Without EBB_HD, g++ does not inline the call of the second order.
+TEST(VectorisedAtO2, SecondOrderOfAMarkedFormula) {
+  expect_vectorised("second_order_loop", "ps", "MarkedBump");
+  expect_vectorised("second_order_loop", "pd", "MarkedBump");
 }
 
 }  // namespace
