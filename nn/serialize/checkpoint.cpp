@@ -6,7 +6,6 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <random>
 #include <utility>
 
 #include "ebb/core/grad_mode.h"
@@ -53,16 +52,47 @@ bool has_file(const std::string& folder, std::string_view name) {
   return exists;
 }
 
-// 128 random bits in hexadecimal. Not from the default generator, which a training counts on.
-std::string new_id() {
-  std::random_device device;
-  std::string id;
-  for (int i = 0; i < 4; ++i) {
-    char word[16];
-    std::snprintf(word, sizeof word, "%08x", static_cast<unsigned>(device()));
-    id += word;
+// Mixes bytes into a 64-bit hash, eight at a time (the finaliser of MurmurHash3 after each).
+uint64_t mix(uint64_t hash, const void* bytes, size_t count) {
+  const auto* at = static_cast<const unsigned char*>(bytes);
+  for (size_t done = 0; done < count; done += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, at + done, std::min<size_t>(8, count - done));
+    hash ^= word;
+    hash ^= hash >> 33;
+    hash *= 0xff51afd7ed558ccdull;
+    hash ^= hash >> 33;
+    hash *= 0xc4ceb9fe1a85ec53ull;
+    hash ^= hash >> 33;
   }
-  return id;
+  return hash + count;
+}
+
+// 128 bits of the content of both files in hexadecimal: equal checkpoints have equal ids, so that equal trainings write
+// equal files.
+std::string id_of(const Checkpoint& checkpoint) {
+  uint64_t low = 1, high = 2;
+  const auto add = [&](const void* bytes, size_t count) {
+    low = mix(low, bytes, count);
+    high = mix(high ^ low, bytes, count);
+  };
+  for (const NamedTensors* tensors : {&checkpoint.model, &checkpoint.training}) {
+    for (const auto& [name, tensor] : *tensors) {
+      check_defined(kSave, tensor);
+      add(name.data(), name.size());
+      const Tensor packed = tensor.detach().to(Device::cpu()).contiguous();
+      add(packed.raw(), static_cast<size_t>(packed.numel()) * size_of(packed.dtype()));
+    }
+    add("|", 1);
+  }
+  for (const auto& [key, value] : checkpoint.metadata) {
+    add(key.data(), key.size());
+    add(value.data(), value.size());
+  }
+  char text[40];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(low),
+                static_cast<unsigned long long>(high));
+  return text;
 }
 
 // The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
@@ -159,7 +189,7 @@ void tidy(const Places& places) {
 }
 
 void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
-  const std::string id = new_id();
+  const std::string id = id_of(checkpoint);
   Metadata metadata = checkpoint.metadata;
   for (const auto& [key, value] : {std::pair<std::string, std::string>{kVersionKey, kVersion},
                                    std::pair<std::string, std::string>{kIdKey, id}}) {
@@ -195,7 +225,7 @@ Checkpoint read(const std::string& folder) {
          kVersion);
   }
   const std::string id = extract(training.metadata, kIdKey);
-  if (id.empty() || extract(model.metadata, kIdKey) != id) {
+  if (extract(model.metadata, kIdKey) != id) {  // both are empty in checkpoints of older versions
     fail(kLoad, folder, ": ", kModel, " and ", kTraining, " are not of one checkpoint");
   }
   return {std::move(model.tensors), std::move(training.tensors), std::move(training.metadata)};

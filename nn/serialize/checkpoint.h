@@ -2,8 +2,8 @@
 //
 // A checkpoint is a folder of two files. `model.safetensors` holds the weights alone, with torch's names and layouts,
 // so that PyTorch loads it strictly. `training.safetensors` holds the rest: optimizer state, generators, the epoch and
-// the batches consumed, as tensors and as text. Both hold the same random id, so that the model of one checkpoint is never
-// taken for that of another.
+// the batches consumed, as tensors and as text. Both hold the same id, a hash of their content, so that the model of one
+// checkpoint is never taken for that of another, and equal checkpoints are equal files.
 //
 // For a folder `runs/x` a new checkpoint is written as `runs/.x.ebb-new`, synced, and exchanged with `runs/x` in one step
 // of the file system. Where the file system cannot exchange, the old one is renamed to `runs/.x.ebb-old` in between. So a

@@ -144,7 +144,7 @@ TEST(CheckpointWriter, ASecondTrainingIsRefusedAtItsStartAndTheFirstGoesOn) {
 TEST(CheckpointFiles, ThoseOfDifferentCheckpointsAreRefused) {
   const TempFolder folder;
   save_checkpoint(folder / "x", numbered(1));
-  save_checkpoint(folder / "y", numbered(1));
+  save_checkpoint(folder / "y", numbered(2));
   EXPECT_EQ(load_safetensors(folder / "x/model.safetensors").metadata.at("format"), "pt");
   fs::rename(folder / "y/model.safetensors", folder / "x/model.safetensors");
   expect_error(
@@ -158,6 +158,33 @@ TEST(CheckpointFiles, ThoseOfDifferentCheckpointsAreRefused) {
         save_checkpoint(folder / "z", {{}, {}, {{"ebb.id", "1"}}});
       },
       "save_checkpoint", {"ebb.id is reserved"});
+}
+
+TEST(CheckpointFiles, EqualCheckpointsAreEqualFiles) {
+  const TempFolder folder;
+  const auto id = [&](const char* name) {
+    return load_safetensors(folder / (std::string(name) + "/model.safetensors"))
+        .metadata.at("ebb.id");
+  };
+  save_checkpoint(folder / "x", numbered(1));
+  save_checkpoint(folder / "y", numbered(1));
+  save_checkpoint(folder / "z", numbered(2));
+  EXPECT_EQ(id("x"), id("y"));
+  EXPECT_NE(id("x"), id("z"));
+  Checkpoint other = numbered(1);
+  other.training.emplace_back("more", ones({1}));
+  save_checkpoint(folder / "u", other);  // the same weights, another training
+  EXPECT_NE(id("x"), id("u"));
+}
+
+// Versions before the id wrote none into either file.
+TEST(CheckpointFiles, ThoseWithoutAnIdLoad) {
+  const TempFolder folder;
+  const Checkpoint saved = numbered(1);
+  fs::create_directory(folder / "x");
+  save_safetensors(folder / "x/model.safetensors", saved.model, {{"format", "pt"}});
+  save_safetensors(folder / "x/training.safetensors", saved.training, {{"ebb.checkpoint", "1"}});
+  EXPECT_EQ(load_checkpoint(folder / "x").model.size(), saved.model.size());
 }
 
 // ---- what belongs to the user ----
