@@ -126,6 +126,10 @@ template <class T> void column_gemm(const Gemm<T>& g) {
 
 // Measured on Zen 3 (32 KB, 512 KB and 32 MB of cache).
 
+// The borders between threads of kernels that have vectors and a scalar remainder: a multiple of the rows and lanes of each,
+// so that an element is computed by the same instructions for any number of threads. Compilers may fuse a product and a
+// sum in one of them and not in the other.
+constexpr int64_t kVectorBorder = 64;
 // From this m n k on, a second thread is worth starting.
 constexpr int64_t kThreadWork = 512 << 10;
 // Up to this size, reading A in place is faster than packing it; the second bound is for rows of A
@@ -154,17 +158,20 @@ template <class T> void own_gemm(const Gemm<T>& g) {
   const auto& kernels = gemm_kernels<T>();
   const int64_t work = g.m * g.n * g.k;
   void (*kernel)(const Gemm<T>&) = kernels.direct;
+  bool vectors = true;
   if (dot_pays(g)) {
     kernel = kernels.dot;
   } else if (g.m == 1 && g.b_col == 1 && work > 256) {
     kernel = kernels.row;
   } else if (g.n == 1 && g.a_row == 1 && work > 256) {
     kernel = column_gemm<T>;
-  } else if (!direct_pays(g)) {
-    kernel = blocked_here<T>;
+  } else {
+    vectors = false;
+    if (!direct_pays(g)) kernel = blocked_here<T>;
   }
   if (work <= kThreadWork) return kernel(g);
-  on_grid(g, available_threads(), kernels.tile_rows, kernels.tile_cols, kernel);
+  on_grid(g, available_threads(), vectors ? kVectorBorder : kernels.tile_rows,
+          vectors ? kVectorBorder : kernels.tile_cols, kernel);
 }
 
 template <class T> void direct_gemm(const Gemm<T>& g) {

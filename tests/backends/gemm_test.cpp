@@ -311,8 +311,8 @@ TYPED_TEST(GemmTest, EmptyProductIsTheEpilogue) {
 #ifdef _OPENMP
 TYPED_TEST(GemmTest, ThreadsDoNotChangeTheResult) {
   using T = TypeParam;
-  const int64_t shapes[][3] = {
-      {64, 128, 784}, {301, 203, 150}, {1, 2000, 1000}, {2000, 1, 1000}, {7, 900, 800}};
+  const int64_t shapes[][3] = {{64, 128, 784},  {301, 203, 150}, {1, 2000, 1000}, {2000, 1, 1000},
+                               {1999, 1, 1001}, {1, 2003, 999},  {7, 900, 800}};
   for (const auto& [m, n, k] : shapes) {
     for (Layout a : {Layout::RowMajor, Layout::ColMajor}) {
       for (Layout b : {Layout::RowMajor, Layout::ColMajor}) {
