@@ -12,14 +12,23 @@ namespace {
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
-/// s -> a s + b.
-template <class A> struct Map {
+/// s -> a s + b. Of a sum only b is computed with, of a product only a: 0 times infinity would be NaN.
+template <ScanKind kKind, class A> struct Map {
   A a, b;
-  __device__ Map after(const Map& first) const { return {a * first.a, a * first.b + b}; }
+  __device__ Map after(const Map& first) const {
+    if constexpr (kKind == ScanKind::Sum) return {a, first.b + b};
+    else if constexpr (kKind == ScanKind::Product) return {a * first.a, b};
+    else return {a * first.a, a * first.b + b};
+  }
+  __device__ A operator()(A s) const {
+    if constexpr (kKind == ScanKind::Sum) return s + b;
+    else if constexpr (kKind == ScanKind::Product) return a * s;
+    else return a * s + b;
+  }
 };
 
 template <ScanKind kKind, class A, class T>
-__device__ Map<A> map_of(const T* x, const T* b, int64_t at, bool first) {
+__device__ Map<kKind, A> map_of(const T* x, const T* b, int64_t at, bool first) {
   const A value = static_cast<A>(x[at]);
   if constexpr (kKind == ScanKind::Sum) return {A(1), value};
   else if constexpr (kKind == ScanKind::Product) return {value, A(0)};
@@ -38,14 +47,14 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t first = 0; first < n; first += kWarp) {
       const int64_t i = first + lane;
       const int64_t at = row * n + (reverse ? n - 1 - i : i);
-      Map<A> map = i < n ? map_of<kKind, A>(x, b, at, i == 0) : Map<A>{A(1), A(0)};
+      Map<kKind, A> map = i < n ? map_of<kKind, A>(x, b, at, i == 0) : Map<kKind, A>{A(1), A(0)};
 #pragma unroll
       for (int distance = 1; distance < kWarp; distance *= 2) {
-        const Map<A> earlier{__shfl_up_sync(kAllLanes, map.a, distance),
-                             __shfl_up_sync(kAllLanes, map.b, distance)};
+        const Map<kKind, A> earlier{__shfl_up_sync(kAllLanes, map.a, distance),
+                                    __shfl_up_sync(kAllLanes, map.b, distance)};
         if (lane >= distance) map = map.after(earlier);
       }
-      const A sum = kKind == ScanKind::Sum ? before + map.b : map.a * before + map.b;
+      const A sum = map(before);
       if (i < n) out[at] = static_cast<T>(sum);
       before = __shfl_sync(kAllLanes, sum, kWarp - 1);
     }
@@ -61,8 +70,7 @@ __global__ void __launch_bounds__(kThreads)
     A sum = kKind == ScanKind::Product ? A(1) : A(0);
     for (int64_t i = 0; i < rows.n; ++i) {
       const int64_t at = start + (reverse ? rows.n - 1 - i : i) * rows.inner;
-      const Map<A> map = map_of<kKind, A>(x, b, at, i == 0);
-      sum = kKind == ScanKind::Sum ? sum + map.b : map.a * sum + map.b;
+      sum = map_of<kKind, A>(x, b, at, i == 0)(sum);
       out[at] = static_cast<T>(sum);
     }
   }

@@ -65,6 +65,25 @@ TEST_F(CudaOrder, RunningSumsOfLongRowsAndColumns) {
   }
 }
 
+// Zeros before infinities and after them, within the 32 elements that a warp composes and beyond, in rows and in columns.
+TEST_F(CudaOrder, RunningProductsAndSumsKeepInfinitiesAndZeros) {
+  for (const double start : {0.0, -0.0, 2.0}) {
+    Tensor x = full({2, 40}, 1.0, f64);
+    x[0][0] = start;
+    x[0][3] = -2.0;
+    x[0][35] = INFINITY;
+    x[1][1] = -INFINITY;
+    x[1][33] = start;
+    x[1][37] = INFINITY;
+    for (const Tensor& rows : {x, transpose(x).contiguous()}) {
+      const int dim = rows.size(0) == 2 ? 1 : 0;
+      const Tensor gpu = rows.to(Device::cuda());
+      test::expect_same_bits(cumprod(gpu, dim), cumprod(rows, dim), "products");
+      test::expect_same_bits(cumsum(gpu, dim), cumsum(rows, dim), "sums");
+    }
+  }
+}
+
 TEST_F(CudaOrder, PlacesOfWhatIsNotZero) {
   for (const int64_t n : {1, 31, 700}) {
     const Tensor x = numbers({n, 2}, i64), gpu = x.to(Device::cuda());
