@@ -104,6 +104,8 @@ struct ValueRule {
 /// What elements of dtype `from` must obey so that `to` can hold them (see Tensor::to); nothing where it holds all.
 std::optional<ValueRule> conversion_rule(DType from, DType to);
 
+class PoolingKernels;  // core/pooling.h
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -176,6 +178,9 @@ class Backend {
   // random numbers: element i is a function of (seed, offset + i)
   virtual void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a,
                       double b) = 0;
+
+  // Families with an interface of their own. The objects live as long as the backend.
+  virtual PoolingKernels& pooling() = 0;
 
   // training
   /// One pass over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object

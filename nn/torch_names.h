@@ -9,6 +9,7 @@
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/pooling.h"
 #include "ebb/autograd/ops/rearrange.h"
 #include "ebb/autograd/ops/statistics.h"
 #include "ebb/core/grad_mode.h"
@@ -73,6 +74,14 @@ using nn::SGDOptions;
 }  // namespace optim
 
 namespace nn::functional {
+using ebb::adaptive_avg_pool1d;
+using ebb::adaptive_avg_pool2d;
+using ebb::adaptive_max_pool1d;
+using ebb::adaptive_max_pool1d_with_indices;
+using ebb::adaptive_max_pool2d;
+using ebb::adaptive_max_pool2d_with_indices;
+using ebb::avg_pool1d;
+using ebb::avg_pool2d;
 using ebb::celu;
 using ebb::cosine_similarity;
 using ebb::elu;
@@ -87,6 +96,10 @@ using ebb::leaky_relu;
 using ebb::linear;
 using ebb::log_softmax;
 using ebb::logsigmoid;
+using ebb::max_pool1d;
+using ebb::max_pool1d_with_indices;
+using ebb::max_pool2d;
+using ebb::max_pool2d_with_indices;
 using ebb::mish;
 using ebb::normalize;
 using ebb::one_hot;

@@ -212,6 +212,31 @@ TEST(TorchSurface, Backward) {
 
 // ---- modules ----
 
+TEST(TorchSurface, Pooling) {
+  namespace F = ebb::nn::functional;
+  const Tensor x = ebb::randn({2, 3, 8, 6});
+  EXPECT_EQ(nn::MaxPool2d(2)(x).sizes(), ebb::Shape({2, 3, 4, 3}));
+  nn::MaxPool2d pool({3, 2}, {.stride = {2, 1}, .padding = {1, 0}, .ceil_mode = true});
+  EXPECT_EQ(pool(x).sizes(), ebb::Shape({2, 3, 5, 5}));
+  auto [values, indices] = pool.forward_with_indices(x);
+  EXPECT_TRUE(ebb::equal(values, pool->forward(x)));
+  EXPECT_EQ(indices.dtype(), ebb::kInt64);
+  EXPECT_EQ(nn::AvgPool2d(2, {.stride = 1})(x).sizes(), ebb::Shape({2, 3, 7, 5}));
+  EXPECT_EQ(nn::AdaptiveAvgPool2d({5, 7})(x).sizes(), ebb::Shape({2, 3, 5, 7}));
+  EXPECT_EQ(nn::AdaptiveMaxPool2d({std::nullopt, 1})(x).sizes(), ebb::Shape({2, 3, 8, 1}));
+  EXPECT_EQ(nn::MaxPool1d(2)(x[0]).sizes(), ebb::Shape({3, 8, 3}));
+  EXPECT_TRUE(ebb::equal(ebb::max_pool2d(x, 2),
+                         F::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false)));
+  std::ostringstream out;
+  out << nn::MaxPool2d(2) << nn::AvgPool1d(2) << nn::AdaptiveAvgPool2d({std::nullopt, 5}) << pool;
+  EXPECT_EQ(out.str(),
+            "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
+            "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))"
+            "AdaptiveAvgPool2d(output_size=(None, 5))"
+            "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=1, "
+            "ceil_mode=True)");
+}
+
 struct Net : nn::Module {
   Net()
       : fc1(register_module("fc1", nn::Linear(4, 8))),

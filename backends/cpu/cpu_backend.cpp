@@ -66,6 +66,7 @@ class CpuBackend final : public Backend {
               double b) override {
     cpu::random(kind, out, seed, offset, a, b);
   }
+  PoolingKernels& pooling() override { return cpu::pooling(); }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
 };
 

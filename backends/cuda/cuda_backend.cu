@@ -89,6 +89,7 @@ class CudaBackend final : public Backend {
               double b) override {
     cuda::random(kind, out, seed, offset, a, b);
   }
+  PoolingKernels& pooling() override { return cuda::pooling(); }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
 };
 

@@ -19,6 +19,7 @@ import losses_multilabel
 import losses_pointwise
 import losses_regression
 import losses_sequence
+import pooling
 import rearrange
 import reductions
 import sorting
@@ -39,6 +40,7 @@ MODULES = [
     spread,
     rearrange,
     sorting,
+    pooling,
     losses_pointwise,
     losses_classes,
     losses_regression,

@@ -93,6 +93,20 @@ bool Arguments::read(const std::string& name, std::vector<int64_t>& into) {
   return true;
 }
 
+bool Arguments::read(const std::string& name, std::vector<std::optional<int64_t>>& into) {
+  const json* value = find(name);
+  if (!value) return false;
+  into.clear();
+  const auto add = [&](const json& each) {
+    into.push_back(each.is_null() ? std::nullopt : std::optional(integer(name, each)));
+  };
+  if (!value->is_array()) add(*value);
+  if (value->is_array()) {
+    for (const json& each : *value) add(each);
+  }
+  return true;
+}
+
 bool Arguments::read(const std::string& name, nn::Reduction& into) {
   using enum nn::Reduction;
   const json* value = find(name);
@@ -160,8 +174,8 @@ void Arguments::check_all_read() const {
 }
 
 const Op& find_op(std::string_view name) {
-  for (const auto& table :
-       {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(), loss_ops()}) {
+  for (const auto& table : {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(),
+                            pooling_ops(), loss_ops()}) {
     const auto found = std::ranges::find(table, name, &Op::name);
     if (found != table.end()) return *found;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -33,6 +34,8 @@ class Arguments {
   bool read(const std::string& name, int64_t& into);
   bool read(const std::string& name, int& into);
   bool read(const std::string& name, std::vector<int64_t>& into);  ///< or one integer
+  /// A list of integers and nulls, or one of either.
+  bool read(const std::string& name, std::vector<std::optional<int64_t>>& into);
   bool read(const std::string& name, nn::Reduction& into);
   bool read(const std::string& name, GeluApproximate& into);
   bool read(const std::string& name, PadMode& into);
@@ -75,6 +78,7 @@ std::span<const Op> basic_ops();
 std::span<const Op> elementary_ops();
 std::span<const Op> reduction_ops();
 std::span<const Op> rearrange_ops();
+std::span<const Op> pooling_ops();
 std::span<const Op> loss_ops();
 /// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);

@@ -1,0 +1,103 @@
+// The kernels of a backend that pool: windows over the two last axes of contiguous planes.
+#pragma once
+
+#include <cstdint>
+
+#include "ebb/core/host_device.h"
+#include "ebb/core/tensor.h"
+
+namespace ebb {
+
+/// The windows along one axis. Window i reads the positions i stride - padding + k dilation for k
+/// in [0, kernel) that are in [0, in). Adaptive: it reads [floor(i in / out), ceil((i + 1) in /
+/// out)), and kernel is the longest window.
+struct PoolAxis {
+  int64_t in, out;
+  int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
+  bool adaptive = false;
+
+  /// Returns the position that window i reads for k = 0. It can be negative.
+  EBB_HD int64_t start(int64_t i) const { return adaptive ? i * in / out : i * stride - padding; }
+  /// Returns the first and the last k + 1 of window i that are inside of the axis.
+  EBB_HD int64_t first(int64_t i) const {
+    const int64_t before = -start(i);
+    return before <= 0 ? 0 : (before + dilation - 1) / dilation;
+  }
+  EBB_HD int64_t last(int64_t i) const {
+    if (adaptive) return ((i + 1) * in + out - 1) / out - start(i);
+    const int64_t rest = in - start(i);
+    const int64_t most = rest <= 0 ? 0 : (rest + dilation - 1) / dilation;
+    return most < kernel ? most : kernel;
+  }
+  /// Returns the first window that can read position p, and the last one + 1.
+  EBB_HD int64_t first_window(int64_t p) const {
+    if (adaptive) return p * out / in;
+    const int64_t least = p + padding - (kernel - 1) * dilation;
+    return least <= 0 ? 0 : (least + stride - 1) / stride;
+  }
+  EBB_HD int64_t last_window(int64_t p) const {
+    if (adaptive) return ((p + 1) * out + in - 1) / in;
+    const int64_t most = (p + padding) / stride + 1;
+    return most < out ? most : out;
+  }
+  /// Returns the k for which window i reads position p, or -1.
+  EBB_HD int64_t offset(int64_t i, int64_t p) const {
+    const int64_t from_start = p - start(i);
+    if (from_start < 0 || from_start % dilation != 0) return -1;
+    const int64_t k = from_start / dilation;
+    return k < (adaptive ? last(i) : kernel) ? k : -1;
+  }
+};
+
+/// Planes of (rows.in, cols.in) that become planes of (rows.out, cols.out).
+struct PoolShape {
+  int64_t planes;
+  PoolAxis rows, cols;
+
+  /// Returns true if the offsets of chosen elements are u8: see PoolingKernels::max.
+  bool has_small_windows() const { return rows.kernel * cols.kernel < 255; }
+};
+
+/// The number that a window's sum is divided by: the number of its elements, those in the padding
+/// included if count_include_pad; or `divisor` if it is not 0.
+struct PoolDivisor {
+  bool count_include_pad = true;
+  int64_t divisor = 0;
+
+  EBB_HD int64_t of(const PoolShape& shape, int64_t row, int64_t col) const {
+    return divisor != 0 ? divisor : count(shape.rows, row) * count(shape.cols, col);
+  }
+  EBB_HD int64_t count(const PoolAxis& axis, int64_t i) const {
+    if (axis.adaptive || !count_include_pad) return axis.last(i) - axis.first(i);
+    const int64_t start = axis.start(i), rest = axis.in + axis.padding - start;
+    return rest < axis.kernel ? rest : axis.kernel;
+  }
+};
+
+/// All tensors are contiguous and of one floating dtype, apart from offsets and places. Every
+/// function writes all of its result, in an order of additions that does not depend on the number
+/// of threads.
+class PoolingKernels {
+ public:
+  virtual ~PoolingKernels() = default;
+
+  /// y = the largest element of each window. offsets: which one, as k_row kernel_cols + k_col; the
+  /// first of equal ones, and the last NaN if there is one. u8 if shape.has_small_windows(), with
+  /// 255 for a window without elements; otherwise i64 with -1.
+  virtual void max(Tensor& y, Tensor& offsets, const Tensor& x, const PoolShape& shape) = 0;
+  /// y = the element of x that `offsets` chose for each window; 0 for a window without elements.
+  virtual void take(Tensor& y, const Tensor& x, const Tensor& offsets, const PoolShape& shape) = 0;
+  /// x = the sums of g over the windows that chose an element: the adjoint of take.
+  virtual void spread(Tensor& x, const Tensor& g, const Tensor& offsets,
+                      const PoolShape& shape) = 0;
+  /// places (i64) = row cols.in + col of the chosen elements; -1 for a window without elements.
+  virtual void places(Tensor& places, const Tensor& offsets, const PoolShape& shape) = 0;
+
+  /// y = the sum of each window, divided by its divisor; 0 for a window without elements.
+  virtual void average(Tensor& y, const Tensor& x, const PoolShape& shape, PoolDivisor divisor) = 0;
+  /// The adjoint of average.
+  virtual void average_spread(Tensor& x, const Tensor& g, const PoolShape& shape,
+                              PoolDivisor divisor) = 0;
+};
+
+}  // namespace ebb

@@ -1,0 +1,78 @@
+#include "ebb/nn/layers/pooling.h"
+
+namespace ebb::nn {
+namespace {
+
+std::string text(bool on) { return on ? "True" : "False"; }
+
+// As Python prints it: 2, or (2, 3).
+std::string text(const Shape& list) {
+  return list.dim() == 1 ? std::to_string(list[0]) : to_text(list);
+}
+
+// The options that all pooling layers begin with.
+std::string window_text(const Shape& kernel_size, const Shape& stride, const Shape& padding) {
+  return "kernel_size=" + text(kernel_size) +
+         ", stride=" + text(stride.empty() ? kernel_size : stride) + ", padding=" + text(padding);
+}
+
+std::string max_pool_text(const Shape& kernel_size, const MaxPoolOptions& o) {
+  return window_text(kernel_size, o.stride, o.padding) + ", dilation=" + text(o.dilation) +
+         ", ceil_mode=" + text(o.ceil_mode);
+}
+
+}  // namespace
+
+Tensor MaxPool1d::forward(const Tensor& x) const {
+  const MaxPoolOptions& o = options_;
+  return max_pool1d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+std::tuple<Tensor, Tensor> MaxPool1d::forward_with_indices(const Tensor& x) const {
+  const MaxPoolOptions& o = options_;
+  return max_pool1d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+std::string MaxPool1d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
+
+Tensor MaxPool2d::forward(const Tensor& x) const {
+  const MaxPoolOptions& o = options_;
+  return max_pool2d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+std::tuple<Tensor, Tensor> MaxPool2d::forward_with_indices(const Tensor& x) const {
+  const MaxPoolOptions& o = options_;
+  return max_pool2d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+std::string MaxPool2d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
+
+Tensor AvgPool1d::forward(const Tensor& x) const {
+  const AvgPool1dOptions& o = options_;
+  return avg_pool1d(x, kernel_size_, o.stride, o.padding, o.ceil_mode, o.count_include_pad);
+}
+std::string AvgPool1d::extra_repr() const {
+  const Shape& stride = options_.stride.empty() ? kernel_size_ : options_.stride;
+  return "kernel_size=" + to_text(kernel_size_) + ", stride=" + to_text(stride) +
+         ", padding=" + to_text(options_.padding);
+}
+
+Tensor AvgPool2d::forward(const Tensor& x) const {
+  const AvgPool2dOptions& o = options_;
+  return avg_pool2d(x, kernel_size_, o.stride, o.padding, o.ceil_mode, o.count_include_pad,
+                    o.divisor_override);
+}
+std::string AvgPool2d::extra_repr() const {
+  return window_text(kernel_size_, options_.stride, options_.padding);
+}
+
+template <auto kPool> std::string detail::AdaptivePool<kPool>::extra_repr() const {
+  const auto number = [&](int i) {
+    return output_size_[i] ? std::to_string(*output_size_[i]) : std::string("None");
+  };
+  const std::string size =
+      output_size_.count() == 1 ? number(0) : "(" + number(0) + ", " + number(1) + ")";
+  return "output_size=" + size;
+}
+template class detail::AdaptivePool<ebb::adaptive_avg_pool1d>;
+template class detail::AdaptivePool<ebb::adaptive_avg_pool2d>;
+template class detail::AdaptivePool<ebb::adaptive_max_pool1d>;
+template class detail::AdaptivePool<ebb::adaptive_max_pool2d>;
+
+}  // namespace ebb::nn
