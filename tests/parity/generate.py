@@ -12,6 +12,7 @@ import activations
 import activations_more
 import arithmetic
 import elementary
+import images
 import losses_classes
 import losses_extra
 import losses_margin
@@ -19,6 +20,7 @@ import losses_multilabel
 import losses_pointwise
 import losses_regression
 import losses_sequence
+import normalization
 import pooling
 import rearrange
 import reductions
@@ -41,6 +43,8 @@ MODULES = [
     rearrange,
     sorting,
     pooling,
+    normalization,
+    images,
     losses_pointwise,
     losses_classes,
     losses_regression,
