@@ -104,9 +104,8 @@ struct ValueRule {
 /// What elements of dtype `from` must obey so that `to` can hold them (see Tensor::to); nothing where it holds all.
 std::optional<ValueRule> conversion_rule(DType from, DType to);
 
-class NormalizationKernels;  // core/normalization.h
-class PoolingKernels;        // core/pooling.h
-class ResamplingKernels;     // core/resampling.h
+class ConvolutionKernels;  // core/convolution.h
+class PoolingKernels;      // core/pooling.h
 
 class Backend {
  public:
@@ -155,6 +154,7 @@ class Backend {
     matmul(first);
     matmul(second);
   }
+  virtual ConvolutionKernels& convolution() = 0;
 
   // rows
   virtual void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) = 0;
@@ -182,9 +182,7 @@ class Backend {
                       double b) = 0;
 
   // Families with an interface of their own. The objects live as long as the backend.
-  virtual NormalizationKernels& normalization() = 0;
   virtual PoolingKernels& pooling() = 0;
-  virtual ResamplingKernels& resampling() = 0;
 
   // training
   /// One pass over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object

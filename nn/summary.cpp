@@ -47,10 +47,18 @@ class Counter : public LayerWatch {
     open_.pop_back();
   }
 
-  // A product of (.., m, k) and (.., k, n) has m n k multiply-adds per matrix.
+  // A product of (.., m, k) and (.., k, n) has m n k multiply-adds per matrix. A convolution uses each kernel of an output
+  // channel once for each of its elements; for a transposed one the operands have the roles of output and kernels.
   void count(const OpEvent& e) {
-    if (e.op != "linear" && e.op != "matmul") return;
-    const int64_t products = e.result.numel() * e.inputs[0]->size(-1);
+    int64_t products = 0;
+    if (e.op == "linear" || e.op == "matmul") {
+      products = e.result.numel() * e.inputs[0]->size(-1);
+    } else if (e.op == "convolution" || e.op == "convolution_input") {
+      const Tensor& y = e.op == "convolution" ? e.result : *e.inputs[0];
+      products = y.numel() * (e.inputs[1]->numel() / e.inputs[1]->size(0));
+    } else {
+      return;
+    }
     summary.rows[open_.back()].multiply_adds += products;
     summary.multiply_adds += products;
   }
@@ -94,8 +102,6 @@ Summary detail::summarize(const Module& model, const std::function<Tensor(const 
   TensorOptions options;
   for (const Tensor& p : model.parameters()) options = {p.dtype(), p.device()};
   const GeneratorGuard generator;
-  Module same = model;
-  const ModeGuard mode(same, false);  // running statistics stay as they are
   Counter counter(model);
   const OpObserver watch([&](const OpEvent& e) { counter.count(e); });
   const LayerWatch::Scope scope(counter);

@@ -21,7 +21,7 @@ struct SummaryRow {
   /// Elements of its own parameters, without those of layers inside; counted at the first call of
   /// the module.
   int64_t parameters;
-  int64_t multiply_adds;  ///< of its own matmul and linear ops
+  int64_t multiply_adds;  ///< of its own products and convolutions
   int64_t bytes;          ///< of these parameters and of its output
 };
 
@@ -45,8 +45,8 @@ Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)
 }
 
 /// Runs the model once on zeros of the given shape (with the dtype and device of its parameters),
-/// in evaluation mode, and counts its ops. model: a Layer, or a Module with Tensor forward(const
-/// Tensor&). The model and the default generator are unchanged afterwards.
+/// and counts its ops. model: a Layer, or a Module with Tensor forward(const Tensor&). The default
+/// generator is unchanged afterwards.
 template <class M> Summary summary(const M& model, const Shape& input_shape) {
   return detail::summarize(
       model, [&](const Tensor& x) { return const_cast<M&>(model).forward(x); }, input_shape);

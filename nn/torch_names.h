@@ -1,6 +1,5 @@
-// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb:
-// a program that is ported may keep them. docs/coming-from-pytorch.md lists the names that are the
-// same, and those that are absent.
+// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb: a program that is ported
+// may keep them. docs/coming-from-pytorch.md lists the names that are the same, and those that are absent.
 #pragma once
 
 #include <span>
@@ -8,15 +7,14 @@
 
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
+#include "ebb/autograd/ops/convolution.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
-#include "ebb/autograd/ops/normalization.h"
 #include "ebb/autograd/ops/pooling.h"
 #include "ebb/autograd/ops/rearrange.h"
-#include "ebb/autograd/ops/resampling.h"
 #include "ebb/autograd/ops/statistics.h"
+#include "ebb/autograd/ops/unfold.h"
 #include "ebb/core/grad_mode.h"
-#include "ebb/nn/layers/bilinear.h"
 #include "ebb/nn/layers/dropout.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
@@ -32,15 +30,36 @@ inline constexpr DType kFloat32 = DType::F32, kFloat = DType::F32, kFloat64 = DT
 
 using NoGradGuard = NoGrad;
 
+// torch::conv2d(x, weight, bias, stride, padding) and so on, with torch's order of arguments.
+inline Tensor conv1d(const TensorArg& input, const Tensor& weight, const Tensor& bias,
+                     const Shape& stride, const ConvPadding& padding, const Shape& dilation = 1,
+                     int64_t groups = 1) {
+  return conv1d(input, weight, bias, {stride, padding, dilation, groups});
+}
+inline Tensor conv2d(const TensorArg& input, const Tensor& weight, const Tensor& bias,
+                     const Shape& stride, const ConvPadding& padding, const Shape& dilation = 1,
+                     int64_t groups = 1) {
+  return conv2d(input, weight, bias, {stride, padding, dilation, groups});
+}
+inline Tensor conv_transpose1d(const TensorArg& input, const Tensor& weight, const Tensor& bias,
+                               const Shape& stride, const Shape& padding,
+                               const Shape& output_padding = 0, int64_t groups = 1,
+                               const Shape& dilation = 1) {
+  return conv_transpose1d(input, weight, bias, {stride, padding, output_padding, groups, dilation});
+}
+inline Tensor conv_transpose2d(const TensorArg& input, const Tensor& weight, const Tensor& bias,
+                               const Shape& stride, const Shape& padding,
+                               const Shape& output_padding = 0, int64_t groups = 1,
+                               const Shape& dilation = 1) {
+  return conv_transpose2d(input, weight, bias, {stride, padding, output_padding, groups, dilation});
+}
+
 // torch::nll_loss and so on.
-using nn::alpha_dropout;
-using nn::bilinear;
 using nn::binary_cross_entropy;
 using nn::binary_cross_entropy_with_logits;
 using nn::cosine_embedding_loss;
 using nn::ctc_loss;
 using nn::dropout;
-using nn::feature_alpha_dropout;
 using nn::hinge_embedding_loss;
 using nn::huber_loss;
 using nn::kl_div;
@@ -89,23 +108,21 @@ using ebb::adaptive_max_pool2d;
 using ebb::adaptive_max_pool2d_with_indices;
 using ebb::avg_pool1d;
 using ebb::avg_pool2d;
-using ebb::batch_norm;
-using ebb::BatchNormFuncOptions;
 using ebb::celu;
+using ebb::conv1d;
+using ebb::conv2d;
+using ebb::conv_transpose1d;
+using ebb::conv_transpose2d;
 using ebb::cosine_similarity;
 using ebb::elu;
+using ebb::fold;
 using ebb::gelu;
 using ebb::glu;
-using ebb::group_norm;
 using ebb::gumbel_softmax;
 using ebb::hardshrink;
 using ebb::hardsigmoid;
 using ebb::hardswish;
 using ebb::hardtanh;
-using ebb::instance_norm;
-using ebb::InstanceNormFuncOptions;
-using ebb::interpolate;
-using ebb::layer_norm;
 using ebb::leaky_relu;
 using ebb::linear;
 using ebb::log_softmax;
@@ -118,12 +135,9 @@ using ebb::mish;
 using ebb::normalize;
 using ebb::one_hot;
 using ebb::pad;
-using ebb::pixel_shuffle;
-using ebb::pixel_unshuffle;
 using ebb::prelu;
 using ebb::relu;
 using ebb::relu6;
-using ebb::rms_norm;
 using ebb::selu;
 using ebb::sigmoid;
 using ebb::silu;
@@ -135,17 +149,13 @@ using ebb::softsign;
 using ebb::tanh;
 using ebb::tanhshrink;
 using ebb::threshold;
-using nn::alpha_dropout;
-using nn::bilinear;
+using ebb::unfold;
 using nn::binary_cross_entropy;
 using nn::binary_cross_entropy_with_logits;
 using nn::cosine_embedding_loss;
 using nn::cross_entropy;
 using nn::ctc_loss;
 using nn::dropout;
-using nn::dropout1d;
-using nn::dropout2d;
-using nn::feature_alpha_dropout;
 using nn::hinge_embedding_loss;
 using nn::huber_loss;
 using nn::kl_div;

@@ -40,6 +40,7 @@ class CpuBackend final : public Backend {
     cpu::search_sorted(index, sorted, values);
   }
   void matmul(const MatmulArgs& args) override { cpu::matmul(args); }
+  ConvolutionKernels& convolution() override { return cpu::convolution(); }
   void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
     cpu::softmax(log, out, in, rows);
   }
@@ -66,9 +67,7 @@ class CpuBackend final : public Backend {
               double b) override {
     cpu::random(kind, out, seed, offset, a, b);
   }
-  NormalizationKernels& normalization() override { return cpu::normalization(); }
   PoolingKernels& pooling() override { return cpu::pooling(); }
-  ResamplingKernels& resampling() override { return cpu::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
 };
 

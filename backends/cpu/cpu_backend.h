@@ -18,6 +18,7 @@ void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int6
 Tensor nonzero(const Tensor& condition);
 void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values);
 void matmul(const MatmulArgs& args);
+ConvolutionKernels& convolution();
 void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
 void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
 void cross_entropy(const CrossEntropyArgs& args);
@@ -30,9 +31,7 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(const OptimizerStep& step);
 
-NormalizationKernels& normalization();
 PoolingKernels& pooling();
-ResamplingKernels& resampling();
 
 /// Returns the object behind core/backend.h's backend(Device::cpu()).
 Backend& backend();

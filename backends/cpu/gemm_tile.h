@@ -17,7 +17,7 @@
 
 namespace ebb::cpu::detail {
 
-/// Vectors of T in an instruction set (gemm_kernels.cpp). The instruction set defines
+/// Vectors of T in an instruction set (instruction_sets.h). The instruction set defines
 ///   kBytes     the size of a vector,
 ///   kTileRows  the rows of the tile of large products,
 ///   call<f>(arguments...), which calls an inline function f compiled for the instruction set.

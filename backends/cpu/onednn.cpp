@@ -8,19 +8,11 @@
 // products notice it, and they use Ebb's own kernels (gemm.cpp).
 #include "ebb/backends/cpu/onednn.h"
 
-#include <dnnl.hpp>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <memory>
 #include <string>
-#include <unordered_map>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
+#include "ebb/backends/cpu/onednn_support.h"
 #include "ebb/backends/cpu/parallel.h"
 
 namespace ebb::cpu {
@@ -36,20 +28,6 @@ struct Key {
 
 constexpr int64_t kAccumulate = 1, kBias = 2;  // bits of Key::flags
 
-struct KeyHash {
-  size_t operator()(const Key& key) const {
-    uint64_t words[sizeof(Key) / sizeof(uint64_t)], h = 0;
-    std::memcpy(words, &key, sizeof(Key));
-    for (uint64_t word : words) h = (h ^ word) * 0x9E3779B97F4A7C15u, h ^= h >> 32;
-    return h;
-  }
-};
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
 dnnl::primitive_attr attributes(int64_t flags) {
   dnnl::post_ops ops;
   if (flags & kAccumulate) ops.append_sum(1.0f);
@@ -63,12 +41,12 @@ dnnl::matmul::primitive_desc describe(const Key& key, const memory::desc& a, con
                                       const memory::desc& bias, const memory::desc& c) {
   const dnnl::primitive_attr attr = attributes(key.flags);
 #if DNNL_VERSION_MAJOR >= 3
-  return key.flags & kBias ? dnnl::matmul::primitive_desc(cpu_engine(), a, b, bias, c, attr)
-                           : dnnl::matmul::primitive_desc(cpu_engine(), a, b, c, attr);
+  return key.flags & kBias ? dnnl::matmul::primitive_desc(onednn::engine(), a, b, bias, c, attr)
+                           : dnnl::matmul::primitive_desc(onednn::engine(), a, b, c, attr);
 #else
   const dnnl::matmul::desc desc =
       key.flags & kBias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
-  return dnnl::matmul::primitive_desc(desc, attr, cpu_engine());
+  return dnnl::matmul::primitive_desc(desc, attr, onednn::engine());
 #endif
 }
 
@@ -98,15 +76,12 @@ class Product {
   void run(const dnnl::stream& stream, const Gemm<float>& g, void* scratchpad) {
     for (int i = 0; i < count_; ++i)
       memory_[i].set_data_handle(address(args_[i].arg, g, scratchpad));
-    // Calls the C function, because the C++ wrapper builds a map and a vector for every call.
-    dnnl::error::wrap_c_api(
-        dnnl_primitive_execute(primitive_.get(), stream.get(), count_, args_.data()),
-        "could not execute a matmul");
+    onednn::execute(primitive_, stream, count_, args_.data());
   }
 
  private:
   void add(int arg, const memory::desc& desc) {
-    memory_[count_] = memory(desc, cpu_engine(), nullptr);
+    memory_[count_] = memory(desc, onednn::engine(), nullptr);
     args_[count_] = {arg, memory_[count_].get()};
     ++count_;
   }
@@ -128,60 +103,9 @@ class Product {
   size_t scratchpad_bytes_ = 0;
 };
 
-/// The primitives of one thread, with the stream and the scratchpad that they share.
-class Cache {
- public:
-  /// Returns the primitive for a key, and builds it if it is new. Returns null if oneDNN has no
-  /// optimised implementation.
-  Product* find(const Key& key) {
-    auto found = products_.find(key);
-    if (found == products_.end()) {
-      if (products_.size() >= kMaxProducts) products_.clear();
-      std::unique_ptr<Product> product;
-      try {
-        product = std::make_unique<Product>(key);
-        if (!product->usable()) product.reset();
-      } catch (const dnnl::error&) {
-      }
-      found = products_.emplace(key, std::move(product)).first;
-    }
-    return found->second.get();
-  }
-
-  void* scratchpad(size_t bytes) {
-    if (bytes > scratchpad_bytes_) {
-      scratchpad_.reset();
-      scratchpad_.reset(::operator new (bytes, std::align_val_t{64}));
-      scratchpad_bytes_ = bytes;
-    }
-    return scratchpad_.get();
-  }
-
-  const dnnl::stream& stream() const { return stream_; }
-
- private:
-  static constexpr size_t kMaxProducts = 256;
-  struct Delete {
-    void operator()(void* p) const { ::operator delete (p, std::align_val_t{64}); }
-  };
-
-  dnnl::stream stream_{cpu_engine()};
-  std::unordered_map<Key, std::unique_ptr<Product>, KeyHash> products_;
-  std::unique_ptr<void, Delete> scratchpad_;
-  size_t scratchpad_bytes_ = 0;
-};
-
 /// Returns true if (rows, cols) with these strides is a row- or column-major matrix.
 bool is_plain(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride) {
   return (col_stride == 1 && row_stride >= cols) || (row_stride == 1 && col_stride >= rows);
-}
-
-int64_t max_threads() {
-#ifdef _OPENMP
-  return omp_in_parallel() ? 1 : omp_get_max_threads();
-#else
-  return 0;
-#endif
 }
 
 /// Applies relu in a separate pass, because oneDNN's relu post-op turns NaN into 0.
@@ -201,10 +125,10 @@ bool onednn_gemm(const Gemm<float>& g) {
   if (!is_plain(g.m, g.k, g.a_row, g.a_col) || !is_plain(g.k, g.n, g.b_row, g.b_col)) return false;
   // oneDNN 3.7.2 writes outside of a single column whose elements are apart. No op of Ebb makes such a product.
   if (g.c_row < g.n || (g.n == 1 && g.c_row != 1)) return false;
-  thread_local Cache cache;
+  thread_local onednn::Cache<Key, Product> cache;
   const int64_t flags = (g.accumulate ? kAccumulate : 0) | (g.bias ? kBias : 0);
   Product* product = cache.find(
-      {g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col, g.c_row, flags, max_threads()});
+      {g.m, g.n, g.k, g.a_row, g.a_col, g.b_row, g.b_col, g.c_row, flags, onednn::threads()});
   if (!product) return false;
   product->run(cache.stream(), g, cache.scratchpad(product->scratchpad_bytes()));
   if (g.relu) relu(g);

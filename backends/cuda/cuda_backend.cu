@@ -63,6 +63,7 @@ class CudaBackend final : public Backend {
   void matmul_both(const MatmulArgs& first, const MatmulArgs& second) override {
     cuda::matmul_both(first, second);
   }
+  ConvolutionKernels& convolution() override { return cuda::convolution(); }
   void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) override {
     cuda::softmax(log, out, in, rows);
   }
@@ -89,9 +90,7 @@ class CudaBackend final : public Backend {
               double b) override {
     cuda::random(kind, out, seed, offset, a, b);
   }
-  NormalizationKernels& normalization() override { return cuda::normalization(); }
   PoolingKernels& pooling() override { return cuda::pooling(); }
-  ResamplingKernels& resampling() override { return cuda::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
 };
 

@@ -21,6 +21,7 @@ Tensor nonzero(const Tensor& condition);
 void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values);
 void matmul(const MatmulArgs& args);
 void matmul_both(const MatmulArgs& first, const MatmulArgs& second);
+ConvolutionKernels& convolution();
 void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows);
 void softmax_backward(bool log, Tensor& out, const Tensor& y, const Tensor& g, RowsShape rows);
 void cross_entropy(const CrossEntropyArgs& args);
@@ -31,9 +32,7 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit,
                    std::optional<int64_t> ignored);
 void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
-NormalizationKernels& normalization();
 PoolingKernels& pooling();
-ResamplingKernels& resampling();
 void optimizer_step(OptimizerStep& step);
 
 /// The one object that core/backend.h's backend(Device::cuda()) returns. Throws Error when there is no device.

@@ -11,8 +11,8 @@ import torch
 import activations
 import activations_more
 import arithmetic
+import convolutions
 import elementary
-import images
 import losses_classes
 import losses_extra
 import losses_margin
@@ -20,7 +20,6 @@ import losses_multilabel
 import losses_pointwise
 import losses_regression
 import losses_sequence
-import normalization
 import pooling
 import rearrange
 import reductions
@@ -37,14 +36,13 @@ MODULES = [
     activations,
     activations_more,
     arithmetic,
+    convolutions,
     elementary,
     reductions,
     spread,
     rearrange,
     sorting,
     pooling,
-    normalization,
-    images,
     losses_pointwise,
     losses_classes,
     losses_regression,

@@ -27,6 +27,8 @@ class Arguments {
   Tensors inputs(size_t count) const { return inputs(count, count); }
   Tensor input() const { return inputs(1)[0]; }
 
+  /// Returns true if an option is a text.
+  bool is_text(const std::string& name);
   /// Reads an option. Returns false, and does not change `into`, if it is absent (or null: torch's
   /// None). Throws Problem if it has another type.
   bool read(const std::string& name, double& into);
@@ -34,7 +36,6 @@ class Arguments {
   bool read(const std::string& name, int64_t& into);
   bool read(const std::string& name, int& into);
   bool read(const std::string& name, std::vector<int64_t>& into);  ///< or one integer
-  bool read(const std::string& name, std::vector<double>& into);   ///< or one number
   /// A list of integers and nulls, or one of either.
   bool read(const std::string& name, std::vector<std::optional<int64_t>>& into);
   bool read(const std::string& name, nn::Reduction& into);
@@ -80,8 +81,7 @@ std::span<const Op> elementary_ops();
 std::span<const Op> reduction_ops();
 std::span<const Op> rearrange_ops();
 std::span<const Op> pooling_ops();
-std::span<const Op> normalization_ops();
-std::span<const Op> image_ops();
+std::span<const Op> convolution_ops();
 std::span<const Op> loss_ops();
 /// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);
