@@ -11,8 +11,17 @@ using namespace ebb;
 using bench::Repetition;
 using bench::Work;
 
-nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
+nn::Sequential make_model(const Work& w) {
   nn::Sequential model;
+  int64_t channels = 1;
+  for (size_t i = 0; i < w.channels.size(); ++i) {
+    model.push_back(nn::Conv2d(channels, w.channels[i], w.kernel, {.padding = w.padding[i]}));
+    model.push_back(nn::ReLU());
+    model.push_back(nn::MaxPool2d(2));
+    channels = w.channels[i];
+  }
+  if (!w.channels.empty()) model.push_back(nn::Flatten());
+  const std::vector<int64_t>& widths = w.widths;
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
     model.push_back(nn::Linear(widths[i], widths[i + 1]));
     if (i + 2 < widths.size()) model.push_back(nn::ReLU());
@@ -51,7 +60,7 @@ Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
 
 struct Training {
   explicit Training(const Work& w)
-      : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+      : model(make_model(w)), optimizer(make_optimizer(model, w.adam)) {}
   void step(const Work& w, const Tensor& x, const Tensor& target) {
     const Tensor loss = loss_of(w, model(x), target);
     optimizer->zero_grad();
@@ -64,9 +73,9 @@ struct Training {
 
 Repetition make_step(const Work& w) {
   const auto training = std::make_shared<Training>(w);
-  return [=, x = randn({w.batch, w.widths.front()}), target = make_target(w)] {
-    training->step(w, x, target);
-  };
+  const Shape input =
+      w.kind == Work::Kind::Step ? Shape{w.batch, w.widths.front()} : Shape{w.batch, 1, 28, 28};
+  return [=, x = randn(input), target = make_target(w)] { training->step(w, x, target); };
 }
 
 Repetition make_epoch(const Work& w) {
@@ -110,35 +119,16 @@ Repetition make_loss(const Work& w) {
   };
 }
 
-/// Repeats forward and backward of a layer. The gradients of its parameters are forgotten too.
-template <class L> Repetition repeat_layer(const Work& w, L layer) {
-  const Shape shape =
-      w.side > 0 ? Shape{w.batch, w.columns, w.side, w.side} : Shape{w.batch, w.columns};
-  Tensor x = randn(shape).requires_grad_();
-  return [x, layer, upstream = rand(layer(x).shape())]() mutable {
-    layer(x).backward(upstream);
-    x.set_grad({});
-    layer.zero_grad();
-  };
-}
-
-Repetition make_layer(const Work& w) {
-  if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
-  if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
-  if (w.loss == "layer_norm") return repeat_layer(w, nn::LayerNorm(w.columns));
-  return nullptr;
-}
-
 Repetition prepare(const Work& w) {
   manual_seed(1);
   switch (w.kind) {
-    case Work::Kind::Step: return make_step(w);
+    case Work::Kind::Step:
+    case Work::Kind::ConvStep: return make_step(w);
     case Work::Kind::Epoch: return make_epoch(w);
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
-    case Work::Kind::Layer: return make_layer(w);
     case Work::Kind::Infer:
-      return [model = make_mlp(w.widths), x = randn({w.batch, w.widths.front()})] {
+      return [model = make_model(w), x = randn({w.batch, w.widths.front()})] {
         const NoGrad guard;
         model(x);
       };

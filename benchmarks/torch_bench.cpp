@@ -12,8 +12,18 @@ using bench::Repetition;
 using bench::Work;
 using torch::Tensor;
 
-torch::nn::Sequential make_mlp(const std::vector<int64_t>& widths) {
+torch::nn::Sequential make_model(const Work& w) {
   torch::nn::Sequential model;
+  int64_t channels = 1;
+  for (size_t i = 0; i < w.channels.size(); ++i) {
+    model->push_back(torch::nn::Conv2d(
+        torch::nn::Conv2dOptions(channels, w.channels[i], w.kernel).padding(w.padding[i])));
+    model->push_back(torch::nn::ReLU());
+    model->push_back(torch::nn::MaxPool2d(2));
+    channels = w.channels[i];
+  }
+  if (!w.channels.empty()) model->push_back(torch::nn::Flatten());
+  const std::vector<int64_t>& widths = w.widths;
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
     model->push_back(torch::nn::Linear(widths[i], widths[i + 1]));
     if (i + 2 < widths.size()) model->push_back(torch::nn::ReLU());
@@ -47,7 +57,7 @@ Tensor loss_of(const Work& w, const Tensor& x, const Tensor& target) {
 
 struct Training {
   explicit Training(const Work& w)
-      : model(make_mlp(w.widths)), optimizer(make_optimizer(model, w.adam)) {}
+      : model(make_model(w)), optimizer(make_optimizer(model, w.adam)) {}
   void step(const Work& w, const Tensor& x, const Tensor& target) {
     const Tensor loss = loss_of(w, model->forward(x), target);
     optimizer->zero_grad();
@@ -60,9 +70,9 @@ struct Training {
 
 Repetition make_step(const Work& w) {
   const auto training = std::make_shared<Training>(w);
-  return [=, x = torch::randn({w.batch, w.widths.front()}), target = make_target(w)] {
-    training->step(w, x, target);
-  };
+  const Tensor x = w.kind == Work::Kind::Step ? torch::randn({w.batch, w.widths.front()})
+                                              : torch::randn({w.batch, 1, 28, 28});
+  return [=, target = make_target(w)] { training->step(w, x, target); };
 }
 
 /// Makes batches by index_select from whole tensors, which is faster than torch::data::DataLoader,
@@ -105,36 +115,16 @@ Repetition make_loss(const Work& w) {
   };
 }
 
-template <class L> Repetition repeat_layer(const Work& w, L layer) {
-  const Tensor x = (w.side > 0 ? torch::randn({w.batch, w.columns, w.side, w.side})
-                               : torch::randn({w.batch, w.columns}))
-                       .requires_grad_();
-  return [x, layer, upstream = torch::rand_like(layer(x))]() mutable {
-    layer(x).backward(upstream);
-    x.mutable_grad().reset();
-    layer->zero_grad();
-  };
-}
-
-Repetition make_layer(const Work& w) {
-  namespace nn = torch::nn;
-  if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
-  if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
-  if (w.loss == "layer_norm")
-    return repeat_layer(w, nn::LayerNorm(nn::LayerNormOptions({w.columns})));
-  return nullptr;
-}
-
 Repetition prepare(const Work& w) {
   torch::manual_seed(1);
   switch (w.kind) {
-    case Work::Kind::Step: return make_step(w);
+    case Work::Kind::Step:
+    case Work::Kind::ConvStep: return make_step(w);
     case Work::Kind::Epoch: return make_epoch(w);
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
-    case Work::Kind::Layer: return make_layer(w);
     case Work::Kind::Infer:
-      return [model = make_mlp(w.widths), x = torch::randn({w.batch, w.widths.front()})]() mutable {
+      return [model = make_model(w), x = torch::randn({w.batch, w.widths.front()})]() mutable {
         const torch::InferenceMode guard;
         model->forward(x);
       };

@@ -16,27 +16,29 @@ inline constexpr double kLearningRate = 1e-6;
 /// before each backward. Inputs do not change.
 struct Work {
   enum class Kind {
-    Step,     ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
-    Epoch,    ///< steps over a shuffled set of u8 images, gathered and scaled to [0, 1] per batch
-    Infer,    ///< an MLP forward without gradients
-    OpChain,  ///< y = y * factor, ten times, and backward
-    Loss,     ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
-    Layer,    ///< a layer of (batch, columns, side, side), forward and backward
-    Gemm,     ///< the floor of rows with matrix products: one sgemm
-    Stream,   ///< the floor of rows that are limited by memory: c = a + b over large arrays
+    Step,      ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
+    ConvStep,  ///< a training step of a net with two convolutions, each with ReLU and max pooling of 2 x 2, on 28 x 28
+    Epoch,     ///< steps over a shuffled set of u8 images, gathered and scaled to [0, 1] per batch
+    Infer,     ///< an MLP forward without gradients
+    OpChain,   ///< y = y * factor, ten times, and backward
+    Loss,      ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
+    Gemm,      ///< the floor of rows with matrix products: one sgemm
+    Stream,    ///< the floor of rows that are limited by memory: c = a + b over large arrays
   };
   std::string name;
   Kind kind;
-  std::string loss = "cross_entropy";  ///< for Step and Loss; the layer of Layer
+  std::string loss = "cross_entropy";  ///< for Step and Loss
   bool adam = false;                   ///< Adam instead of SGD with momentum
   std::vector<int64_t> widths = {};    ///< of the MLP: inputs, hidden layers, outputs
   int64_t batch = 1;
   int64_t columns = 1;
-  int64_t side = 0;     ///< height and width of images, or 0
   int64_t samples = 0;  ///< of an epoch
   int64_t units = 1;    ///< units in one repetition; times are given per unit
   double flops = 0;     ///< of the matrix products of one unit
   double bytes = 0;     ///< of one unit, if each input is read once and each result written once
+  std::vector<int64_t> channels = {};  ///< of ConvStep: output channels of the two convolutions
+  int64_t kernel = 0;                  ///< of ConvStep
+  std::vector<int64_t> padding = {};   ///< of ConvStep: of the two convolutions
 };
 
 /// Returns twice the multiply-adds of a step: three products per layer, and two for the first
@@ -50,28 +52,20 @@ inline double step_flops(const std::vector<int64_t>& widths, int64_t batch, bool
   return flops;
 }
 
-/// Returns the rows of single layers. Their floor is the memory that forward and backward must read
-/// and write.
-inline std::vector<Work> layer_work() {
-  struct Row {
-    const char *name, *layer;
-    int64_t batch, columns, side;
-    double arrays;  // of the size of the input
-  };
-  const Row rows[] = {{"max_pool2d_64x32x28x28", "max_pool2d", 64, 32, 28, 2.5},
-                      {"batch_norm2d_32x64x32x32", "batch_norm2d", 32, 64, 32, 5},
-                      {"layer_norm_4096x768", "layer_norm", 4096, 768, 0, 5}};
-  std::vector<Work> all;
-  for (const Row& row : rows) {
-    Work w{std::string("layer_") + row.name, Work::Kind::Layer, row.layer};
-    w.batch = row.batch;
-    w.columns = row.columns;
-    w.side = row.side;
-    const int64_t pixels = row.side > 0 ? row.side * row.side : 1;
-    w.bytes = 4 * row.arrays * static_cast<double>(row.batch * row.columns * pixels);
-    all.push_back(w);
+/// Adds the products of the convolutions of a ConvStep; widths are those of its linear layers.
+inline double conv_step_flops(const Work& w) {
+  double flops = step_flops(w.widths, w.batch, true) +
+                 2.0 * static_cast<double>(w.batch * w.widths[0] * w.widths[1]);
+  int64_t channels = 1, size = 28;
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t out = size + 2 * w.padding[i] - w.kernel + 1;
+    flops +=
+        2.0 * (i == 0 ? 2 : 3) *
+        static_cast<double>(w.batch * out * out * channels * w.channels[i] * w.kernel * w.kernel);
+    channels = w.channels[i];
+    size = out / 2;
   }
-  return all;
+  return flops;
 }
 
 inline std::vector<Work> all_work() {
@@ -99,6 +93,14 @@ inline std::vector<Work> all_work() {
     for (const char* loss : {"bce_with_logits", "kl_div", "smooth_l1"}) {
       add_step(net, std::string("_") + loss, loss, false);
     }
+  }
+  Work conv{"conv_32_64_b64", Kind::ConvStep, "cross_entropy", false, {3136, 128, 10}, 64, 10};
+  conv.channels = {32, 64}, conv.kernel = 3, conv.padding = {1, 1};
+  Work lenet{"lenet_b32", Kind::ConvStep, "cross_entropy", false, {400, 120, 84, 10}, 32, 10};
+  lenet.channels = {6, 16}, lenet.kernel = 5, lenet.padding = {2, 0};
+  for (Work net : {conv, lenet}) {
+    net.flops = conv_step_flops(net);
+    all.push_back(net);
   }
   all.push_back(
       {.name = "op_chain_mul_4x4", .kind = Kind::OpChain, .batch = 4, .columns = 4, .units = 10});
@@ -133,7 +135,6 @@ inline std::vector<Work> all_work() {
   Work infer{"infer_784_128_10_b1", Kind::Infer, "", false, {784, 128, 10}, 1, 10};
   infer.flops = step_flops(infer.widths, 1, false);
   all.push_back(infer);
-  for (const Work& w : layer_work()) all.push_back(w);
   return all;
 }
 
