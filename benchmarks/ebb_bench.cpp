@@ -119,6 +119,25 @@ Repetition make_loss(const Work& w) {
   };
 }
 
+/// Repeats forward and backward of a layer. The gradients of its parameters are forgotten too.
+template <class L> Repetition repeat_layer(const Work& w, L layer) {
+  const Shape shape =
+      w.side > 0 ? Shape{w.batch, w.columns, w.side, w.side} : Shape{w.batch, w.columns};
+  Tensor x = randn(shape).requires_grad_();
+  return [x, layer, upstream = rand(layer(x).shape())]() mutable {
+    layer(x).backward(upstream);
+    x.set_grad({});
+    layer.zero_grad();
+  };
+}
+
+Repetition make_layer(const Work& w) {
+  if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
+  if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
+  if (w.loss == "layer_norm") return repeat_layer(w, nn::LayerNorm(w.columns));
+  return nullptr;
+}
+
 Repetition prepare(const Work& w) {
   manual_seed(1);
   switch (w.kind) {
@@ -127,6 +146,7 @@ Repetition prepare(const Work& w) {
     case Work::Kind::Epoch: return make_epoch(w);
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
+    case Work::Kind::Layer: return make_layer(w);
     case Work::Kind::Infer:
       return [model = make_model(w), x = randn({w.batch, w.widths.front()})] {
         const NoGrad guard;

@@ -115,6 +115,26 @@ Repetition make_loss(const Work& w) {
   };
 }
 
+template <class L> Repetition repeat_layer(const Work& w, L layer) {
+  const Tensor x = (w.side > 0 ? torch::randn({w.batch, w.columns, w.side, w.side})
+                               : torch::randn({w.batch, w.columns}))
+                       .requires_grad_();
+  return [x, layer, upstream = torch::rand_like(layer(x))]() mutable {
+    layer(x).backward(upstream);
+    x.mutable_grad().reset();
+    layer->zero_grad();
+  };
+}
+
+Repetition make_layer(const Work& w) {
+  namespace nn = torch::nn;
+  if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
+  if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
+  if (w.loss == "layer_norm")
+    return repeat_layer(w, nn::LayerNorm(nn::LayerNormOptions({w.columns})));
+  return nullptr;
+}
+
 Repetition prepare(const Work& w) {
   torch::manual_seed(1);
   switch (w.kind) {
@@ -123,6 +143,7 @@ Repetition prepare(const Work& w) {
     case Work::Kind::Epoch: return make_epoch(w);
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
+    case Work::Kind::Layer: return make_layer(w);
     case Work::Kind::Infer:
       return [model = make_model(w), x = torch::randn({w.batch, w.widths.front()})]() mutable {
         const torch::InferenceMode guard;

@@ -17,21 +17,23 @@ inline constexpr double kLearningRate = 1e-6;
 struct Work {
   enum class Kind {
     Step,      ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
-    ConvStep,  ///< a training step of a net with two convolutions, each with ReLU and max pooling of 2 x 2, on 28 x 28
+    ConvStep,  ///< a training step of a net of two convolutions, each with ReLU and max pooling of 2 x 2, on 28 x 28
     Epoch,     ///< steps over a shuffled set of u8 images, gathered and scaled to [0, 1] per batch
     Infer,     ///< an MLP forward without gradients
     OpChain,   ///< y = y * factor, ten times, and backward
     Loss,      ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
+    Layer,     ///< a layer of (batch, columns, side, side), forward and backward
     Gemm,      ///< the floor of rows with matrix products: one sgemm
     Stream,    ///< the floor of rows that are limited by memory: c = a + b over large arrays
   };
   std::string name;
   Kind kind;
-  std::string loss = "cross_entropy";  ///< for Step and Loss
+  std::string loss = "cross_entropy";  ///< for Step and Loss; the layer of Layer
   bool adam = false;                   ///< Adam instead of SGD with momentum
   std::vector<int64_t> widths = {};    ///< of the MLP: inputs, hidden layers, outputs
   int64_t batch = 1;
   int64_t columns = 1;
+  int64_t side = 0;     ///< height and width of images, or 0
   int64_t samples = 0;  ///< of an epoch
   int64_t units = 1;    ///< units in one repetition; times are given per unit
   double flops = 0;     ///< of the matrix products of one unit
@@ -50,6 +52,30 @@ inline double step_flops(const std::vector<int64_t>& widths, int64_t batch, bool
     flops += 2.0 * products * static_cast<double>(batch * widths[i] * widths[i + 1]);
   }
   return flops;
+}
+
+/// Returns the rows of single layers. Their floor is the memory that forward and backward must read
+/// and write.
+inline std::vector<Work> layer_work() {
+  struct Row {
+    const char *name, *layer;
+    int64_t batch, columns, side;
+    double arrays;  // of the size of the input
+  };
+  const Row rows[] = {{"max_pool2d_64x32x28x28", "max_pool2d", 64, 32, 28, 2.5},
+                      {"batch_norm2d_32x64x32x32", "batch_norm2d", 32, 64, 32, 5},
+                      {"layer_norm_4096x768", "layer_norm", 4096, 768, 0, 5}};
+  std::vector<Work> all;
+  for (const Row& row : rows) {
+    Work w{std::string("layer_") + row.name, Work::Kind::Layer, row.layer};
+    w.batch = row.batch;
+    w.columns = row.columns;
+    w.side = row.side;
+    const int64_t pixels = row.side > 0 ? row.side * row.side : 1;
+    w.bytes = 4 * row.arrays * static_cast<double>(row.batch * row.columns * pixels);
+    all.push_back(w);
+  }
+  return all;
 }
 
 /// Adds the products of the convolutions of a ConvStep; widths are those of its linear layers.
@@ -135,6 +161,7 @@ inline std::vector<Work> all_work() {
   Work infer{"infer_784_128_10_b1", Kind::Infer, "", false, {784, 128, 10}, 1, 10};
   infer.flops = step_flops(infer.widths, 1, false);
   all.push_back(infer);
+  for (const Work& w : layer_work()) all.push_back(w);
   return all;
 }
 

@@ -104,8 +104,10 @@ struct ValueRule {
 /// What elements of dtype `from` must obey so that `to` can hold them (see Tensor::to); nothing where it holds all.
 std::optional<ValueRule> conversion_rule(DType from, DType to);
 
-class ConvolutionKernels;  // core/convolution.h
-class PoolingKernels;      // core/pooling.h
+class ConvolutionKernels;    // core/convolution.h
+class NormalizationKernels;  // core/normalization.h
+class PoolingKernels;        // core/pooling.h
+class ResamplingKernels;     // core/resampling.h
 
 class Backend {
  public:
@@ -182,7 +184,9 @@ class Backend {
                       double b) = 0;
 
   // Families with an interface of their own. The objects live as long as the backend.
+  virtual NormalizationKernels& normalization() = 0;
   virtual PoolingKernels& pooling() = 0;
+  virtual ResamplingKernels& resampling() = 0;
 
   // training
   /// One pass over all parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in the object

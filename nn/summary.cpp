@@ -102,6 +102,8 @@ Summary detail::summarize(const Module& model, const std::function<Tensor(const 
   TensorOptions options;
   for (const Tensor& p : model.parameters()) options = {p.dtype(), p.device()};
   const GeneratorGuard generator;
+  Module same = model;
+  const ModeGuard mode(same, false);  // running statistics stay as they are
   Counter counter(model);
   const OpObserver watch([&](const OpEvent& e) { counter.count(e); });
   const LayerWatch::Scope scope(counter);

@@ -45,8 +45,8 @@ Summary summarize(const Module& model, const std::function<Tensor(const Tensor&)
 }
 
 /// Runs the model once on zeros of the given shape (with the dtype and device of its parameters),
-/// and counts its ops. model: a Layer, or a Module with Tensor forward(const Tensor&). The default
-/// generator is unchanged afterwards.
+/// in evaluation mode, and counts its ops. model: a Layer, or a Module with Tensor forward(const
+/// Tensor&). The model and the default generator are unchanged afterwards.
 template <class M> Summary summary(const M& model, const Shape& input_shape) {
   return detail::summarize(
       model, [&](const Tensor& x) { return const_cast<M&>(model).forward(x); }, input_shape);

@@ -1,5 +1,6 @@
-// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb: a program that is ported
-// may keep them. docs/coming-from-pytorch.md lists the names that are the same, and those that are absent.
+// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb:
+// a program that is ported may keep them. docs/coming-from-pytorch.md lists the names that are the
+// same, and those that are absent.
 #pragma once
 
 #include <span>
@@ -10,11 +11,14 @@
 #include "ebb/autograd/ops/convolution.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/normalization.h"
 #include "ebb/autograd/ops/pooling.h"
 #include "ebb/autograd/ops/rearrange.h"
+#include "ebb/autograd/ops/resampling.h"
 #include "ebb/autograd/ops/statistics.h"
 #include "ebb/autograd/ops/unfold.h"
 #include "ebb/core/grad_mode.h"
+#include "ebb/nn/layers/bilinear.h"
 #include "ebb/nn/layers/dropout.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
@@ -55,11 +59,14 @@ inline Tensor conv_transpose2d(const TensorArg& input, const Tensor& weight, con
 }
 
 // torch::nll_loss and so on.
+using nn::alpha_dropout;
+using nn::bilinear;
 using nn::binary_cross_entropy;
 using nn::binary_cross_entropy_with_logits;
 using nn::cosine_embedding_loss;
 using nn::ctc_loss;
 using nn::dropout;
+using nn::feature_alpha_dropout;
 using nn::hinge_embedding_loss;
 using nn::huber_loss;
 using nn::kl_div;
@@ -108,6 +115,8 @@ using ebb::adaptive_max_pool2d;
 using ebb::adaptive_max_pool2d_with_indices;
 using ebb::avg_pool1d;
 using ebb::avg_pool2d;
+using ebb::batch_norm;
+using ebb::BatchNormFuncOptions;
 using ebb::celu;
 using ebb::conv1d;
 using ebb::conv2d;
@@ -118,11 +127,16 @@ using ebb::elu;
 using ebb::fold;
 using ebb::gelu;
 using ebb::glu;
+using ebb::group_norm;
 using ebb::gumbel_softmax;
 using ebb::hardshrink;
 using ebb::hardsigmoid;
 using ebb::hardswish;
 using ebb::hardtanh;
+using ebb::instance_norm;
+using ebb::InstanceNormFuncOptions;
+using ebb::interpolate;
+using ebb::layer_norm;
 using ebb::leaky_relu;
 using ebb::linear;
 using ebb::log_softmax;
@@ -135,9 +149,12 @@ using ebb::mish;
 using ebb::normalize;
 using ebb::one_hot;
 using ebb::pad;
+using ebb::pixel_shuffle;
+using ebb::pixel_unshuffle;
 using ebb::prelu;
 using ebb::relu;
 using ebb::relu6;
+using ebb::rms_norm;
 using ebb::selu;
 using ebb::sigmoid;
 using ebb::silu;
@@ -150,12 +167,17 @@ using ebb::tanh;
 using ebb::tanhshrink;
 using ebb::threshold;
 using ebb::unfold;
+using nn::alpha_dropout;
+using nn::bilinear;
 using nn::binary_cross_entropy;
 using nn::binary_cross_entropy_with_logits;
 using nn::cosine_embedding_loss;
 using nn::cross_entropy;
 using nn::ctc_loss;
 using nn::dropout;
+using nn::dropout1d;
+using nn::dropout2d;
+using nn::feature_alpha_dropout;
 using nn::hinge_embedding_loss;
 using nn::huber_loss;
 using nn::kl_div;

@@ -224,9 +224,12 @@ TEST(TorchSurface, Pooling) {
   EXPECT_EQ(nn::AvgPool2d(2, {.stride = 1})(x).sizes(), ebb::Shape({2, 3, 7, 5}));
   EXPECT_EQ(nn::AdaptiveAvgPool2d({5, 7})(x).sizes(), ebb::Shape({2, 3, 5, 7}));
   EXPECT_EQ(nn::AdaptiveMaxPool2d({std::nullopt, 1})(x).sizes(), ebb::Shape({2, 3, 8, 1}));
+  Tensor leaf = x.clone().requires_grad_();
+  ebb::adaptive_avg_pool2d(leaf, {3, 0}).sum().backward();
+  EXPECT_EQ(leaf.grad().abs().sum().item<double>(), 0);
   EXPECT_EQ(nn::MaxPool1d(2)(x[0]).sizes(), ebb::Shape({3, 8, 3}));
-  EXPECT_TRUE(ebb::equal(ebb::max_pool2d(x, 2),
-                         F::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false)));
+  EXPECT_TRUE(
+      ebb::equal(ebb::max_pool2d(x, 2), F::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {1, 1}, false)));
   std::ostringstream out;
   out << nn::MaxPool2d(2) << nn::AvgPool1d(2) << nn::AdaptiveAvgPool2d({std::nullopt, 5}) << pool;
   EXPECT_EQ(out.str(),
@@ -235,6 +238,22 @@ TEST(TorchSurface, Pooling) {
             "AdaptiveAvgPool2d(output_size=(None, 5))"
             "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=1, "
             "ceil_mode=True)");
+}
+
+TEST(TorchSurface, Normalisation) {
+  namespace F = ebb::nn::functional;
+  const Tensor x = ebb::randn({4, 6, 5, 5});
+  nn::BatchNorm2d norm(6, {.momentum = 0.2});
+  const Tensor y = norm->forward(x);
+  EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 1);
+  EXPECT_TRUE(ebb::allclose(y, F::batch_norm(x, {}, {}, {.training = true})));
+  norm.eval();
+  EXPECT_TRUE(ebb::allclose(norm(x), F::batch_norm(x, norm.running_mean, norm.running_var)));
+  EXPECT_EQ(nn::BatchNorm1d(5)(x[0]).sizes(), ebb::Shape({6, 5, 5}));
+  EXPECT_TRUE(ebb::allclose(nn::LayerNorm({5, 5})(x), F::layer_norm(x, {5, 5})));
+  EXPECT_TRUE(ebb::allclose(nn::GroupNorm(3, 6)(x), ebb::group_norm(x, 3)));
+  EXPECT_TRUE(ebb::allclose(nn::InstanceNorm2d(6)(x), ebb::instance_norm(x)));
+  EXPECT_TRUE(ebb::allclose(nn::RMSNorm(5)(x), F::rms_norm(x, 5)));
 }
 
 struct Net : nn::Module {

@@ -146,7 +146,7 @@ struct Windows {
 int64_t windows_on(std::string_view op, const PoolAxis& a, bool ceil_mode) {
   const int64_t reach = checked_add(op, checked_mul(op, a.dilation, a.kernel - 1), 1);
   const int64_t padded = checked_add(op, a.in, checked_mul(op, 2, a.padding));
-  const int64_t room = padded - reach + (ceil_mode ? a.stride - 1 : 0);
+  const int64_t room = checked_add(op, padded - reach, ceil_mode ? a.stride - 1 : 0);
   if (room < 0) return 0;
   const int64_t count = room / a.stride + 1;
   return ceil_mode && (count - 1) * a.stride >= a.in + a.padding ? count - 1 : count;

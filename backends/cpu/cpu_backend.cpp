@@ -67,7 +67,9 @@ class CpuBackend final : public Backend {
               double b) override {
     cpu::random(kind, out, seed, offset, a, b);
   }
+  NormalizationKernels& normalization() override { return cpu::normalization(); }
   PoolingKernels& pooling() override { return cpu::pooling(); }
+  ResamplingKernels& resampling() override { return cpu::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
 };
 

@@ -31,7 +31,9 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(const OptimizerStep& step);
 
+NormalizationKernels& normalization();
 PoolingKernels& pooling();
+ResamplingKernels& resampling();
 
 /// Returns the object behind core/backend.h's backend(Device::cpu()).
 Backend& backend();

@@ -7,10 +7,9 @@
 // Traffic: x is read once and y and the offsets are written once, while a plane fits in the cache.
 #include "ebb/core/pooling.h"
 
-#include <cstring>
-
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
+#include "ebb/backends/cpu/pooling_2x2.h"
 #include "ebb/backends/cpu/rows.h"
 #include "ebb/backends/cpu/temporary.h"
 
@@ -21,17 +20,8 @@ constexpr int64_t kBlock = 64;           // outputs of a row that are computed t
 constexpr int64_t kLargeWindow = 64;     // elements above which averages are summed in f64
 constexpr uint8_t kNoSmallOffset = 255;  // of a window without elements
 
-template <class T> using Lane = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 template <class C>
 inline constexpr C kNone = static_cast<C>(sizeof(C) == 1 ? kNoSmallOffset : int64_t{-1});
-
-bool is_2x2(const PoolShape& s) {
-  const auto plain = [](const PoolAxis& a) {
-    return !a.adaptive && a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1 &&
-           2 * a.out <= a.in;
-  };
-  return plain(s.rows) && plain(s.cols);
-}
 
 // Calls body(begin, end) with the outputs j of [from, to) for which j stride - padding + k dilation
 // is inside.
@@ -50,31 +40,28 @@ template <class Body> EBB_HD void with_stride(int64_t stride, const Body& body) 
   else body(stride);
 }
 
-template <class T, class C>
-EBB_MULTIVERSION void max_plane_2x2(PoolShape s, const T* x, T* y, C* offsets) {
-  for (int64_t r = 0; r < s.rows.out; ++r) {
-    const T *top = x + 2 * r * s.cols.in, *low = top + s.cols.in;
-    T* to = y + r * s.cols.out;
-    C* chosen = offsets + r * s.cols.out;
+// ---- windows of any size ----
+
+// Keeps v = x[j stride] where it is larger than most[j], or the first of its window.
+template <class T>
+EBB_HD void keep_larger(const T* x, int64_t stride, int64_t n, Lane<T> place, T* most,
+                        Lane<T>* chosen) {
+  const auto loop = [=](auto step) EBB_INLINE {
 #pragma GCC ivdep
-    for (int64_t j = 0; j < s.cols.out; ++j) {
-      const T b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
-      T most = top[2 * j];
-      Lane<T> k = 0;
-      k = (b > most) | (b != b) ? 1 : k;
-      most = (b > most) | (b != b) ? b : most;
-      k = (c > most) | (c != c) ? 2 : k;
-      most = (c > most) | (c != c) ? c : most;
-      k = (d > most) | (d != d) ? 3 : k;
-      most = (d > most) | (d != d) ? d : most;
-      to[j] = most;
-      chosen[j] = static_cast<C>(k);
+    for (int64_t j = 0; j < n; ++j) {
+      const T v = x[j * step], m = most[j];
+      const Lane<T> c = chosen[j];
+      const bool better = (v > m) | (v != v) | (c < 0);
+      most[j] = better ? v : m;
+      chosen[j] = better ? place : c;
     }
-  }
+  };
+  with_stride(stride, loop);
 }
 
 template <class T, class C>
 EBB_MULTIVERSION void max_plane(PoolShape s, const T* x, T* y, C* offsets) {
+  const int64_t kc_first = s.cols.first(s.cols.out - 1), kc_last = s.cols.last(0);
   T most[kBlock];
   Lane<T> chosen[kBlock];
   for (int64_t r = 0; r < s.rows.out; ++r) {
@@ -86,20 +73,12 @@ EBB_MULTIVERSION void max_plane(PoolShape s, const T* x, T* y, C* offsets) {
       }
       for (int64_t kr = s.rows.first(r); kr < s.rows.last(r); ++kr) {
         const T* row = x + (s.rows.start(r) + kr * s.rows.dilation) * s.cols.in;
-        for (int64_t kc = 0; kc < s.cols.kernel; ++kc) {
+        for (int64_t kc = kc_first; kc < kc_last; ++kc) {
           const T* at = row + kc * s.cols.dilation - s.cols.padding;
           const Lane<T> k = static_cast<Lane<T>>(kr * s.cols.kernel + kc);
           inside(s.cols, kc, from, to, [&](int64_t begin, int64_t end) EBB_INLINE {
-            with_stride(s.cols.stride, [&](auto stride) EBB_INLINE {
-#pragma GCC ivdep
-              for (int64_t j = begin; j < end; ++j) {
-                const T v = at[j * stride];
-                const int64_t i = j - from;
-                const bool better = (v > most[i]) | (v != v) | (chosen[i] < 0);
-                most[i] = better ? v : most[i];
-                chosen[i] = better ? k : chosen[i];
-              }
-            });
+            keep_larger(at + begin * s.cols.stride, s.cols.stride, end - begin, k,
+                        most + begin - from, chosen + begin - from);
           });
         }
       }
@@ -132,27 +111,6 @@ void max_plane_adaptive(const PoolShape& s, const T* x, T* y, C* offsets) {
       offsets[r * s.cols.out + j] = static_cast<C>(k);
     }
   }
-}
-
-template <class T, class C>
-EBB_MULTIVERSION void spread_plane_2x2(PoolShape s, const T* g, const C* offsets, T* x) {
-  const int64_t width = s.cols.in;
-  for (int64_t r = 0; r < s.rows.out; ++r) {
-    T *top = x + 2 * r * width, *low = top + width;
-    const T* from = g + r * s.cols.out;
-    const C* chosen = offsets + r * s.cols.out;
-#pragma GCC ivdep
-    for (int64_t j = 0; j < s.cols.out; ++j) {
-      const Lane<T> k = static_cast<Lane<T>>(chosen[j]);
-      const T v = from[j];
-      top[2 * j] = k == 0 ? v : T(0);
-      top[2 * j + 1] = k == 1 ? v : T(0);
-      low[2 * j] = k == 2 ? v : T(0);
-      low[2 * j + 1] = k == 3 ? v : T(0);
-    }
-    for (int64_t j = 2 * s.cols.out; j < width; ++j) top[j] = low[j] = T(0);
-  }
-  for (int64_t j = 2 * s.rows.out * width; j < s.rows.in * width; ++j) x[j] = T(0);
 }
 
 // Calls body(output, place) for every output of a plane; place is -1 for a window without elements.
@@ -200,13 +158,14 @@ template <class T> class Divisors {
 template <class T>
 EBB_MULTIVERSION void average_row(PoolShape s, int64_t r, const T* x, T row_count, const T* columns,
                                   T* y) {
+  const int64_t kc_first = s.cols.first(s.cols.out - 1), kc_last = s.cols.last(0);
   T sums[kBlock];
   for (int64_t from = 0; from < s.cols.out; from += kBlock) {
     const int64_t to = from + kBlock < s.cols.out ? from + kBlock : s.cols.out;
     for (int64_t j = 0; j < to - from; ++j) sums[j] = T(0);
     for (int64_t kr = s.rows.first(r); kr < s.rows.last(r); ++kr) {
       const T* row = x + (s.rows.start(r) + kr) * s.cols.in;
-      for (int64_t kc = 0; kc < s.cols.kernel; ++kc) {
+      for (int64_t kc = kc_first; kc < kc_last; ++kc) {
         const T* at = row + kc - s.cols.padding;
         inside(s.cols, kc, from, to, [&](int64_t begin, int64_t end) EBB_INLINE {
           with_stride(s.cols.stride, [&](auto stride) EBB_INLINE {
@@ -242,6 +201,8 @@ void average_row_apart(const PoolShape& s, int64_t r, const T* x, T row_count, c
 template <class T>
 EBB_MULTIVERSION void average_spread_row(PoolShape s, int64_t r, const T* g, T row_count,
                                          const T* columns, T* x) {
+  const int64_t kc_first = s.cols.adaptive ? 0 : s.cols.first(s.cols.out - 1);
+  const int64_t kc_last = s.cols.adaptive ? 0 : s.cols.last(0);
   T parts[kBlock];
   for (int64_t from = 0; from < s.cols.out; from += kBlock) {
     const int64_t to = from + kBlock < s.cols.out ? from + kBlock : s.cols.out;
@@ -257,7 +218,7 @@ EBB_MULTIVERSION void average_spread_row(PoolShape s, int64_t r, const T* g, T r
         }
         continue;
       }
-      for (int64_t kc = 0; kc < s.cols.kernel; ++kc) {
+      for (int64_t kc = kc_first; kc < kc_last; ++kc) {
         T* at = row + kc - s.cols.padding;
         inside(s.cols, kc, from, to, [&](int64_t begin, int64_t end) EBB_INLINE {
           with_stride(s.cols.stride, [&](auto stride) EBB_INLINE {
@@ -295,8 +256,10 @@ class CpuPooling final : public PoolingKernels {
         const bool adaptive = s.rows.adaptive || s.cols.adaptive, small = is_2x2(s);
         for_planes(s, [&, from = read<T>(x), to = write<T>(y), chosen = write<C>(offsets)](
                           int64_t in, int64_t out) {
+          if constexpr (sizeof(C) == 1) {
+            if (small) return max_plane_2x2(s, from + in, to + out, chosen + out);
+          }
           if (adaptive) max_plane_adaptive(s, from + in, to + out, chosen + out);
-          else if (small) max_plane_2x2(s, from + in, to + out, chosen + out);
           else max_plane(s, from + in, to + out, chosen + out);
         });
       });
@@ -324,7 +287,9 @@ class CpuPooling final : public PoolingKernels {
           T* to = write<T>(x) + in;
           const T* from = read<T>(g) + out;
           const C* chosen = read<C>(offsets) + out;
-          if (small) return spread_plane_2x2(s, from, chosen, to);
+          if constexpr (sizeof(C) == 1) {
+            if (small) return spread_plane_2x2(s, from, chosen, to);
+          }
           std::fill(to, to + s.rows.in * s.cols.in, T(0));
           for_choices(s, chosen, [&](int64_t o, int64_t place) {
             if (place >= 0) to[place] += from[o];

@@ -90,7 +90,9 @@ class CudaBackend final : public Backend {
               double b) override {
     cuda::random(kind, out, seed, offset, a, b);
   }
+  NormalizationKernels& normalization() override { return cuda::normalization(); }
   PoolingKernels& pooling() override { return cuda::pooling(); }
+  ResamplingKernels& resampling() override { return cuda::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
 };
 

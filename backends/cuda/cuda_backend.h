@@ -32,7 +32,9 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit,
                    std::optional<int64_t> ignored);
 void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
+NormalizationKernels& normalization();
 PoolingKernels& pooling();
+ResamplingKernels& resampling();
 void optimizer_step(OptimizerStep& step);
 
 /// The one object that core/backend.h's backend(Device::cuda()) returns. Throws Error when there is no device.

@@ -9,6 +9,32 @@ PReLU::PReLU(PReLUOptions options) {
                          full({options.num_parameters}, options.init, {.dtype = options.dtype}));
 }
 
+Tensor Unflatten::forward(const Tensor& x) const {
+  check_defined("Unflatten", x);
+  const int dim = normalize_dim("Unflatten", dim_, x.dim());
+  int64_t known = 1, open = 0;
+  for (int64_t n : sizes_) {
+    if (n == -1) ++open;
+    else known *= n < 0 ? 0 : n;
+  }
+  const int64_t size = x.dim() == 0 ? 1 : x.shape()[dim];
+  if (x.dim() == 0 || sizes_.empty() || open > 1 ||
+      (open == 0 ? known != size : known == 0 || size % known != 0)) {
+    fail("Unflatten", "expected sizes with the product of dim ", dim, " of ", x.shape(), ", got ",
+         sizes_);
+  }
+  Shape shape;
+  for (int i = 0; i < x.dim(); ++i) {
+    if (i != dim) shape.push_back(x.shape()[i]);
+    if (i != dim) continue;
+    for (int64_t n : sizes_) shape.push_back(n == -1 ? size / known : n);
+  }
+  return reshape(x, shape);
+}
+std::string Unflatten::extra_repr() const {
+  return "dim=" + std::to_string(dim_) + ", unflattened_size=" + to_text(sizes_);
+}
+
 Tensor Softmax2d::forward(const Tensor& x) const {
   check_defined("Softmax2d", x);
   if (x.dim() != 3 && x.dim() != 4)

@@ -1,4 +1,5 @@
-// Activations and other layers without parameters, as modules of torch's names. Formulas: autograd/ops/activation.h.
+// Activations and other layers without parameters, as modules of torch's names. Formulas:
+// autograd/ops/activation.h.
 #pragma once
 
 #include "ebb/autograd/ops/activation.h"
@@ -156,8 +157,8 @@ struct PReLUOptions {
   DType dtype = DType::F32;
 };
 
-/// prelu with a weight that is trained: one, or one for each channel (dim 1). Parameter: weight (num_parameters), which
-/// starts at init. Throws Error unless num_parameters >= 1.
+/// prelu with a weight that is trained: one, or one for each channel (dim 1). Parameter: weight
+/// (num_parameters), which starts at init. Throws Error unless num_parameters >= 1.
 class PReLU : public Layer {
  public:
   explicit PReLU(PReLUOptions options = {});
@@ -216,6 +217,21 @@ class Flatten : public Layer {
 
  private:
   int64_t first_, last_;
+};
+
+/// Splits one dim into several: (N, C H W) -> (N, C, H, W) for dim 1 and sizes {C, H, W}. One of
+/// the sizes may be -1. Throws Error unless their product is the size of the dim.
+///
+///     nn::Unflatten images(1, {1, 28, 28});
+class Unflatten : public Layer {
+ public:
+  Unflatten(int64_t dim, const Shape& unflattened_size) : dim_(dim), sizes_(unflattened_size) {}
+  Tensor forward(const Tensor& x) const override;
+  std::string extra_repr() const override;
+
+ private:
+  int64_t dim_;
+  Shape sizes_;
 };
 
 class Identity : public Layer {

@@ -292,5 +292,25 @@ TEST_F(Capture, OtherGeneratorsAreRefused) {
   expect_error([&] { step(); }, "capture", {"default generator"});
 }
 
+// The running statistics of batch norm, the cumulative ones too, are part of the step.
+TEST_F(Capture, RunningStatisticsAreUpdatedByEveryReplay) {
+  for (const std::optional<double> momentum : {std::optional(0.3), std::optional<double>()}) {
+    nn::BatchNorm2d eager(3, {.momentum = momentum}), captured(3, {.momentum = momentum});
+    eager.to(kCuda);
+    captured.to(kCuda);
+    Tensor x = zeros({2, 3, 4, 5}, {.device = kCuda}), y;
+    cuda::CapturedStep step([&] { y = captured(x); });
+    for (uint64_t i = 0; i < 4; ++i) {
+      Generator generator{i, 0};
+      x.copy_(randn({2, 3, 4, 5}, {}, &generator));
+      step();
+      EXPECT_EQ(y.to_vector<float>(), eager(x).to_vector<float>());
+    }
+    EXPECT_EQ(captured.num_batches_tracked.item<int64_t>(), 4);
+    EXPECT_EQ(captured.running_mean.to_vector<float>(), eager.running_mean.to_vector<float>());
+    EXPECT_EQ(captured.running_var.to_vector<float>(), eager.running_var.to_vector<float>());
+  }
+}
+
 }  // namespace
 }  // namespace ebb::test

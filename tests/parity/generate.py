@@ -13,6 +13,7 @@ import activations_more
 import arithmetic
 import convolutions
 import elementary
+import images
 import losses_classes
 import losses_extra
 import losses_margin
@@ -20,6 +21,7 @@ import losses_multilabel
 import losses_pointwise
 import losses_regression
 import losses_sequence
+import normalization
 import pooling
 import rearrange
 import reductions
@@ -43,6 +45,8 @@ MODULES = [
     rearrange,
     sorting,
     pooling,
+    normalization,
+    images,
     losses_pointwise,
     losses_classes,
     losses_regression,

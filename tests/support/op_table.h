@@ -116,6 +116,8 @@ std::vector<OpRow> indexing_rows();
 std::vector<OpRow> rearrange_rows();
 std::vector<OpRow> sorting_rows();
 std::vector<OpRow> pooling_rows();
+std::vector<OpRow> normalization_rows();
+std::vector<OpRow> resampling_rows();
 std::vector<OpRow> pointwise_loss_rows();
 std::vector<OpRow> class_loss_rows();
 std::vector<OpRow> similarity_loss_rows();

@@ -61,6 +61,21 @@ bool Arguments::read(const std::string& name, double& into) {
   return true;
 }
 
+bool Arguments::read(const std::string& name, std::vector<double>& into) {
+  const json* value = find(name);
+  if (!value) return false;
+  into.clear();
+  const auto add = [&](const json& each) {
+    if (!each.is_number()) wrong_type(name, each, "a number");
+    into.push_back(each.get<double>());
+  };
+  if (!value->is_array()) add(*value);
+  if (value->is_array()) {
+    for (const json& each : *value) add(each);
+  }
+  return true;
+}
+
 bool Arguments::is_text(const std::string& name) {
   const json* value = find(name);
   return value && value->is_string();
@@ -179,8 +194,9 @@ void Arguments::check_all_read() const {
 }
 
 const Op& find_op(std::string_view name) {
-  for (const auto& table : {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(),
-                            convolution_ops(), pooling_ops(), loss_ops()}) {
+  for (const auto& table :
+       {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(), convolution_ops(),
+        pooling_ops(), normalization_ops(), image_ops(), loss_ops()}) {
     const auto found = std::ranges::find(table, name, &Op::name);
     if (found != table.end()) return *found;
   }

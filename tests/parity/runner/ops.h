@@ -36,6 +36,7 @@ class Arguments {
   bool read(const std::string& name, int64_t& into);
   bool read(const std::string& name, int& into);
   bool read(const std::string& name, std::vector<int64_t>& into);  ///< or one integer
+  bool read(const std::string& name, std::vector<double>& into);   ///< or one number
   /// A list of integers and nulls, or one of either.
   bool read(const std::string& name, std::vector<std::optional<int64_t>>& into);
   bool read(const std::string& name, nn::Reduction& into);
@@ -81,6 +82,8 @@ std::span<const Op> elementary_ops();
 std::span<const Op> reduction_ops();
 std::span<const Op> rearrange_ops();
 std::span<const Op> pooling_ops();
+std::span<const Op> normalization_ops();
+std::span<const Op> image_ops();
 std::span<const Op> convolution_ops();
 std::span<const Op> loss_ops();
 /// Throws Problem if there is no such op.
