@@ -8,16 +8,19 @@
 
 namespace ebb {
 
-/// Returns the sum of products that an equation describes: a letter for each dim of each operand, separated by commas,
-/// and, behind "->", the letters of the result; letters that are not there are summed over (torch.einsum).
+/// Returns the sum of products that an equation describes, as torch.einsum does.
 ///
-/// Without "->" the result has the letters that appear once, in alphabetical order. A letter that an operand has twice
-/// takes its diagonal. "..." stands for dims that broadcast. Operands are joined from left to right as matrix products.
-/// Throws Error for letters whose sizes differ and equations that do not fit the operands.
+/// The equation has one letter for each dim of each operand, with commas between operands, and after "->" the letters of
+/// the result. It sums over the letters that the result lacks. Without "->" the result has the letters that appear once, in
+/// alphabetical order. A letter that an operand has twice takes the diagonal. "..." denotes dims that broadcast. Operands
+/// are multiplied from left to right as matrix products. Throws Error if letters have different sizes, or if the equation
+/// does not fit the operands.
 ///
-///     einsum("ij,jk->ik", {a, b});     // matmul(a, b)
-///     einsum("bhqd,bhkd->bhqk", {q, k});
-///     einsum("ii", {a});               // the trace
+///     Tensor a = ones({2, 3}), b = ones({3, 4});
+///     Tensor y = einsum("ij,jk->ik", {a, b});  // matmul(a, b)
+///     Tensor trace = einsum("ii", {ones({2, 2})});  // 2
+///
+/// Composed in einsum.cpp. Test: einsum in rows_sorting.cpp.
 Tensor einsum(std::string_view equation, const TensorsArg& operands);
 
 }  // namespace ebb

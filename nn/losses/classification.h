@@ -24,6 +24,9 @@ struct CrossEntropyLossOptions {
 /// weights of 1, without smoothing. Probabilities and their weight have gradients too.
 ///
 ///     Tensor loss = cross_entropy(tensor({{2., 0.}, {0., 2.}}), tensor({0, 1}, i64));  // 0.126928
+///
+/// Composed in classification.cpp. Kernels: cross_entropy. Test: cross_entropy in
+/// rows_losses_classes.cpp.
 Tensor cross_entropy(const TensorArg& input, const Tensor& target,
                      CrossEntropyLossOptions options = {});
 
@@ -37,6 +40,8 @@ struct NLLLossOptions {
 /// Derivative: -w_t at the target, 0 elsewhere. Mean divides by the sum of the selected w_t.
 ///
 ///     Tensor loss = nll_loss(log(tensor({{0.5, 0.5}})), tensor({1}, i64));  // 0.693147
+///
+/// Composed in classification.cpp. Test: nll_loss in rows_losses_classes.cpp.
 Tensor nll_loss(const TensorArg& input, const Tensor& target, NLLLossOptions options = {});
 
 struct MultiMarginLossOptions {
@@ -47,10 +52,13 @@ struct MultiMarginLossOptions {
 };
 /// Returns w_t / C sum_{i != t} max(0, margin - x_t + x_i)^p (Crammer and Singer 2001).
 ///
-/// Derivative for p = 1: w_t / C at each i inside of the margin, and minus their sum at t. Shape:
+/// Derivative: for p = 1, w_t / C at each i inside of the margin, and minus their sum at t. Shape:
 /// input (N, C) or (C). Mean divides by N.
 ///
 ///     Tensor loss = multi_margin_loss(tensor({{1., 0.5, 0.}}), tensor({0}, i64));  // 0.166667
+///
+/// Struct: MarginHinges in margin_rows.cpp. Kernels: margin. Test: multi_margin_loss in
+/// rows_losses_classes.cpp.
 Tensor multi_margin_loss(const TensorArg& input, const Tensor& target,
                          MultiMarginLossOptions options = {});
 
@@ -64,7 +72,11 @@ struct FocalLossOptions {
 /// Returns (1 - p_t)^gamma times the cross-entropy, with p = softmax(x), which reduces the weight
 /// of easy samples (Lin et al. 2017). Mean has the denominator of cross_entropy.
 ///
+/// Derivative: that of (1 - p_t)^gamma times the cross-entropy by each x, with p_t included.
+///
 ///     Tensor loss = focal_loss(tensor({{2., 0.}}), tensor({0}, i64));  // 0.00180356
+///
+/// Formula: FocalLoss in formulas.h. Test: focal_loss in rows_losses_classes.cpp.
 Tensor focal_loss(const TensorArg& input, const Tensor& target, FocalLossOptions options = {});
 
 }  // namespace ebb::nn

@@ -20,6 +20,8 @@ struct BCELossOptions {
 /// accurate.
 ///
 ///     Tensor loss = binary_cross_entropy(tensor({0.9, 0.2}), tensor({1., 0.}));  // 0.164252
+///
+/// Formula: BceLoss in formulas.h. Test: binary_cross_entropy in rows_losses_pointwise.cpp.
 Tensor binary_cross_entropy(const TensorArg& input, const Tensor& target,
                             BCELossOptions options = {});
 
@@ -36,6 +38,9 @@ struct BCEWithLogitsLossOptions {
 ///
 ///     Tensor x = tensor({0., 2.}), t = tensor({0., 1.});
 ///     Tensor loss = binary_cross_entropy_with_logits(x, t);  // 0.410038
+///
+/// Formula: BceWithLogits, BceWithLogitsPos in formulas.h. Test:
+/// binary_cross_entropy_with_logits in rows_losses_pointwise.cpp.
 Tensor binary_cross_entropy_with_logits(const TensorArg& input, const Tensor& target,
                                         BCEWithLogitsLossOptions options = {});
 
@@ -46,12 +51,16 @@ struct MultiLabelMarginLossOptions {
 /// Returns 1 / C times the sum of max(0, 1 - x_t + x_i) over labels t and over classes i that are
 /// not labels.
 ///
+/// Derivative: for each pair inside of the margin, 1 / C at i and -1 / C at t.
 /// Shape: input (N, C) or (C). target has the same shape with i64 or u8 class indices: the labels,
 /// up to the first -1. Throws Error for entries below -1 or above C - 1, also after the -1. Mean
 /// divides by N.
 ///
 ///     Tensor x = tensor({{0.5, 0., 0.}}), t = tensor({{0, -1, -1}}, i64);
 ///     Tensor loss = multilabel_margin_loss(x, t);  // 0.333333
+///
+/// Struct: MarginHinges in margin_rows.cpp. Kernels: margin. Test: multilabel_margin_loss in
+/// rows_losses_classes.cpp.
 Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
                               MultiLabelMarginLossOptions options = {});
 
@@ -62,8 +71,13 @@ struct MultiLabelSoftMarginLossOptions {
 /// Returns the mean over the last dim of w (t softplus(-x) + (1 - t) softplus(x)). Reduction None
 /// removes the last dim.
 ///
+/// Derivative: w (sigmoid(x) - t), divided by the size of the last dim.
+///
 ///     Tensor x = tensor({{0., 2.}}), t = tensor({{0., 1.}});
 ///     Tensor loss = multilabel_soft_margin_loss(x, t);  // 0.410038
+///
+/// Formula: MultiLabelSoftMargin in formulas.h. Test: multilabel_soft_margin_loss in
+/// rows_losses_classes.cpp.
 Tensor multilabel_soft_margin_loss(const TensorArg& input, const Tensor& target,
                                    MultiLabelSoftMarginLossOptions options = {});
 
@@ -76,8 +90,13 @@ struct SigmoidFocalLossOptions {
 /// p_t = p t + (1 - p)(1 - t) and alpha_t = alpha t + (1 - alpha)(1 - t) (Lin et al. 2017). The
 /// options and the default reduction None are torchvision's.
 ///
+/// Derivative: that of the product by x, with p_t included.
+///
 ///     Tensor x = tensor({0., 2.}), t = tensor({0., 1.});
 ///     Tensor losses = sigmoid_focal_loss(x, t);  // [0.129965, 0.000450891]
+///
+/// Formula: SigmoidFocalLoss in formulas.h. Test: sigmoid_focal_loss in
+/// rows_losses_pointwise.cpp.
 Tensor sigmoid_focal_loss(const TensorArg& input, const Tensor& target,
                           SigmoidFocalLossOptions options = {});
 
@@ -91,6 +110,8 @@ struct DiceLossOptions {
 /// Shape: input and target (N, C, ...); the result is 0-d.
 ///
 ///     Tensor loss = dice_loss(tensor({{1., 0.}}), tensor({{1., 0.}}), {.logits = false});  // 0
+///
+/// Composed in multilabel.cpp. Test: dice_loss in rows_losses_similarity.cpp.
 Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions options = {});
 
 }  // namespace ebb::nn

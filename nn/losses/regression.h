@@ -20,6 +20,8 @@ struct L1LossOptions {
 /// weights.
 ///
 ///     Tensor loss = l1_loss(tensor({1., 5.}), tensor({2., 2.}));  // 2
+///
+/// Formula: L1Loss in formulas.h. Test: l1_loss in rows_losses_pointwise.cpp.
 Tensor l1_loss(const TensorArg& input, const Tensor& target, L1LossOptions options = {});
 
 struct MSELossOptions {
@@ -31,6 +33,8 @@ struct MSELossOptions {
 /// Derivative: 2 (x - t). Mean is the weighted mean: it divides by the sum of the weights.
 ///
 ///     Tensor loss = mse_loss(tensor({1., 5.}), tensor({2., 2.}));  // 5
+///
+/// Formula: MseLoss in formulas.h. Test: mse_loss in rows_losses_pointwise.cpp.
 Tensor mse_loss(const TensorArg& input, const Tensor& target, MSELossOptions options = {});
 
 struct SmoothL1LossOptions {
@@ -45,6 +49,8 @@ struct SmoothL1LossOptions {
 /// the number of elements.
 ///
 ///     Tensor loss = smooth_l1_loss(tensor({1., 5.}), tensor({1.5, 2.}));  // 1.3125
+///
+/// Formula: SmoothL1Loss in formulas.h. Test: smooth_l1_loss in rows_losses_pointwise.cpp.
 Tensor smooth_l1_loss(const TensorArg& input, const Tensor& target,
                       SmoothL1LossOptions options = {});
 
@@ -60,6 +66,8 @@ struct HuberLossOptions {
 /// number of elements.
 ///
 ///     Tensor loss = huber_loss(tensor({1., 5.}), tensor({1.5, 2.}), {.delta = 2});  // 2.0625
+///
+/// Formula: HuberLoss in formulas.h. Test: huber_loss in rows_losses_pointwise.cpp.
 Tensor huber_loss(const TensorArg& input, const Tensor& target, HuberLossOptions options = {});
 
 struct PoissonNLLLossOptions {
@@ -74,6 +82,9 @@ struct PoissonNLLLossOptions {
 /// Derivative: e^x - t, or 1 - t / (x + eps).
 ///
 ///     Tensor loss = poisson_nll_loss(tensor({0., 1.}), tensor({1., 2.}));  // 0.859141
+///
+/// Formula: PoissonNll, PoissonNllLogInput in formulas.h. Test: poisson_nll_loss in
+/// rows_losses_pointwise.cpp.
 Tensor poisson_nll_loss(const TensorArg& input, const Tensor& target,
                         PoissonNLLLossOptions options = {});
 
@@ -89,6 +100,8 @@ struct GaussianNLLLossOptions {
 ///
 ///     Tensor x = tensor({1., 5.}), t = tensor({2., 2.}), var = tensor({1., 4.});
 ///     Tensor loss = gaussian_nll_loss(x, t, var);  // 1.15907
+///
+/// Formula: GaussianNll in formulas.h. Test: gaussian_nll_loss in rows_losses_pointwise.cpp.
 Tensor gaussian_nll_loss(const TensorArg& input, const Tensor& target, const Tensor& var,
                          GaussianNLLLossOptions options = {});
 /// Computes the same with one variance for all elements.

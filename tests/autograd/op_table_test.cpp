@@ -5,13 +5,18 @@
 // equal bits in every layout; in f64 gradcheck of orders 1 and 2 (3 if the row says so); in f32
 // gradients of both orders against those in f64; in both, gradients with and without create_graph,
 // and the call site of every op. points: values and gradients at kinks and limits. bad_input:
-// messages. captured, on a GPU: the op in a captured step.
+// messages. captured, on a GPU: the op in a captured step. index: docs/ops.md fits the sources;
+// --write-index writes it.
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "ebb/autograd/ops/registry.h"
 #include "ebb/core/backend.h"
 #include "ebb/tests/support/check.h"
 #include "ebb/tests/support/op_checks.h"
+#include "ebb/tests/support/op_index.h"
 
 namespace ebb::test {
 namespace {
@@ -86,9 +91,37 @@ void every_op_has_a_row(const std::vector<OpRow>& rows) {
   for (const OpRow& row : rows) {
     for (const std::string& name : row.covers) {
       EXPECT_TRUE(registered.contains(name))
-          << "row " << row.name << " covers " << name << ", which is no op";
+          << "row " << row.name << " covers " << name << ", which is not an op";
     }
   }
+}
+
+// The index of ops, and the place of its page.
+constexpr const char* kIndex = EBB_SOURCE_DIR "/docs/ops.md";
+
+[[maybe_unused]] void index_is_current(const std::vector<OpRow>& rows) {
+  std::vector<std::string> problems;
+  const std::string want = op_index(rows, EBB_SOURCE_DIR, problems);
+  for (const std::string& problem : problems) ADD_FAILURE() << problem;
+  std::stringstream page;
+  page << std::ifstream(kIndex).rdbuf();
+  std::istringstream current(page.str()), right(want);
+  std::string a, b;
+  while (std::getline(current, a) && std::getline(right, b) && a == b) continue;
+  if (page.str() != want) {
+    ADD_FAILURE() << "docs/ops.md is stale: cmake --build BUILD --target ops_index writes it.\n"
+                  << "page:    " << a << "\nsources: " << b;
+  }
+}
+
+// Writes docs/ops.md. Returns the exit status.
+int write_index() {
+  std::vector<std::string> problems;
+  const std::string page = op_index(all_rows(), EBB_SOURCE_DIR, problems);
+  for (const std::string& problem : problems) std::cerr << problem << "\n";
+  std::ofstream(kIndex) << page;
+  std::cout << kIndex << ": written, " << problems.size() << " problems\n";
+  return problems.empty() ? 0 : 1;
 }
 
 void register_all() {
@@ -109,6 +142,7 @@ void register_all() {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  if (argc == 2 && std::string_view(argv[1]) == "--write-index") return ebb::test::write_index();
   ebb::test::register_all();
   return RUN_ALL_TESTS();
 }

@@ -18,6 +18,22 @@ std::vector<OpRow> all_rows() {
   return rows;
 }
 
+Input Input::between(double from, double below) const {
+  Input changed = *this;
+  changed.low = from;
+  changed.high = below;
+  return changed;
+}
+Input Input::exactly(Values values) const {
+  Input changed = *this;
+  changed.fixed = std::move(values);
+  return changed;
+}
+Input Input::without_grad() const {
+  Input changed = *this;
+  changed.requires_grad = false;
+  return changed;
+}
 Input indices(const Shape& shape, Values values) {
   return {.shape = shape, .dtype = i64, .fixed = std::move(values), .requires_grad = false};
 }

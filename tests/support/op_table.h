@@ -3,8 +3,9 @@
 //
 // A row states how the op is called, the range of its inputs, the right values (in double, from
 // std:: functions or naive loops that do not use Ebb), the accuracy of f32 and f64, and at least
-// one bad input that the op must refuse. For a new op, add a row to the file of its family. For a
-// new family, add a function that returns its rows, declare it below, and call it in op_table.cpp.
+// one bad input that the op must refuse. op_row.h builds a row as one expression. For a new op, add a
+// row to the file of its family. For a new family, add a function that returns its rows, declare it
+// below, and call it in op_table.cpp.
 #pragma once
 
 #include <functional>
@@ -41,6 +42,21 @@ struct Input {
   bool requires_grad = true;
 
   bool is_floating() const { return dtype == f32; }
+
+  // Parts of a sentence: input({3, 4}).between(0, 1).including(kNaN).avoiding(0.5).
+  Input between(double from, double below) const;
+  template <class... Numbers> Input including(Numbers... values) const {
+    Input changed = *this;
+    changed.extremes = {static_cast<double>(values)...};
+    return changed;
+  }
+  template <class... Numbers> Input avoiding(Numbers... values) const {
+    Input changed = *this;
+    changed.kinks = {static_cast<double>(values)...};
+    return changed;
+  }
+  Input exactly(Values values) const;  ///< instead of random values, in row-major order
+  Input without_grad() const;
 };
 /// Returns an i64 input with these values. It has no gradient.
 Input indices(const Shape& shape, Values values);

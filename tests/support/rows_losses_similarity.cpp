@@ -2,10 +2,12 @@
 // PyTorch.
 #include <cmath>
 
+#include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/reduce.h"
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/multilabel.h"
 #include "ebb/tests/support/loss_references.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -91,6 +93,57 @@ std::vector<OpRow> similarity_rows() {
          "margin above 0"}};
     rows.push_back(triplet);
   }
+
+  const auto euclidean = [](const Array& a, const Array& b, size_t i) {
+    double squares = 0;
+    for (size_t k = 3 * i; k < 3 * i + 3; ++k) squares += std::pow(a.v[k] - b.v[k] + 1e-6, 2);
+    return std::sqrt(squares);
+  };
+  rows.push_back(
+      Row("pairwise_distance")
+          .covers("square")
+          .calls([](const Tensor& a, const Tensor& b) { return nn::pairwise_distance(a, b); })
+          .on(input({2, 3}).between(2, 3), input({2, 3}).between(-1, 1))
+          .expects([euclidean](const Arrays& in) {
+            return Array{{2}, {euclidean(in[0], in[1], 0), euclidean(in[0], in[1], 1)}};
+          })
+          .within_f32(4e-6)
+          .within_f64(1e-13)
+          .refuses(
+              "p", [] { nn::pairwise_distance(zeros({2}), zeros({2}), 0.5); },
+              "p of at least 1, got 0.5"));
+  rows.push_back(
+      Row("triplet_margin_with_distance_loss")
+          .covers("square")
+          .calls([](const Tensor& anchor, const Tensor& positive, const Tensor& negative) {
+            const nn::DistanceFunction squared = [](const Tensor& a, const Tensor& b) {
+              return sum(square(sub(a, b)), {-1});
+            };
+            return nn::triplet_margin_with_distance_loss(
+                anchor, positive, negative, {.distance_function = squared, .margin = 9});
+          })
+          .on(input({2, 3}).between(0, 1), input({2, 3}).between(1, 2), input({2, 3}).between(1, 2))
+          .expects([](const Arrays& in) {
+            double total = 0;
+            for (size_t i = 0; i < 2; ++i) {
+              double loss = 9;
+              for (size_t k = 3 * i; k < 3 * i + 3; ++k) {
+                loss += std::pow(in[0].v[k] - in[1].v[k], 2) - std::pow(in[0].v[k] - in[2].v[k], 2);
+              }
+              total += loss / 2;
+            }
+            return Array{{}, {total}};
+          })
+          .within_f32(4e-6)
+          .within_f64(1e-13)
+          .bits_depend_on_layout()
+          .refuses(
+              "margin",
+              [] {
+                nn::triplet_margin_with_distance_loss(zeros({2}), zeros({2}), zeros({2}),
+                                                      {.margin = 0});
+              },
+              "margin above 0"));
 
   OpRow dice{.name = "dice_loss",
              .covers = {"sigmoid"},

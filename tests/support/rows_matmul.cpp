@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -168,6 +168,32 @@ std::vector<OpRow> matmul_rows() {
   nothing.differentiable = false;  // the result is 0, and gradients are empty
   rows[0].has_empty = rows[4].has_empty = true;
   rows.push_back(nothing);
+  rows.push_back(Row("mm")
+                     .covers("matmul")
+                     .calls([](const Tensor& a, const Tensor& b) { return mm(a, b); })
+                     .on(input({3, 4}), input({4, 2}))
+                     .expects(multiply)
+                     .within_f32(2e-6)
+                     .bits_depend_on_layout()
+                     .refuses(
+                         "dims",
+                         [] {
+                           mm(zeros({2, 3, 4}), zeros({4, 5}));
+                         },
+                         "got (2, 3, 4) and (4, 5)"));
+  rows.push_back(Row("mv")
+                     .covers("matmul")
+                     .calls([](const Tensor& a, const Tensor& b) { return mv(a, b); })
+                     .on(input({3, 4}), input({4}))
+                     .expects(multiply)
+                     .within_f32(2e-6)
+                     .bits_depend_on_layout()
+                     .refuses(
+                         "dims",
+                         [] {
+                           mv(zeros({3, 4}), zeros({4, 1}));
+                         },
+                         "got (3, 4) and (4, 1)"));
   rows.push_back(linear_row("linear", {4, 3}, true, Activation::None));
   rows.push_back(linear_row("linear_no_bias", {4, 3}, false, Activation::None));
   rows.push_back(linear_row("linear_3d", {2, 2, 3}, true, Activation::None));

@@ -284,10 +284,12 @@ std::vector<OpRow> adaptive_rows() {
                         sizes(2, 3, Kind::MaxIndex), [](const Tensor& x) {
                           return std::get<1>(adaptive_max_pool2d_with_indices(x, {2, 3}));
                         }));
+  rows.push_back(row_of("adaptive_max_pool1d", kMax, {2, 3, 8}, {{}, {.adaptive = 3}},
+                        [](const Tensor& x) { return adaptive_max_pool1d(x, 3); }));
   rows.push_back(
-      row_of("adaptive_max_pool1d", kMax, {2, 3, 8}, {{}, {.adaptive = 3}},
+      row_of("adaptive_max_pool1d_with_indices", {"max_pool_with_indices"}, {2, 3, 8},
+             {{}, {.adaptive = 3}},
              [](const Tensor& x) { return std::get<0>(adaptive_max_pool1d_with_indices(x, 3)); }));
-  rows.back().covers = {"max_pool_with_indices"};
   return rows;
 }
 

@@ -7,7 +7,7 @@
 
 #include "ebb/autograd/ops/einsum.h"
 #include "ebb/autograd/ops/reduce.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -93,6 +93,8 @@ std::vector<OpRow> order_rows() {
       {"argsort", [] { argsort(zeros({2}), 1); }, "dim 1 is out of range"}};
   add_pair(
       rows, "sort", false, 0, [](const Tensor& x) { return sort(x, 1); }, bad);
+  rows.push_back(
+      Row(rows.back()).named("argsort").calls([](const Tensor& x) { return argsort(x, 1); }));
   add_pair(
       rows, "sort_descending", true, 0, [](const Tensor& x) { return sort(x, 1, true); }, bad);
   const std::vector<BadInput> bad_k = {

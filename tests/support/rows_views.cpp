@@ -1,7 +1,7 @@
 // Rows of views and rearrangements. References move elements by their coordinates.
 #include "ebb/autograd/ops/views.h"
 
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -47,6 +47,20 @@ std::vector<OpRow> reshape_rows() {
       same_order("flatten", {2, 3, 4}, [](const Tensor& x) { return flatten(x, 1); }, {2, 12}),
       same_order("unsqueeze", {2, 3}, [](const Tensor& x) { return unsqueeze(x, -1); }, {2, 3, 1}),
       same_order("squeeze", {2, 1, 3}, [](const Tensor& x) { return squeeze(x, 1); }, {2, 3})};
+  rows.push_back(
+      same_order("squeeze_all", {1, 2, 1, 3}, [](const Tensor& x) { return squeeze(x); }, {2, 3}));
+  rows.push_back(Row(same_order("view", {2, 3, 4},
+                                [](const Tensor& x) {
+                                  return view(x.contiguous(), {4, -1});
+                                },
+                                {4, 6}))
+                     .covers("reshape")
+                     .refuses(
+                         "copy",
+                         [] {
+                           view(transpose(zeros({2, 3})), {6});
+                         },
+                         "needs a copy: use reshape()"));
   rows[0].bad.push_back({"count",
                          [] {
                            reshape(zeros({2, 3}), {4, 2});
@@ -88,6 +102,17 @@ std::vector<OpRow> order_rows() {
           [](const Shape& at) {
             return Shape{at[1], at[0]};
           }),
+      Row(view_row(
+              "t", {"permute"}, {2, 3}, [](const Tensor& x) { return t(x); }, {3, 2},
+              [](const Shape& at) {
+                return Shape{at[1], at[0]};
+              }))
+          .refuses(
+              "dims",
+              [] {
+                t(zeros({2, 3, 4}));
+              },
+              "expected at most two dims"),
       view_row(
           "alias", {"alias"}, {2, 3}, [](const Tensor& x) { return alias(x); }, {2, 3},
           [](const Shape& at) { return at; }),
@@ -107,9 +132,9 @@ std::vector<OpRow> order_rows() {
                          },
                          "does not name the 2 dims of (2, 3)"});
   rows[1].bad.push_back({"0-d", [] { transpose(zeros({})); }, "0-d"});
-  rows[3].bad.push_back(
+  rows[4].bad.push_back(
       {"shape", [] { expand(zeros({3}), {4}); }, "shape (3,) does not broadcast to (4,)"});
-  rows[3].bad.push_back({"fewer",
+  rows[4].bad.push_back({"fewer",
                          [] {
                            expand(zeros({3, 1}), {3});
                          },
