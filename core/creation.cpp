@@ -18,7 +18,8 @@ Tensor on_device(const Tensor& host, Device device) {
                            host.shape(), device);
 }
 
-// A tensor of `count` elements whose i-th is value(i), a Scalar or a plain number, which must be exact in the dtype.
+// A tensor of `count` elements whose i-th is value(i), a Scalar or a plain number, which must be
+// exact in the dtype.
 template <class Value>
 Tensor generate(std::string_view op, const Shape& shape, TensorOptions options,
                 const Value& value) {

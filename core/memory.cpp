@@ -72,9 +72,9 @@ struct FreeBlock {
 std::atomic<int64_t> system_calls{0};
 std::atomic<int64_t> large_live{0};
 
-// Large blocks ask for huge pages: loops over them run up to a third faster, since few pages are looked up and
-// prefetching does not end every 4 KB. What is left beyond the last whole one keeps small pages, so that little is
-// taken and not used.
+// Large blocks ask for huge pages: loops over them run up to a third faster, since few pages are
+// looked up and prefetching does not end every 4 KB. What is left beyond the last whole one keeps
+// small pages, so that little is taken and not used.
 //
 // Null when the system has no more.
 void* system_allocate(size_t bytes) {
@@ -117,7 +117,8 @@ class FreeList {
   FreeBlock* head_ = nullptr;
 };
 
-// The list that all threads share. Never destroyed: threads and static objects may free memory until the very end.
+// The list that all threads share. Never destroyed: threads and static objects may free memory
+// until the very end.
 class Central {
  public:
   Central() { out_of_memory(); }
@@ -151,7 +152,8 @@ class Central {
     cached_ = 0;
   }
 
-  // fork() waits until no thread is inside, so that a child finds the lists whole and the lock free.
+  // fork() waits until no thread is inside, so that a child finds the lists whole and the lock
+  // free.
   void before_fork() { mutex_.lock(); }
   void after_fork() { mutex_.unlock(); }
 
@@ -161,8 +163,8 @@ class Central {
   }
 
  private:
-  // Frees blocks of other classes until at most `limit` bytes are cached: what is freed now is more likely to be asked
-  // for again than what has been lying here. False when that does not suffice.
+  // Frees blocks of other classes until at most `limit` bytes are cached: what is freed now is more
+  // likely to be asked for again than what has been lying here. False when that does not suffice.
   bool make_room(const SizeClass& c, int64_t limit) {
     for (int i = kClasses - 1; i >= 0 && cached_ > limit; --i) {
       if (i == c.index) continue;
@@ -191,7 +193,8 @@ Central& central() {
   return *instance;
 }
 
-// A block of a class that no list has, from the system; once more after the lists have been given back to it.
+// A block of a class that no list has, from the system; once more after the lists have been given
+// back to it.
 void* new_block(const SizeClass& c) {
   void* block = system_allocate(c.bytes);
   if (!block) {
@@ -202,8 +205,9 @@ void* new_block(const SizeClass& c) {
   return block;
 }
 
-// The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them costs one
-// instruction and they outlive every other object of the thread. A separate object hands them back at thread exit.
+// The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them
+// costs one instruction and they outlive every other object of the thread. A separate object hands
+// them back at thread exit.
 struct ThreadLists {
   FreeBlock* head[64];
   int count[64];

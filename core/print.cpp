@@ -1,4 +1,5 @@
-// Printing tensors for people: aligned columns, long dims shortened, then shape, dtype and graph node.
+// Printing tensors for people: aligned columns, long dims shortened, then shape, dtype and graph
+// node.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -46,7 +47,8 @@ class Printer {
  private:
   bool is_cut(int dim) const { return shorten_ && shape_[dim] > 2 * kEdge; }
 
-  // The elements at both ends of the dims that are cut: copied corner by corner, so that nothing else is looked at.
+  // The elements at both ends of the dims that are cut: copied corner by corner, so that nothing
+  // else is looked at.
   Tensor shown_elements(const Tensor& t) const {
     Shape shape = t.shape(), corner = t.shape();
     int corners = 1;

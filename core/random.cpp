@@ -7,7 +7,8 @@ namespace {
 
 Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
 
-// A number in [0, range) from draw `number` of a stream; the bias of the multiply-shift is below range / 2^64.
+// A number in [0, range) from draw `number` of a stream; the bias of the multiply-shift is below
+// range / 2^64.
 uint64_t draw_below(uint64_t range, uint64_t seed, uint64_t number) {
   const PhiloxBits bits = philox(seed, number);
   const uint64_t word = static_cast<uint64_t>(bits.word[0]) << 32 | bits.word[1];

@@ -1,4 +1,4 @@
-// Class numbers: what metrics, losses and data sets accept as the number of a class.
+// Class numbers: the tensors that metrics, losses and data sets accept as numbers of classes.
 #pragma once
 
 #include <string_view>
@@ -7,13 +7,13 @@
 
 namespace ebb::nn {
 
-/// Returns true for the dtypes that hold class numbers: i64 and u8.
+/// Returns true for the dtypes of class numbers: i64 and u8.
 constexpr bool holds_class_numbers(DType dtype) {
   return dtype == DType::I64 || dtype == DType::U8;
 }
 
-/// Throws Error naming op and `what` when the tensor is undefined or does not hold class numbers. Nothing converts scores to
-/// class numbers silently.
+/// Throws Error that names op and `what` if the tensor is undefined or does not have class numbers.
+/// Scores are never converted to class numbers silently.
 inline void check_class_numbers(std::string_view op, std::string_view what, const Tensor& tensor) {
   check_defined(op, tensor);
   if (!holds_class_numbers(tensor.dtype()))

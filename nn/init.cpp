@@ -45,8 +45,9 @@ Tensor put(Tensor tensor, const std::vector<double>& values) {
   return tensor;
 }
 
-// Q of the QR decomposition of a (rows, columns), rows >= columns, with the signs that make it uniformly distributed
-// (Mezzadri 2007): a is overwritten with rows x columns orthonormal columns. Householder reflections.
+// Q of the QR decomposition of a (rows, columns), rows >= columns, with the signs that make it
+// uniformly distributed (Mezzadri 2007): a is overwritten with rows x columns orthonormal columns.
+// Householder reflections.
 void orthonormalise(std::vector<double>& a, int64_t rows, int64_t columns) {
   const auto at = [&](int64_t i, int64_t j) -> double& {
     return a[static_cast<size_t>(i * columns + j)];

@@ -47,8 +47,9 @@ class Counter : public LayerWatch {
     open_.pop_back();
   }
 
-  // A product of (.., m, k) and (.., k, n) has m n k multiply-adds per matrix. A convolution uses each kernel of an output
-  // channel once for each of its elements; for a transposed one the operands have the roles of output and kernels.
+  // A product of (.., m, k) and (.., k, n) has m n k multiply-adds per matrix. A convolution uses
+  // each kernel of an output channel once for each of its elements; for a transposed one the
+  // operands have the roles of output and kernels.
   void count(const OpEvent& e) {
     int64_t products = 0;
     if (e.op == "linear" || e.op == "matmul") {

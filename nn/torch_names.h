@@ -1,6 +1,6 @@
-// Names of PyTorch's C++ frontend for things that have another name, or another namespace, in Ebb:
-// a program that is ported may keep them. docs/coming-from-pytorch.md lists the names that are the
-// same, and those that are absent.
+// Names of PyTorch's C++ frontend for functions and types with another name or namespace in Ebb, so
+// that ported programs can keep them. docs/coming-from-pytorch.md lists the names that are the
+// same, and those that are missing.
 #pragma once
 
 #include <span>

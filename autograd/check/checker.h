@@ -17,14 +17,15 @@ namespace ebb::detail {
 
 inline constexpr size_t kMaxLines = 8;
 inline constexpr int kProjections = 2;  // in fast mode: a wrong one that passes both is unlikely
-inline constexpr double kLargestJacobian =
-    1 << 20;  // elements that full mode looks at after fast mode failed
+// The largest number of elements that full mode compares after fast mode has failed.
+inline constexpr double kLargestJacobian = 1 << 20;
 
 class Checker {
-  using Jacobian = Values;  // one an output, row-major
+  using Jacobian = Values;  // one list per output, row-major
 
  public:
-  // upstreams: how many of the inputs, at the end, are upstreams, on which a gradient depends in any case.
+  // upstreams: the number of inputs at the end of the list that are upstream gradients. A gradient
+  // always depends on these.
   Checker(std::string_view op, const TensorFunction& f, std::vector<Tensor> inputs,
           GradcheckOptions options, size_t upstreams = 0)
       : op_(op),
@@ -35,7 +36,7 @@ class Checker {
         upstreams_(upstreams),
         most_(inputs_.size(), 0) {}
 
-  /// Notes what is wrong with the backward of outputs = f(inputs), besides the values that it gives.
+  /// Notes faults of the backward of outputs = f(inputs) other than wrong values.
   void add_faults_of(const TensorFunction& f, const std::vector<Tensor>& inputs,
                      const std::vector<Tensor>& outputs) {
     const auto elsewhere = [](const Tensor& t) {
@@ -89,7 +90,7 @@ class Checker {
     if (!shared.empty()) fail(op_, shared, ": moving one would move another; clone() it");
   }
 
-  // f at the inputs as they are now.
+  // Returns f at the current values of the inputs.
   Values evaluate() const {
     const std::vector<Tensor> outputs = f_(inputs_);
     if (outputs.size() != outputs_.size()) {
@@ -112,7 +113,8 @@ class Checker {
     }
   }
 
-  // Order 1: every input must matter. Order 2: one of them; most functions are linear in some.
+  // In order 1 every input must have an influence. In order 2 one is enough, because most functions
+  // are linear in some.
   void check_influence() {
     size_t checked = 0, zero = 0;
     for (size_t i = 0; i < own_; ++i) checked += is_checked(i);
@@ -124,8 +126,8 @@ class Checker {
             " is zero; choose inputs where the function varies, or set allow_zero");
   }
 
-  // Derivatives that are all below atol pass whatever the gradient is. As above, in order 2 one
-  // input with larger ones is enough.
+  // If all derivatives are below atol, any gradient passes. As above, in order 2 one input with
+  // larger derivatives is enough.
   void check_scale() {
     double center = 0;
     for (const auto& values : center_) {
@@ -156,7 +158,8 @@ class Checker {
   // ---- every element ----
 
   void check_elements() {
-    // All analytic gradients first: moving an input is an in-place change, after which the graph refuses to run.
+    // All analytic gradients come first, because changing an input in place makes the graph
+    // unusable.
     std::vector<Jacobian> analytic(inputs_.size());
     for (size_t i = 0; i < inputs_.size(); ++i) {
       if (is_checked(i)) analytic[i] = analytic_jacobian(inputs_[i]);
@@ -189,7 +192,8 @@ class Checker {
     if (!depends) report_.zero_inputs.push_back(static_cast<int>(i));
   }
 
-  // One backward for each output element: rows of the Jacobian, (outputs' elements, input's elements).
+  // Returns the Jacobian (elements of outputs, elements of the input), with one backward per output
+  // element.
   Jacobian analytic_jacobian(const Tensor& input) const {
     Jacobian jacobian(outputs_.size());
     for (size_t o = 0; o < outputs_.size(); ++o) {
@@ -244,7 +248,7 @@ class Checker {
     for (const auto& values : center_) output_elements += static_cast<double>(values.size());
     if (wanted.empty() || output_elements == 0) return;
     Generator generator{options_.seed, 0};
-    std::vector<Values> upstreams, gradients;  // of every projection, before any input is moved
+    std::vector<Values> upstreams, gradients;  // of all projections, before an input changes
     for (int p = 0; p < kProjections; ++p) project(wanted, roots, generator, upstreams, gradients);
     std::vector<bool> zero(wanted.size(), true);
     for (int p = 0; p < kProjections; ++p) {
@@ -254,7 +258,7 @@ class Checker {
                   zero[w];
       }
     }
-    if (!report_.passed && elements * output_elements <= kLargestJacobian) {  // say where
+    if (!report_.passed && elements * output_elements <= kLargestJacobian) {  // find the element
       report_ = {};
       lines_ = 0;
       report_faults();
@@ -270,7 +274,7 @@ class Checker {
     }
   }
 
-  // Random upstreams for all outputs, and u^T J for all inputs.
+  // Computes random upstream gradients u for all outputs, and u^T J for all inputs.
   void project(const std::vector<Tensor>& wanted, const std::vector<Tensor>& roots,
                Generator& generator, std::vector<Values>& upstreams,
                std::vector<Values>& gradients) const {
@@ -291,7 +295,7 @@ class Checker {
     gradients.push_back(values_of(found));
   }
 
-  // True when both derivatives are zero.
+  // Returns true if both derivatives are zero.
   bool compare_projection(const Tensor& x, size_t input, const Values& u,
                           const std::vector<double>& gradient, Generator& generator) {
     const Tensor v = randn(x.shape(), {.dtype = DType::F64}, &generator);
@@ -373,7 +377,7 @@ class Checker {
       outputs_.clear();
       try {
         report_.suspects = find_suspects(f_, inputs_, options_);
-      } catch (const std::exception&) {  // it gives the function other values than its own
+      } catch (const std::exception&) {  // the function may throw for perturbed values
       }
       for (size_t i = 0; i < report_.suspects.size() && i < 3; ++i) {
         report_.message += (i ? " or " : "; suspect: ") + report_.suspects[i];
@@ -389,10 +393,10 @@ class Checker {
   GradcheckReport report_;
   Values center_;
   size_t own_, upstreams_;
-  std::vector<std::string> faults_;  // of backward, besides the values that it gives
+  std::vector<std::string> faults_;  // of backward, other than wrong values
   std::vector<double> most_;         // the largest |numeric| by each input
   size_t lines_ = 0;
-  bool wrong_ = false;  // a gradient is wrong, for which a wrong op may be the reason
+  bool wrong_ = false;  // a gradient is wrong, so an op may be at fault
 };
 
 }  // namespace ebb::detail

@@ -43,9 +43,9 @@ template <class F> std::vector<Tensor> call_with(const F& f, const std::vector<T
 /// Adds a test failure at the caller's line unless the first and the second derivatives of f are
 /// right: gradcheck and gradgradcheck, with their reports as the message.
 ///
-/// f takes one to three tensors, or a list of them, and returns a tensor or a list. inputs: floating
-/// ones are checked in f64, as copies; others are passed on as they are. A second derivative that is
-/// zero is accepted, as f may be linear.
+/// f takes one to three tensors, or a list of them, and returns a tensor or a list. inputs:
+/// floating ones are checked in f64, as copies; others are passed on as they are. A second
+/// derivative that is zero is accepted, as f may be linear.
 template <class F>
 void expect_gradients(const F& f, const std::vector<Tensor>& inputs, GradcheckOptions options = {},
                       std::source_location where = std::source_location::current()) {

@@ -13,8 +13,8 @@
 // the same result as contiguous ones; the outputs give the same gradient one by one and together.
 //
 // A check that could not find a mistake fails too: gradients that are all zero or all below atol,
-// NaN, an input without influence, an empty input, inputs whose elements share memory, a kink within
-// eps, or different results for the same inputs. The message says what to do.
+// NaN, an input without influence, an empty input, inputs whose elements share memory, a kink
+// within eps, or different results for the same inputs. The message says what to do.
 //
 // After a failure, the recorded graph is searched for the op whose backward is wrong. All random
 // numbers come from options.seed.
@@ -65,8 +65,8 @@ struct GradcheckReport {
 ///
 /// Inputs that require grad are checked and must be f64 leaves. Others may have any dtype. f must
 /// be a pure function of its inputs; they have their values back afterwards. Outputs that are not
-/// floating are ignored. Throws Error if the check fails, and for unusable arguments; passes on what
-/// f throws. With raise = false all of these are reports.
+/// floating are ignored. Throws Error if the check fails, and for unusable arguments; passes on
+/// what f throws. With raise = false all of these are reports.
 GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
                           GradcheckOptions options = {});
 

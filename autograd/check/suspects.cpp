@@ -1,4 +1,4 @@
-// Which op of a function is wrong: the gradient of every recorded result against central differences.
+// Finds the op at fault: compares the gradient of every recorded result with central differences.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -15,7 +15,7 @@
 namespace ebb {
 namespace {
 
-constexpr size_t kMostOps = 512;  // two evaluations each
+constexpr size_t kMostOps = 512;  // each needs two evaluations
 
 Tensor random_like(const Tensor& t, Generator& generator) {
   return randn(t.shape(), {.dtype = t.dtype(), .device = t.device()}, &generator);
@@ -28,7 +28,8 @@ double dot(const Tensor& a, const Tensor& b) {
   return total;
 }
 
-// Gives a result that has just been computed other elements, through every handle of it, and moves no other tensor.
+// Replaces the elements of a result that has just been computed, for all its handles. Other tensors
+// do not change.
 void displace(const Tensor& t, const Tensor& direction, double by) {
   const NoGrad guard;
   Tensor moved = t.detach().clone();
@@ -52,7 +53,7 @@ class Search {
     if (results_.empty() || results_.size() > kMostOps || roots_.empty()) return {};
     find_gradients();
     for (size_t k = 0; k < results_.size(); ++k) right_[key(results_[k].tensor)] = is_right(k);
-    // A wrong gradient explains those of what it goes on to.
+    // A wrong gradient explains the wrong gradients that are computed from it.
     for (const Result& r : results_) {
       if (outputs_are_right(*r.tensor.node())) continue;
       for (const Edge& edge : r.tensor.node()->edges())
@@ -122,7 +123,7 @@ class Search {
     }
   }
 
-  // sum_o <u_o, f_o>, with the k-th recorded result moved.
+  // Returns sum_o <u_o, f_o>, with the k-th recorded result perturbed.
   double value_with(size_t k, const Tensor& direction, double by) {
     size_t at = 0;
     const OpObserver watch([&](const OpEvent& e) {
@@ -140,13 +141,14 @@ class Search {
     return total;
   }
 
-  // Tighter than the check itself: a wrong share of a gradient must show beside right ones.
+  // Tighter than the check itself, because a wrong term of a gradient must be visible among right
+  // ones.
   bool agree(double analytic, double numeric) const {
     return std::fabs(analytic - numeric) <= 1e-7 * (1 + scale_) + 1e-5 * std::fabs(numeric);
   }
   bool is_right(size_t k) {
     const Result& r = results_[k];
-    if (!r.gradient.defined()) return true;  // not on the way
+    if (!r.gradient.defined()) return true;  // no output depends on it
     const Tensor direction = random_like(r.tensor, generator_);
     const double above = value_with(k, direction, options_.eps),
                  below = value_with(k, direction, -options_.eps);
@@ -184,8 +186,8 @@ class Search {
   Generator generator_;
   std::vector<Tensor> outputs_, upstreams_, roots_, seeds_;
   std::vector<Result> results_;
-  double scale_ = 0;           // of the values whose differences are taken
-  std::map<Key, bool> right_;  // whether the gradient of a tensor is the derivative
+  double scale_ = 0;           // magnitude of the values whose differences are computed
+  std::map<Key, bool> right_;  // true if the gradient of a tensor is the derivative
   std::set<Key> explained_;
 };
 

@@ -17,10 +17,10 @@ namespace {
 using Tensors = std::vector<Tensor>;
 using detail::Values;
 
-constexpr size_t kMostNodes = 512;  // of which one is looked for by name: a backward each
+constexpr size_t kMostNodes = 512;  // to find the one at fault; each needs a backward
 constexpr double kTolerance = 1e-6;
 
-// Of tensors of any dtype.
+// Returns the values of tensors of any dtype.
 Values all_values(const Tensors& tensors) {
   Values values;
   for (const Tensor& t : tensors)
@@ -34,8 +34,9 @@ double largest(const std::vector<double>& values) {
   return most;
 }
 
-// Returns the first place where two lists differ by more than rounding: "input 1, element 3: got 2, expected 5"; "" where
-// they agree. Those that are not finite are left to the comparison with finite differences.
+// Returns the first difference of two lists that is larger than rounding, "input 1, element 3: got
+// 2, expected 5", or "". It skips values that are not finite, which the comparison with finite
+// differences checks.
 std::string difference(const Values& got, const Values& want) {
   for (size_t i = 0; i < want.size(); ++i) {
     const double scale = largest(want[i]);
@@ -50,7 +51,7 @@ std::string difference(const Values& got, const Values& want) {
   return "";
 }
 
-// a x + b y; undefined counts as 0.
+// Returns a x + b y. An undefined tensor counts as 0.
 Values combine(double a, const Values& x, double b, const Values& y) {
   Values sum = x.size() > y.size() ? x : y;
   for (size_t i = 0; i < sum.size(); ++i) {
@@ -90,7 +91,7 @@ class UpstreamChecker {
   }
 
  private:
-  // u^T J, and that u is left as it was.
+  // Computes u^T J, and checks that u does not change.
   Values gradients(const Tensors& roots, const Tensors& seeds) {
     const Values before = all_values(seeds);
     const Tensors found =
@@ -120,7 +121,8 @@ class UpstreamChecker {
     }
   }
 
-  // Each output alone: nodes with several outputs get undefined upstreams.
+  // Calls backward for each output separately, so that nodes with several outputs get undefined
+  // upstream gradients.
   void check_each_output() {
     Values sum(wanted_.size());
     for (size_t o = 0; o < roots_.size(); ++o)
@@ -155,7 +157,7 @@ class UpstreamChecker {
     return nodes;
   }
 
-  // The gradients when these nodes are given upstreams of the same values, spread out.
+  // Returns the gradients if these nodes receive strided upstream gradients with the same values.
   Values gradients_with_spread(std::span<Node* const> nodes) {
     std::vector<HookHandle> handles;
     for (Node* node : nodes) {
@@ -175,7 +177,8 @@ class UpstreamChecker {
     return gradients(roots_, seeds_);
   }
 
-  // Every op of the graph gets a strided upstream; where that changes a gradient, each by itself.
+  // Passes strided upstream gradients to all ops of the graph. If that changes a gradient, it tries
+  // the ops one by one.
   void check_strided() {
     const std::vector<Node*> nodes = nodes_of_graph();
     const std::string text = difference(gradients_with_spread(nodes), expected_);
@@ -191,7 +194,7 @@ class UpstreamChecker {
                         text + "; call contiguous() before data()");
   }
 
-  // All elements of the upstream are one: what sum(y).backward() gives.
+  // Uses an expanded upstream gradient, as sum(y).backward() does.
   void check_expanded() {
     Tensors expanded, full_seeds;
     for (const Tensor& root : roots_) {
@@ -226,7 +229,7 @@ class UpstreamChecker {
     for (const Tensor& x : inputs_) {
       spread.push_back(x.defined() ? detail::spread_out(x) : x);
       if (!x.defined() || !x.requires_grad()) continue;
-      // The same leaf given twice stays one leaf.
+      // A leaf that is given twice stays one leaf.
       const auto same = std::find_if(inputs_.begin(), inputs_.end(), [&](const Tensor& other) {
         return other.defined() && other.requires_grad() && other.node() == x.node();
       });
@@ -242,7 +245,7 @@ class UpstreamChecker {
       }
       if (outputs.size() != output_values_.size()) return;
       for (size_t o = 0; o < outputs.size(); ++o) {
-        // A gradient by its argument of a function that reads the input elsewhere.
+        // The gradient by the argument, of a function that reads the input directly.
         if (!outputs[o].defined() && !output_values_[o].empty()) return;
       }
       const std::string text = difference(all_values(outputs), output_values_);
@@ -255,11 +258,11 @@ class UpstreamChecker {
       if (!problems_.empty() || roots.size() != roots_.size()) return;
       found = grad(roots, leaves, {.grad_outputs = seeds_, .allow_unused = true});
     } catch (const std::exception&) {
-      return;  // to refuse such inputs is safe
+      return;  // refusing such inputs is safe
     }
     Values got = all_values(found);
     for (size_t i = 0; i < found.size(); ++i) {
-      if (!found[i].defined()) got[i] = expected_[i];  // f reads the input elsewhere
+      if (!found[i].defined()) got[i] = expected_[i];  // f reads the input directly
     }
     const std::string text = difference(got, expected_);
     if (!text.empty()) {
@@ -279,7 +282,7 @@ class UpstreamChecker {
   bool wrote_ = false;
 };
 
-// The addresses of the elements.
+// Returns the addresses of the elements.
 std::vector<const std::byte*> addresses(const Tensor& t) {
   std::vector<const std::byte*> list;
   for (int64_t i = 0; i < t.numel(); ++i) {
@@ -318,13 +321,14 @@ Tensor detail::spread_out(const Tensor& t) {
 }
 
 std::string detail::shared_memory(const Tensors& inputs) {
-  // True if it must be examined: it has strides of its own, or shares its storage with another input.
+  // Returns true if the input must be examined: it is not contiguous, or shares its storage with
+  // another input.
   const auto may_share = [&](const Tensor& t) {
     return !t.is_contiguous() || std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& u) {
       return u.defined() && u.impl() != t.impl() && u.impl()->storage == t.impl()->storage;
     });
   };
-  std::map<const std::byte*, size_t> owner;  // of an element that is moved
+  std::map<const std::byte*, size_t> owner;  // of an element that is changed
   std::set<const TensorImpl*> seen;          // the same tensor may be given twice
   for (const bool moved : {true, false}) {
     for (size_t i = 0; i < inputs.size(); ++i) {

@@ -1,10 +1,11 @@
 // Checks of a backward that gradcheck makes in addition to the values of its gradients. Internal to
 // autograd/check.
 //
-// With J the Jacobian of f, backward computes J^T u from an upstream u. So it has to be linear in
-// u, whatever the strides of u are, also when only some of the outputs have a gradient, and it must
-// leave u alone. The same holds of f and its inputs: other strides, same values and gradients.
-// Finite differences do not see these faults, because they try unit upstreams that are contiguous.
+// With the Jacobian J of f, backward computes J^T u from an upstream gradient u. It must therefore
+// be linear in u, for all strides of u, also if only some of the outputs have a gradient, and it
+// must not change u. Likewise, inputs with other strides must give the same values and gradients.
+// Finite differences do not find such faults, because they use contiguous upstream gradients of
+// ones.
 #pragma once
 
 #include <string>
@@ -14,19 +15,20 @@
 
 namespace ebb::detail {
 
-/// Returns what is wrong, one line each; empty when nothing is.
-/// outputs: f(inputs), recorded; their graph is kept. wanted: the inputs that require grad. All on
-/// the CPU. seed: of the random upstreams.
+/// Returns the faults, one line each, or an empty list.
+///
+/// outputs is f(inputs), recorded, and its graph is kept. All tensors are on the CPU. seed is that
+/// of the random upstream gradients.
 std::vector<std::string> check_upstreams(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                          const std::vector<Tensor>& outputs, uint64_t seed);
 
-/// Returns a tensor of the values of t whose elements are apart and in the order of a transposed
-/// tensor, with NaN between them (other elements of t, for integers): code that reads them as if
-/// they were contiguous gives a wrong result. No graph.
+/// Returns a tensor with the values of t that is not contiguous, without a graph. Its elements are
+/// in the order of a transposed tensor, with NaN between them (other elements of t for integers),
+/// so that code that reads them as contiguous gives a wrong result.
 Tensor spread_out(const Tensor& t);
 
-/// Returns "elements of input 0 share memory", or of two inputs, when moving one element of an
-/// input that requires grad would move another; "" when none does.
+/// Returns "elements of input 0 share memory", or a text about two inputs, if changing one element
+/// of an input that requires grad would change another element. Returns "" otherwise.
 std::string shared_memory(const std::vector<Tensor>& inputs);
 
 }  // namespace ebb::detail

@@ -1,4 +1,5 @@
-// The elements of tensors as doubles, and moving an input in place. Internal to autograd/check.
+// Reads the elements of tensors as doubles, and changes an input in place. Internal to
+// autograd/check.
 #pragma once
 
 #include <cstring>
@@ -10,7 +11,7 @@
 
 namespace ebb::detail {
 
-/// One list a tensor; empty for those without gradients and for undefined ones.
+/// One list per tensor. It is empty for integer and undefined tensors.
 using Values = std::vector<std::vector<double>>;
 
 inline Values values_of(const std::vector<Tensor>& tensors) {
@@ -22,7 +23,7 @@ inline Values values_of(const std::vector<Tensor>& tensors) {
   return values;
 }
 
-/// True when all values are the same to the last bit; NaN equals itself.
+/// Returns true if all values have the same bits. NaN equals NaN.
 inline bool same_bits(const Values& a, const Values& b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -44,7 +45,8 @@ inline std::string place_in(const Shape& shape, int64_t index) {
   return "[" + text + "]";
 }
 
-/// Gives an input its values back, however a check ends. REQUIRES that no element shares memory.
+/// Restores the values of an input at the end of a check, also after an exception. REQUIRES that no
+/// elements share memory.
 class RestoreInput {
  public:
   explicit RestoreInput(const Tensor& input)
@@ -56,7 +58,7 @@ class RestoreInput {
   RestoreInput(const RestoreInput&) = delete;
   RestoreInput& operator=(const RestoreInput&) = delete;
 
-  /// Shares the elements of the input: moving it moves the input.
+  /// Shares the elements of the input, so changing it changes the input.
   Tensor& place() { return place_; }
   const Tensor& before() const { return before_; }
 

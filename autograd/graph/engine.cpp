@@ -46,7 +46,8 @@ bool ignores_seed(const Tensor& output, bool retain_graph) {
   return !retain_graph && !root.extras_if_any() && root.ignores_unit_seed() && !anomaly_detection();
 }
 
-// The upstream of one output: the one given, checked, or a cached 1. unread: its value does not matter.
+// Returns the checked upstream gradient of one output, or a cached 1. unread: its value is not
+// read.
 Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given,
                 bool unread = false) {
   if (given.defined()) {
@@ -61,7 +62,7 @@ Tensor seed_for(std::string_view op, const Tensor& output, const Tensor& given,
   }
   thread_local Tensor ones_cache[2];
   if (output.dim() == 0 && output.device() == Device::cpu()) {
-    // A walk may have returned it as a gradient, which the caller may keep and change.
+    // A traversal may have returned the 1 as a gradient, which the caller may keep and change.
     Tensor& one = ones_cache[output.dtype() == DType::F64];
     if (!one.defined() || !one.is_unique() || one.version() != 0)
       one = scalar(1, {.dtype = output.dtype()});

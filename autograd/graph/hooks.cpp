@@ -5,7 +5,7 @@
 namespace ebb {
 namespace {
 
-// A hook is shared by its list and, weakly, by its handle, which empties it.
+// A hook is owned by its list. Its handle has a weak reference and clears the hook.
 template <class F> std::shared_ptr<F> shared(F hook, HookHandle& handle) {
   auto entry = std::make_shared<F>(std::move(hook));
   handle = HookHandle([weak = std::weak_ptr<F>(entry)] {
@@ -30,13 +30,14 @@ bool fits(const Tensor& gradient, const Node::Output& output) {
   return gradient.shape() == output.shape && gradient.dtype() == output.dtype;
 }
 
-// The output whose gradient is that of input i; null where no gradient is wanted.
+// Returns the output whose gradient is that of input i, or null if it needs no gradient.
 const Node::Output* source_of(const Node& node, size_t i) {
   const Edge& edge = node.edges()[i];
   return edge.node() ? &edge.node()->output(static_cast<int>(edge.index)) : nullptr;
 }
 
-// Puts what a hook returned in the place of the gradients. like(i): what gradient i must look like.
+// Replaces gradients by those that a hook returned. like(i) has the shape and dtype that gradient i
+// must have.
 template <class Like>
 void replace(const Node& node, const char* what, std::span<Tensor> gradients,
              std::vector<Tensor> returned, Like like) {

@@ -1,4 +1,4 @@
-// The members of Tensor that make or use a graph: conversions, in-place writes, gradients.
+// The members of Tensor that create or use a graph: conversions, in-place writes, gradients.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/formulas/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
@@ -37,7 +37,7 @@ struct Convert {
   }
 };
 
-// x in row-major order, in a storage of its own.
+// x in row-major order, in its own storage.
 struct Clone {
   static constexpr std::string_view name = "clone";
   struct State {};
@@ -77,7 +77,7 @@ Tensor Tensor::operator[](Index i) const { return ebb::select(TensorArg(*this, i
 
 namespace {
 
-// Same checks for a source: its gradient would be lost, and it must fit.
+// Throws Error if a source would lose its gradient, or does not fit.
 void check_source(std::string_view op, const Tensor& target, const Tensor& source) {
   check_writable(op, target);
   check_defined(op, source);
@@ -90,8 +90,8 @@ void check_source(std::string_view op, const Tensor& target, const Tensor& sourc
   }
 }
 
-// The source, copied when it overlaps the target otherwise than element on element: parts of it would be written
-// before they are read.
+// Returns the source, or a copy if it overlaps the target at other elements, because these would be
+// written before they are read.
 Tensor apart(const Tensor& target, const Tensor& source) {
   if (target.impl()->storage.get() != source.impl()->storage.get()) return source;
   const bool same = target.raw() == source.raw() && target.shape() == source.shape() &&
@@ -99,7 +99,7 @@ Tensor apart(const Tensor& target, const Tensor& source) {
   return same ? source : source.clone();
 }
 
-// target = f(target, source), written into target. Integers are computed in i64.
+// Computes target = f(target, source) in place. Integers are computed in i64.
 template <class F>
 Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tensor& source) {
   check_source(op, target, source);
@@ -122,7 +122,8 @@ Tensor& update(std::string_view op, Tensor& target, const F& formula, const Tens
   return target;
 }
 
-// A number as an operand of target's dtype and device. Throws Error when an integer dtype cannot hold it.
+// Returns a number as a tensor with the dtype and device of target. Throws Error if an integer
+// dtype cannot represent it.
 Tensor operand_of(std::string_view op, const Tensor& target, Scalar value) {
   check_defined(op, target);
   value.check_exact(op, target.dtype());

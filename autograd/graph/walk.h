@@ -1,4 +1,5 @@
-// One walk from the results of a graph to its leaves. Internal to the engine, which documents the order.
+// One traversal from the results of a graph to its leaves. Internal to the engine, which documents
+// the order.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +13,17 @@
 namespace ebb {
 
 namespace detail {
-/// The node whose backward is running on this thread, and how many walks are.
+/// The node whose backward is running on this thread, and the number of traversals that are
+/// running.
 extern constinit thread_local Node* running_node;
 extern constinit thread_local int walks_running;
 uint64_t next_walk_id();
-/// Says once in a process, on stderr, that a leaf now owns a gradient whose graph owns the leaf.
+/// Warns once per process, on stderr, that a leaf owns a gradient whose graph owns the leaf.
 void say_that_leaves_own_their_graph();
 }  // namespace detail
 
-/// One walk through a graph. Its state in the nodes (pending gradients, queued) is cleared however it ends.
+/// One traversal of a graph. Its state in the nodes (pending gradients, queued) is cleared also if
+/// it throws.
 class Walk {
  public:
   Walk(bool create_graph, bool retain_graph)
@@ -46,8 +49,8 @@ class Walk {
   Walk(const Walk&) = delete;
   Walk& operator=(const Walk&) = delete;
 
-  /// Only these inputs are asked for: leaves do not gather, and nodes that do not lead to them are not run.
-  /// ends: the walk does not look beyond them.
+  /// Requests the gradients of these inputs only. Leaves then accumulate nothing, and nodes that do
+  /// not lead to the inputs are not run. If ends is true, the traversal stops at the inputs.
   void ask_for(std::span<const Tensor> inputs, bool ends) {
     captures_ = inputs;
     results_.resize(inputs.size());
@@ -92,7 +95,7 @@ class Walk {
  private:
   static bool shallower(const Node* a, const Node* b) { return a->depth() < b->depth(); }
 
-  // Finds the nodes that lead to a captured input: depth-first with a stack of its own.
+  // Finds the nodes that lead to a captured input, depth-first with an explicit stack.
   void mark_needed(std::span<const Tensor> roots) {
     id_ = detail::next_walk_id();
     struct Visit {
@@ -130,7 +133,8 @@ class Walk {
     return captures_.empty() || (node->mark_ == id_ && node->needed_);
   }
 
-  // maker: whose backward made it, as the gradient of its input; null for a seed.
+  // maker: the node whose backward computed the gradient, for its input `input`. Null for an
+  // initial gradient.
   void add_gradient(Node* node, uint32_t index, Tensor gradient, const Node* maker = nullptr,
                     size_t input = 0) {
     if (!is_wanted(node)) return;
@@ -145,7 +149,7 @@ class Walk {
            ", expected ", out.shape, " ", out.dtype);
     }
     if (!same) gradient = sum_to(gradient, out.shape);
-    out.masked = false;  // one that is not masked makes a sum that is not
+    out.masked = false;  // the sum is masked only if all its terms are
     if (!out.pending.defined()) {
       out.pending = std::move(gradient);
     } else if (!create_graph_ && out.pending.is_unique() && out.pending.is_contiguous()) {
@@ -161,7 +165,8 @@ class Walk {
     }
   }
 
-  // kHooks: there may be some. What is compiled without them costs nodes that have none nothing.
+  // kHooks: the node may have hooks. A separate instance without hooks keeps nodes without hooks
+  // fast.
   template <bool kHooks> void process(Node& node) {
     if constexpr (kHooks) run_hooks(node);
     if (!captures_.empty()) capture(node);
@@ -204,8 +209,8 @@ class Walk {
       gradients[static_cast<size_t>(i)] = std::move(node.output(i).pending);
     }
     if constexpr (kHooks) {
-      if (!node.extras().prehooks.empty())
-        root_ = nullptr;  // they may make the seed another than 1
+      // Prehooks may change the initial gradient of 1.
+      if (!node.extras().prehooks.empty()) root_ = nullptr;
       detail::run_prehooks(node, gradients);
     }
     BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, &node};
@@ -241,7 +246,7 @@ class Walk {
     Node::Extras& extras = node.extras();
     if (!extras.hooks.empty()) {
       detail::run_tensor_hooks(node);
-      root_ = nullptr;  // they may make the seed another than 1
+      root_ = nullptr;  // hooks may change the initial gradient of 1
     }
     for (auto& [output, kept] : extras.kept) {
       const Tensor& gradient = node.output(output).pending;
@@ -250,7 +255,7 @@ class Walk {
     }
   }
 
-  // True when running the node brings a gradient to something that was asked for.
+  // Returns true if running the node contributes to a requested gradient.
   bool leads_on(const Node& node) const {
     const auto edges = node.edges();
     return std::any_of(edges.begin(), edges.end(),

@@ -11,7 +11,8 @@ namespace f = formulas;
 
 namespace {
 
-// A number takes the tensor's dtype. One with a fraction would be cut to another number in an integer tensor.
+// Returns the number if the dtype of x can represent it. A number with a fraction does not fit an
+// integer tensor.
 double fitted(std::string_view op, const Tensor& x, Scalar number, double low = -0x1p53,
               double high = 0x1p53) {
   check_defined(op, x);
@@ -23,19 +24,20 @@ double fitted(std::string_view op, const Tensor& x, Scalar number, double low = 
   return value;
 }
 
-// The tensor beside a number: a bool tensor becomes what the number is, as in torch.
-Tensor beside(std::string_view op, const Tensor& x, Scalar number) {
+// Returns x as an operand of an op with a number. A bool tensor takes the dtype of the number, as
+// in torch.
+Tensor with_dtype_of(std::string_view op, const Tensor& x, Scalar number) {
   check_defined(op, x);
   return x.dtype() == DType::Bool ? x.to(number.dtype()) : x;
 }
 
-// f(x, number), where `make` gives the formula for the number.
+// Returns f(x, number). `make` returns the formula for the number.
 template <class Make>
 Tensor with_number(std::string_view op, const TensorArg& arg, Scalar number, const Make& make) {
   const Tensor& x = *arg;
   if (x.defined() && x.dtype() != DType::Bool) return pointwise(make(fitted(op, x, number)), arg);
   const CompositeScope scope(arg);
-  return pointwise(make(number.to_double()), beside(op, x, number));
+  return pointwise(make(number.to_double()), with_dtype_of(op, x, number));
 }
 
 void check_not_bool(std::string_view op, const Tensor& x) {
@@ -43,14 +45,14 @@ void check_not_bool(std::string_view op, const Tensor& x) {
   if (x.dtype() == DType::Bool) detail::refuse_bool(op, x);
 }
 
-// The number as a tensor beside x, to compare with.
+// Returns the number as a tensor that x can be compared with.
 Tensor number_like(std::string_view op, const Tensor& x, Scalar value) {
   if (x.dtype() == DType::U8) fitted(op, x, value, 0, 255);
   fitted(op, x, value);
   return full({}, value, options_like(x));
 }
 
-// The number as a tensor of x's dtype, which has to hold it.
+// Returns the number as a tensor with the dtype of x, which must represent it exactly.
 Tensor exactly(std::string_view op, const Tensor& x, Scalar number) {
   check_defined(op, x);
   number.check_exact(op, x.dtype());
@@ -60,7 +62,7 @@ Tensor exactly(std::string_view op, const Tensor& x, Scalar number) {
 template <class Compare>
 Tensor compared(std::string_view op, const TensorArg& arg, Scalar number, const Compare& compare) {
   const CompositeScope scope(arg);
-  const Tensor x = beside(op, *arg, number);
+  const Tensor x = with_dtype_of(op, *arg, number);
   return compare(x, number_like(op, x, number));
 }
 

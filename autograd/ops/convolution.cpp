@@ -1,5 +1,5 @@
-// The three operations of core/convolution.h as ops, each of which has the other two as its derivatives, and the checks
-// of torch's functions.
+// The three operations of core/convolution.h as ops, each of which has the other two as its
+// derivatives, and the checks of torch's functions.
 #include "ebb/autograd/ops/convolution.h"
 
 #include "ebb/autograd/ops/arithmetic.h"
@@ -181,7 +181,8 @@ Shape each_dim(std::string_view op, const char* option, const Shape& numbers, in
 // The call of a function in `dims` dims, whose tensors get a height of 1 where dims = 1.
 class Call {
  public:
-  // outputs: the dim of weight that has the channels of the larger tensor, O of conv and C of its transpose.
+  // outputs: the dim of weight that has the channels of the larger tensor, O of conv and C of its
+  // transpose.
   Call(std::string_view op, int dims, const Tensor& input, const Tensor& weight, const Tensor& bias,
        const Shape& stride, const Shape& dilation, int64_t groups)
       : op_(op),

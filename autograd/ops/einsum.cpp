@@ -14,7 +14,7 @@
 namespace ebb {
 namespace {
 
-// The dims of "..." are numbered from the last one: 0, 1 ... as labels below all letters.
+// The dims of "..." have labels below all letters. They are numbered 0, 1, ... from the last one.
 using Label = int;
 using Labels = std::vector<Label>;
 
@@ -31,7 +31,8 @@ struct Equation {
 
 bool has(const Labels& labels, Label l) { return std::ranges::find(labels, l) != labels.end(); }
 
-// The labels of one term; dims: of its operand, or -1 for the result, whose "..." has `ellipsis` dims.
+// Returns the labels of one term. dims are those of its operand, or -1 for the result, whose "..."
+// has `ellipsis` dims.
 Labels parse_term(std::string_view equation, std::string_view term, int dims, int& ellipsis) {
   Labels before, behind;
   bool dots = false;
@@ -92,14 +93,14 @@ Equation parse(std::string_view equation, const std::vector<Tensor>& operands) {
 
 struct Term {
   Tensor x;
-  Labels labels;  // of the dims of x, each once
+  Labels labels;  // of the dims of x, without repetition
 };
 
 int position(const Term& t, Label l) {
   return static_cast<int>(std::ranges::find(t.labels, l) - t.labels.begin());
 }
 
-// Dims with the same label become their diagonal.
+// Replaces dims with the same label by their diagonal.
 Term without_repeats(std::string_view equation, Term t) {
   for (size_t i = 0; i < t.labels.size(); ++i) {
     for (size_t j = i + 1; j < t.labels.size();) {
@@ -120,7 +121,7 @@ Term without_repeats(std::string_view equation, Term t) {
   return t;
 }
 
-// Sums over what nothing else needs.
+// Sums over the labels that no other operand and not the result have.
 Term reduced(Term t, const auto& needed) {
   Shape dims;
   Labels kept;
@@ -133,7 +134,7 @@ Term reduced(Term t, const auto& needed) {
   return t;
 }
 
-// x with its dims in the order of three groups, as (group 0, group 1, group 2).
+// Returns x as (group 0, group 1, group 2), where each group of dims is merged into one.
 Tensor grouped(const Term& t, const Labels& first, const Labels& second, const Labels& third) {
   Shape order, sizes;
   for (const Labels* group : {&first, &second, &third}) {
@@ -147,7 +148,8 @@ Tensor grouped(const Term& t, const Labels& first, const Labels& second, const L
   return reshape(permute(t.x, order), sizes);
 }
 
-// A size-1 dim that broadcasts over the other operand's is summed or squeezed away, so that labels have one size.
+// Removes dims of size 1 that broadcast over a dim of the other operand, so that each label has one
+// size.
 Term joined(std::string_view equation, Term a, Term b, const auto& needed) {
   for (Label l : Labels(a.labels)) {
     if (!has(b.labels, l)) continue;

@@ -10,14 +10,14 @@
 namespace ebb {
 namespace {
 
-// The operand as a tensor beside another one that tells dtype and device.
+// Returns the operand as a tensor, with the dtype and device of another one.
 Tensor as_tensor(const Expr& x, const Expr& beside) {
   if (!x.is_constant()) return x.tensor();
   return full({}, x.constant(),
               {.dtype = beside.tensor().dtype(), .device = beside.tensor().device()});
 }
 
-// Both constants: folded by `fold`. Else the op on tensors.
+// Folds two constants with `fold`, and otherwise calls the op on tensors.
 template <class Fold, class Op> Expr binary(const Expr& a, const Expr& b, Fold fold, Op op) {
   if (a.is_constant() && b.is_constant())
     return Expr(static_cast<double>(fold(a.constant(), b.constant())));
@@ -71,7 +71,8 @@ Expr operator-(const Expr& a) {
       a, [](double x) { return -x; }, [](const Tensor& x) { return neg(x); });
 }
 
-// A condition is a tensor of zeros and ones in the dtype of what was compared, so that where() knows it.
+// A condition is a tensor of zeros and ones with the dtype of the compared operands, from which
+// where() takes its dtype.
 Expr operator<(const Expr& a, const Expr& b) {
   return binary(
       a, b, [](double x, double y) { return x < y; },

@@ -8,7 +8,8 @@
 namespace ebb {
 namespace {
 
-// What gather and scatter_add agree on: index fits x in every dim but `dim`. Returns the dim.
+// Throws Error unless index fits x in every dim except `dim`, for gather and scatter_add. Returns
+// the dim.
 int check_index(std::string_view op, const Shape& x, int64_t dim, const Tensor& index,
                 Device device) {
   check_defined(op, index);

@@ -46,14 +46,14 @@ Tensor matmul_2d(const Tensor& a, const Tensor& b) {
   return squeeze(apply<BatchedMatmul>(unsqueeze(a, 0), unsqueeze(b, 0)), 0);
 }
 
-// A matrix, or its transpose, as a batch of one.
+// Returns a matrix, or its transpose, as a batch of one.
 Tensor as_batch(const Tensor& x, bool transposed) {
   const Shape &n = x.shape(), &step = x.strides();
   return transposed ? make_view(x, {1, n[1], n[0]}, {0, step[1], step[0]})
                     : make_view(x, {1, n[0], n[1]}, {0, step[0], step[1]});
 }
 
-// A product of two matrices that is not recorded.
+// Returns the product of two matrices without recording it.
 class PlainProduct {
  public:
   PlainProduct(const Tensor& a, bool a_transposed, const Tensor& b)
@@ -105,11 +105,12 @@ struct Linear {
   static constexpr std::string_view name = "linear";
   struct Options {
     bool relu = false, recorded = false;
-    Tensor* gelu = nullptr;  // of the result, if the device makes it in passing
+    Tensor* gelu = nullptr;  // receives gelu of the result, if the device computes it in the same kernel
   };
   struct State {
-    Saved x, weight, out,
-        mask;  // out, and the device's form of its signs, only where ReLU's gradient needs them
+    // out, and the mask of its signs in the format of the device, are saved only if the gradient of
+    // ReLU needs them.
+    Saved x, weight, out, mask;
     bool has_bias = false;
   };
   static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, const Options&) {
@@ -144,7 +145,7 @@ struct Linear {
       g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
     const bool recorded = context.create_graph;
     const bool wants_bias = state.has_bias && context.needs(2);
-    if (recorded) {  // the bias sums g where it arrives
+    if (recorded) {  // the engine sums g to the shape of the bias
       return {context.needs(0) ? matmul_2d(g, state.weight.get()) : Tensor(),
               context.needs(1) ? matmul_2d(transpose(g), state.x.get()) : Tensor(),
               wants_bias ? g : Tensor()};
@@ -152,7 +153,7 @@ struct Linear {
     std::array<Tensor, 3> results;
     const bool in_passing = wants_bias && context.needs(1);
     if (in_passing) results[2] = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
-    else if (wants_bias) results[2] = g;  // as above
+    else if (wants_bias) results[2] = g;  // the engine sums it too
     const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
     if (zero_mask.defined()) context.mark_masked(0);
     const Tensor weight = context.needs(0) ? state.weight.get() : Tensor();
@@ -164,8 +165,9 @@ struct Linear {
   }
 };
 
-// GELU is a node of its own, whose value the device may have made together with the product; not while somebody
-// watches, who may change the product's result before GELU sees it.
+// GELU is a node of its own, whose value the device may have computed together with the product.
+// This is not done while ops are observed, because an observer may change the result of the product
+// before GELU reads it.
 Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
                     Activation activation) {
   const bool recorded = grad_enabled() && (x.requires_grad() || weight.requires_grad() ||
@@ -180,7 +182,7 @@ Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   return ends_with_gelu ? detail::pointwise_as_given(formulas::GeluTanh{}, gelu, out) : out;
 }
 
-// The leading dims of a tensor of at least two.
+// Returns the dims of a tensor except the last two.
 Shape batch_of(const Tensor& x) { return Shape(std::span(x.shape().begin(), x.shape().end() - 2)); }
 
 Tensor as_batches(const Tensor& x, const Shape& batch) {
@@ -205,7 +207,7 @@ Tensor matmul(const TensorArg& a, const Tensor& b) {
   const bool row = a->dim() == 1, column = b.dim() == 1;
   const Tensor left = row ? unsqueeze(a, 0) : *a, right = column ? unsqueeze(b, 1) : b;
   Tensor out;
-  if (right.dim() == 2) {  // all rows of the left operand at once
+  if (right.dim() == 2) {  // one product for all rows of the left operand
     Shape shape = left.shape();
     shape[shape.dim() - 1] = right.size(-1);
     int64_t rows = 1;

@@ -13,7 +13,7 @@ void check_mask(std::string_view op, const Tensor& mask) {
   }
 }
 
-// a op= b: in place, or recorded as a new tensor that replaces the handle.
+// Computes a op= b: in place, or recorded as a new tensor that `a` then refers to.
 template <class InPlace, class Recorded>
 Tensor& assign(std::string_view op, Tensor& a, bool operand_requires_grad, InPlace&& in_place,
                Recorded&& recorded) {

@@ -1,4 +1,5 @@
-// pad: around a tensor, a constant is filled in; the other modes join parts of the tensor, one dim after the other.
+// pad. Constant padding fills the elements around the tensor. The other modes join parts of the
+// tensor, dim by dim.
 #include <algorithm>
 
 #include "ebb/autograd/ops/arithmetic.h"
@@ -10,7 +11,7 @@
 namespace ebb {
 namespace {
 
-// x in the middle of a constant. pairs: (front, behind) of each dim of x, none negative.
+// x surrounded by a constant. front and behind have one number per dim of x, none negative.
 struct PadConstant {
   static constexpr std::string_view name = "pad";
   struct State {
@@ -46,7 +47,7 @@ struct PadConstant {
   }
 };
 
-// x with what the mode puts in front of and behind dim.
+// Returns x with the padding of the mode before and after it along dim.
 Tensor padded(const Tensor& x, PadMode mode, int dim, int64_t front, int64_t behind) {
   const int64_t n = x.shape()[dim];
   const auto part = [&](int64_t start, int64_t length) {

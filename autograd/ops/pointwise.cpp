@@ -16,7 +16,7 @@ using detail::run_pass;
 
 namespace {
 
-// The order of promotion: bool, u8, i64, floating.
+// Returns the rank of a dtype in the order of promotion: bool, u8, i64, floating.
 int rank_of(DType dtype) {
   switch (dtype) {
     case DType::Bool: return 0;
@@ -26,7 +26,7 @@ int rank_of(DType dtype) {
   }
 }
 
-// The dtype to compute in: the one that all inputs but the conditions share.
+// Returns the dtype to compute in, which all inputs except conditions have.
 DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
   const Tensor* first = nullptr;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -38,7 +38,8 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
     if (op.masks >> i & 1) continue;
     if (!first) first = &t;
     if (t.dtype() != first->dtype()) [[unlikely]] {
-      // An integer or bool tensor takes the dtype of what it meets, as in torch; f32 and f64 are not mixed.
+      // An integer or bool tensor takes the dtype of the other operand, as in torch. f32 and f64
+      // are not mixed.
       const bool promotes = (op.has_integers || op.promotes_integers) &&
                             !(is_floating(t.dtype()) && is_floating(first->dtype()));
       if (!promotes) {
@@ -60,7 +61,8 @@ DType common_dtype(const FormulaOp& op, std::span<const Tensor* const> inputs) {
 
 // ---- nodes ----
 
-// f(x). Saves its inputs, or its output where the formula has a rule for that, or nothing where it is linear.
+// f(x). Saves its inputs, or its output if the formula has an OutputGradient, or nothing if the
+// formula is linear.
 class PointwiseNode final : public Node {
  public:
   PointwiseNode(const FormulaOp& op, const void* formula)
@@ -157,7 +159,8 @@ void detail::record_pointwise(const FormulaOp& op, const void* formula,
 
 namespace {
 
-// scale * sum(weight * f(x)): value and gradient in one pass; backward hands the gradient on or scales it.
+// scale * sum(weight * f(x)). One pass computes value and gradient; backward passes the gradient on
+// or scales it.
 class PointwiseSumNode final : public Node {
  public:
   PointwiseSumNode(const FormulaOp& op, const void* formula, double scale)
@@ -213,7 +216,7 @@ class PointwiseSumNode final : public Node {
     return mul(mul(f, g), scale_);
   }
 
-  // With public ops: the gradient of the same value, recorded.
+  // Computes the gradient of the same value with public ops, recorded.
   void record(const BackwardContext& context, const Tensor* x, const Tensor& weight,
               const Tensor& g, std::span<Tensor> results) const {
     const Tensor* list[kMaxArity];

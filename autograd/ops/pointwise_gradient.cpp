@@ -1,8 +1,8 @@
 // The nodes of the first and second order of pointwise ops.
 //
-// The values of both orders come from the formula's kernels, one pass each, whether or not they are
-// recorded: a derivative does not depend on create_graph. Only the third order is composed of ops
-// on tensors (Expr), and recorded ops give the orders above it.
+// The kernels of the formula compute both orders, in one pass each, whether or not they are
+// recorded, so a derivative does not depend on create_graph. The third order is composed of ops on
+// tensors (Expr), and the orders above it follow from these recorded ops.
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/pointwise_nodes.h"
@@ -41,7 +41,7 @@ bool any_requires_grad(std::span<const Tensor> tensors) {
   return false;
 }
 
-// Makes the defined results outputs of the node, and tells observers of them.
+// Makes the defined results outputs of the node, and informs observers of them.
 void attach_results(Node& node, std::span<Tensor> results, std::span<const Tensor* const> inputs) {
   const Tensor* made[kMaxPassOutputs];
   for (size_t k = 0; k < results.size(); ++k) {
@@ -52,8 +52,8 @@ void attach_results(Node& node, std::span<Tensor> results, std::span<const Tenso
     note_results(node.name(), &node, {made, results.size()}, inputs);
 }
 
-// The second order: with s = sum_k c_k g df/dx_k, ds/dx_k and ds/dg as functions of (x, g, c). Made
-// under create_graph only.
+// The second order: ds/dx_k and ds/dg as functions of (x, g, c), with s = sum_k c_k g df/dx_k.
+// Created only under create_graph.
 class PointwiseSecondNode final : public Node {
  public:
   PointwiseSecondNode(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x,
@@ -71,7 +71,8 @@ class PointwiseSecondNode final : public Node {
   }
   std::string_view name() const override { return op_.second_name; }
 
-  // Composes the second order of ops on own copies of the inputs, and walks that piece of graph.
+  // Composes the second order of ops on aliases of the inputs, and differentiates that piece of
+  // graph.
   void backward(const BackwardContext& context, std::span<const Tensor> gradients,
                 std::span<Tensor> results) override {
     const size_t n = static_cast<size_t>(op_.arity);
@@ -82,8 +83,8 @@ class PointwiseSecondNode final : public Node {
     std::vector<size_t> places;
     const auto input = [&](const Tensor& saved, size_t place) {
       if (!saved.defined()) return Expr(0);
-      // When it is recorded, also of inputs that this walk does not ask for: the result is a
-      // function of them all the same.
+      // If it is recorded, inputs whose gradients were not requested require grad too, because the
+      // result is a function of them.
       const bool differentiated =
           record ? saved.requires_grad() : context.needs(static_cast<int>(place));
       Tensor own = saved.detach();
@@ -131,7 +132,7 @@ class PointwiseSecondNode final : public Node {
   Saved x_[kMaxArity], c_[kMaxArity], g_;
 };
 
-// d_k = g df/dx_k for the wanted k, as functions of (x, g). Made under create_graph only.
+// d_k = g df/dx_k for the requested k, as functions of (x, g). Created only under create_graph.
 class PointwiseGradientNode final : public Node {
  public:
   PointwiseGradientNode(const FormulaOp& op, const FormulaBytes& formula, std::span<const Tensor> x,

@@ -14,7 +14,7 @@
 namespace ebb {
 namespace {
 
-// 0 ... n - 1 on the device of x, as shape.
+// Returns 0 ... n - 1 on the device of x, in a shape.
 Tensor count_up(const Tensor& x, int64_t n, const Shape& shape) {
   return reshape(arange(0, static_cast<double>(n), 1, {.dtype = DType::I64, .device = x.device()}),
                  shape);
@@ -55,7 +55,7 @@ struct Flip {
   static Tensor backward(const State& state, const Tensor& g) { return flip(g, state.dims); }
 };
 
-// The diagonal of the last two dims, and zeros with g on it.
+// The diagonal of the last two dims. Its gradient is zeros with g on the diagonal.
 int64_t diagonal_length(int64_t rows, int64_t columns, int64_t offset) {
   return std::max<int64_t>(
       0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
@@ -123,7 +123,7 @@ Tensor diagonal_matrix(const Tensor& x, int64_t offset, int64_t rows, int64_t co
   return apply<DiagonalMatrix>(x, offset, rows, columns);
 }
 
-// A mask that is bool, of x's device.
+// Throws Error unless the mask is bool and on the device of x.
 void check_mask(std::string_view op, const Tensor& x, const Tensor& mask) {
   check_defined(op, x);
   check_defined(op, mask);

@@ -50,7 +50,8 @@ struct Product {
     state = {Saved(x), plan};
     return reduce(ReduceKind::Product, plan, x);
   }
-  // Each element's gradient is the product of the others: of those before it and of those behind it.
+  // The gradient of each element is the product of the elements before it times that of the
+  // elements after it.
   static Tensor backward(const State& state, const Tensor& g) {
     const Tensor x = state.x.get();
     Shape order, inverse = x.shape();
@@ -69,7 +70,7 @@ struct Product {
   }
 };
 
-// Max and min: each of the equal extreme elements gets an even share of the gradient.
+// Max and min. Equal extreme elements share the gradient evenly.
 template <ReduceKind kKind> struct Extreme {
   static constexpr std::string_view name = kKind == ReduceKind::Max ? "amax" : "amin";
   struct State {
@@ -112,7 +113,7 @@ struct LogSumExp {
   static Tensor backward(const State& state, const Tensor& g) {
     const Tensor x = state.x.get();
     const Tensor out = reshape(state.out.get(), state.kept);
-    // -inf everywhere: the shares are 0, not exp(-inf + inf).
+    // If all elements are -inf, the gradients are 0 instead of exp(-inf + inf).
     const Tensor shift =
         where(out == -std::numeric_limits<double>::infinity(), zeros_like(out), out);
     return mul(exp(sub(x, shift)), reshape(g, state.kept));
@@ -135,7 +136,7 @@ void check_some(std::string_view op, const Tensor& x) {
   if (x.numel() == 0) fail(op, "expected at least one element, got shape ", x.shape());
 }
 
-// The index keeps dim, so that gather's gradient is the gradient.
+// The index keeps dim, so that gather has the right gradient.
 std::tuple<Tensor, Tensor> extreme_along(std::string_view op, ReduceKind kind, const TensorArg& x,
                                          int64_t dim, bool keepdim) {
   const CompositeScope scope(x);
@@ -145,7 +146,7 @@ std::tuple<Tensor, Tensor> extreme_along(std::string_view op, ReduceKind kind, c
   return {squeeze(values, dim), squeeze(index, dim)};
 }
 
-// Max and Min of booleans.
+// Returns Max or Min of booleans, which are any() and all().
 Tensor truth(std::string_view op, ReduceKind kind, const Tensor& x, const Shape& dims,
              bool keepdim) {
   const Plan plan = plan_reduction(op, x, dims, keepdim);

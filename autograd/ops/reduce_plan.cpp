@@ -34,7 +34,7 @@ ReducePlan plan_reduction(std::string_view op, const Tensor& x, const Shape& dim
   return plan;
 }
 
-// x in memory as plan.rows says.
+// Returns x as a contiguous tensor (outer, n, inner) of plan.rows.
 static Tensor arranged(const ReducePlan& plan, const Tensor& x) {
   if (plan.adjacent) return x.contiguous();
   Shape order;

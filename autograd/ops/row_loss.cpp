@@ -17,11 +17,11 @@ struct CrossEntropy {
   static constexpr std::string_view name = "cross_entropy";
   struct State {
     Saved input;
-    Tensor target, gradient;  // gradient of the scalar, where the forward pass made it
+    Tensor target, gradient;  // gradient of the scalar, if the forward pass computed it
     CrossEntropyRows options;
   };
 
-  // Classes are checked by the backend, with the losses.
+  // The backend checks class indices while it computes the losses.
   static int shape(const Tensor&, const Tensor&, const CrossEntropyRows&, bool) { return 0; }
   static bool ignores_unit_seed(const State& state) { return state.gradient.defined(); }
 
@@ -71,7 +71,8 @@ struct CrossEntropy {
     return {gradient, Tensor()};
   }
 
-  // g (A softmax(x) - a) with public ops, for higher orders; a, A and the mask of ignored rows are constants.
+  // Computes g (A softmax(x) - a) with public ops, for higher orders. a, A and the mask of ignored
+  // rows are constants.
   static Tensor recorded(const State& state, const Tensor& x, const Tensor& g) {
     const CrossEntropyRows& o = state.options;
     if (x.dim() == 2) {  // as (N, C, 1)
@@ -89,8 +90,8 @@ struct CrossEntropy {
     const Tensor safe = where(squeeze(ignored, 1), zeros_like(target), target);
     const Tensor weight =
         reshape(o.weight.defined() ? o.weight : ones({classes}, like), {1, classes, 1});
-    const Tensor hits =
-        mul(transpose(one_hot(safe, classes, x.dtype()), 1, 2), weight);  // (N, C, inner)
+    // (N, C, inner)
+    const Tensor hits = mul(transpose(one_hot(safe, classes, x.dtype()), 1, 2), weight);
     Tensor a = add(mul(hits, 1 - smoothing), mul(weight, smoothing / static_cast<double>(classes)));
     const Tensor zero = zeros({}, like);
     if (o.form == Form::Mean) a = div(a, sum(where(ignored, zero, hits)));

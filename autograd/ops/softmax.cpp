@@ -16,7 +16,8 @@ RowsShape rows_along(const Tensor& x, int dim) {
   return rows;
 }
 
-// The gradient from output y and upstream g. softmax: y (g - sum g y); log_softmax: g - e^y sum g.
+// The gradient from the output y and the upstream gradient g: y (g - sum g y), or g - e^y sum g for
+// log_softmax.
 template <bool kLog> struct SoftmaxBackward {
   static constexpr std::string_view name = kLog ? "log_softmax_backward" : "softmax_backward";
   struct State {
@@ -31,7 +32,7 @@ template <bool kLog> struct SoftmaxBackward {
     backend(y.device()).softmax_backward(kLog, out, y.contiguous(), g.contiguous(), rows);
     return out;
   }
-  // The derivative of this formula, with public ops; u is the upstream gradient of this op.
+  // Computes the derivative of this formula with public ops. u is the upstream gradient of this op.
   static std::array<Tensor, 2> backward(const State& state, const Tensor& u) {
     const Tensor y = state.y.get(), g = state.g.get();
     const Shape dims{state.dim};

@@ -20,7 +20,7 @@ RowsShape rows_along(const Tensor& x, int dim) {
   return rows;
 }
 
-// The first k elements of the order along dim.
+// The first k elements of the sorted order along dim.
 struct Sort {
   static constexpr std::string_view name = "sort";
   struct State {
@@ -80,7 +80,8 @@ struct LinearRecurrence {
   static std::array<Tensor, 2> backward(const State& state, const Tensor& g);
 };
 
-// x moved on by one along dim, away from the start of a walk: `first` enters there.
+// Returns x shifted by one along dim, away from the start of the recurrence, where `first` is
+// inserted.
 Tensor moved_on(const Tensor& x, int dim, bool reverse, double first) {
   if (x.dim() == 0 || x.shape()[dim] == 0) return full(x.shape(), first, {x.dtype(), x.device()});
   Shape edge = x.shape();
@@ -91,7 +92,8 @@ Tensor moved_on(const Tensor& x, int dim, bool reverse, double first) {
                  : cat({start, slice(x, dim, 0, n - 1)}, dim);
 }
 
-// With t the recurrence that runs back, t_i = g_i + a_(i+1) t_(i+1): ds/db = t, ds/da_i = t_i s_(i-1).
+// Backward is a recurrence from the end, t_i = g_i + a_(i+1) t_(i+1). Then ds/db = t and ds/da_i =
+// t_i s_(i-1).
 std::array<Tensor, 2> LinearRecurrence::backward(const State& state, const Tensor& g) {
   const Tensor a = state.a.get(), s = state.s.get();
   const Tensor t = detail::linear_recurrence(moved_on(a, state.dim, !state.reverse, 0), g,
@@ -121,7 +123,8 @@ template <bool kProduct> struct Cumulative {
     }
     return out;
   }
-  // The product: what came before x_i times the sum of g_k and all factors between, which is a recurrence.
+  // For products: the product before x_i, times the sum over k >= i of g_k and the factors between,
+  // which is a recurrence.
   static Tensor backward(const State& state, const Tensor& g) {
     if constexpr (!kProduct) {
       return apply<Cumulative<false>>(g, int64_t{state.dim}, !state.reverse);
@@ -199,7 +202,7 @@ Tensor multinomial(const TensorArg& weights, int64_t num_samples, bool replaceme
   shape[w.dim() - 1] = replacement ? num_samples : classes;
   Tensor noise = empty(shape, {.dtype = DType::F64, .device = w.device()});
   uniform_(noise, 0, 1, generator);
-  if (!replacement) {  // the smallest of exponential times with rates w: those drawn first
+  if (!replacement) {  // the smallest of exponentially distributed times with rates w
     const Tensor times = clamp_min(neg(log1p(neg(noise))), least);
     const auto [rates, index] = topk(div(w, times), num_samples, -1);
     device.check_values("multinomial", rates,

@@ -17,7 +17,7 @@ Tensor number(const Tensor& like, double value) {
   return full({}, value, {.dtype = like.dtype(), .device = like.device()});
 }
 
-// a / b, and 0 where b is 0.
+// Returns a / b, and 0 where b is 0.
 Tensor quotient_or_zero(const Tensor& a, const Tensor& b) {
   const Tensor zero = number(b, 0), nothing = eq(b.detach(), zero);
   return where(nothing, zero, div(a, where(nothing, number(b, 1), b)));
@@ -94,7 +94,8 @@ Tensor norm(const TensorArg& x, double p, const Shape& dims, bool keepdim) {
   }
   if (p == 0) return sum(not_equal(x, number(x, 0)).to(x->dtype()), dims, keepdim);
   if (p == 1) return sum(abs(x), dims, keepdim);
-  // d |x|^p would be infinite at 0 for p < 1: torch has 0 there, and 0 where the whole norm is.
+  // For p < 1 the derivative of |x|^p is infinite at 0. torch has 0 there, and 0 where the norm is
+  // 0.
   const Tensor zero = number(x, 0), one = number(x, 1), at_zero = eq(x->detach(), zero);
   const Tensor size = where(at_zero, zero, pow(abs(where(at_zero, one, x)), p));
   const Tensor total = p < 0 ? sum(pow(abs(x), p), dims, keepdim) : sum(size, dims, keepdim);
@@ -117,11 +118,11 @@ Tensor cosine_similarity(const TensorArg& x1, const Tensor& x2, int64_t dim, dou
   const Shape shape = broadcast_shapes("cosine_similarity", x1->shape(), x2.shape());
   const int d = normalize_dim("cosine_similarity", dim, shape.dim());
   const Tensor a = expand(x1, shape), b = expand(x2, shape);
-  const auto length =
-      [&](const Tensor& x) {  // the gradient passes where it is clamped, as in torch
-        const Tensor n = norm(x, 2, {d}, true), at = n.detach();
-        return add(n, sub(clamp_min(at, eps), at));
-      };
+  // Clamping does not change the gradient, as in torch.
+  const auto length = [&](const Tensor& x) {
+    const Tensor n = norm(x, 2, {d}, true), at = n.detach();
+    return add(n, sub(clamp_min(at, eps), at));
+  };
   return sum(mul(div(a, length(a)), div(b, length(b))), {d});
 }
 

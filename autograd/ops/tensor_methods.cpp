@@ -1,4 +1,4 @@
-// The methods of core/tensor_methods.h: each calls its function.
+// The methods of core/tensor_methods.h. Each calls its function.
 #include "ebb/core/tensor_methods.h"
 
 #include "ebb/autograd/ops/activation.h"

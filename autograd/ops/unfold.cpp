@@ -1,4 +1,5 @@
-// unfold takes each tap of the kernel as a strided slice of the padded images; fold puts the slices back.
+// unfold takes each tap of the kernel as a strided slice of the padded images; fold puts the slices
+// back.
 #include "ebb/autograd/ops/unfold.h"
 
 #include "ebb/autograd/ops/arithmetic.h"

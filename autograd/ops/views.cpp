@@ -9,7 +9,7 @@
 namespace ebb {
 namespace {
 
-// The target of a reshape with -1 worked out.
+// Returns the target of a reshape, with -1 replaced by the size.
 Shape infer_shape(const Tensor& x, const Shape& asked) {
   check_defined("reshape", x);
   Shape shape = asked;
@@ -33,7 +33,8 @@ Shape infer_shape(const Tensor& x, const Shape& asked) {
   return shape;
 }
 
-// Strides that show x's elements as `shape` without moving them; false when there are none.
+// Computes strides that show the elements of x as `shape` without a copy. Returns false if there
+// are none.
 bool view_strides(const Tensor& x, const Shape& shape, Shape& strides) {
   if (x.is_contiguous() || x.numel() == 0) {
     strides = contiguous_strides(shape);
@@ -41,8 +42,9 @@ bool view_strides(const Tensor& x, const Shape& shape, Shape& strides) {
   }
   strides = shape;
   int from = x.dim() - 1, to = shape.dim() - 1;
-  while (from >=
-         0) {  // a group of x's dims that lie as one, against the same number of elements of shape
+  while (from >= 0) {
+    // Matches a group of dims of x that form one contiguous dim with dims of shape that have as
+    // many elements.
     int64_t step = x.strides()[from], group = x.shape()[from];
     while (from > 0 && (x.shape()[from - 1] == 1 || x.strides()[from - 1] == step * group)) {
       group *= x.shape()[--from];
@@ -55,7 +57,7 @@ bool view_strides(const Tensor& x, const Shape& shape, Shape& strides) {
     }
     if (filled != group) return false;
   }
-  for (; to >= 0; --to) strides[to] = 1;  // sizes of 1 at the front
+  for (; to >= 0; --to) strides[to] = 1;  // leading sizes of 1
   return true;
 }
 
@@ -134,7 +136,7 @@ struct Slice {
     state = {x.shape(), plan.dim, plan.start, step};
     Shape sizes = x.shape(), strides = x.strides();
     sizes[plan.dim] = plan.count;
-    if (plan.count > 1) strides[plan.dim] *= step;  // which is then less than the size
+    if (plan.count > 1) strides[plan.dim] *= step;  // step is less than the size here
     return make_view(x, sizes, strides, plan.count ? plan.start * x.strides()[plan.dim] : 0);
   }
   static Tensor backward(const State& s, const Tensor& g) {
@@ -192,7 +194,7 @@ struct Expand {
     }
     if (!broadcasts_to(x.shape(), shape))
       fail(name, "shape ", x.shape(), " does not broadcast to ", asked);
-    shape.numel(name);  // throws when it is too large
+    shape.numel(name);  // throws Error if it is too large
     return shape;
   }
   static Tensor forward(State&, const Shape& shape, const Tensor& x, const Shape&) {
@@ -200,7 +202,7 @@ struct Expand {
   }
   static Tensor backward(const State&, const Tensor& g) {
     return g;
-  }  // the walk sums it to the input's shape
+  }  // the engine sums it to the shape of the input
 };
 
 struct Cat {

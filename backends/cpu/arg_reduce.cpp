@@ -1,9 +1,9 @@
 // The places of the extremes over the middle axis of a contiguous (outer, n, inner).
 //
-// inner = 1: the extreme of each block of a row is found in vectors, then the element in the first block that has the
-// best one. inner > 1: whole rows of `inner` elements are compared with a block of the best so far. Parallel over rows,
-// pieces of a long single row, and blocks of columns; a result does not depend on the number of threads. Traffic: one
-// read.
+// inner = 1: the extreme of each block of a row is found in vectors, then the element in the first
+// block that has the best one. inner > 1: whole rows of `inner` elements are compared with a block
+// of the best so far. Parallel over rows, pieces of a long single row, and blocks of columns; a
+// result does not depend on the number of threads. Traffic: one read.
 #include <algorithm>
 #include <limits>
 

@@ -18,19 +18,22 @@ struct ConvolutionSizes {
   int64_t image_work() const { return outputs * y_plane * taps; }
 };
 
-/// The elements j of a row of y, begin <= j < end, that read inside of a row of x at one column of the kernel.
+/// The elements j of a row of y, begin <= j < end, that read inside of a row of x at one column of
+/// the kernel.
 struct ConvolutionRange {
   int64_t begin, end;
 };
-/// Returns the range for `size` elements of x and `count` of y, where element j of y reads element j stride + first.
+/// Returns the range for `size` elements of x and `count` of y, where element j of y reads element
+/// j stride + first.
 ConvolutionRange inside(int64_t size, int64_t count, int64_t stride, int64_t first);
 
-/// Computes any convolution by products of matrices with Ebb's own kernels: f32 and f64, the same bits for any number of
-/// threads.
+/// Computes any convolution by products of matrices with Ebb's own kernels: f32 and f64, the same
+/// bits for any number of threads.
 template <class T> void columns_convolution(const ConvolutionArgs& args);
 
-/// Computes a convolution with lanes along rows: the same bits for any number of threads. REQUIRES rows_fit(args): f32,
-/// stride and dilation 1, one group, a kernel 3 or 5 wide, and for an InputGradient less padding than the kernel's size.
+/// Computes a convolution with lanes along rows: the same bits for any number of threads. REQUIRES
+/// rows_fit(args): f32, stride and dilation 1, one group, a kernel 3 or 5 wide, and for an
+/// InputGradient less padding than the kernel's size.
 void rows_convolution(const ConvolutionArgs& args);
 bool rows_fit(const ConvolutionArgs& args);
 /// Returns the lanes of their vectors, of which rows of other widths leave some unused.
@@ -39,7 +42,8 @@ int64_t row_lanes();
 /// Adds up `chunks` lists of `total` numbers in order.
 template <class T> void add_in_order(const T* parts, int64_t chunks, int64_t total, T* sums);
 
-/// Writes the sums over the images and elements of each channel of y: (O). The same bits for any number of threads.
+/// Writes the sums over the images and elements of each channel of y: (O). The same bits for any
+/// number of threads.
 template <class T> void channel_sums(const ConvolutionSizes& s, const T* y, T* sums);
 
 }  // namespace ebb::cpu

@@ -1,12 +1,14 @@
 // Convolutions by products of matrices.
 //
-// For an image and a group, the columns are a matrix (taps, elements of y): the element of x that each tap of the kernel
-// reads for each element of y. Then y = w columns, the gradient of the columns is w^T y and is added up into x, and the
-// gradient of w is y columns^T. Columns are made for a block of rows of y at a time, so that they stay in the L2 cache.
+// For an image and a group, the columns are a matrix (taps, elements of y): the element of x that
+// each tap of the kernel reads for each element of y. Then y = w columns, the gradient of the
+// columns is w^T y and is added up into x, and the gradient of w is y columns^T. Columns are made
+// for a block of rows of y at a time, so that they stay in the L2 cache.
 //
-// Parallel over images; with one image, over the rows and columns of each product. The gradient of w is summed over
-// chunks of images first, whose number does not depend on the number of threads, and the chunks in order.
-// Traffic: x, y and w once; the columns, kernel height times kernel width as large as x, through the cache.
+// Parallel over images; with one image, over the rows and columns of each product. The gradient of
+// w is summed over chunks of images first, whose number does not depend on the number of threads,
+// and the chunks in order. Traffic: x, y and w once; the columns, kernel height times kernel width
+// as large as x, through the cache.
 #include <algorithm>
 #include <cstring>
 
@@ -185,8 +187,8 @@ template <class T> class Columns {
     });
   }
 
-  // body(block, x, w, y) for each group of image n and each block of rows of y: x and w from the group's first element
-  // on, y from the block's.
+  // body(block, x, w, y) for each group of image n and each block of rows of y: x and w from the
+  // group's first element on, y from the block's.
   template <class Body> void each_block(int64_t n, const Body& body) const {
     for (int64_t group = 0; group < s_.groups; ++group) {
       T* x = x_ + (n * s_.channels + group * s_.group_channels) * s_.x_plane;

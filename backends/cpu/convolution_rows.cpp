@@ -1,10 +1,10 @@
-// Convolutions of stride 1 on plain planes, with lanes along the rows of y (convolution_tile.h): f32, kernels 3 or 5 wide.
-// For few channels, where other ways spend most of their time on layouts.
+// Convolutions of stride 1 on plain planes, with lanes along the rows of y (convolution_tile.h):
+// f32, kernels 3 or 5 wide. For few channels, where other ways spend most of their time on layouts.
 //
-// Parallel over images, or over images and blocks of output channels where there are few images. The gradient of the
-// weight is summed over chunks of images, whose number does not depend on the number of threads, and the chunks in order.
-// Traffic: x is copied once, padded; y is written or read once from memory, and from the cache for each channel and row
-// of the kernel.
+// Parallel over images, or over images and blocks of output channels where there are few images.
+// The gradient of the weight is summed over chunks of images, whose number does not depend on the
+// number of threads, and the chunks in order. Traffic: x is copied once, padded; y is written or
+// read once from memory, and from the cache for each channel and row of the kernel.
 #include <algorithm>
 
 #include "ebb/backends/cpu/convolution.h"
@@ -180,7 +180,8 @@ class Rows {
     const Temporary<float> in(most * in_image);
     std::fill_n(sums, to_.channels * taps_, 0.0f);
     for (int64_t n = begin; n < end;) {
-      // The last vector of a row is read as a whole: the last image is read in a copy that goes on behind its end.
+      // The last vector of a row is read as a whole: the last image is read in a copy that goes on
+      // behind its end.
       const bool at_end = n + 1 == s_.images;
       const int64_t images = at_end ? 1 : std::min({most, end - n, s_.images - 1 - n});
       const Temporary<float> copy(at_end ? y_image + kernels().lanes : 0);

@@ -1,9 +1,10 @@
 // The register tiles of convolutions of stride 1 on plain planes, in GCC vector extensions.
 //
-// Lanes are neighbours in a row of y. The input of a tile is a padded copy of x, whose rows are long enough for whole
-// vectors. Forward: kOutputs output channels by R rows by V vectors stay in registers for all channels and taps; each step
-// loads vectors of x and broadcasts a weight. Gradient of the weight: O output channels by the K taps of a kernel row stay
-// in registers for all rows of a few images; each step loads a vector of y's gradient for each channel.
+// Lanes are neighbours in a row of y. The input of a tile is a padded copy of x, whose rows are
+// long enough for whole vectors. Forward: kOutputs output channels by R rows by V vectors stay in
+// registers for all channels and taps; each step loads vectors of x and broadcasts a weight.
+// Gradient of the weight: O output channels by the K taps of a kernel row stay in registers for all
+// rows of a few images; each step loads a vector of y's gradient for each channel.
 //
 // Everything is always inlined: see gemm_tile.h.
 #pragma once
@@ -33,8 +34,8 @@ struct ForwardRows {
   int64_t begin, end;
 };
 
-/// The gradient of the weights of up to kGradientOutputs output channels for one input channel and one row of the kernel,
-/// over some images: added to `sums`.
+/// The gradient of the weights of up to kGradientOutputs output channels for one input channel and
+/// one row of the kernel, over some images: added to `sums`.
 struct GradientRows {
   const float* in;  // of the channel, from the kernel's row on; images in_image apart
   int64_t in_image, row_step;

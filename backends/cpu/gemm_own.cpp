@@ -126,9 +126,9 @@ template <class T> void column_gemm(const Gemm<T>& g) {
 
 // Measured on Zen 3 (32 KB, 512 KB and 32 MB of cache).
 
-// The borders between threads of kernels that have vectors and a scalar remainder: a multiple of the rows and lanes of each,
-// so that an element is computed by the same instructions for any number of threads. Compilers may fuse a product and a
-// sum in one of them and not in the other.
+// The borders between threads of kernels that have vectors and a scalar remainder: a multiple of
+// the rows and lanes of each, so that an element is computed by the same instructions for any
+// number of threads. Compilers may fuse a product and a sum in one of them and not in the other.
 constexpr int64_t kVectorBorder = 64;
 // From this m n k on, a second thread is worth starting.
 constexpr int64_t kThreadWork = 512 << 10;

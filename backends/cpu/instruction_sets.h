@@ -1,8 +1,10 @@
-// The instruction sets that kernels in vector extensions are compiled for, and the choice between them at startup. A table
-// of kernels instead of EBB_MULTIVERSION, where the number of registers or the width of vectors matters to the code.
+// The instruction sets that kernels in vector extensions are compiled for, and the choice between
+// them at startup. A table of kernels instead of EBB_MULTIVERSION, where the number of registers or
+// the width of vectors matters to the code.
 //
-// A set has the size of its vectors in bytes (kBytes), the rows of the tile of large products (kTileRows), the number of
-// its vector registers (kRegisters), and call<f>(arguments...), which calls an inline function f compiled for the set.
+// A set has the size of its vectors in bytes (kBytes), the rows of the tile of large products
+// (kTileRows), the number of its vector registers (kRegisters), and call<f>(arguments...), which
+// calls an inline function f compiled for the set.
 #pragma once
 
 namespace ebb::cpu::detail {

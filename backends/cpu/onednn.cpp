@@ -123,7 +123,8 @@ void relu(const Gemm<float>& g) {
 bool onednn_gemm(const Gemm<float>& g) {
   if (g.m <= 0 || g.n <= 0 || g.k <= 0) return false;
   if (!is_plain(g.m, g.k, g.a_row, g.a_col) || !is_plain(g.k, g.n, g.b_row, g.b_col)) return false;
-  // oneDNN 3.7.2 writes outside of a single column whose elements are apart. No op of Ebb makes such a product.
+  // oneDNN 3.7.2 writes outside of a single column whose elements are apart. No op of Ebb makes
+  // such a product.
   if (g.c_row < g.n || (g.n == 1 && g.c_row != 1)) return false;
   thread_local onednn::Cache<Key, Product> cache;
   const int64_t flags = (g.accumulate ? kAccumulate : 0) | (g.bias ? kBias : 0);

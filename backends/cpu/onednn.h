@@ -13,11 +13,13 @@ namespace ebb::cpu {
 /// nothing.
 bool onednn_gemm(const Gemm<float>& g);
 
-/// Computes a convolution of f32 with oneDNN and returns true. Returns false and writes nothing if oneDNN has no optimised
-/// implementation. y_sum is left to the caller. The calling thread caches primitives, as for products.
+/// Computes a convolution of f32 with oneDNN and returns true. Returns false and writes nothing if
+/// oneDNN has no optimised implementation. y_sum is left to the caller. The calling thread caches
+/// primitives, as for products.
 bool onednn_convolution(const ConvolutionArgs& args);
-/// Computes an InputGradient and a WeightGradient of the same y in the same way, and reorders y once where the two want
-/// it in one format. Returns false if either has no optimised implementation.
+/// Computes an InputGradient and a WeightGradient of the same y in the same way, and reorders y
+/// once where the two want it in one format. Returns false if either has no optimised
+/// implementation.
 bool onednn_gradients(const ConvolutionArgs& input, const ConvolutionArgs& weight);
 
 /// Returns the version, for example "oneDNN 2.6.3".

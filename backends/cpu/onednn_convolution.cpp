@@ -1,10 +1,11 @@
 // oneDNN's convolutions for f32.
 //
-// Tensors are plain (nchw, oihw) at the interface. Each primitive chooses its own formats ("any"), and what is not plain is
-// reordered into and out of temporary memory. Measured on Zen 4 with oneDNN 2.6.3: a train step of a net with convolutions
-// of 1, 32 and 64 channels takes 40 ms with primitives on plain tensors, 23 ms with nhwc, and 20 ms in this way. If oneDNN
-// answers "any" for the gradient of the weight with products of matrices, or with AVX2 on a processor with AVX-512, it is
-// asked for nhwc, which is faster there.
+// Tensors are plain (nchw, oihw) at the interface. Each primitive chooses its own formats ("any"),
+// and what is not plain is reordered into and out of temporary memory. Measured on Zen 4 with
+// oneDNN 2.6.3: a train step of a net with convolutions of 1, 32 and 64 channels takes 40 ms with
+// primitives on plain tensors, 23 ms with nhwc, and 20 ms in this way. If oneDNN answers "any" for
+// the gradient of the weight with products of matrices, or with AVX2 on a processor with AVX-512,
+// it is asked for nhwc, which is faster there.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -132,7 +133,8 @@ bool is_slow(const std::string& implementation) {
   return has("gemm") || (has("avx2") && std::string(gemm_isa()) == "avx512");
 }
 
-/// One tensor of a primitive: as oneDNN wants it, and the reorder from or to the plain one where they differ.
+/// One tensor of a primitive: as oneDNN wants it, and the reorder from or to the plain one where
+/// they differ.
 class Operand {
  public:
   void set(const memory::desc& plain, const memory::desc& wanted, bool is_result) {

@@ -47,8 +47,8 @@ struct KeyHash {
   }
 };
 
-/// The primitives of one thread by their keys, with the stream and the scratchpad that they share. A primitive is a class
-/// with a constructor from Key and a member usable().
+/// The primitives of one thread by their keys, with the stream and the scratchpad that they share.
+/// A primitive is a class with a constructor from Key and a member usable().
 template <class Key, class Primitive> class Cache {
  public:
   /// Returns the primitive for a key, and builds it if it is new. Returns null if oneDNN has no

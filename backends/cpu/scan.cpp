@@ -1,10 +1,12 @@
-// Running sums, products and linear recurrences along the middle axis of a contiguous (outer, n, inner).
+// Running sums, products and linear recurrences along the middle axis of a contiguous (outer, n,
+// inner).
 //
-// inner = 1: four elements of a row are joined among themselves before they meet what came before, so that a long chain
-// of additions is a quarter as long. A long single row is summed in pieces first, and each piece then starts from the
-// sum of those before it. inner > 1: whole rows of `inner` elements go through a block of accumulators. Accumulators are
-// f64 (int64_t for integers). Parallel over rows, blocks of columns and pieces, whose bounds do not depend on the number
-// of threads. Traffic: one read and one write; two reads of a long single row.
+// inner = 1: four elements of a row are joined among themselves before they meet what came before,
+// so that a long chain of additions is a quarter as long. A long single row is summed in pieces
+// first, and each piece then starts from the sum of those before it. inner > 1: whole rows of
+// `inner` elements go through a block of accumulators. Accumulators are f64 (int64_t for integers).
+// Parallel over rows, blocks of columns and pieces, whose bounds do not depend on the number of
+// threads. Traffic: one read and one write; two reads of a long single row.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"

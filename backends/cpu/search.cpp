@@ -1,7 +1,8 @@
 // The places of elements that are not 0, and of numbers in sorted rows.
 //
-// nonzero: pieces are counted, and then written each from its own start; their bounds do not depend on the number of
-// threads. Traffic: two reads of the condition, one write. search_sorted: a binary search for each value.
+// nonzero: pieces are counted, and then written each from its own start; their bounds do not depend
+// on the number of threads. Traffic: two reads of the condition, one write. search_sorted: a binary
+// search for each value.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"

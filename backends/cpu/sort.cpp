@@ -1,10 +1,11 @@
 // Stable sorting along the middle axis of a contiguous (outer, n, inner), and the first k of it.
 //
-// Each element becomes an unsigned key in whose order it is to come; equal elements have equal keys (0 and -0, all
-// NaNs). Short rows: the pairs (key, place) are sorted by comparison. Long rows: radix sort of the pairs by 8 bits, or
-// 11 where the row is so long that larger tables pay, without the digits that all keys share. Few of many elements: a
-// heap of the best k, which blocks without a candidate pass by after one comparison of their extreme. Parallel over
-// rows. Traffic: a pass over the pairs per digit.
+// Each element becomes an unsigned key in whose order it is to come; equal elements have equal keys
+// (0 and -0, all NaNs). Short rows: the pairs (key, place) are sorted by comparison. Long rows:
+// radix sort of the pairs by 8 bits, or 11 where the row is so long that larger tables pay, without
+// the digits that all keys share. Few of many elements: a heap of the best k, which blocks without
+// a candidate pass by after one comparison of their extreme. Parallel over rows. Traffic: a pass
+// over the pairs per digit.
 #include <algorithm>
 #include <bit>
 #include <cstring>

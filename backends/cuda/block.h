@@ -1,4 +1,4 @@
-// Sums and maxima over the threads of a warp and of a block, in an order that is always the same.
+// Sums and maxima over the threads of a warp and of a block, always in the same order.
 #pragma once
 
 #include <cmath>
@@ -16,19 +16,20 @@ struct AddUp {
   template <class T> __device__ static T join(T a, T b) { return a + b; }
   template <class T> __device__ static T none() { return T(0); }
 };
-/// The larger; NaN when either is.
+/// Returns the larger of both, and NaN if either is NaN.
 struct Larger {
   template <class T> __device__ static T join(T a, T b) { return maximum(a, b); }
   template <class T> __device__ static T none() { return -std::numeric_limits<T>::infinity(); }
 };
 
-/// The larger; ignores NaN. One instruction instead of four. For rows whose sum becomes NaN anyway.
+/// Returns the larger of both, and ignores NaN. It takes one instruction instead of four, for rows
+/// whose sum becomes NaN anyway.
 struct LargerNumber {
   template <class T> __device__ static T join(T a, T b) { return std::fmax(a, b); }
   template <class T> __device__ static T none() { return -std::numeric_limits<T>::infinity(); }
 };
 
-/// Joins the values of a warp's lanes; every lane receives the result.
+/// Joins the values of the lanes of a warp. Every lane receives the result.
 template <class Join, class T> __device__ T warp_join(T x) {
 #pragma unroll
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
@@ -37,8 +38,8 @@ template <class Join, class T> __device__ T warp_join(T x) {
   return x;
 }
 
-/// Joins the values of all threads of a block of whole warps; every thread receives the result. Ends with a barrier, so
-/// that it may be called again at once.
+/// Joins the values of all threads of a block of whole warps. Every thread receives the result. It
+/// ends with a barrier, so it may be called again at once.
 template <class Join, class T> __device__ T block_join(T x) {
   __shared__ T parts[kWarp];
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
@@ -53,9 +54,9 @@ template <class Join, class T> __device__ T block_join(T x) {
   return x;
 }
 
-/// block_join with one barrier. Sets `any` in all threads if it was set in one of them. The slots 0
-/// and 1 are places in shared memory. REQUIRES a barrier, such as that of a call with the other
-/// slot, between two calls with the same slot.
+/// Does the same as block_join with one barrier. Sets `any` in all threads if it was set in one of
+/// them. The slots 0 and 1 are two buffers in shared memory. REQUIRES a barrier between two calls
+/// with the same slot, such as that of a call with the other slot.
 template <class Join, class T> __device__ T block_join_once(int slot, T x, bool* any = nullptr) {
   __shared__ T parts[2][kWarp];
   __shared__ bool some[2][kWarp];
@@ -73,8 +74,9 @@ template <class Join, class T> __device__ T block_join_once(int slot, T x, bool*
   return warp_join<Join>(lane < warps ? parts[slot][lane] : Join::template none<T>());
 }
 
-/// The sum over a grid: each block leaves its part in `partials`, and the block that comes last adds them up in order.
-/// Returns true in thread 0 of that block, with the total in x. Only for kernels whose grid has <= kMaxPartials blocks.
+/// Computes the sum over a grid: each block writes its part to `partials`, and the block that
+/// finishes last adds them in order. Returns true in thread 0 of that block, with the total in x.
+/// REQUIRES a grid of at most kMaxPartials blocks.
 __device__ inline bool grid_sum(double& x, double* partials, unsigned* ticket) {
   __shared__ bool last;
   x = block_join<AddUp>(x);

@@ -1,12 +1,13 @@
 // Steps captured as CUDA graphs.
 //
-// What changes from launch to launch lies on the device: for each optimizer its learning rate and the number of steps,
-// which its own kernel counts; for random numbers how far the generator has moved on, which a last kernel advances. The
-// host keeps the same figures, and writes them to the device before a launch only where they are not what the device
-// holds by itself: after set_lr, or when numbers were drawn in between. So a step is one launch.
+// Values that change from launch to launch are stored on the device: for each optimizer its
+// learning rate and the number of steps, which its own kernel counts; for random numbers the
+// distance that the generator has advanced, which a last kernel updates. The host has the same
+// values. It writes them to the device before a launch only if they differ from those on the
+// device: after set_lr, or if numbers were drawn between launches. A step is therefore one launch.
 //
-// A graph holds addresses. When any tensor was rebound since (Module::to), the graph is forgotten, and the step runs as
-// it is and is captured again.
+// A graph contains addresses. If any tensor has been rebound (Module::to), the graph is discarded.
+// The step then runs eagerly once and is captured again.
 #include "ebb/backends/cuda/capture.h"
 
 #include <cstring>
@@ -29,21 +30,21 @@ __global__ void move_on_kernel(uint64_t* moved, uint64_t by) { *moved += by; }
 struct CapturedOptimizer {
   OptimizerStep* host;
   StepState* device;
-  StepState known;  // what the device holds
+  StepState known;  // the value on the device
 };
 
 struct FreePinned {
   void operator()(void* bytes) const { cudaFreeHost(bytes); }
 };
 
-// What a capture in progress has met.
+// The state of a capture in progress.
 struct Recording {
   std::vector<CapturedOptimizer> optimizers;
   uint64_t* moved;              // on the device
-  Generator at_start;           // of the thread's generator
-  std::vector<Tensor> storage;  // keeps the states' memory
-  std::vector<std::unique_ptr<void, FreePinned>>
-      bytes;  // of the host, that the step copies to the device
+  Generator at_start;           // the thread's generator at the start
+  std::vector<Tensor> storage;  // owns the memory of the states
+  // Bytes of the host that the step copies to the device.
+  std::vector<std::unique_ptr<void, FreePinned>> bytes;
 
   template <class T> T* device_memory() {
     const CapturePool::Pause pause;
@@ -101,7 +102,7 @@ class CapturedStep::Impl {
   void call() {
     context();
     const uint64_t rebindings = detail::rebindings();
-    if (rebindings != rebindings_) {  // the graph's addresses may be those of memory that was freed
+    if (rebindings != rebindings_) {  // the addresses in the graph may refer to freed memory
       forget_graph();
       warm_ = false;
       rebindings_ = rebindings;
@@ -120,7 +121,7 @@ class CapturedStep::Impl {
   void forget_graph() {
     if (!graph_) return;
     if (!captured_->bytes.empty())
-      cudaStreamSynchronize(context().stream);  // replays that still read them
+      cudaStreamSynchronize(context().stream);  // launches may still read them
     cudaGraphExecDestroy(graph_);
     graph_ = nullptr;
     captured_.reset();
@@ -132,7 +133,7 @@ class CapturedStep::Impl {
     r.moved = r.device_memory<uint64_t>();
     r.at_start = default_generator();
     cudaGraph_t graph = nullptr;
-    const auto take_back = [&] {  // what the host counted: nothing has run yet
+    const auto take_back = [&] {  // resets the counts of the host, because nothing has run yet
       for (const CapturedOptimizer& o : r.optimizers) --o.host->step;
       default_generator() = r.at_start;
     };
@@ -189,9 +190,9 @@ class CapturedStep::Impl {
   CapturePool pool_;
   std::optional<Recording> captured_;
   cudaGraphExec_t graph_ = nullptr;
-  uint64_t taken_ = 0;                          // random numbers a step
-  uint64_t known_moved_ = 0;                    // what the device holds
-  uint64_t rebindings_ = detail::rebindings();  // when the step ran last as it is
+  uint64_t taken_ = 0;                          // random numbers per step
+  uint64_t known_moved_ = 0;                    // the value on the device
+  uint64_t rebindings_ = detail::rebindings();  // at the last eager run of the step
   bool warm_ = false;
   int64_t replays_ = 0;
 };

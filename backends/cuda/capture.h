@@ -1,5 +1,5 @@
-// What the kernels of a captured step need to know: where on the device the values lie that change from launch to
-// launch. See CapturedStep in cuda.h.
+// The values of a captured step that change from launch to launch, and their addresses on the
+// device. core/cuda.h documents CapturedStep.
 #pragma once
 
 #include <cstdint>
@@ -9,21 +9,23 @@
 
 namespace ebb::cuda {
 
-/// The changing part of an optimizer's step, on the device.
+/// The part of an optimizer step that changes, on the device.
 struct StepState {
   double lr;
-  int64_t step;  ///< steps made before this one
+  int64_t step;  ///< the number of earlier steps
 };
 
-/// While this thread captures: where the state of an optimizer lies, null else.
+/// Returns the address of the state of an optimizer while this thread captures a step, else null.
 StepState* captured_state(OptimizerStep& step);
-/// While this thread captures: what to add to the offset of a random number, null else. Throws Error when the numbers
-/// come from a generator other than the thread's default one.
+/// Returns the address of the number to add to the offset of random numbers while this thread
+/// captures a step, else null. Throws Error if the numbers come from another generator than the
+/// default one of the thread.
 const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count);
-/// While this thread captures: a copy of host bytes that lives as long as the captured step, which reads it at every
-/// launch; else the bytes themselves.
+/// Returns a copy of host bytes that lives as long as the captured step, which reads it at every
+/// launch. Returns the bytes themselves if this thread does not capture a step.
 const void* captured_bytes(const void* bytes, size_t count);
-/// Throws Error naming op while this thread captures a step, which may not do what the op does.
+/// Throws Error that names op if this thread captures a step, because a captured step must not
+/// contain the op.
 void refuse_in_capture(std::string_view op, std::string_view what = "wait for the device");
 
 }  // namespace ebb::cuda

@@ -1,15 +1,17 @@
-// Convolutions as products of matrices whose elements are looked up where they lie: no columns are written.
+// Convolutions as products of matrices whose elements are looked up where they lie: no columns are
+// written.
 //
-// For each group, out (M, N) = a (M, K) b (K, N), with
-//   forward          M output channels,  N elements of all images' y,  K taps of an output's kernel; a = w, b from x
-//   input gradient   M input channels,   N elements of all images' x,  K taps that reach an input;   a = w, b from y
-//   weight gradient  M output channels,  N taps,                       K elements of all images' y;  a = y, b from x
-// Elements outside of x are 0; in the input gradient, taps that no element of y uses.
+// For each group, out (M, N) = a (M, K) b (K, N), with forward M output channels, N elements of all
+// images' y, K taps of an output's kernel; a = w, b from x input gradient M input channels, N
+// elements of all images' x, K taps that reach an input; a = w, b from y weight gradient M output
+// channels, N taps, K elements of all images' y; a = y, b from x Elements outside of x are 0; in
+// the input gradient, taps that no element of y uses.
 //
-// A block of 256 threads computes a tile of 64 x 64 (or 32 x 32, 4 x 4 or 2 x 2 a thread) and walks K in chunks of 16
-// in shared memory; the next chunk is loaded during the computation. The gradient of w has a long K and few tiles: K is
-// cut into pieces, whose sums are added in order afterwards. Accumulators have the tensors' type.
-// Traffic: per tile its part of a and b from the cache; out once.
+// A block of 256 threads computes a tile of 64 x 64 (or 32 x 32, 4 x 4 or 2 x 2 a thread) and walks
+// K in chunks of 16 in shared memory; the next chunk is loaded during the computation. The gradient
+// of w has a long K and few tiles: K is cut into pieces, whose sums are added in order afterwards.
+// Accumulators have the tensors' type. Traffic: per tile its part of a and b from the cache; out
+// once.
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
@@ -53,8 +55,8 @@ __device__ inline Place place_of(int64_t at, int rows, int columns) {
   return {image, static_cast<int>(line - image * rows), static_cast<int>(at - line * columns)};
 }
 
-/// The element of x, or of its gradient's y, for element `at` of the other one and a tap of the kernel; 0 if there is
-/// none. channel: its number in x (or y).
+/// The element of x, or of its gradient's y, for element `at` of the other one and a tap of the
+/// kernel; 0 if there is none. channel: its number in x (or y).
 template <class T>
 __device__ T x_at(const Problem<T>& p, const Place& at, int64_t channel, int tap_row,
                   int tap_column) {

@@ -1,5 +1,6 @@
-// Fill and copy with any strides and between dtypes. Contiguous copies of one dtype are the runtime's; else a thread
-// takes one element. Traffic: each element read and written once.
+// Fill and copy with any strides and between dtypes. The CUDA runtime makes contiguous copies of
+// one dtype. In other copies a thread processes one element. Traffic: each element is read and
+// written once.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
 

@@ -1,10 +1,10 @@
 // Cross-entropy over class indices: input (N, C, inner) contiguous.
 //
-// inner = 1: a warp or a block a row (cross_entropy_rows.h); inner > 1: a thread a position, so
-// that memory is read along rows. The sum of the selected weights, which a mean divides by, is
-// taken by every block for itself where targets are few, and by a kernel of its own else. Traffic:
-// the input read once (wide rows and columns: again, mostly from the cache), the gradient written
-// once.
+// If inner is 1, a warp or a block computes a row (cross_entropy_rows.h). Otherwise a thread
+// computes a position, so that memory is read along rows. A mean divides by the sum of the selected
+// weights. Every block computes this sum itself if there are few targets; otherwise a separate
+// kernel does. Traffic: the input is read once (wide rows and columns again, mostly from the
+// cache), and the gradient is written once.
 #include "ebb/backends/cuda/cross_entropy_rows.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"

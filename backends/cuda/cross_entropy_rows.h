@@ -1,5 +1,5 @@
-// Kernels of cross-entropy over class indices: loss and gradient of a row in one visit, for the
-// teams of rows.h.
+// Kernels of cross-entropy over class indices, for the teams of rows.h. One pass over a row
+// computes loss and gradient.
 //
 // The total is summed in f64, always in the same order. For an index out of range, the kernel
 // records a fault, writes NaN and accesses no memory through the index.
@@ -10,7 +10,7 @@
 
 namespace ebb::cuda {
 
-/// A sum below has lost digits of all but the top.
+/// Below this sum, digits of all elements except the largest have been lost.
 inline constexpr double kNearlyOne = 1 + 1e-6;
 
 /// Layout: input (N, C, inner) contiguous.
@@ -22,12 +22,12 @@ template <class T> struct CrossEntropyProblem {
   T* total;           // or null
   T* gradient;        // or null
   const void* target;
-  const double* selected;  // the sum of selected weights, or null: every block takes it
+  const double* selected;  // the sum of selected weights, or null if every block computes it
   double* partials;
   unsigned* ticket;
   int64_t positions, classes, inner, ignore_index;
   double smoothing;
-  bool mean, wide_target;  // i64 rather than u8
+  bool mean, wide_target;  // wide_target: i64, else u8
   bool notes;              // records a fault for an index out of range
   Fault fault;
   FaultNote where;
@@ -53,8 +53,8 @@ template <class T> struct CrossEntropyProblem {
   }
 };
 
-// What all rows share: 1 / (sum of selected weights) where a mean is taken, and the sum of all
-// class weights where smoothing needs it. Every thread of the block takes part and receives it.
+// The values that all rows use: 1 / (sum of selected weights) for a mean, and the sum of all class
+// weights if smoothing needs it. Every thread of the block takes part and receives them.
 struct Shared {
   double scale, weight_sum;
 };
@@ -88,8 +88,8 @@ template <class T> __device__ Shared shared_sums(const CrossEntropyProblem<T>& p
 struct Factors {
   double hit, share, hit_factor;
 
-  // A row's gradients add up to 0. Where p_t is near 1, p_t - 1 has lost its digits, but the others
-  // have not: then the gradient of x_t is their sum with its sign turned.
+  // The gradients of a row add up to 0. If p_t is near 1, p_t - 1 has lost its digits and the
+  // others have not. The gradient of x_t is then minus the sum of the others.
   __device__ bool settles(double e, double sum) const {
     return 2 * e > sum && hit_factor - hit_factor == 0;
   }
@@ -117,7 +117,7 @@ __device__ T gradient_of(const CrossEntropyProblem<T>& p, const Factors& f, T so
 template <class T>
 __device__ void finish(const CrossEntropyProblem<T>& p, const Shared& s, double total) {
   if (!p.total || !grid_sum(total, p.partials, p.ticket)) return;
-  // Weights that sum to 0 leave no mean: NaN, also where smoothing makes the total other than 0.
+  // If the weights sum to 0, the mean is NaN, also if smoothing makes the total other than 0.
   const bool no_mean = s.scale == std::numeric_limits<double>::infinity();
   *p.total = static_cast<T>(no_mean ? 0 * s.scale : total * s.scale);
 }
@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(Team::most_threads, kLossBlocks<Team>)
     const bool settles = f.settles(static_cast<double>(e_target), of.sum);
     if (!settles && !smooths) {
       row.each([&](auto c, const T(&v)[1]) { Team::store(gradient + c, exp_at(v) * factor); });
-      if (t % Team::size == Team::rank())  // the thread that wrote it above
+      if (t % Team::size == Team::rank())  // the thread that wrote this element
         gradient[t] = gradient_of(p, f, factor, e_target, t, t);
       continue;
     }

@@ -11,14 +11,15 @@ namespace ebb::cuda {
 EBB_CUBLAS_LT(EBB_DEFINE)
 #undef EBB_DEFINE
 
-// A copy that the program has already, PyTorch's say, has this name too and is taken first.
+// If the program has loaded a copy with this name already, for example PyTorch's, that copy is
+// used.
 void* open_library(const std::string& name, const std::string& folder) {
   if (void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
   if (void* library = dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
   fail("cuda", "expected ", name, " where the loader looks or in ", folder, ", got ", dlerror());
 }
 
-#ifdef EBB_CUDA_EMULATION  // is linked in
+#ifdef EBB_CUDA_EMULATION  // the emulation is linked
 
 void load_cublas_lt() {
 #define EBB_TAKE(name) name = &::name;
@@ -29,8 +30,8 @@ void load_cublas_lt() {
 #else
 
 void load_cublas_lt() {
-  const std::string name =
-      "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);  // a major version is an interface
+  // A major version has one binary interface.
+  const std::string name = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
   void* library = open_library(name, EBB_CUDA_LIBRARY_DIR);
   const auto take = [&]<class F>(F& function, const char* symbol) {
     function = reinterpret_cast<F>(dlsym(library, symbol));

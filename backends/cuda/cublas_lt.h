@@ -1,9 +1,9 @@
-// cuBLASLt, loaded when the GPU backend comes to life: a program that computes on the CPU alone does without the
-// library and without what half a gigabyte of it costs at its start. For .cu files alone: it needs the library's
-// header.
+// cuBLASLt, which is loaded when the GPU backend is first used. Programs that compute on the CPU do
+// not need the library, nor the time to load half a gigabyte. Only for .cu files, because it needs
+// the header of the library.
 //
-// Its functions are pointers to functions here, under their own names: sources of this namespace call them as if they
-// were linked. One that is missing in the list is found by the compiler all the same, and then not by the linker.
+// Its functions are pointers to functions with the same names, so sources of this namespace call
+// them as if they were linked. A function that is missing in the list compiles, but does not link.
 #pragma once
 
 #include <cublasLt.h>

@@ -1,4 +1,4 @@
-// The GPU in builds without it: not available, and an error to ask for.
+// The functions of core/cuda.h in builds without the GPU backend, which is not available there.
 #include "ebb/core/cuda.h"
 #include "ebb/core/error.h"
 

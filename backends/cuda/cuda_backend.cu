@@ -12,7 +12,7 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend() {  // what is made once is made outside of captures
+  CudaBackend() {  // creates objects that must not be created in a capture
     fault_note();
     load_cublas_lt();
     prepare_products();
@@ -21,7 +21,8 @@ class CudaBackend final : public Backend {
   void* allocate(size_t bytes) override { return cuda::allocate(bytes); }
   void deallocate(void* data, size_t bytes) noexcept override { cuda::deallocate(data, bytes); }
 
-  // To the device: the bytes are taken at once (pinned memory: when the stream comes to it). To the host: waits.
+  // A copy to the device reads the bytes before it returns (pinned memory: when the stream reaches
+  // the copy). A copy to the host waits.
   void copy_bytes(void* to, Device to_device, const void* from, Device from_device,
                   size_t bytes) override {
     if (bytes == 0) return;

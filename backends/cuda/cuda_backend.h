@@ -1,11 +1,11 @@
-// The GPU backend: cuBLAS for products, our own kernels for everything else.
+// The GPU backend: cuBLASLt for large products, Ebb's own kernels for everything else.
 #pragma once
 
 #include "ebb/core/backend.h"
 
 namespace ebb::cuda {
 
-// One function a family; each stands in a file of its name. Contracts: core/backend.h.
+// One function per family, defined in the file with its name. core/backend.h documents them.
 Tensor upload(const Tensor& host);
 void receive(const Tensor& uploaded);
 void fill(Tensor& out, Scalar value);
@@ -37,10 +37,12 @@ PoolingKernels& pooling();
 ResamplingKernels& resampling();
 void optimizer_step(OptimizerStep& step);
 
-/// The one object that core/backend.h's backend(Device::cuda()) returns. Throws Error when there is no device.
+/// Returns the object behind core/backend.h's backend(Device::cuda()). Throws Error if there is no
+/// device.
 Backend& backend();
 
-// Enter the kernels of Ebb's own formulas; defined beside the formulas, called once by backends/registry.cpp.
+// Functions that enter the kernels of Ebb's own formulas. They are defined in the folders of the
+// formulas, and backends/registry.cpp calls each once.
 void enter_arithmetic();
 void enter_elementary();
 void enter_trigonometry();

@@ -1,6 +1,8 @@
-// NVIDIA documents the ReLU epilogue as max(x, 0) and says nothing of NaN, which max drops on some hardware; the mask
-// that it leaves for the gradient as bits, and not what they are at 0 or in which order; GELU without how exact it is.
-// So each is tried on such values. One shape is tried and other shapes have other algorithms: a test looks at several.
+// Finds out what epilogues of cuBLASLt do in cases that NVIDIA does not document. The ReLU epilogue
+// is documented as max(x, 0), which drops NaN on some hardware. The mask for the gradient is
+// documented as bits, without their value at 0 and their order. The accuracy of GELU is not
+// documented. This file runs each epilogue on such values, for one shape. Other shapes use other
+// algorithms, so a test checks several shapes.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -12,7 +14,7 @@
 namespace ebb::cuda {
 namespace {
 
-constexpr int64_t kSide = 128;  // of square matrices; their columns lie one after the other
+constexpr int64_t kSide = 128;  // side of square matrices, stored column by column
 constexpr int64_t kCount = kSide * kSide;
 constexpr size_t kBytes = kCount * sizeof(float);
 
@@ -43,7 +45,8 @@ class Square {
   float* data_ = nullptr;
 };
 
-// Values that TF32 holds as well. A row is NaN as a whole: a product with the identity carries it along the row.
+// Values that TF32 represents exactly. A whole row is NaN, because a product with the identity
+// spreads a NaN along its row.
 float relu_value(int64_t i) {
   constexpr float kValues[] = {-2, 0, 1.5F, -0.5F, 3, 0, 0.25F};
   return i % kSide % 4 == 3 ? std::numeric_limits<float>::quiet_NaN() : kValues[i % 7];
@@ -68,7 +71,7 @@ EpilogueConventions try_epilogues(Products& products, bool tf32) {
       bits |= static_cast<uint32_t>(passes(32 * i + bit)) << bit;
     return std::bit_cast<float>(bits);
   });
-  // True where there is such an algorithm; without one there is nothing to find out.
+  // Returns true if there is an algorithm with the epilogue. Without one there is nothing to test.
   const auto run = [&](cublasLtEpilogue_t epilogue, const Square& x, const Square& side) {
     const Layout square{kSide, kSide, kSide, 0, false};
     const ProductKey key{square, square, kSide, kSide, kSide, 1, 256, epilogue, DType::F32, tf32};

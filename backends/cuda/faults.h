@@ -1,5 +1,6 @@
-// What a kernel finds wrong with its inputs: noted on the device without waiting, thrown on the host the next time that
-// it waits for the device. The first finding counts.
+// Faults: wrong inputs that a kernel finds. The kernel notes them on the device without waiting,
+// and the host throws an Error the next time that it waits for the device. Only the first fault is
+// reported.
 #pragma once
 
 #include <string_view>
@@ -8,10 +9,11 @@
 
 namespace ebb::cuda {
 
-/// Lies in memory of the host that the device writes to. op and text point to static storage of the host.
+/// A fault, in memory of the host that the device can write to. op and text point to static storage
+/// of the host.
 struct Fault {
   const char* op;
-  const char* text;  ///< the rule that was broken; null for an index out of range
+  const char* text;  ///< the rule that was violated; null for an index out of range
   uint32_t op_length, text_length;
   int64_t position, index, limit;
   double value;
@@ -26,14 +28,14 @@ inline Fault fault_of(std::string_view op) {
   return fault;
 }
 
-/// Where kernels note a fault.
+/// The addresses where kernels note a fault.
 struct FaultNote {
   Fault* fault;
-  int* taken;  ///< on the device: 1 once a thread has it
+  int* taken;  ///< on the device: 1 after a thread has noted a fault
 };
 FaultNote fault_note();
 
-/// For one thread that found something: writes it down unless another came first.
+/// Notes a fault, unless another thread has noted one before. Called by one thread.
 __device__ inline void note(FaultNote where, const Fault& found) {
   if (atomicCAS(where.taken, 0, 1) != 0) return;
   *where.fault = found;
@@ -41,7 +43,7 @@ __device__ inline void note(FaultNote where, const Fault& found) {
   where.fault->set = 1;
 }
 
-/// After waiting: throws Error when a fault was noted, and forgets it.
+/// Throws Error if a fault was noted, and clears it. Called after waiting for the device.
 void raise_fault();
 
 }  // namespace ebb::cuda

@@ -1,10 +1,11 @@
 // gather, scatter_add, and checks of indices and values.
 //
-// gather: a thread an index. scatter_add: a thread or a warp takes all indices along dim at one place of the other
-// dims, in order, so that the order of additions, and so the result, is always the same, without atomics. Where places
-// are few and indices many, several warps share a place by ranges of the result. An index out of range, which
-// check_indices has noted, gives NaN, or is left out of the sum. Traffic: source and result once; the index once, or
-// once a warp that shares a place, mostly from the cache.
+// gather: one thread per index. scatter_add: a thread or a warp processes all indices along dim at
+// one position of the other dims, in order. The order of additions, and therefore the result, is
+// always the same, without atomics. If there are few positions and many indices, several warps
+// share a position, and each handles a range of the result. An index out of range, which
+// check_indices has noted, gives NaN in gather, and is skipped in scatter_add. Traffic: source and
+// result once; the index once, or once per warp that shares a position, mostly from the cache.
 #include <algorithm>
 #include <limits>
 
@@ -17,9 +18,9 @@ namespace ebb::cuda {
 namespace {
 
 struct Walk {
-  Space space;  // of the index; for scatter_add without dim
+  Space space;  // the space of the index; for scatter_add without dim
   Strides index, other, x;
-  int64_t x_step, limit;                  // along dim, of the tensor that is indexed
+  int64_t x_step, limit;                  // along dim of the indexed tensor
   int64_t count, index_step, other_step;  // scatter_add: along dim
 };
 
@@ -54,13 +55,14 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// The same by warps, each of which looks at all indices of a place and takes those in its part of the range: 32 at
-// once; the first lane of those with the same index adds for all of them, in order.
+// Does the same with warps. Each reads all indices of a position, 32 at a time, and handles those
+// in its range of the result. The first of the lanes with the same index adds for all of them, in
+// order.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     scatter_warp_kernel(const __grid_constant__ Walk w, int64_t parts, int64_t length, T* out,
                         const T* src, const int64_t* index) {
-  constexpr int kAhead = 4;  // reads that are under way at once: most find nothing
+  constexpr int kAhead = 4;  // reads in flight; most find no index of this range
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
             teams = static_cast<int>(blockDim.x) / kWarp;
   for (int64_t team =
@@ -175,7 +177,8 @@ void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) {
       launch(scatter_thread_kernel<T>, grid_for(w.space.numel), kThreads, w, to, from, at);
       return;
     }
-    // A part is worth a warp that reads all indices again when these are many and the device has warps to spare.
+    // An additional warp, which reads all indices again, pays off if there are many indices and
+    // idle warps.
     const int64_t spare = int64_t{context().multiprocessors} * 32 / w.space.numel;
     const int64_t parts =
         std::clamp<int64_t>(std::min(spare, w.count / 1024), 1, std::max<int64_t>(w.limit, 1));

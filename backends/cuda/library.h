@@ -1,14 +1,16 @@
-// Libraries of NVIDIA's that are not linked but loaded when the GPU backend comes to life.
+// NVIDIA's libraries that are loaded when the GPU backend is first used, instead of being linked.
 #pragma once
 
 #include <string>
 
 namespace ebb::cuda {
 
-/// Loads cuBLASLt: from where the loader looks, else from the toolkit that Ebb was built with. Throws Error.
+/// Loads cuBLASLt from the search path of the loader, else from the toolkit that Ebb was built
+/// with. Throws Error if it is in neither.
 void load_cublas_lt();
 
-/// The library `name`, from where the loader looks or else from `folder`. Throws Error that names both.
+/// Returns the library `name` from the search path of the loader, else from `folder`. Throws Error
+/// that names both if it is in neither.
 void* open_library(const std::string& name, const std::string& folder);
 
 }  // namespace ebb::cuda

@@ -1,8 +1,10 @@
-// Hinges between the labels of a row and its other classes: multi_margin_loss and multilabel_margin_loss.
+// multi_margin_loss and multilabel_margin_loss: hinges between the labels of a row and its other
+// classes.
 //
-// Layout: input (N, C) contiguous; a block a row, a thread some of its classes. First each class by all labels, then
-// each label by all classes, which takes the row from the cache. An index out of range, which check_indices has noted,
-// gives NaN and touches nothing. Traffic: the input read once, the gradient written once; with it a byte a class.
+// Layout: input (N, C), contiguous. A block computes a row, and each thread some of its classes. It
+// first compares each class with all labels, and then each label with all classes, reading the row
+// from the cache. An index out of range, which check_indices has noted, gives NaN and accesses no
+// memory. Traffic: the input is read once, the gradient and one byte per class are written once.
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
@@ -18,12 +20,12 @@ template <class T> struct Problem {
   const T* upstream;  // (N)
   T* losses;          // or null
   T* gradient;        // or null
-  uint8_t* open;      // (N, C), where there is a gradient: whether a class is no label
+  uint8_t* open;      // (N, C), with a gradient: 1 if a class is not a label
   const void* target;
-  int64_t rows, classes, labels;  // labels: of a row, at most
+  int64_t rows, classes, labels;  // labels: the largest number per row
   double margin;
   int p;
-  bool many, wide_target;  // labels up to the first -1; i64 rather than u8
+  bool many, wide_target;  // many: labels up to the first -1; wide_target: i64, else u8
 
   __device__ int64_t label(int64_t row, int64_t k) const {
     const int64_t at = row * labels + k;
@@ -75,7 +77,7 @@ template <class T> __global__ void __launch_bounds__(kRowThreads) margin_kernel(
       const int64_t t = p.label(row, k);
       double pull = 0;
       for (int64_t i = threadIdx.x; i < p.classes; i += blockDim.x) {
-        if (p.open[row * p.classes + i]) pull += p.slope(p.lead(x, i, t));  // its own mark
+        if (p.open[row * p.classes + i]) pull += p.slope(p.lead(x, i, t));  // the mark that this thread wrote
       }
       pull = block_join<AddUp>(pull);
       if (threadIdx.x == 0) gradient[t] -= static_cast<T>(factor * p.weight_of(t) * pull);

@@ -1,9 +1,10 @@
-// Products: small ones on our own kernels (small_products.h), others through cuBLASLt, with bias,
-// activation, their gradients in its epilogues; f64, where it has none, with a kernel after it.
+// Products. Small ones use Ebb's own kernels (small_products.h). Others use cuBLASLt, whose
+// epilogues compute bias, activation and their gradients. f64 has no epilogues and uses a kernel
+// afterwards.
 //
-// cuBLAS thinks in columns: out (m, n) row by row is its D (n, m), so it is asked for D = B^T A^T,
-// with our b as its first operand. A matrix whose rows or columns are contiguous is taken as it
-// lies; others are copied first.
+// cuBLASLt stores matrices by columns. A row-major out (m, n) is its D (n, m), so it computes D =
+// B^T A^T, with b as its first operand. Matrices with contiguous rows or columns are passed
+// directly; others are copied first.
 #include <algorithm>
 
 #include "ebb/backends/cuda/capture.h"
@@ -20,11 +21,11 @@ namespace {
 
 bool tf32 = false;
 
-// The transpose of x (batch, r, c) as cuBLAS may take it, or false when x has to be copied first.
+// Describes the transpose of x (batch, r, c) for cuBLASLt. Returns false if x must be copied first.
 bool transposed_layout(const Tensor& x, Layout& layout) {
   const int64_t batch = x.shape()[0], r = x.shape()[1], c = x.shape()[2];
   int64_t row = x.strides()[1], column = x.strides()[2];
-  if (c == 1) column = row == 1 && r > 1 ? r : 1;  // strides of dims of one element mean nothing
+  if (c == 1) column = row == 1 && r > 1 ? r : 1;  // the strides of dims of size 1 are arbitrary
   if (r == 1) row = column == 1 ? c : 1;
   const int64_t step = batch > 1 ? x.strides()[0] : 0;
   if (column == 1 && row >= c) layout = {c, r, row, step, false};
@@ -47,7 +48,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// The row sums of a, for f64 and for operands that were no product.
+// Computes the row sums of a, for f64 and for operands that are not results of products.
 void sum_rows(Tensor& out, const Tensor& a) {
   const int64_t m = a.shape()[1], k = a.shape()[2];
   if (a.strides()[1] == 1 && a.strides()[2] == m) return reduce(ReduceKind::Sum, out, a, {1, k, m});
@@ -59,13 +60,13 @@ void sum_rows(Tensor& out, const Tensor& a) {
   reduce(ReduceKind::Sum, out, dense, {m, k, 1});
 }
 
-// Larger results get no mask. cuBLASLt's products that write or apply a mask are slower by more
-// than a pass over the gradient takes: on an H100, (1024, 4096) by (4096, 4096) in TF32 takes 130
-// instead of 98 us, and the pass takes 19.
+// Results with more elements get no mask, because products of cuBLASLt that write or apply a mask
+// cost more than a pass over the gradient. On an H100, (1024, 4096) by (4096, 4096) in TF32 takes
+// 130 us with a mask and 98 us without; the pass takes 19 us.
 constexpr int64_t kMasked = int64_t{1} << 17;
 bool wants_mask(const MatmulArgs& args) { return args.relu_mask && args.out->numel() <= kMasked; }
 
-// The epilogue that does all that is wanted, with what the caller would like to have beside the product.
+// Returns the epilogue that computes everything, with the optional results of the caller.
 cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args,
                                     const EpilogueConventions& conventions) {
   const bool bias = args.bias != nullptr;
@@ -74,20 +75,21 @@ cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args,
   if (args.a_sum) return CUBLASLT_EPILOGUE_BGRADB;
   if (wants_mask(args) && conventions.relu_mask)
     return bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
-  if (args.gelu && conventions.gelu && args.out->size(-1) % 8 == 0) {  // what cuBLASLt asks of aux
+  if (args.gelu && conventions.gelu && args.out->size(-1) % 8 == 0) {  // cuBLASLt requires this of aux
     return bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
   }
   return CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-// The one that does what has to be done.
+// Returns the epilogue without optional results.
 cublasLtEpilogue_t plain_epilogue(const MatmulArgs& args, const EpilogueConventions& conventions) {
   const bool relu = args.relu && conventions.relu_keeps_nan;
   if (args.bias) return relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
   return relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-// The product with as much of what follows it as cuBLAS has an algorithm for. Gives the epilogue that was used.
+// Runs the product with the largest epilogue for which cuBLASLt has an algorithm. Returns that
+// epilogue.
 cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tensor& a,
                             const Tensor& b) {
   Tensor& out = *args.out;
@@ -125,7 +127,7 @@ cublasLtEpilogue_t multiply(ProductKey& key, const MatmulArgs& args, const Tenso
 
 void prepare_products() { products().conventions(false); }
 void set_allow_tf32(bool allow) {
-  refuse_in_capture("set_allow_tf32");  // it may have to try what products do
+  refuse_in_capture("set_allow_tf32");  // it may run tests of products
   tf32 = allow;
   if (allow && is_available()) products().conventions(true);
 }
@@ -159,7 +161,7 @@ void matmul(const MatmulArgs& args) {
   } else {
     fill(out, 0);
   }
-  // What the epilogue has not done, kernels do.
+  // Kernels compute what the epilogue has not computed.
   const bool bias_left = args.bias && !(done & CUBLASLT_EPILOGUE_BIAS);
   const bool relu_left = args.relu && !(done & CUBLASLT_EPILOGUE_RELU);
   if (bias_left || relu_left) {
@@ -174,8 +176,8 @@ void matmul(const MatmulArgs& args) {
              data_of<const uint8_t>(args.zero_mask));
     });
   }
-  // If cuBLASLt applies a mask but writes a different one (on an H100 the bit is 1 at 0), the
-  // result gives the mask.
+  // If the mask that cuBLASLt writes differs from the one that it applies (on an H100 the bit is 1
+  // at 0), a kernel computes the mask from the result.
   if (wants_mask(args) && !args.relu_mask->defined() && out.dtype() == DType::F32 &&
       products().conventions(tf32).zero_mask) {
     *args.relu_mask = empty({m, mask_bits(n) / 8}, {.dtype = DType::U8, .device = out.device()});

@@ -11,7 +11,7 @@
 namespace ebb::cuda {
 namespace {
 
-#if defined(EBB_CUDA_EMULATION)  // exact allocations, unless told otherwise
+#if defined(EBB_CUDA_EMULATION)  // exact allocations by default
 const bool cached = std::getenv("EBB_EMULATION_CACHE") != nullptr;
 #else
 constexpr bool cached = true;
@@ -19,7 +19,8 @@ constexpr bool cached = true;
 
 using FreeLists = std::unordered_map<size_t, std::vector<void*>>;
 
-// Four sizes a power of two, so that a block fits the next tensor of about its size; at most a fifth is wasted.
+// Four sizes per power of two, so that a block fits other tensors of about its size. At most a
+// fifth is wasted.
 size_t rounded(size_t bytes) {
   if (!cached) return bytes ? bytes : 1;
   if (bytes <= 512) return 512;
@@ -30,16 +31,16 @@ size_t rounded(size_t bytes) {
 struct State {
   std::mutex mutex;
   FreeLists free;
-  std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>>
-      captured;                                          // blocks of pools that are handed out
-  std::unordered_map<const void*, UploadBlock> uploads;  // handed out
+  // Blocks of pools that are in use.
+  std::unordered_map<void*, std::shared_ptr<CapturePool::Blocks>> captured;
+  std::unordered_map<const void*, UploadBlock> uploads;  // in use
   std::unordered_map<size_t, std::vector<UploadBlock>> free_uploads;
-  std::vector<std::pair<size_t, UploadBlock>>
-      late_uploads;  // given back in a capture: not free before it ends
+  // Freed in a capture, and not reusable before it ends.
+  std::vector<std::pair<size_t, UploadBlock>> late_uploads;
   MemoryStats stats;
 };
 
-// Never destroyed: tensors of static storage are given back at the very end.
+// Never destroyed, because static tensors are destroyed last.
 State& state() {
   static State* instance = new State;
   return *instance;
@@ -53,8 +54,8 @@ void* take(FreeLists& lists, size_t bytes) {
   return block;
 }
 
-// Keeps a block for a later tensor. Without memory to note it in, it goes back to the device, or, while a graph may still
-// write to it, is never used again. False then.
+// Caches a block for a later tensor. Returns false if there is no host memory for the entry. The
+// block is then returned to the device, or is never reused if a graph may still write to it.
 bool keep(FreeLists& lists, size_t bytes, void* block, bool in_graph) noexcept {
   try {
     lists[bytes].push_back(block);
@@ -85,7 +86,8 @@ bool is_capturing() {
          status != cudaStreamCaptureStatusNone;
 }
 
-// In a capture the event would be one of the graph's, and the upload that waits for it would join the capture.
+// In a capture the event would belong to the graph, and an upload that waits for it would join the
+// capture.
 void give_back(State& s, size_t bytes, const UploadBlock& block) noexcept {
   try {
     if (is_capturing()) {
@@ -95,7 +97,7 @@ void give_back(State& s, size_t bytes, const UploadBlock& block) noexcept {
     s.free_uploads[bytes].push_back(block);
     cudaEventRecord(block.free, context().stream);
     s.stats.cached_bytes += static_cast<int64_t>(bytes);
-  } catch (const std::bad_alloc&) {  // no memory to note it in
+  } catch (const std::bad_alloc&) {  // no host memory for the entry
     release(block);
   }
 }
@@ -104,7 +106,8 @@ void give_back_late(State& s) {
   for (const auto& [bytes, block] : std::exchange(s.late_uploads, {})) give_back(s, bytes, block);
 }
 
-// What no tensor holds goes back to the device. cudaFree waits for the work that may still use it.
+// Returns blocks that are not in use to the device. cudaFree waits for work that may still use
+// them.
 void release_cache(State& s) {
   give_back_late(s);
   release(s.free);
@@ -115,11 +118,11 @@ void release_cache(State& s) {
   s.free_uploads.clear();
 }
 
-// From the device; once more after the cache has been given back.
+// Allocates from the device. If that fails, it frees the cache and tries again.
 void* device_allocate(State& s, size_t bytes) {
   void* block = nullptr;
   if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
-  cudaGetLastError();  // clears it
+  cudaGetLastError();  // clears the error
   release_cache(s);
   const cudaError_t status = cudaMalloc(&block, bytes);
   if (status == cudaSuccess) return block;
@@ -175,7 +178,7 @@ UploadBlock take_upload(State& s, size_t bytes) {
 }  // namespace
 
 namespace {
-// Notes a block that was taken in a list of those that are handed out. Throws Error when there is no memory for that.
+// Adds a block to a list of blocks in use. Throws Error if there is no memory for that.
 template <class List, class Value> void hand_out(List& list, void* block, const Value& value) {
   try {
     list.emplace(block, value);
@@ -208,7 +211,7 @@ void deallocate(void* block, size_t bytes) noexcept {
   if (!block) return;
   const size_t size = rounded(bytes);
   State& s = state();
-  std::shared_ptr<CapturePool::Blocks> last;  // goes after the lock
+  std::shared_ptr<CapturePool::Blocks> last;  // is destroyed after the lock
   const std::lock_guard lock(s.mutex);
   s.stats.current_bytes -= static_cast<int64_t>(size);
   if (const auto found = s.captured.find(block); found != s.captured.end()) {
@@ -222,7 +225,7 @@ void deallocate(void* block, size_t bytes) noexcept {
     s.uploads.erase(found);
     return;
   }
-  if (active_pool) {  // what is recorded may use it
+  if (active_pool) {  // the recorded step may use it
     keep(active_pool->free, size, block, true);
     return;
   }

@@ -1,7 +1,9 @@
-// Memory of the device: blocks are kept by size and handed out again at once, since all work runs in one order.
+// Memory of the device. Freed blocks are cached by size and can be reused at once, because all work
+// runs in one order.
 //
-// A step that is being captured takes its blocks from a pool of its own: the graph goes on writing to them for as long
-// as it lives. In the emulation every tensor is its own exact allocation, so that no cache hides an overrun.
+// A step that is being captured takes its blocks from its own pool, because the graph writes to
+// them as long as it exists. In the emulation every tensor is an allocation of its exact size, so
+// that no cache hides an overrun.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -16,25 +18,27 @@
 
 namespace ebb::cuda {
 
-/// At least `bytes` bytes on the device, aligned to 256. Throws Error that states what is in use when there is no more.
+/// Returns at least `bytes` bytes on the device, aligned to 256. If there is not enough memory,
+/// throws Error that states how much is in use.
 void* allocate(size_t bytes);
-/// Gives back what allocate(bytes) returned. Any thread may do so.
+/// Frees a block of allocate(bytes). Any thread may call this.
 void deallocate(void* block, size_t bytes) noexcept;
 
-/// Starts to record the stream instead of running it; no upload of another thread is being given back meanwhile.
+/// Starts to record the stream instead of running it, at a time when no other thread frees an
+/// upload.
 void begin_capture();
-/// The blocks of a captured step, and those that it frees while it is captured. They go back to the device when the
-/// pool and all tensors in it are gone.
+/// The blocks of a captured step, with those that it frees while it is captured. They are returned
+/// to the device when the pool and all its tensors are destroyed.
 class CapturePool {
  public:
-  struct Blocks;  ///< shared with the tensors that outlive the pool
+  struct Blocks;  ///< shared with tensors that outlive the pool
 
   CapturePool();
   ~CapturePool();
   CapturePool(const CapturePool&) = delete;
   CapturePool& operator=(const CapturePool&) = delete;
 
-  /// While one is alive, allocations of this thread come from the pool.
+  /// A scope in which allocations of this thread come from the pool.
   class [[nodiscard]] Scope {
    public:
     [[nodiscard]] explicit Scope(CapturePool& pool);
@@ -43,8 +47,8 @@ class CapturePool {
     Scope& operator=(const Scope&) = delete;
   };
 
-  /// While one is alive, they do not: for what has to keep its value between launches. Blocks of the pool may have been
-  /// other tensors before, which every launch writes again.
+  /// A scope in which they do not, for tensors that must keep their values between launches. Blocks
+  /// of the pool are reused within a launch.
   class [[nodiscard]] Pause {
    public:
     [[nodiscard]] Pause();
@@ -60,14 +64,14 @@ class CapturePool {
   std::shared_ptr<Blocks> blocks_;
 };
 
-/// A block that another stream fills from pinned memory of the host, its own.
+/// A block that another stream fills from its own pinned memory of the host.
 struct UploadBlock {
   void* data;
   void* pinned;
-  cudaEvent_t free;   ///< on the main stream: the last tensor that lay here is done with
-  cudaEvent_t ready;  ///< on the other stream: the copy has arrived
+  cudaEvent_t free;   ///< on the main stream: the last tensor in this block is no more in use
+  cudaEvent_t ready;  ///< on the other stream: the copy is complete
 };
-/// While one is alive, allocations of this thread are upload blocks; the last one is `block`.
+/// A scope in which allocations of this thread are upload blocks. `block` is the last one.
 class [[nodiscard]] UploadScope {
  public:
   [[nodiscard]] UploadScope();
@@ -77,7 +81,7 @@ class [[nodiscard]] UploadScope {
 
   UploadBlock block{};
 };
-/// When the block that begins at `data` was filled by an upload: the event to wait for; null else.
+/// Returns the event to wait for if an upload fills the block at `data`, else null.
 cudaEvent_t upload_event(const void* data);
 
 }  // namespace ebb::cuda

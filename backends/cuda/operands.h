@@ -1,4 +1,4 @@
-// Tensors as kernels see them: a pointer, a dtype, and strides over a common space of coalesced dims.
+// The operands of kernels: a pointer, a dtype, and strides over a common space of coalesced dims.
 #pragma once
 
 #include "ebb/backends/cuda/runtime.h"
@@ -9,7 +9,7 @@
 
 namespace ebb::cuda {
 
-/// The elements of a tensor that may be left out: null then.
+/// Returns the elements of an optional tensor, or null.
 template <class T> T* data_of(const Tensor* tensor) {
   return tensor ? reinterpret_cast<T*>(tensor->raw()) : nullptr;
 }
@@ -26,7 +26,7 @@ struct Strides {
   int64_t step[kMaxDims];
 };
 
-/// Coalesces shape and `count` lists of strides over it, and puts them in a kernel's form.
+/// Coalesces shape and `count` lists of strides over it, and converts them for a kernel.
 inline Space make_space(Shape shape, Shape* strides, int count, Strides* out) {
   coalesce(shape, strides, count);
   Space space{shape.numel(), {}, shape.dim(), false};
@@ -51,13 +51,14 @@ __device__ int64_t offset_in(const Space& space, const Strides& strides, Int at)
 }
 }  // namespace detail
 
-/// Where the element with row-major number `at` lies, in elements.
+/// Returns the offset of the element with row-major number `at`, in elements.
 __device__ inline int64_t offset_of(const Space& space, const Strides& strides, int64_t at) {
   return space.narrow ? detail::offset_in<uint32_t>(space, strides, static_cast<uint32_t>(at))
                       : detail::offset_in<uint64_t>(space, strides, static_cast<uint64_t>(at));
 }
 
-/// Converts an element by the rule of Tensor::to(DType). What an integer cannot hold gives 0: who calls has it checked.
+/// Converts an element by the rule of Tensor::to(DType). A value that an integer cannot represent
+/// gives 0; callers check such values.
 template <class To, class From> __device__ To convert(From x) {
   if constexpr (std::is_same_v<To, bool>) {
     return x != From(0);
@@ -72,7 +73,8 @@ template <class To, class From> __device__ To convert(From x) {
   }
 }
 
-/// The element at an offset of a tensor of any dtype, as an operand of a formula that computes in T.
+/// Returns the element at an offset of a tensor of any dtype, as an operand of a formula that
+/// computes in T.
 template <class T> __device__ T load_as(const void* data, DType dtype, int64_t offset) {
   switch (dtype) {
     case DType::F32: return operand_as<T>(static_cast<const float*>(data)[offset]);
@@ -83,7 +85,8 @@ template <class T> __device__ T load_as(const void* data, DType dtype, int64_t o
   }
 }
 
-/// Stores what a formula computed: u8 keeps the lowest 8 bits, as in torch, and bool is true unless x is 0.
+/// Stores a result of a formula. u8 keeps the lowest 8 bits, as in torch, and bool is true unless x
+/// is 0.
 template <class T> __device__ void store_as(void* data, DType dtype, int64_t offset, T x) {
   switch (dtype) {
     case DType::F32: static_cast<float*>(data)[offset] = static_cast<float>(x); break;
@@ -94,7 +97,7 @@ template <class T> __device__ void store_as(void* data, DType dtype, int64_t off
   }
 }
 
-/// 16 bytes that travel at once.
+/// 16 bytes, which one instruction loads or stores.
 template <class T> inline constexpr int kPack = 16 / sizeof(T);
 template <class T, int V> struct alignas(sizeof(T) * V) Pack { T v[V]; };
 

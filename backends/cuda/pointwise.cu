@@ -1,4 +1,4 @@
-// Pointwise calls on the GPU: how the operands lie, and which of a formula's kernels runs.
+// Pointwise calls on the GPU: describes the operands, and selects the kernel of the formula.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/pointwise_kernels.h"
 

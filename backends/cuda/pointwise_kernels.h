@@ -1,13 +1,15 @@
-// CUDA kernels of a formula. A file that nvcc compiles enters them:
+// CUDA kernels of a formula. A file for nvcc compiles and enters them:
 //
-//   #include "my_formula.h"                              // struct MyFormula, written as for the CPU, in a namespace
+//   #include "my_formula.h"                              // struct MyFormula, the same as for the CPU
 //   #include "ebb/backends/cuda/pointwise_kernels.h"
 //   EBB_CUDA_FORMULA(MyFormula)
 //
-// and ebb::pointwise(MyFormula{}, x, t), called from any file, runs on the GPU as well.
-// Layout: a thread takes 16 bytes of each operand at once. Operands that are contiguous and of the right type are read
-// that way; what is strided, broadcast or of another type is gathered element by element. One kernel a pass.
-// Memory traffic: each input read once, each output written once.
+// ebb::pointwise(MyFormula{}, x, t), called from any file, then also runs on the GPU.
+//
+// Layout: a thread processes 16 bytes of each operand at a time. It loads operands that are
+// contiguous and of the right type with one instruction, and gathers strided, broadcast and
+// converted operands element by element. There is one kernel per pass. Memory traffic: each input
+// is read once, each output written once.
 #pragma once
 
 #include <utility>
@@ -29,12 +31,13 @@ struct PointwiseInput {
 };
 
 struct PointwiseOutput {
-  void* data;  ///< null where not wanted
+  void* data;  ///< null if not needed
   DType dtype;
-  bool direct;  ///< of the computing type, and aligned
+  bool direct;  ///< has the type of the computation, and is aligned
 };
 
-/// The operands of one launch. With `total` the first output is not stored but summed into it.
+/// The operands of one launch. With `total`, the first output is summed into it instead of being
+/// stored.
 template <int Inputs, int Outputs> struct PointwiseArguments {
   Space space;
   PointwiseInput in[Inputs];
@@ -44,7 +47,7 @@ template <int Inputs, int Outputs> struct PointwiseArguments {
   unsigned* ticket;
 };
 
-/// Fills in a launch's operands from a call.
+/// Returns the operands of a launch for a call.
 void prepare_pointwise(const PointwiseCall& call, Space& space, PointwiseInput* in,
                        PointwiseOutput* out);
 
@@ -65,7 +68,7 @@ constexpr int pass_outputs(Pass s, int arity) {
                                   : wanted_partials(s, arity) + has_value(s);
 }
 
-// C is what the formula computes in.
+// C is the type in which the formula computes.
 template <Pass S, class F, class C, size_t... I>
 __device__ __forceinline__ void pass_element(const F& f, const C* in, C* out,
                                              std::index_sequence<I...> inputs) {
@@ -84,7 +87,7 @@ __device__ __forceinline__ void pass_element(const F& f, const C* in, C* out,
   }
 }
 
-// What does not travel 16 bytes at once: functions of their own, which all kernels of a file share.
+// Loads and stores of single elements. Separate functions, which all kernels of a file share.
 template <class T, int V>
 __device__ __attribute__((noinline)) Pack<T, V> gather_pack(const Space& space,
                                                             const PointwiseInput& in, int64_t at,
@@ -92,8 +95,8 @@ __device__ __attribute__((noinline)) Pack<T, V> gather_pack(const Space& space,
   Pack<T, V> x;
 #pragma unroll
   for (int v = 0; v < V; ++v) {
-    const int64_t element =
-        at + (v < count ? v : 0);  // past the end: any element, whose result is not stored
+    // Past the end it reads any element, whose result is not stored.
+    const int64_t element = at + (v < count ? v : 0);
     const int64_t offset =
         in.mode == PointwiseInput::Mode::Gathered ? offset_of(space, in.strides, element) : element;
     x.v[v] = load_as<T>(in.data, in.dtype, offset);
@@ -137,7 +140,7 @@ __device__ __forceinline__ void store_pack(const PointwiseOutput& out, int64_t a
   else scatter_pack<T, V>(out, at, count, y);
 }
 
-// Formulas of the second order are long and rare: one element at a time.
+// Kernels of the second order are long and rarely used, so they process one element at a time.
 template <class T> constexpr int pack_of(Pass s) { return s == Pass::SecondOrder ? 1 : kPack<T>; }
 
 template <class F, class T, int N, Pass S>
@@ -161,7 +164,7 @@ __global__ void __launch_bounds__(kThreads) pointwise_kernel(
     for (int k = 0; k < inputs; ++k)
       x[k] = load_pack<T, V>(a.space, a.in[k], constants[k], at, count_at(at));
   };
-  // Loads the next packs before it computes with these, so that memory is never idle.
+  // Loads the next packs before it computes with the current ones, so that memory is never idle.
   Pack<T, V> x[inputs], next[inputs];
   int64_t at = first_item() * V;
   if (at < a.space.numel) load(x, at);
@@ -241,7 +244,7 @@ template <class F, int N, bool WithValue> consteval FormulaKernels formula_kerne
 template <class F, int N, bool WithValue>
 inline constexpr FormulaKernels kFormulaKernels = formula_kernels<F, N, WithValue>();
 
-/// Enters the kernels of formulas. WithValue: they are those of losses.
+/// Enters the kernels of formulas. WithValue is true for formulas of losses.
 template <bool WithValue, class... F> bool enter_formulas() {
   ((CudaSlot<F, formula_arity<F>(), WithValue>::kernels =
         &kFormulaKernels<F, formula_arity<F>(), WithValue>),
@@ -253,9 +256,10 @@ template <bool WithValue, class... F> bool enter_formulas() {
 
 #define EBB_CUDA_NAME_(line) ebb_cuda_formula_##line
 #define EBB_CUDA_NAME(line) EBB_CUDA_NAME_(line)
-/// At namespace scope of a file that nvcc compiles: enters the kernels of formula F before main().
+/// Enters the kernels of formula F before main(). Used at namespace scope of a file for nvcc.
 #define EBB_CUDA_FORMULA(F) \
   static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<false, F>();
-/// The same of a formula that nn::pointwise_loss sums: its op by element, and its sum with the gradient.
+/// Does the same for a formula that nn::pointwise_loss sums: enters its pointwise kernels, and
+/// those of the sum with the gradient.
 #define EBB_CUDA_LOSS(F) \
   static const bool EBB_CUDA_NAME(__LINE__) = ebb::cuda::enter_formulas<true, F>();

@@ -6,7 +6,7 @@
 namespace ebb::cuda {
 namespace {
 
-constexpr size_t kWorkspace = size_t{32} << 20;  // what cuBLAS recommends for Hopper
+constexpr size_t kWorkspace = size_t{32} << 20;  // the size that cuBLAS recommends for Hopper
 
 void check_blas(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS) fail("cuda", what, ": ", cublasLtGetStatusString(status));
@@ -65,8 +65,8 @@ bool Products::run(const ProductKey& key, const ProductData& data) {
       handle_, plan.product, wide ? static_cast<const void*>(&one) : &one_f, data.first, plan.first,
       data.second, plan.second, wide ? static_cast<const void*>(&zero) : &zero_f, data.out,
       plan.out, data.out, plan.out, &plan.algorithm, workspace_, kWorkspace, context().stream);
-  // An algorithm that its heuristics chose and that it refuses all the same is one that there is not. What fails for
-  // another reason (a capture that is lost) may work the next time.
+  // The heuristics may choose an algorithm that cuBLASLt then refuses, which counts as no
+  // algorithm. Other failures, such as a lost capture, may not occur in the next call.
   const bool refused =
       status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
   if (refused && key.epilogue != CUBLASLT_EPILOGUE_DEFAULT) return plan.exists = false;
@@ -91,7 +91,7 @@ Products::Plan& Products::plan_for(const ProductKey& key, const ProductData& dat
     const bool gelu = (key.epilogue & CUBLASLT_EPILOGUE_GELU) != 0;
     set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, gelu ? key.n : mask_bits(key.n));
   }
-  set_pointers(plan.product, data);  // their alignment counts in the choice
+  set_pointers(plan.product, data);  // the choice depends on their alignment
   plan.first = make_layout(type, key.first, key.batch);
   plan.second = make_layout(type, key.second, key.batch);
   plan.out = make_layout(type, {key.n, key.m, key.n, key.m * key.n, false}, key.batch);

@@ -1,5 +1,6 @@
-// Matrix products as cuBLASLt takes them: descriptors and the algorithm that its heuristics choose are kept by shape.
-// And what its epilogues do where NVIDIA's documents leave it open. For .cu files alone.
+// Matrix products of cuBLASLt. Descriptors, and the algorithm that its heuristics choose, are
+// cached by shape. Tests at the first use find out what its epilogues do where NVIDIA's documents
+// leave it open. Only for .cu files.
 #pragma once
 
 #include <array>
@@ -19,7 +20,8 @@ struct Layout {
   bool transposed;  ///< take its transpose
 };
 
-/// What a product looks like, all that the choice of an algorithm depends on. It gives m columns of n.
+/// The properties of a product on which the choice of an algorithm depends. The result has m
+/// columns of n elements.
 struct ProductKey {
   Layout first{}, second{};
   int64_t m, n, k, batch, alignment = 0;
@@ -52,13 +54,13 @@ struct ProductKey {
 
 struct ProductKeyHash {
   size_t operator()(const ProductKey& key) const {
-    uint64_t hash = 14695981039346656037u;  // FNV-1a over words
+    uint64_t hash = 14695981039346656037u;  // FNV-1a of words
     for (int64_t word : key.words()) hash = (hash ^ static_cast<uint64_t>(word)) * 1099511628211u;
     return hash;
   }
 };
 
-/// Where a product finds its operands; bias and aux are what the epilogue reads or writes.
+/// The addresses of the operands of a product. The epilogue reads or writes bias and aux.
 struct ProductData {
   const void *first, *second;
   void* out;
@@ -66,29 +68,32 @@ struct ProductData {
   const void* aux = nullptr;
 };
 
-/// Epilogues that read or write more than the product and a vector.
+/// Returns true for epilogues that read or write a matrix in addition to the product.
 constexpr bool has_aux(int epilogue) {
   return (epilogue & CUBLASLT_EPILOGUE_RELU_AUX & ~CUBLASLT_EPILOGUE_RELU) != 0;
 }
 
-/// What epilogues do with values at which conventions differ, as tried on this device. What is false is not used.
+/// The behaviour of epilogues for values at which conventions differ, as tests on this device found
+/// it. Epilogues whose member is false are not used.
 struct EpilogueConventions {
-  bool relu_keeps_nan = true;  ///< RELU gives NaN for NaN
+  bool relu_keeps_nan = true;  ///< RELU returns NaN for NaN
   bool relu_mask = true;       ///< RELU_AUX writes the mask of relu_mask.h
   bool zero_mask = false;      ///< DRELU exists, and applies such a mask
-  bool gelu = true;            ///< GELU is as exact as its product
+  bool gelu = true;            ///< GELU is as accurate as its product
 };
 
-/// The library's handle, its workspace and all plans. Never destroyed.
+/// The handle of the library, its workspace and all plans. Never destroyed.
 class Products {
  public:
   /// Waits for the device.
   Products();
 
-  /// False where cuBLAS has no algorithm with this epilogue; an error where it has none at all.
+  /// Runs the product. Returns false if cuBLASLt has no algorithm with this epilogue. Throws Error
+  /// if it has none without an epilogue.
   bool run(const ProductKey& key, const ProductData& data);
 
-  /// Of products in f32, or with operands rounded to TF32. The first call for each tries them: it waits for the device.
+  /// Returns the conventions of products in f32, or with operands rounded to TF32. The first call
+  /// for each runs tests and waits for the device.
   const EpilogueConventions& conventions(bool tf32);
 
  private:
@@ -109,13 +114,13 @@ class Products {
   std::unordered_map<ProductKey, Plan, ProductKeyHash> plans_;
 };
 
-/// Made at the first call.
+/// Returns the object, which the first call creates.
 Products& products();
 
-/// Makes what products need once, and tries their epilogues. Waits for the device.
+/// Creates the object and tests the epilogues. Waits for the device.
 void prepare_products();
 
-/// What conventions() keeps (epilogue_conventions.cu). Waits for the device.
+/// Tests the epilogues, for conventions() (epilogue_conventions.cu). Waits for the device.
 EpilogueConventions try_epilogues(Products& products, bool tf32);
 
 }  // namespace ebb::cuda

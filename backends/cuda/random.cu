@@ -1,4 +1,5 @@
-// Random numbers: element i is a function of (seed, offset + i), a thread each. Traffic: one write.
+// Random numbers: element i is a function of (seed, offset + i). One thread per element. Traffic:
+// one write.
 #include "ebb/backends/cuda/capture.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
@@ -6,7 +7,7 @@
 namespace ebb::cuda {
 namespace {
 
-// moved: how far a captured step's numbers have moved on since it was captured, or null.
+// moved: the distance by which the generator has advanced since the step was captured, or null.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     random_kernel(Distribution kind, const __grid_constant__ Space space,

@@ -1,9 +1,10 @@
 // Reductions over the middle axis of a contiguous (outer, n, inner).
 //
-// inner = 1: a warp or a block takes a row. inner > 1: a block takes 32 columns, its warps every eighth element of
-// them, so that memory is read along rows. Where that makes few blocks of much work, rows are cut into pieces, reduced
-// to accumulators, and these once more. Sums are in f64 (int64_t for integers), in an order that is always the same.
-// Traffic: one read.
+// If inner is 1, a warp or a block reduces a row. Otherwise a block reduces 32 columns, each warp
+// every eighth element of them, so that memory is read along rows. If that gives few blocks with
+// much work, rows are divided into pieces, which are reduced to accumulators that are reduced
+// again. Sums are computed in f64 (int64_t for integers), always in the same order. Traffic: one
+// read.
 #include <limits>
 
 #include "ebb/backends/cuda/block.h"
@@ -16,14 +17,14 @@ constexpr int kColumns = 32, kRowsOfThreads = 8;
 
 template <class T> using SumType = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
-// How an element enters: as it is. c: the centre of its row, of squares.
+// The term of an element: the element itself. c is the centre of the row, for squares.
 struct AsItIs {
   template <class A, class T> __device__ static A enter(T x, double) { return static_cast<A>(x); }
 };
 struct Sum : AsItIs {
   template <class A> __device__ static A join(A a, A b) { return a + b; }
   template <class A> __device__ static A none() { return A(0); }
-  using Parts = Sum;  // how parts are joined
+  using Parts = Sum;  // joins the results of pieces
 };
 struct Product : AsItIs {
   template <class A> __device__ static A join(A a, A b) { return a * b; }
@@ -57,8 +58,8 @@ struct Min : AsItIs {
   }
 };
 
-// Piece p of row r: elements [p length, (p + 1) length) of n. out: (rows, pieces). sums: of each row, whose mean is the
-// centre of its squares; or null for 0.
+// Piece p of row r has elements [p length, (p + 1) length) of n. out is (rows, pieces). sums has
+// the sum of each row, whose mean is the centre of its squares; null means a centre of 0.
 template <class Join, class A, class T, class Out, bool kWarpRows>
 __global__ void __launch_bounds__(kThreads)
     rows_kernel(const T* x, Out* out, int64_t rows, int64_t n, int64_t pieces, int64_t length,
@@ -79,7 +80,8 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Block (b, p): 32 columns of one (n, inner) plane, piece p. out: (outer, pieces, inner).
+// Block (b, p) reduces piece p of 32 columns of one (n, inner) plane. out is (outer, pieces,
+// inner).
 template <class Join, class A, class T, class Out>
 __global__ void __launch_bounds__(kThreads)
     columns_kernel(const T* x, Out* out, int64_t outer, int64_t n, int64_t inner, int64_t pieces,
@@ -131,7 +133,7 @@ template <class Join, class A, class T, class Out>
 void run(const T* x, Out* out, RowsShape rows, const double* sums = nullptr) {
   const auto [outer, n, inner] = rows;
   const int64_t columns = inner > 1 ? (inner + kColumns - 1) / kColumns : 1;
-  const int64_t shortest = inner > 1 ? 64 : 4096;  // a piece is worth a block
+  const int64_t shortest = inner > 1 ? 64 : 4096;  // smaller pieces do not pay off
   const int64_t wanted =
       int64_t{context().multiprocessors} * 8 / std::max<int64_t>(outer * columns, 1);
   const int64_t pieces = std::clamp<int64_t>(std::min(wanted, n / shortest), 1, 1024);
@@ -143,7 +145,7 @@ void run(const T* x, Out* out, RowsShape rows, const double* sums = nullptr) {
   run_pieces<typename Join::Parts, A, A, Out>(parts, out, {outer, pieces, inner}, 1, pieces);
 }
 
-// log(sum(e^x)) shifted by the maximum: a warp a row or column.
+// log(sum(e^x)), shifted by the maximum. One warp per row or column.
 template <class T>
 __global__ void __launch_bounds__(kThreads) log_sum_exp_kernel(const T* x, T* out, RowsShape rows) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
@@ -164,13 +166,13 @@ __global__ void __launch_bounds__(kThreads) log_sum_exp_kernel(const T* x, T* ou
   }
 }
 
-// The first place of the extreme, and of the first NaN where there is one.
+// The first position of the extreme, or of the first NaN if there is one.
 template <class T, bool kMax>
 __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out, RowsShape rows) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
             teams = static_cast<int>(blockDim.x) / kWarp;
   const auto better = [](T a, int64_t at_a, T b,
-                         int64_t at_b) {  // is a at at_a to be taken rather than b
+                         int64_t at_b) {  // true if a at at_a comes before b
     if (a != a || b != b) return a != a && (b == b || at_a < at_b);
     return (kMax ? a > b : a < b) || (a == b && at_a < at_b);
   };
@@ -221,7 +223,7 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
              x, to, rows);
     }
   };
-  if (in.dtype() == DType::Bool) each(uint8_t{});  // a byte that is 0 or 1
+  if (in.dtype() == DType::Bool) each(uint8_t{});  // a bool is a byte of 0 or 1
   else dispatch_all(in.dtype(), each);
 }
 

@@ -10,9 +10,9 @@
 
 namespace ebb::cuda {
 
-/// Size threads, a warp or a block, that keep K elements each in registers. Tail: rows may be wider
-/// than Size * K. Blocks: how many blocks the compiler makes room for on a multiprocessor, by
-/// limiting registers.
+/// A team of Size threads, a warp or a block, each of which keeps K elements in registers. Tail:
+/// rows may be wider than Size * K. Blocks: the number of blocks per multiprocessor for which the
+/// compiler limits registers.
 template <int Size, int K, bool Tail = false, int Blocks = 1> struct RowTeam {
   static constexpr int size = Size, kept = K, blocks = Blocks;
   static constexpr bool has_tail = Tail, is_block = Size > kWarp;
@@ -37,18 +37,19 @@ template <int Size, int K, bool Tail = false, int Blocks = 1> struct RowTeam {
     if constexpr (is_block) return block_join_once<Join>(slot, x);
     else return warp_join<Join>(x);
   }
-  /// The same; sets `any` in all threads if it was set in one of them.
+  /// Does the same, and sets `any` in all threads if it was set in one of them.
   template <class Join, class T> __device__ static T join(int slot, T x, bool& any) {
     if constexpr (is_block) return block_join_once<Join>(slot, x, &any);
     any = __any_sync(kAllLanes, any);
     return warp_join<Join>(x);
   }
-  /// The same with barriers before and after, for sums that only few rows need.
+  /// Does the same with barriers before and after, for sums that only few rows need.
   template <class Join, class T> __device__ static T join_apart(T x) {
     if constexpr (is_block) return block_join<Join>(x);
     else return warp_join<Join>(x);
   }
-  /// Stores an element of a result. A wide row's result must not displace its tail from the cache.
+  /// Stores an element of a result. The result of a wide row must not evict its tail from the
+  /// cache.
   template <class T> __device__ static void store(T* to, T x) {
     if constexpr (Tail) __stcs(to, x);
     else *to = x;
@@ -88,7 +89,7 @@ template <class Team, class T, int N = 1> class Row {
 #pragma unroll
           for (int a = 0; a < N; ++a) v[u][a] = next[u][a];
         }
-        load(next, c + kStep);  // is on its way while body computes
+        load(next, c + kStep);  // is loaded while body computes
         body(c, n_, v);
       }
     }
@@ -105,7 +106,7 @@ template <class Team, class T, int N = 1> class Row {
 
  private:
   static constexpr int kMost = Team::size * Team::kept;
-  static constexpr int kBatch = N == 1 ? 8 : 4;  // loads of a tail that are on their way together
+  static constexpr int kBatch = N == 1 ? 8 : 4;  // loads of a tail that are in flight together
 
   __device__ void load(T (&v)[kBatch][N], int64_t c) const {
 #pragma unroll
@@ -125,7 +126,7 @@ template <class Team, class T, int N = 1> class Row {
 
 /// Calls body(RowTeam) with the team for rows of n elements of T.
 template <class T, class Body> void with_row_team(int64_t n, const Body& body) {
-  constexpr int kWide = static_cast<int>(sizeof(T) / sizeof(float));  // registers an element
+  constexpr int kWide = static_cast<int>(sizeof(T) / sizeof(float));  // registers per element
   const int64_t words = n * kWide;
   if (n <= 32) body(RowTeam<32, 1>{});
   else if (words <= 128) body(RowTeam<32, 4 / kWide>{});

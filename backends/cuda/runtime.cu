@@ -11,7 +11,7 @@ namespace {
 
 std::atomic<int64_t> waits{0};
 
-// Zeroed on the stream that the kernels run on: it does not wait for the default one.
+// Cleared on the stream of the kernels, which does not wait for the default stream.
 template <class T> T* device_zeros(size_t count, cudaStream_t stream) {
   void* data = nullptr;
   check(cudaMalloc(&data, count * sizeof(T)), "cudaMalloc");
@@ -22,7 +22,8 @@ template <class T> T* device_zeros(size_t count, cudaStream_t stream) {
 __global__ void probe_kernel() {}
 
 // Programmatic dependent launch: compute capability 9, a driver that supports it in captures, and
-// kernels that were compiled with the wait. Machine code that the driver makes of older PTX has none.
+// kernels that were compiled with the wait. Machine code that the driver makes of older PTX has
+// none.
 bool supports_early_launches() {
   int major = 0, driver = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0),
@@ -64,7 +65,7 @@ FaultNote make_fault_note() {
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) [[likely]]
     return;
-  cudaGetLastError();  // an error that is thrown is not reported again by the next call
+  cudaGetLastError();  // clears the error, so that the next call does not report it again
   fail("cuda", what, ": ", cudaGetErrorString(status));
 }
 

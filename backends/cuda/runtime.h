@@ -1,8 +1,8 @@
-// What every CUDA source stands on: errors of the runtime, the one stream, and launch(), the one place where kernels
-// start. For .cu files alone: it needs the CUDA runtime's header.
+// The basis of all CUDA sources: errors of the runtime, the stream, and launch(), which starts all
+// kernels. Only for .cu files, because it needs the header of the CUDA runtime.
 //
-// All work goes to one stream of device 0, in the order in which the program asks for it, from whichever thread. So
-// memory that is given back may be handed out again at once, and nothing waits but what reads on the host.
+// All work of all threads goes to one stream of device 0, in program order. Freed memory can
+// therefore be reused at once, and only reads on the host have to wait.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,22 +18,23 @@ namespace ebb::cuda {
 /// Throws Error with CUDA's message unless status is success.
 void check(cudaError_t status, const char* what);
 
-/// Blocks of a sum that is taken in two steps: their number is bounded by the size of the scratch memory.
+/// The largest number of blocks of a sum in two steps, for which there is scratch memory.
 inline constexpr int kMaxPartials = 4096;
 
-/// The device and what is made once for it. Never destroyed: tensors of static storage may outlive everything else.
+/// The device and the objects that are created once for it. Never destroyed, because static tensors
+/// may be destroyed last.
 struct Context {
   cudaStream_t stream;
   int multiprocessors;
-  double* partials;  ///< kMaxPartials, scratch of a running sum
+  double* partials;  ///< kMaxPartials numbers of scratch memory for a sum
   unsigned* ticket;  ///< 0 between kernels
   bool overlaps;     ///< supports programmatic dependent launch, also in captures
 };
 
-/// Throws Error when there is no device, with the reason.
+/// Returns the context. Throws Error with the reason if there is no device.
 Context& context();
 
-/// Starts kernel(args...) on the stream. Throws Error when it cannot start.
+/// Starts kernel(args...) on the stream. Throws Error if it cannot start.
 template <class... P>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
   cudaLaunchConfig_t config{};
@@ -43,7 +44,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>
   check(cudaLaunchKernelEx(&config, kernel, args...), "kernel launch");
 }
 
-/// Starts kernel(args...) while the previous kernel of the stream still ends, if the device
+/// Starts kernel(args...) before the previous kernel of the stream has ended, if the device
 /// supports it (programmatic dependent launch). This shortens the time between short kernels by a
 /// quarter. REQUIRES that every thread calls await_previous() before anything else.
 template <class... P>
@@ -67,10 +68,10 @@ __device__ inline void await_previous() {
 #endif
 }
 
-/// Threads of a block where nothing speaks for another number.
+/// The default number of threads of a block.
 inline constexpr int kThreads = 256;
 
-/// A grid of blocks for a loop over `items` that strides by the grid, with a limit of blocks per
+/// Returns the number of blocks for a grid-stride loop over `items`, with a limit of blocks per
 /// multiprocessor.
 inline dim3 grid_for(int64_t items, int per_block = kThreads, int a_multiprocessor = 16) {
   const int64_t blocks = (items + per_block - 1) / per_block;
@@ -79,7 +80,7 @@ inline dim3 grid_for(int64_t items, int per_block = kThreads, int a_multiprocess
   return dim3(static_cast<unsigned>(std::clamp<int64_t>(blocks, 1, most)));
 }
 
-/// The first item of this thread and the step to its next one, for such loops.
+/// The first item of this thread, and the step to its next one, in a grid-stride loop.
 __device__ inline int64_t first_item() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
 }

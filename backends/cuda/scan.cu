@@ -1,8 +1,10 @@
-// Running sums, products and linear recurrences along the middle axis of a contiguous (outer, n, inner).
+// Running sums, products and linear recurrences along the middle axis of a contiguous (outer, n,
+// inner).
 //
-// Each element is a map s -> a s + b, and maps are composed. inner = 1: a warp takes a row, 32 elements at once, composed
-// by five exchanges. inner > 1: a thread takes a column, neighbours neighbouring columns. In f64 (int64_t for integers).
-// Traffic: one read and one write.
+// Each element is a map s -> a s + b, and maps are composed. If inner is 1, a warp processes a row,
+// 32 elements at a time, which five exchanges compose. Otherwise a thread processes a column, and
+// neighbouring threads neighbouring columns. It computes in f64 (int64_t for integers). Traffic:
+// one read and one write.
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 
@@ -12,7 +14,8 @@ namespace {
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
-/// s -> a s + b. Of a sum only b is computed with, of a product only a: 0 times infinity would be NaN.
+/// The map s -> a s + b. A sum uses only b and a product only a, because 0 times infinity would be
+/// NaN.
 template <ScanKind kKind, class A> struct Map {
   A a, b;
   __device__ Map after(const Map& first) const {

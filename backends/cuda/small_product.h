@@ -14,8 +14,8 @@
 
 namespace ebb::cuda {
 
-/// out (m, n) = a (m, k) b (k, n). MatmulArgs in core/backend.h describes the other members. Null
-/// if not wanted.
+/// The product out (m, n) = a (m, k) b (k, n). MatmulArgs in core/backend.h documents the other
+/// members, which are null if they are not needed.
 template <class T> struct SmallProduct {
   const T *a, *b;
   int64_t a_row, a_k, b_k, b_column;  // strides
@@ -68,13 +68,14 @@ template <int Tile, int Chunk, class T> class SmallTile {
  private:
   static constexpr int kSide = Tile / 4;  // threads of a group along a side
   static constexpr int kGroups = kThreads / (kSide * kSide);
-  static constexpr int kParts =
-      kSide * kSide < kWarp ? kGroups / 2 : kGroups;      // after the warps' own sums
+  // Parts of k that remain after the sums within warps.
+  static constexpr int kParts = kSide * kSide < kWarp ? kGroups / 2 : kGroups;
   static constexpr int kStride = Chunk + 4;               // of a row in shared memory
   static constexpr int kLoads = Tile * Chunk / kThreads;  // of a thread and operand
   static_assert(kParts * (Tile * Tile + Tile) <= 2 * Tile * kStride);
 
-  // Row and k of this thread's u-th element of a chunk. Adjacent threads load adjacent memory.
+  // Returns row and k of this thread's u-th element of a chunk. Adjacent threads load adjacent
+  // memory.
   __device__ static int row_of(bool along_k, int u) {
     const int i = static_cast<int>(threadIdx.x) + u * kThreads;
     return along_k ? i / Chunk : i % Tile;
@@ -198,7 +199,7 @@ template <int Tile, int Chunk, class T> class SmallTile {
         static_cast<Bits>(bits);
   }
 
-  // The tanh form: a copy of the formula in autograd/ops, which backends may not include.
+  // GELU in its tanh form: a copy of the formula in autograd/ops, which backends must not include.
   __device__ static T gelu(T x) {
     const T u = T(0.79788456080286536) * (x + T(0.044715) * (x * x * x));
     return x * sigmoid(2 * u);
@@ -206,7 +207,7 @@ template <int Tile, int Chunk, class T> class SmallTile {
 
   __device__ static int column() { return static_cast<int>(threadIdx.x) % kSide; }
   __device__ static int row() { return static_cast<int>(threadIdx.x) / kSide % kSide; }
-  // The index of this group's four k. The two groups of a warp read different banks.
+  // Returns the index of this group's four k. The two groups of a warp read different banks.
   __device__ static int turn() {
     const int group = static_cast<int>(threadIdx.x) / (kSide * kSide);
     if constexpr (kGroups < 16) return group;

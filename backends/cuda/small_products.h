@@ -6,7 +6,7 @@
 
 namespace ebb::cuda {
 
-/// True if Ebb's kernel is faster for (m, k) by (k, n), as measured on an H100.
+/// Returns true if Ebb's kernel is faster for (m, k) by (k, n), as measured on an H100.
 bool is_small_product(int64_t m, int64_t n, int64_t k);
 
 /// Switches the kernels on or off and returns the previous setting. Off: all products use cuBLASLt.
@@ -17,7 +17,7 @@ bool use_small_products(bool use);
 /// dtype.
 void small_products(const MatmulArgs& first, const MatmulArgs* second);
 
-/// True if small_products() can compute it and is faster.
+/// Returns true if small_products() can compute the product and is faster.
 bool takes_small_product(const MatmulArgs& args);
 
 }  // namespace ebb::cuda

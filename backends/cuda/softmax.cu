@@ -1,9 +1,9 @@
 // softmax and log_softmax over the middle axis of a contiguous (outer, n, inner), and their
 // gradients.
 //
-// inner = 1: a warp or a block a row (softmax_rows.h). inner > 1: a thread a column, so that memory
-// is read along rows. Sums are in f64. Traffic: x read once (wide rows and columns: again, mostly
-// from the cache), y written once.
+// If inner is 1, a warp or a block computes a row (softmax_rows.h). Otherwise a thread computes a
+// column, so that memory is read along rows. Sums are in f64. Traffic: x is read once (wide rows
+// and columns again, mostly from the cache), and y is written once.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/softmax_rows.h"
 

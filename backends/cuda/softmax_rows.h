@@ -17,7 +17,7 @@ __device__ inline double row_exp(double x) { return math::exp_nonpositive(x); }
 /// Returns e^(x - top) for x <= top; NaN if either is NaN, or if both are the same infinity.
 template <class T> __device__ T exp_below(T x, T top) { return row_exp(x - top); }
 
-/// The maximum of a row, and the sum of e^(x - top) in f64; every thread of the team receives both.
+/// The maximum of a row, and the sum of e^(x - top) in f64. Every thread of the team receives both.
 template <class T> struct RowSums {
   T top;
   double sum;

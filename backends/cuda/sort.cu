@@ -1,10 +1,11 @@
-// Stable sorting along the middle axis of a contiguous (outer, n, inner), the places of elements that are not 0, and of
-// numbers in sorted rows.
+// Stable sorting along the middle axis of a contiguous (outer, n, inner), the positions of elements
+// that are not 0, and the positions of numbers in sorted rows.
 //
-// Sorting: each element becomes a 64-bit key in whose order it is to come, with its place, so that no two pairs are equal
-// and any sorting network is stable. Rows are padded to a power of two. Rows of at most kShared pairs are sorted by one
-// block in shared memory; longer ones by bitonic steps over global memory, one launch each. Traffic of those: the pairs
-// twice per step, log^2(n) / 2 steps.
+// Sorting: each element becomes a pair of a 64-bit key, which has the order of the elements, and
+// its position. No two pairs are equal, so any sorting network is stable. Rows are padded to a
+// power of two. One block sorts a row of at most kShared pairs in shared memory. Longer rows use
+// bitonic steps in global memory, one launch each. Their traffic: the pairs twice per step, in
+// log^2(n) / 2 steps.
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -36,7 +37,7 @@ struct Pair {
   }
 };
 
-// Pair i of row r; beyond n those that come last.
+// Returns pair i of row r. Pairs beyond n come last in the order.
 template <class T>
 __device__ Pair pair_of(const T* x, RowsShape rows, int64_t row, int64_t i, bool descending) {
   if (i >= rows.n) return {~uint64_t{0}, i};
@@ -89,7 +90,8 @@ __global__ void __launch_bounds__(kThreads)
     pairs[i] = pair_of(x, rows, i / padded, i % padded, descending);
 }
 
-// One step of the network: pairs at distance `step` in runs of `size`. Rows are whole multiples of both.
+// One step of the network: compares pairs at distance `step` in runs of `size`. Row lengths are
+// multiples of both.
 __global__ void __launch_bounds__(kThreads)
     step_kernel(Pair* pairs, int64_t count, int64_t padded, int64_t size, int64_t step) {
   for (int64_t i = first_item(); i < count; i += item_step()) {

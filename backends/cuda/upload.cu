@@ -1,7 +1,7 @@
-// Copies from the host beside the work in progress: on a stream of their own, out of pinned memory.
+// Copies from pinned memory of the host, on a separate stream, while other work runs on the device.
 //
-// The block that a copy goes to may have been a batch before: the copy waits for the work that used it, and for nothing
-// else. Whoever uses the copy makes the main stream wait for it (receive).
+// The block of a copy may have been an earlier batch. The copy waits only for the work that used
+// that batch. The user of the copy calls receive(), which makes the main stream wait for it.
 #include <cstring>
 
 #include "ebb/backends/cuda/capture.h"
@@ -12,7 +12,7 @@
 namespace ebb::cuda {
 namespace {
 
-// Its copy would not be one of the step's.
+// The copy would not belong to the step.
 constexpr std::string_view kInCapture =
     "take a loader's batch: copy it to tensors of the step's before";
 
@@ -38,7 +38,7 @@ Tensor upload(const Tensor& host) {
   const size_t bytes = static_cast<size_t>(host.numel()) * size_of(host.dtype());
   if (bytes == 0) return out;
   check(cudaEventSynchronize(block.ready),
-        "upload");  // the pinned bytes of the block's last upload have been read
+        "upload");  // the last upload of the block has read the pinned bytes
   std::memcpy(block.pinned, host.raw(), bytes);
   check(cudaStreamWaitEvent(upload_stream(), block.free, 0), "upload");
   check(cudaMemcpyAsync(block.data, block.pinned, bytes, cudaMemcpyHostToDevice, upload_stream()),

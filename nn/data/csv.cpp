@@ -108,7 +108,8 @@ class Fields {
   Fields(const std::string& path, const RowReader& rows, char delimiter)
       : path_(path), rest_(rows.row()), delimiter_(delimiter), line_(rows.line()) {}
 
-  // The next field, without blanks and quotes; false when the row has no more. Valid until the next call.
+  // The next field, without blanks and quotes; false when the row has no more. Valid until the next
+  // call.
   bool next(std::string_view& field) {
     if (!more_) return false;
     if (++column_ > kMostColumns) fail_here("more than ", kMostColumns, " columns");
@@ -165,8 +166,8 @@ class Fields {
   bool more_ = true;
 };
 
-// True when the magnitude of a decimal number is below 1. Only the order of magnitude is looked at, so REQUIRES that the
-// number is much larger or much smaller.
+// True when the magnitude of a decimal number is below 1. Only the order of magnitude is looked at,
+// so REQUIRES that the number is much larger or much smaller.
 bool is_tiny(std::string_view digits) {
   const size_t e = std::min(digits.find_first_of("eE"), digits.size());
   int64_t exponent = 0;

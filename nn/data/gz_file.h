@@ -1,4 +1,5 @@
-// GzFile: reads a file, plain or compressed with gzip, as a stream of bytes. For the readers of this folder.
+// GzFile: reads a file, plain or compressed with gzip, as a stream of bytes. For the readers of
+// this folder.
 #pragma once
 
 #include <cstddef>
@@ -10,22 +11,22 @@ namespace ebb::data {
 
 class GzFile {
  public:
-  /// Opens a regular file to read. op names the reader in the errors. most: the bytes that may be read of it, unpacked.
-  /// Throws Error when it cannot be opened or is not a regular file.
+  /// Opens a regular file for reading. op is the name of the reader in errors, and `most` the limit
+  /// of the uncompressed bytes. Throws Error if the file cannot be opened or is not a regular file.
   GzFile(std::string_view op, const std::string& path, int64_t most);
   ~GzFile();
   GzFile(const GzFile&) = delete;
   GzFile& operator=(const GzFile&) = delete;
 
-  /// Reads up to n bytes; fewer only at the end of the file. Throws Error when the file is damaged, and when it holds more
-  /// than `most` bytes: the message names the option max_bytes.
+  /// Reads up to n bytes, and fewer only at the end of the file. Returns their number. Throws Error
+  /// if the file is damaged or has more than `most` bytes; the message names the option max_bytes.
   size_t read(void* to, size_t n);
 
-  /// Returns the bytes of the file as it is on the disk.
+  /// Returns the size of the file on the disk.
   int64_t size_on_disk() const { return size_; }
-  /// Returns the bytes that were read so far, unpacked.
+  /// Returns the number of uncompressed bytes that have been read.
   int64_t bytes_read() const { return done_; }
-  /// Returns true when the file is compressed.
+  /// Returns true if the file is compressed.
   bool is_compressed() const;
 
  private:

@@ -20,7 +20,8 @@ uint32_t big_endian(const unsigned char* b) {
   return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
 }
 
-// The element types of the format, by the third byte of the file: their bytes there, and the dtype that they become.
+// The element types of the format, by the third byte of the file: their bytes there, and the dtype
+// that they become.
 struct ElementType {
   unsigned char code;
   size_t bytes;
@@ -30,7 +31,8 @@ constexpr ElementType kTypes[] = {{0x08, 1, DType::U8},  {0x09, 1, DType::I64},
                                   {0x0B, 2, DType::I64}, {0x0C, 4, DType::I64},
                                   {0x0D, 4, DType::F32}, {0x0E, 8, DType::F64}};
 
-// The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that there were.
+// The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that
+// there were.
 template <class From, class To>
 Tensor read_elements(GzFile& file, const Shape& shape, size_t& got) {
   Tensor out = empty(shape, {.dtype = dtype_of<To>});
@@ -107,7 +109,8 @@ Header read_header(GzFile& file, const std::string& path) {
   return header;
 }
 
-// Throws unless a file of this size can hold the elements that its header promises. Costs no memory.
+// Throws unless a file of this size can hold the elements that its header promises. Costs no
+// memory.
 void check_size(GzFile& file, const std::string& path, const Header& header) {
   const bool packed = file.is_compressed();
   const int64_t size = file.size_on_disk();

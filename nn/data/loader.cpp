@@ -18,8 +18,8 @@
 namespace ebb::data {
 namespace {
 
-// Independent generators for the order of an epoch and for the transform of its batches, off the streams that a user
-// of the same seed draws weights from.
+// Independent generators for the order of an epoch and for the transform of its batches, off the
+// streams that a user of the same seed draws weights from.
 struct EpochKeys {
   uint64_t order, transform;
 };
@@ -129,7 +129,8 @@ class BatchQueue {
 
 }  // namespace
 
-// One pass through the batches. Owns handles to all that its thread needs, so the loader itself may be moved.
+// One pass through the batches. Owns handles to all that its thread needs, so the loader itself may
+// be moved.
 class DataLoader::Epoch {
  public:
   Epoch(const DataLoader& loader, int64_t epoch, int64_t first)

@@ -1,12 +1,14 @@
-// DataLoader: the samples of a Dataset in batches, epoch by epoch, made ahead of use on a thread of its own.
+// DataLoader: the samples of a Dataset in batches, epoch by epoch, prepared ahead of use on a
+// separate thread.
 //
 //   DataLoader loader(train, {.batch_size = 128, .shuffle = true, .seed = 1});
 //   for (int epoch = 0; epoch < 10; ++epoch) {
 //     for (const Batch& batch : loader) step(batch.input, batch.target);
 //   }
 //
-// The order of the samples is a function of (seed, epoch) and of nothing else. To go on where a training stopped, save
-// epoch() and consumed(), and call set_epoch() and skip() with them: the remaining batches come bit for bit the same.
+// The order of the samples is a function of (seed, epoch). To continue a training, save epoch() and
+// consumed(), and call set_epoch() and skip() with these values. The remaining batches are then the
+// same bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -25,56 +27,64 @@ struct Batch {
 
 struct LoaderOptions {
   int64_t batch_size = 64;
-  bool shuffle = false;    ///< a new order each epoch; else the order of the dataset
+  bool shuffle = false;    ///< a new order in each epoch, else the order of the dataset
   uint64_t seed = 0;       ///< of the order, and of random numbers that transform draws
-  bool drop_last = false;  ///< leave out a last batch of fewer than batch_size samples
-  int prefetch =
-      2;  ///< at most so many batches are made ahead; 0: each is made when it is asked for, no thread
-  bool unit_float =
-      true;  ///< inputs of dtype u8 (pictures) become f32 in [0, 1]: x / 255; other dtypes stay
-  Device device =
-      {};  ///< where the batches lie; copies to a GPU run beside the work that goes on there
-  /// Changes a batch before it is handed out, on the loader's thread: noise, flips, normalisation. The thread's
-  /// default_generator() is set anew for each batch, from (seed, epoch, batch). Returns tensors on the CPU whose first sizes
-  /// are equal; their number of samples may differ from the batch's. Exceptions thrown here are rethrown by the loop that
-  /// asked for the batch.
+  bool drop_last = false;  ///< omit a last batch of fewer than batch_size samples
+  /// The largest number of batches prepared ahead. With 0, each batch is prepared on demand,
+  /// without a thread.
+  int prefetch = 2;
+  /// Converts inputs of dtype u8 (pictures) to f32 in [0, 1]: x / 255. Other dtypes do not change.
+  bool unit_float = true;
+  /// The device of the batches. Copies to a GPU run while other work runs there.
+  Device device = {};
+  /// Changes a batch on the loader's thread before it is used: noise, flips, normalisation. The
+  /// default_generator() of the thread is seeded for each batch, from (seed, epoch, batch). It
+  /// returns tensors on the CPU whose first sizes are equal; the number of samples may change.
+  /// Exceptions thrown here are rethrown by the loop that asked for the batch.
   std::function<Batch(Batch)> transform = {};
 };
 
-/// Thread-safety: one thread uses a loader. Its own thread reads the dataset's tensors, which must not change meanwhile. In
-/// a child of fork() an epoch that the parent started cannot go on: its next batch is an Error, and begin() starts a new one.
+/// Thread-safety: one thread uses a loader. The loader's thread reads the tensors of the dataset,
+/// which must not change during an epoch. In a child of fork() an epoch that the parent started
+/// cannot continue: its next batch is an Error, and begin() starts a new epoch.
 class DataLoader {
  public:
   class Iterator;
 
-  /// Throws Error when the dataset is empty, batch_size is below 1, prefetch is negative, or no batch is left.
+  /// Throws Error if the dataset is empty, batch_size is below 1, prefetch is negative, or there
+  /// would be no batch.
   explicit DataLoader(Dataset dataset, LoaderOptions options = {});
   DataLoader(DataLoader&&) noexcept;
   DataLoader& operator=(DataLoader&&) noexcept;
-  /// Stops the thread; waits at most for the batch that it is making.
+  /// Stops the thread. It waits at most for the batch in preparation.
   ~DataLoader();
 
-  /// The number of batches of a whole epoch.
+  /// Returns the number of batches of a whole epoch.
   int64_t size() const;
   const Dataset& dataset() const { return dataset_; }
   const LoaderOptions& options() const { return options_; }
 
-  /// Starts an epoch, from its first batch or where skip() says; ends the one before. The first is epoch 0, and each
-  /// begin() takes the next, unless set_epoch() says which. Iterators of earlier epochs become invalid.
-  /// Throws what the dataset or the transform throws at the first batch; so does the iterator's ++ at later ones.
+  /// Starts an epoch and ends the previous one. The first epoch is 0, and each begin() starts the
+  /// next one, unless set_epoch() or skip() was called. Iterators of earlier epochs become invalid.
+  /// Exceptions of the dataset or the transform are rethrown here for the first batch, and by the
+  /// iterator's ++ for later ones.
   Iterator begin();
   std::default_sentinel_t end() const { return {}; }
 
-  /// The next begin() starts this epoch (>= 0), and forgets an earlier skip().
+  /// Sets the epoch (>= 0) that the next begin() starts, and clears an earlier skip().
   void set_epoch(int64_t epoch);
-  /// The next begin() leaves out this many batches, at most size(). Costs no time: they are not made.
+  /// Sets the number of batches, at most size(), that the next begin() skips. Skipped batches are
+  /// not prepared.
   void skip(int64_t batches);
 
-  /// The epoch that the last begin() started; before the first one, that which it will start.
+  /// Returns the epoch that the last begin() started, or, before the first begin(), the one that it
+  /// will start.
   int64_t epoch() const { return epoch_; }
-  /// The batches of this epoch that were skipped or handed out, the one in hand included; not those made ahead.
+  /// Returns the number of batches of this epoch that were skipped or returned, including the
+  /// current one. It does not count batches prepared ahead.
   int64_t consumed() const;
-  /// The numbers of the samples in the order of an epoch, i64: size() * batch_size of them with drop_last, else all.
+  /// Returns the numbers (i64) of the samples in the order of an epoch: size() * batch_size of them
+  /// with drop_last, else all.
   Tensor order(int64_t epoch) const;
 
  private:
@@ -86,7 +96,8 @@ class DataLoader {
   std::unique_ptr<Epoch> running_;
 };
 
-/// Reads the batches of one epoch, once, from front to back. Valid until the next begin() or the end of the loader.
+/// Reads the batches of one epoch in order, once. Valid until the next begin() or the end of the
+/// loader.
 class DataLoader::Iterator {
  public:
   using iterator_concept = std::input_iterator_tag;
@@ -94,7 +105,7 @@ class DataLoader::Iterator {
   using difference_type = std::ptrdiff_t;
 
   explicit Iterator(Epoch* epoch) : epoch_(epoch) {}
-  /// The batch in hand: valid until ++; it may be moved from.
+  /// Returns the current batch, which is valid until ++ and may be moved from.
   Batch& operator*() const;
   Batch* operator->() const { return &**this; }
   Iterator& operator++();

@@ -1,5 +1,5 @@
-// Activations and other layers without parameters, as modules of torch's names. Formulas:
-// autograd/ops/activation.h.
+// Activations and other layers without parameters, as modules with torch's names.
+// autograd/ops/activation.h has the formulas.
 #pragma once
 
 #include "ebb/autograd/ops/activation.h"
@@ -157,8 +157,8 @@ struct PReLUOptions {
   DType dtype = DType::F32;
 };
 
-/// prelu with a weight that is trained: one, or one for each channel (dim 1). Parameter: weight
-/// (num_parameters), which starts at init. Throws Error unless num_parameters >= 1.
+/// prelu with a trained weight: one for all channels, or one per channel (dim 1). Parameter: weight
+/// (num_parameters), with initial value init. Throws Error unless num_parameters >= 1.
 class PReLU : public Layer {
  public:
   explicit PReLU(PReLUOptions options = {});

@@ -9,8 +9,8 @@
 
 namespace ebb::nn {
 
-/// Sizes are one number for all dims or one number for each. padding_mode: what surrounds the input, where
-/// PadMode::Constant means zeros.
+/// Sizes are one number for all dims or one number for each. padding_mode: what surrounds the
+/// input, where PadMode::Constant means zeros.
 struct ConvLayerOptions {
   Shape stride = 1;
   ConvPadding padding = 0;
@@ -57,8 +57,8 @@ class ConvLayer : public Layer {
 class ConvTransposeLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
-  /// Returns a result of the given size, (H', W') or of all dims, instead of that of output_padding. Throws Error where
-  /// no output_padding gives it.
+  /// Returns a result of the given size, (H', W') or of all dims, instead of that of
+  /// output_padding. Throws Error where no output_padding gives it.
   Tensor forward(const Tensor& x, const Shape& output_size) const;
   std::string extra_repr() const override;
   const ConvTransposeLayerOptions& options() const { return options_; }
@@ -81,8 +81,9 @@ class ConvTransposeLayer : public Layer {
 
 /// Computes conv1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialised uniformly in +-1 / sqrt(in / groups k), as
-/// in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless groups divides both numbers of channels.
+/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialised uniformly in +-1 /
+/// sqrt(in / groups k), as in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless groups
+/// divides both numbers of channels.
 ///
 ///     nn::Conv1d layer(8, 16, 5, {.stride = 2});
 ///     Tensor y = layer(ones({4, 8, 100}));  // (4, 16, 48)
@@ -110,8 +111,8 @@ class Conv2d : public detail::ConvLayer {
 
 /// Computes conv_transpose1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (in, out / groups, k) and bias (out), initialised uniformly in +-1 / sqrt(out / groups k), as in
-/// torch.
+/// Parameters: weight (in, out / groups, k) and bias (out), initialised uniformly in +-1 / sqrt(out
+/// / groups k), as in torch.
 ///
 ///     nn::ConvTranspose1d layer(16, 8, 4, {.stride = 2});
 ///     Tensor y = layer(ones({4, 16, 48}));  // (4, 8, 98)
@@ -126,7 +127,8 @@ class ConvTranspose1d : public detail::ConvTransposeLayer {
 
 /// Computes conv_transpose2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W').
 ///
-/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialised as those of ConvTranspose1d.
+/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialised as those of
+/// ConvTranspose1d.
 ///
 ///     nn::ConvTranspose2d layer(16, 3, 2, {.stride = 2});
 ///     Tensor y = layer(ones({4, 16, 7, 7}));  // (4, 3, 14, 14)

@@ -118,8 +118,9 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classe
   return add(picked(head, from_data(entry, classes.shape())), within);
 }
 
-// The host does not know what the classes are: all rows pass through all layers, and a cluster ignores those of others.
-// A class out of range stays out of range in the head or in the last cluster, and gives NaN there.
+// The host does not know what the classes are: all rows pass through all layers, and a cluster
+// ignores those of others. A class out of range stays out of range in the head or in the last
+// cluster, and gives NaN there.
 Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& classes) const {
   const auto number = [&](int64_t value) {
     return full({}, static_cast<double>(value), {.dtype = DType::I64, .device = x.device()});

@@ -90,8 +90,9 @@ Selection select_classes(std::string_view op, const Tensor& input, const Tensor&
   return s;
 }
 
-// Puts the losses of positions together, each times its factor; Mean divides by the selected weights. Only positions
-// that are not ignored are touched: an ignored one adds nothing to value or gradient, whatever it holds.
+// Puts the losses of positions together, each times its factor; Mean divides by the selected
+// weights. Only positions that are not ignored are touched: an ignored one adds nothing to value or
+// gradient, whatever it holds.
 Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& factor,
                        Reduction reduction) {
   const Tensor zero = zeros({}, {.dtype = losses.dtype(), .device = losses.device()});
@@ -222,7 +223,8 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   if (o.p != 1 && o.p != 2) fail(op, "expected p of 1 or 2, got ", o.p);
   if (input->dim() > 2) fail(op, "input ", input->shape(), " must be (C) or (N, C)");
   check_class_numbers(op, "class indices", target);
-  // 1-D input takes () and gives (), or takes (1) and gives (1) unreduced, as in torch; 0-d input is one class.
+  // 1-D input takes () and gives (), or takes (1) and gives (1) unreduced, as in torch; 0-d input
+  // is one class.
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   if (single ? target.numel() != 1 || target.dim() > 1 : !(target.shape() == Shape{x.size(0)})) {

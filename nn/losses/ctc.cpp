@@ -1,5 +1,5 @@
-// Connectionist temporal classification, by the forward recursion in public ops: its gradient is the true one of
-// log_probs, and every order is there.
+// Connectionist temporal classification, by the forward recursion in public ops: its gradient is
+// the true one of log_probs, and every order is there.
 #include <algorithm>
 #include <limits>
 
@@ -112,8 +112,8 @@ Tensor shifted(const Tensor& alpha, int64_t by, const Tensor& edge) {
   return cat({expand(edge, {alpha.size(0), by}), slice(alpha, 1, 0, width - by)}, 1);
 }
 
-// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its time steps, as in
-// torch.
+// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its
+// time steps, as in torch.
 struct Unreachable {
   static constexpr std::string_view name = "ctc_unreachable";
   struct State {
@@ -138,8 +138,8 @@ struct Unreachable {
   }
 };
 
-// -log p of each sample, (N). In f64: the lattice is small beside log_probs, and what a path adds to the gradient is
-// e to the difference of large sums.
+// -log p of each sample, (N). In f64: the lattice is small beside log_probs, and what a path adds
+// to the gradient is e to the difference of large sums.
 Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1);
   const Lattice lattice = make_lattice(labels, blank, log_probs.device());

@@ -22,8 +22,8 @@ void check_signs(std::string_view op, const Tensor& target) {
   backend(t.device()).check_values(op, value, {1, 1, "every target must be 1 or -1"});
 }
 
-// Labels as numbers of the input's dtype. Integers are labels and nothing else, so they must be 1 or -1; floating targets are
-// taken as they are.
+// Labels as numbers of the input's dtype. Integers are labels and nothing else, so they must be 1
+// or -1; floating targets are taken as they are.
 Tensor real_labels(std::string_view op, const Tensor& input, const Tensor& target) {
   check_defined(op, input);
   check_defined(op, target);
@@ -98,7 +98,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
          dims == 2 ? Shape{input1->size(0)} : Shape{});
   }
   check_signs(op, target);
-  // In f64: between vectors that are nearly parallel, all that matters is a difference of nearly equal numbers.
+  // In f64: between vectors that are nearly parallel, all that matters is a difference of nearly
+  // equal numbers.
   const Tensor a = input1->to(DType::F64), b = input2.to(DType::F64);
   const Tensor product = sum(mul(a, b), {-1});
   const Tensor norm_a = add(sum(square(a), {-1}), kEps), norm_b = add(sum(square(b), {-1}), kEps);
@@ -119,7 +120,8 @@ Tensor last_norm(const Tensor& d, double p, bool keepdim) {
     const Tensor largest = eq(size.detach(), amax(size.detach(), {-1}, true)).to(d.dtype());
     return sum(mul(size, div(largest, clamp_min(sum(largest, {-1}, true), 1))), {-1}, keepdim);
   }
-  // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied by 0 there.
+  // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied
+  // by 0 there.
   const Tensor power = sum(p == 2 ? square(d) : pow(size, p), {-1}, keepdim);
   const Tensor is_zero = power.detach() == 0.0;
   const Tensor root = pow(where(is_zero, ones_like(power.detach()), power), 1 / p);

@@ -17,8 +17,9 @@
 namespace ebb::nn {
 namespace {
 
-// By how much the other classes of a row come within 1 of each of its labels, summed: (N, K). Labels are taken a few at
-// a time, so that memory is N C and not N K C. The slopes are 1, 0 at the bound.
+// By how much the other classes of a row come within 1 of each of its labels, summed: (N, K).
+// Labels are taken a few at a time, so that memory is N C and not N K C. The slopes are 1, 0 at the
+// bound.
 struct LabelHinges {
   static constexpr std::string_view name = "label_hinges";
   static constexpr int64_t kElements = 1 << 20;  // of a block

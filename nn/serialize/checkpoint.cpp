@@ -68,8 +68,8 @@ uint64_t mix(uint64_t hash, const void* bytes, size_t count) {
   return hash + count;
 }
 
-// 128 bits of the content of both files in hexadecimal: equal checkpoints have equal ids, so that equal trainings write
-// equal files.
+// 128 bits of the content of both files in hexadecimal: equal checkpoints have equal ids, so that
+// equal trainings write equal files.
 std::string id_of(const Checkpoint& checkpoint) {
   uint64_t low = 1, high = 2;
   const auto add = [&](const void* bytes, size_t count) {
@@ -95,7 +95,8 @@ std::string id_of(const Checkpoint& checkpoint) {
   return text;
 }
 
-// The files of a checkpoint get their names when they are synced, the training's last: with both it is whole.
+// The files of a checkpoint get their names when they are synced, the training's last: with both it
+// is whole.
 bool is_whole(const std::string& folder) {
   std::error_code ignored;
   return fs::is_directory(fs::symlink_status(folder, ignored)) && has_file(folder, kModel) &&
@@ -120,8 +121,8 @@ struct Places {
     lock = detail::work_path(target, "lock");
   }
 
-  // The one to read; "" when there is none. A save without exchange may move one into place while this looks elsewhere:
-  // hence the second look at the target.
+  // The one to read; "" when there is none. A save without exchange may move one into place while
+  // this looks elsewhere: hence the second look at the target.
   std::string find() const {
     if (has_target()) return target;
     if (is_whole(fresh)) return fresh;

@@ -40,7 +40,8 @@ int stat_of(const std::string& path, struct stat& status) {
   return retrying([&] { return ::lstat(path.c_str(), &status); });
 }
 
-// Swaps two paths that both exist, in one step. False when the system or the file system cannot do it.
+// Swaps two paths that both exist, in one step. False when the system or the file system cannot do
+// it.
 bool exchange_paths(std::string_view op, const std::string& a, const std::string& b) {
 #ifdef SYS_renameat2
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE of <linux/fs.h>
@@ -72,7 +73,8 @@ int claim_handle(std::string_view op, const std::string& path) {
       ::close(handle);
       return -1;
     }
-    // Other errors: a file system without locks. The file may have been renamed or removed before it was locked: again.
+    // Other errors: a file system without locks. The file may have been renamed or removed before
+    // it was locked: again.
     if (stat_of(path, now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
       return handle;
     ::close(handle);

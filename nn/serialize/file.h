@@ -1,4 +1,5 @@
-// Files and folders whose every step is checked and that survive a crash. For the readers and writers of nn/.
+// Operations on files and folders that check every step and survive a crash. For the readers and
+// writers of nn/.
 #pragma once
 
 #include <cstddef>
@@ -8,25 +9,28 @@
 
 namespace ebb::detail {
 
-/// Opens a regular file to read and returns its handle. Throws Error for anything else: a folder, a device, a FIFO, which is
-/// not waited for.
+/// Opens a regular file for reading and returns its handle. Throws Error for folders, devices and
+/// FIFOs, without waiting for them.
 int open_regular(std::string_view op, const std::string& path);
 
-/// An open file. op names the caller in the errors; all members throw Error naming the path.
+/// An open file. op is the name of the caller in errors. All members throw Error that names the
+/// path.
 class File {
  public:
-  /// Opens a regular file, as open_regular().
+  /// Opens a regular file, as open_regular() does.
   static File open_to_read(std::string_view op, const std::string& path);
 
-  /// Creates a work file of Ebb's, or empties the one that a killed process left, and locks it while it is open.
+  /// Creates a work file of Ebb, or truncates the one that a killed process left, and locks it
+  /// while it is open.
   ///
-  /// Links are never followed: throws Error when path is a symbolic link, has a second name, or is not a regular file; and
-  /// when another process or thread holds it. File systems without locks are taken without.
+  /// It does not follow links. Throws Error if path is a symbolic link, has a second name, or is
+  /// not a regular file, or if another process or thread has locked it. On file systems without
+  /// locks it works without a lock.
   static File claim(std::string_view op, const std::string& path);
 
   File(File&& other) noexcept;
   File& operator=(File&&) = delete;
-  /// Closes the file, which gives the lock back.
+  /// Closes the file, which releases the lock.
   ~File();
 
   /// Returns the size in bytes.
@@ -46,12 +50,12 @@ class File {
   int handle_;
 };
 
-/// A lock that one process at a time holds, as a file that exists meanwhile.
+/// A lock that one process at a time holds. It is a file that exists while the lock is held.
 class FileLock {
  public:
-  /// Takes the lock. Throws Error when it is held: "what: another process or thread is saving there".
+  /// Takes the lock. Throws Error if it is held: "what: another process or thread is saving there".
   FileLock(std::string_view op, const std::string& path, const std::string& what);
-  /// Gives the lock back and removes the file; in a forked child it does neither.
+  /// Releases the lock and removes the file. In a forked child it does neither.
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
@@ -65,19 +69,21 @@ class FileLock {
 /// Waits until the names in a folder are on the disk.
 void sync_folder(std::string_view op, const std::string& folder);
 
-/// Renames a file or folder over another one, in one step that cannot be seen half done.
+/// Renames a file or folder over another one, in one atomic step.
 void rename_path(std::string_view op, const std::string& from, const std::string& to);
 
-/// Puts the folder `fresh` in the place of `target`, which need not exist, and syncs the folder above. The folder that was
-/// there is at `fresh` afterwards (exchanged in one step), or at `old` where the file system cannot exchange or
-/// may_exchange is false: between the two renames `target` is missing then.
+/// Replaces the folder `target`, which need not exist, by `fresh`, and syncs the folder above. The
+/// previous folder is at `fresh` afterwards (exchanged in one step). If the file system cannot
+/// exchange, or may_exchange is false, the previous folder is at `old` afterwards, and `target` is
+/// missing between the two renames.
 ///
-/// Throws Error when a rename fails: `target` is then what it was. When the folder above cannot be synced, the new folder
-/// is in place and may be lost with the power: the Error says so.
+/// Throws Error if a rename fails; `target` has then not changed. Also throws Error if the folder
+/// above cannot be synced; the new folder is then in place and may be lost in a power failure, as
+/// the message says.
 void replace_folder(std::string_view op, const std::string& fresh, const std::string& target,
                     const std::string& old, bool may_exchange = true);
 
-/// Remembers which folder is at a path, so that one can tell whether another has taken its place.
+/// Notes the folder at a path, to detect that another folder replaces it.
 class FolderWatch {
  public:
   explicit FolderWatch(const std::string& folder);
@@ -85,7 +91,8 @@ class FolderWatch {
   FolderWatch(const FolderWatch&) = delete;
   FolderWatch& operator=(const FolderWatch&) = delete;
 
-  /// True while the path leads to the same folder; false when it led to none from the start.
+  /// Returns true while the path refers to the same folder, and false if it referred to none at the
+  /// start.
   bool unchanged() const;
 
  private:
@@ -93,10 +100,11 @@ class FolderWatch {
   int handle_;
 };
 
-/// Returns the folder that a path is in; "." when it names none.
+/// Returns the folder of a path, or "." if the path has no folder.
 std::string parent_of(const std::string& path);
 
-/// Returns the path of a hidden work file or folder for `path`, in the same folder: "runs/.x.ebb-new" for "runs/x" and "new".
+/// Returns the path of a hidden work file or folder for `path`, in the same folder:
+/// "runs/.x.ebb-new" for "runs/x" and "new".
 std::string work_path(const std::string& path, std::string_view purpose);
 
 }  // namespace ebb::detail

@@ -47,7 +47,8 @@ std::vector<size_t> choose_layout(const NamedTensors& tensors) {
   return layout;
 }
 
-// The header with its length in front, padded with blanks so that the elements begin at a multiple of 8.
+// The header with its length in front, padded with blanks so that the elements begin at a multiple
+// of 8.
 std::string header_bytes(const std::string& path, const NamedTensors& tensors,
                          const Metadata& metadata, const std::vector<size_t>& layout) {
   SafeTensorsHeader header{std::vector<TensorEntry>(tensors.size()), metadata};
@@ -105,7 +106,8 @@ std::string read_header(detail::File& file, const std::string& path, uint64_t fi
   return text;
 }
 
-// The order in which the tensors lie, when they fill the data exactly: without overlap, hole or rest.
+// The order in which the tensors lie, when they fill the data exactly: without overlap, hole or
+// rest.
 std::vector<size_t> check_layout(const std::string& path, const std::vector<TensorEntry>& entries,
                                  uint64_t data_size) {
   std::vector<size_t> layout(entries.size());

@@ -14,8 +14,8 @@ using Json = nlohmann::json;
 constexpr std::string_view kLoad = "load_safetensors";
 constexpr const char* kDTypes[kDTypeCount] = {"F32", "F64", "I64", "U8", "BOOL"};
 
-// Takes the header apart while the library parses it: nothing is kept that is not part of the result, so that time and
-// memory are linear. Called by nlohmann::json::sax_parse.
+// Takes the header apart while the library parses it: nothing is kept that is not part of the
+// result, so that time and memory are linear. Called by nlohmann::json::sax_parse.
 class HeaderReader {
  public:
   explicit HeaderReader(const std::string& path) : path_(path) {}

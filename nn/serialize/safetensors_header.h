@@ -1,4 +1,4 @@
-// The JSON header of a safetensors file. For safetensors.cpp alone.
+// The JSON header of a safetensors file. Internal to safetensors.cpp.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct TensorEntry {
   std::string name;
   DType dtype = DType::F32;
   Shape shape;
-  uint64_t begin = 0, end = 0;  ///< its bytes, counted from the end of the header
+  uint64_t begin = 0, end = 0;  ///< its range of bytes after the end of the header
 };
 
 struct SafeTensorsHeader {
@@ -22,18 +22,19 @@ struct SafeTensorsHeader {
   Metadata metadata;
 };
 
-/// The key of the metadata, which no tensor may have as its name.
+/// The key of the metadata, which must not be the name of a tensor.
 inline constexpr std::string_view kMetadataKey = "__metadata__";
 
-/// The most names that a header may have, of tensors and of metadata: no real file comes near.
+/// The largest number of names of tensors and metadata in a header. Real files have far fewer.
 inline constexpr size_t kMostNames = 1'000'000;
 
-/// Returns the header as one line of JSON. Throws Error naming path when a name is not UTF-8.
+/// Returns the header as one line of JSON. Throws Error that names path if a name is not UTF-8.
 std::string print_header(const std::string& path, const SafeTensorsHeader& header);
 
-/// Parses a header that may hold anything, in time and memory that grow with its length. Each entry alone is right
-/// afterwards: a known dtype, a shape whose bytes and strides can be counted, as many bytes as its shape takes. Throws Error
-/// naming path and tensor otherwise, and for more than kMostNames names.
+/// Parses a header of any content, in time and memory proportional to its length. Each entry of the
+/// result has a known dtype, a shape whose bytes and strides fit int64_t, and as many bytes as its
+/// shape needs. Throws Error that names path and tensor otherwise, and for more than kMostNames
+/// names.
 SafeTensorsHeader parse_header(const std::string& path, std::string_view text);
 
 }  // namespace ebb::detail

@@ -1,4 +1,4 @@
-// Text from files in messages.
+// Quotes text from files in messages.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,9 @@
 
 namespace ebb::detail {
 
-/// Returns text that came from a file in a form that is safe to print: in quotes, on one line, in ASCII (everything else is
-/// escaped as in JSON, "\n" or "\u001b"), and cut behind `most` bytes, which "..." tells.
+/// Returns text from a file in a form that is safe to print: in quotes, on one line, in ASCII.
+/// Other characters are escaped as in JSON ("\n", "\u001b"). After `most` bytes the text is cut,
+/// and "..." marks the cut.
 ///
 ///     shown("line\nbreak")  // "line\nbreak", with a backslash and an n
 std::string shown(std::string_view text, size_t most = 100);

@@ -252,7 +252,8 @@ double best_f1_threshold(const Tensor& scores, const Tensor& target) {
   const int64_t positives = std::count(t.begin(), t.end(), true);
   if (positives == 0) fail(kOp, "no target is a yes: there is nothing to find");
 
-  // The threshold goes down from score to score; all that are above it are predicted. Equal ones come at once.
+  // The threshold goes down from score to score; all that are above it are predicted. Equal ones
+  // come at once.
   double best = -1, threshold = 0;
   int64_t found = 0;
   for (size_t i = 0; i < order.size(); ++i) {

@@ -201,7 +201,8 @@ void Trainer::train_batch(const data::Batch& batch) {
   seen_ += batch.input.size(0);
 }
 
-// One step, and its loss and hits added to the sums where the model is: nothing here waits for the device.
+// One step, and its loss and hits added to the sums where the model is: nothing here waits for the
+// device.
 void Trainer::step(const Tensor& input, const Tensor& target) {
   const Tensor scores = (*model_)(input);
   const Tensor loss = loss_(scores, target);

@@ -1,4 +1,5 @@
-// Trainer: the loop of training a model, with progress, checkpoints, resuming and a clean stop on Ctrl-C.
+// Trainer: the loop of training a model, with progress, checkpoints, resuming and a clean stop on
+// Ctrl-C.
 #pragma once
 
 #include <atomic>
@@ -17,40 +18,45 @@
 
 namespace ebb::nn {
 
-/// Computes the loss to minimise, a tensor of one element, from the model's output and the targets of one batch.
+/// Computes the loss to minimise, a tensor of one element, from the model's output and the targets
+/// of one batch.
 using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& target)>;
 
 struct TrainerOptions {
   int64_t epochs = 10;
-  /// A folder, written after epochs and when the training is stopped; none when empty.
+  /// The folder of the checkpoint, which is written after epochs and when training is stopped.
+  /// Empty: no checkpoint.
   std::string checkpoint = {};
-  /// The least number of seconds between checkpoints. The last epoch always writes one, and with 0 each epoch does.
-  /// Writing waits for the disk: 10 ms and more.
+  /// The minimal number of seconds between checkpoints. With 0 each epoch writes one. The last
+  /// epoch always does. Writing waits for the disk, which takes 10 ms and more.
   double checkpoint_every = 0;
-  /// Go on from the checkpoint: bit for bit as if the training had not stopped (same CPU, threads and library versions).
+  /// Continues from the checkpoint, bit for bit as if training had not stopped (with the same CPU,
+  /// number of threads and library versions).
   bool resume = false;
-  /// The factor on the learning rate of the optimizer (its base_lr()) by the share of this training's steps that have
-  /// been made: 0 at the first step, below 1 at the last. The factor is 1 again after run().
+  /// Returns the factor of the learning rate (of the optimizer's base_lr()) for the progress of
+  /// this training, which is 0 at the first step and below 1 at the last. After run() the factor is
+  /// 1.
   std::function<double(double progress)> lr_schedule = {};
-  /// No output.
+  /// Prints nothing.
   bool quiet = false;
-  /// On a GPU: run the steps of whole batches as one CUDA graph (cuda::CapturedStep).
+  /// On a GPU, runs the steps of whole batches as one CUDA graph (cuda::CapturedStep).
   bool capture = false;
 };
 
-/// Trains a model: batches, loss, backward, optimizer step, with progress, checkpoints, resuming and a clean stop.
+/// Trains a model, with a progress line, checkpoints, resuming, and a clean stop on Ctrl-C.
 ///
 ///     nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(), {.epochs = 10, .checkpoint = "runs/a"});
 ///     if (!trainer.run()) return 130;  // stopped by Ctrl-C; the checkpoint is saved
 ///
-/// Several trainers may run in several threads at once, each with a model, optimizer and loader of its own.
-/// Thread-safety: stop() may be called from any thread, all else from one thread at a time.
+/// Several trainers may run in different threads at the same time, each with its own model,
+/// optimizer and loader. Thread-safety: any thread may call stop(). One thread at a time may call
+/// the other members.
 class Trainer {
  public:
-  /// Keeps references: model, optimizer and loader outlive the trainer. model: a Layer, or a Module with
-  /// Tensor forward(const Tensor&). Targets may be of any kind that the loss takes; where they are one class number a
-  /// sample, progress shows accuracy too.
-  /// Throws Error for options that make no sense.
+  /// Keeps references to model, optimizer and loader, which must outlive the trainer. model is a
+  /// Layer, or a Module with Tensor forward(const Tensor&). The loss determines the kind of
+  /// targets. If they are one class number per sample, the progress line shows accuracy too. Throws
+  /// Error for invalid options.
   template <class M>
   Trainer(M& model, Optimizer& optimizer, data::DataLoader& loader, LossFunction loss,
           TrainerOptions options)
@@ -59,20 +65,26 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains to the last epoch. Returns false when Ctrl-C (SIGINT), SIGTERM or stop() stopped it: the batch in hand is
-  /// finished and a checkpoint is saved, so that a resume goes on there, as does run() when it is called again.
-  /// A signal that the program ignores is ignored; a second one does what it did before run(). A model in evaluation
-  /// mode is put into training mode; in one that is in training mode each part keeps the mode that it has.
-  /// Throws Error at the start when the checkpoint's folder cannot be written or another training saves there, and when
-  /// resuming from a checkpoint that is missing, damaged, of another architecture or optimizer, or of a training with
-  /// other batches; then model, optimizer and random numbers are as they were.
+  /// Trains to the last epoch. Returns false if Ctrl-C (SIGINT), SIGTERM or stop() stopped it.
+  ///
+  /// When it is stopped, it finishes the current batch and saves a checkpoint. A resumed training,
+  /// or another run(), continues there. A signal that the program ignores stays ignored. A second
+  /// signal has the effect that it had before run(). A model in evaluation mode is put into
+  /// training mode. If the model is in training mode, its parts keep their modes.
+  ///
+  /// Throws Error at the start if the folder of the checkpoint cannot be written, or if another
+  /// training saves there. When resuming, throws Error if the checkpoint is missing, damaged, or
+  /// from another architecture, another optimizer or other batches. Model, optimizer and random
+  /// numbers have then not changed.
   bool run();
 
-  /// Asks run() to stop after the batch in hand, as Ctrl-C does: from the loss function, a schedule or another thread.
-  /// While nothing runs it asks the next run(), which then stops after its first batch.
+  /// Makes run() stop after the current batch, as Ctrl-C does. The loss function, a schedule or
+  /// another thread may call it. If run() is not active, the next run() stops after its first
+  /// batch.
   void stop() noexcept { stop_asked_.store(true); }
 
-  /// Returns true if a stop was asked for during run(). If run() still returned true, training had already finished.
+  /// Returns true if a stop was requested during run(). If run() still returned true, training had
+  /// already finished.
   bool interrupted() const { return interrupted_; }
 
   /// Returns the seconds that the finished epochs took.
@@ -101,34 +113,36 @@ class Trainer {
   data::DataLoader& loader_;
   LossFunction loss_;
   TrainerOptions options_;
-  Tensor first_parameter_;  // tells where the model is; undefined when it has none
+  Tensor first_parameter_;  // has the device of the model; undefined if the model has no parameters
   int64_t first_epoch_ = 0, first_batch_ = 0;
-  // running sums of the epoch, saved with it; f64, on the model's device
+  // running sums of the epoch, which are saved; f64, on the device of the model
   Tensor loss_sum_, correct_;
   int64_t seen_ = 0;
-  bool has_classes_ = false;  // the targets are class numbers: accuracy has a meaning
-  // the captured step and where it reads its batch
+  bool has_classes_ = false;  // the targets are class numbers, so accuracy is defined
+  // the captured step, and the tensors from which it reads its batch
   Tensor input_, target_;
   std::unique_ptr<cuda::CapturedStep> captured_;
-  // during run(): the right to save to the checkpoint's folder
+  // during run(): saves to the folder of the checkpoint
   std::unique_ptr<CheckpointWriter> writer_;
   std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
   std::atomic<bool> stop_asked_ = false;
-  const detail::StopSignals* signals_ = nullptr;  // while run() runs
+  const detail::StopSignals* signals_ = nullptr;  // during run()
   bool interrupted_ = false;
   double seconds_ = 0;
   int64_t epochs_run_ = 0;
 };
 
-/// Returns the model's outputs for the samples of a data set: (N, ...), on the CPU, computed in evaluation mode, batch by
-/// batch, without a graph. Every module is in its own mode again afterwards, also when it throws.
+/// Returns the outputs of the model for the samples of a data set: (N, ...), on the CPU. They are
+/// computed in evaluation mode, batch by batch, without a graph. Afterwards, also after an
+/// exception, every module has its previous mode.
 Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size = 1000);
 template <class M>
 Tensor predict(M& model, const data::Dataset& dataset, int64_t batch_size = 1000) {
   return predict(*as_layer(model), dataset, batch_size);
 }
 
-/// Returns the confusion matrix of a classifier over a data set whose targets are class numbers (N).
+/// Returns the confusion matrix of a classifier over a data set whose targets are class numbers
+/// (N).
 ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes,
                          int64_t batch_size = 1000);
 template <class M>

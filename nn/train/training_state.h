@@ -1,4 +1,4 @@
-// The state of a training in a checkpoint besides the weights, and the checks of a resume.
+// The state of a training in a checkpoint, except the weights, and the checks when it is resumed.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace ebb::nn::detail {
 
 struct TrainingState {
-  int64_t epoch = 0;            ///< the epoch in which it continues
+  int64_t epoch = 0;            ///< the epoch in which training continues
   int64_t consumed = 0;         ///< batches of this epoch that are done
   Generator generator;          ///< the default generator of the thread that trains
   std::vector<int64_t> loader;  ///< the result of facts_of()

@@ -1,4 +1,5 @@
-// The CUDA kernels of activations. Calling an op whose formula is missing here is an error on the GPU.
+// The CUDA kernels of activations. Calling an op whose formula is missing here is an error on the
+// GPU.
 #include "ebb/autograd/ops/formulas/activation.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

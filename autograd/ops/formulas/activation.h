@@ -1,4 +1,4 @@
-// Formulas of activations. Documented with the ops in autograd/ops/activation.h.
+// Formulas of activations. autograd/ops/activation.h documents the ops.
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,7 @@
 
 namespace ebb::formulas {
 
-/// From the output y and the upstream g.
+/// Computes the gradient from the output y and the upstream gradient g.
 struct ReluBackward {
   static constexpr std::string_view name = "relu_backward";
   template <class T> EBB_HD T operator()(T y, T g) const { return where(y <= 0, T(0), g); }
@@ -25,7 +25,7 @@ struct LeakyRelu {
   template <class T> EBB_HD T operator()(T x) const { return where(x > 0, x, T(slope) * x); }
 };
 
-/// From the output y and the upstream g.
+/// Computes the gradient from the output y and the upstream gradient g.
 struct SigmoidBackward {
   static constexpr std::string_view name = "sigmoid_backward";
   template <class T> EBB_HD T operator()(T y, T g) const { return g * (y * (1 - y)); }
@@ -37,7 +37,7 @@ struct Sigmoid {
   using OutputGradient = SigmoidBackward;
 };
 
-/// From the output y and the upstream g.
+/// Computes the gradient from the output y and the upstream gradient g.
 struct TanhBackward {
   static constexpr std::string_view name = "tanh_backward";
   template <class T> EBB_HD T operator()(T y, T g) const { return g * (1 - y * y); }
@@ -54,7 +54,7 @@ struct LogSigmoid {
   template <class T> EBB_HD T operator()(T x) const { return -softplus(-x); }
 };
 
-/// log(1 + e^(beta x)) / beta, and x where beta x > threshold: torch's switch, which an infinite threshold removes.
+/// log(1 + e^(beta x)) / beta, or x where beta x > threshold, as in torch.
 struct Softplus {
   static constexpr std::string_view name = "softplus";
   double beta, threshold;
@@ -63,8 +63,8 @@ struct Softplus {
     return where(z > T(threshold), x, softplus(z) / T(beta));
   }
   template <class T> EBB_HD auto gradient(T x) const {
-    const T z =
-        T(beta) * x;  // at the threshold torch's first order is the smooth one's, its second is 0
+    // At the threshold, torch has the gradient of the smooth form, and second order 0.
+    const T z = T(beta) * x;
     return Partials<T, 1>{
         {where(z > T(threshold), T(1), sigmoid(where(z == T(threshold), T(threshold), z)))}};
   }
@@ -81,7 +81,7 @@ struct GeluTanh {
   static constexpr std::string_view name = "gelu_tanh";
   template <class T> EBB_HD T operator()(T x) const {
     const T u = T(0.79788456080286536) * (x + T(0.044715) * (x * x * x));  // sqrt(2 / pi)
-    return x * sigmoid(2 * u);  // (1 + tanh u) / 2, which would cancel for x < 0
+    return x * sigmoid(2 * u);  // x (1 + tanh u) / 2 would cancel for x < 0
   }
 };
 
@@ -97,7 +97,7 @@ struct Elu {
     return where(x > 0, x, T(alpha) * expm1(clamp_max(x, T(0))));
   }
   template <class T> EBB_HD auto gradient(T x) const {
-    // alpha at 0, with second order 0 there, as in torch.
+    // At 0 the gradient is alpha and the second order 0, as in torch.
     return Partials<T, 1>{
         {where(x > 0, T(1), where(x == 0, T(alpha), T(alpha) * exp(clamp_max(x, T(0)))))}};
   }
@@ -109,7 +109,8 @@ struct Hardtanh {
   template <class T> EBB_HD T operator()(T x) const { return hardtanh(x, T(low), T(high)); }
 };
 
-/// scale max(x, 0) + scale alpha expm1(min(x, 0)) with the constants that keep mean 0 and variance 1.
+/// scale max(x, 0) + scale alpha expm1(min(x, 0)), with the constants that preserve mean 0 and
+/// variance 1.
 struct Selu {
   static constexpr std::string_view name = "selu";
   static constexpr double alpha = 1.6732632423543772, scale = 1.0507009873554805;
@@ -117,7 +118,7 @@ struct Selu {
     return where(x > 0, T(scale) * x, T(alpha * scale) * expm1(clamp_max(x, T(0))));
   }
   template <class T> EBB_HD auto gradient(T x) const {
-    // alpha scale at 0, with second order 0 there, as of elu.
+    // At 0 the gradient is alpha scale and the second order 0, as in elu.
     return Partials<T, 1>{
         {where(x > 0, T(scale),
                where(x == 0, T(alpha * scale), T(alpha * scale) * exp(clamp_max(x, T(0)))))}};
@@ -180,7 +181,7 @@ struct Hardshrink {
   }
 };
 
-/// 0 in [-bound, bound], else nearer to 0 by bound.
+/// 0 in [-bound, bound], else x moved towards 0 by bound.
 struct Softshrink {
   static constexpr std::string_view name = "softshrink";
   double bound;
@@ -208,7 +209,7 @@ struct Softsign {
   template <class T> EBB_HD T operator()(T x) const { return x / (1 + abs(x)); }
 };
 
-/// x above the bound, else the value.
+/// x where it is above the bound, else the value.
 struct Threshold {
   static constexpr std::string_view name = "threshold";
   double bound, value;

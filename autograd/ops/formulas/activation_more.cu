@@ -1,4 +1,5 @@
-// The CUDA kernels of the rarer activations: a file of their own, so that nvcc takes half as long where there are cores.
+// The CUDA kernels of further activations. A separate file, so that nvcc can compile it in
+// parallel.
 #include "ebb/autograd/ops/formulas/activation.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

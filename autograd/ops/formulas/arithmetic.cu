@@ -1,5 +1,5 @@
-// The CUDA kernels of arithmetic and comparisons. Calling an op whose formula is missing here and in elementary.cu is an
-// error on the GPU.
+// The CUDA kernels of arithmetic and comparisons. Calling an op whose formula is missing here and
+// in elementary.cu is an error on the GPU.
 #include "ebb/autograd/ops/formulas/arithmetic.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

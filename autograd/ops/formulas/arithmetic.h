@@ -1,5 +1,5 @@
-// Formulas of arithmetic, elementary functions and comparisons. Documented with the ops in autograd/ops/arithmetic.h.
-// Used by the kernels of the CPU and of the GPU.
+// Formulas of arithmetic, elementary functions and comparisons, for the kernels of the CPU and of
+// the GPU. autograd/ops/arithmetic.h documents the ops.
 #pragma once
 
 #include <string_view>
@@ -77,7 +77,7 @@ struct ScalarDiv {
   template <class T> EBB_HD T operator()(T x) const { return T(c) / x; }
 };
 
-/// a + alpha b, for add_ in place.
+/// a + alpha b, for add_() in place.
 struct AddScaled {
   static constexpr std::string_view name = "add_scaled";
   static constexpr bool linear = true;
@@ -102,7 +102,7 @@ struct Square {
   template <class T> EBB_HD T operator()(T x) const { return x * x; }
 };
 
-/// From the output y and the upstream g.
+/// Computes the gradient from the output y and the upstream gradient g.
 struct ExpBackward {
   static constexpr std::string_view name = "exp_backward";
   template <class T> EBB_HD T operator()(T y, T g) const { return g * y; }
@@ -175,7 +175,7 @@ struct ClampMax {
   template <class T> EBB_HD T operator()(T x) const { return clamp_max(x, T(bound)); }
 };
 
-/// Gradient 1 at both bounds.
+/// Has derivative 1 at both bounds.
 struct Clamp {
   static constexpr std::string_view name = "clamp";
   double low, high;
@@ -184,7 +184,7 @@ struct Clamp {
   }
 };
 
-/// a where the condition is not 0, else b.
+/// Returns a where the condition is not 0, else b.
 struct Where {
   static constexpr std::string_view name = "where";
   static constexpr uint32_t masks = 1;

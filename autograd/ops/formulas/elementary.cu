@@ -1,4 +1,5 @@
-// The CUDA kernels of elementary functions. A separate file, so that nvcc can compile it in parallel.
+// The CUDA kernels of elementary functions. A separate file, so that nvcc can compile it in
+// parallel.
 #include "ebb/autograd/ops/formulas/arithmetic.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

@@ -1,5 +1,5 @@
-// Formulas of trigonometry, rounding and tests for special values. Documented with the ops in
-// autograd/ops/elementary.h.
+// Formulas of trigonometry, rounding and tests for special values. autograd/ops/elementary.h
+// documents the ops.
 #pragma once
 
 #include <string_view>
@@ -86,7 +86,7 @@ struct Trunc {
   template <class T> EBB_HD T operator()(T x) const { return trunc(x); }
 };
 
-/// The largest integer <= x / c, exactly: x - fmod(x, c) is a multiple of c.
+/// The largest integer <= x / c. It is exact, because x - fmod(x, c) is a multiple of c.
 struct FloorDivide {
   static constexpr std::string_view name = "floor_divide";
   static constexpr bool no_gradient = true, has_integers = true;
