@@ -26,6 +26,7 @@
 #include "ebb/autograd/ops/statistics.h"
 #include "ebb/autograd/ops/unfold.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/core/cpu.h"
 #include "ebb/core/cuda.h"
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"

@@ -2,9 +2,11 @@
 #include "ebb/backends/cpu/convolution.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "ebb/backends/cpu/cpu_backend.h"
+#include "ebb/core/cpu.h"
 
 #if EBB_WITH_ONEDNN
 #include "ebb/backends/cpu/onednn.h"
@@ -62,37 +64,39 @@ bool takes_rows(const ConvolutionArgs& args) {
   return channels < kFewestChannels || (channels <= few && fills_lanes(args.y->size(3)));
 }
 
-bool is_one_tap(const ConvolutionArgs& args) {
+#if EBB_WITH_ONEDNN
+bool takes_onednn(const ConvolutionArgs& args) {
   const ConvolutionGeometry& g = args.geometry;
-  return args.w->size(2) == 1 && args.w->size(3) == 1 && g.stride[0] == 1 && g.stride[1] == 1 &&
-         g.padding[0] == 0 && g.padding[1] == 0 && g.groups == 1;
+  const bool few = args.kind == ConvolutionKind::InputGradient && g.groups == 1 &&
+                   args.w->size(1) <= kFewGradients;
+  const bool one_tap = args.y->size(2) * args.y->size(3) >= 64 && args.w->size(2) == 1 &&
+                       args.w->size(3) == 1 && g.stride[0] == 1 && g.stride[1] == 1 &&
+                       g.padding[0] == 0 && g.padding[1] == 0 && g.groups == 1;
+  return args.x->dtype() == DType::F32 && !few && !one_tap && !takes_rows(args);
 }
 
-bool takes_onednn([[maybe_unused]] const ConvolutionArgs& args) {
-#if EBB_WITH_ONEDNN
-  const bool few = args.kind == ConvolutionKind::InputGradient &&
-                   args.w->size(1) <= kFewGradients && args.geometry.groups == 1;
-  return args.x->dtype() == DType::F32 && !few && !is_one_tap(args) && !takes_rows(args);
-#else
-  return false;
-#endif
+// Return false unless oneDNN has computed it.
+bool by_onednn(const ConvolutionArgs& args) {
+  return takes_onednn(args) && onednn_convolution(args);
 }
+bool by_onednn(const ConvolutionArgs& input, const ConvolutionArgs& weight) {
+  return takes_onednn(input) && takes_onednn(weight) && onednn_gradients(input, weight);
+}
+#else
+bool by_onednn(const ConvolutionArgs&) { return false; }
+bool by_onednn(const ConvolutionArgs&, const ConvolutionArgs&) { return false; }
+#endif
 
 class CpuConvolutions final : public ConvolutionKernels {
  public:
   void run(const ConvolutionArgs& args) override {
     sum_channels(args);
     if (takes_rows(args)) return rows_convolution(args);
-#if EBB_WITH_ONEDNN
-    if (takes_onednn(args) && onednn_convolution(args)) return;
-#endif
+    if (by_onednn(args)) return;
     dispatch_floating(args.x->dtype(), [&]<class T>(T) { columns_convolution<T>(args); });
   }
   void run_both(const ConvolutionArgs& input, const ConvolutionArgs& weight) override {
-#if EBB_WITH_ONEDNN
-    if (takes_onednn(input) && takes_onednn(weight) && onednn_gradients(input, weight))
-      return sum_channels(weight);
-#endif
+    if (by_onednn(input, weight)) return sum_channels(weight);
     run(input);
     run(weight);
   }
@@ -108,6 +112,12 @@ class CpuConvolutions final : public ConvolutionKernels {
 };
 
 }  // namespace
+
+namespace {
+std::atomic<bool> winograd{false};
+}
+void set_allow_winograd(bool allow) { winograd.store(allow, std::memory_order_relaxed); }
+bool allow_winograd() { return winograd.load(std::memory_order_relaxed); }
 
 ConvolutionKernels& convolution() {
   static CpuConvolutions instance;

@@ -16,6 +16,7 @@
 #include "ebb/backends/cpu/onednn.h"
 #include "ebb/backends/cpu/onednn_support.h"
 #include "ebb/backends/cpu/temporary.h"
+#include "ebb/core/cpu.h"
 
 namespace ebb::cpu {
 namespace {
@@ -27,9 +28,16 @@ using Kind = ConvolutionKind;
 /// Everything that a primitive depends on.
 struct Key {
   int64_t kind, images, channels, height, width, outputs, y_height, y_width, kernel[2];
-  int64_t stride[2], padding[2], dilation[2], groups, bias, threads;
+  int64_t stride[2], padding[2], dilation[2], groups, bias, threads, winograd;
   bool operator==(const Key&) const = default;
 };
+
+bool is_winograd(const ConvolutionArgs& args) {
+  const ConvolutionGeometry& g = args.geometry;
+  return allow_winograd() && args.w->size(2) == 3 && args.w->size(3) == 3 && g.stride[0] == 1 &&
+         g.stride[1] == 1 && g.dilation[0] == 1 && g.dilation[1] == 1 && g.groups == 1 &&
+         std::min(args.x->size(1), args.y->size(1)) > 16;
+}
 
 Key key_of(const ConvolutionArgs& args) {
   const ConvolutionSizes s(args);
@@ -48,7 +56,8 @@ Key key_of(const ConvolutionArgs& args) {
           {g.dilation[0], g.dilation[1]},
           g.groups,
           args.bias != nullptr,
-          onednn::threads()};
+          onednn::threads(),
+          is_winograd(args)};
 }
 
 memory::desc describe(const memory::dims& dims, Tag tag) {
@@ -68,9 +77,12 @@ struct Descs {
 
 /// The arguments of oneDNN's constructors, without those of the tensors.
 struct Window {
+  dnnl::algorithm algorithm;
   memory::dims stride, dilation, front, behind;
 
-  explicit Window(const Key& key) {
+  explicit Window(const Key& key)
+      : algorithm(key.winograd ? dnnl::algorithm::convolution_winograd
+                               : dnnl::algorithm::convolution_direct) {
     const int64_t sizes[2] = {key.height, key.width}, y_sizes[2] = {key.y_height, key.y_width};
     for (int i = 0; i < 2; ++i) {
       stride.push_back(key.stride[i]);
@@ -84,24 +96,23 @@ struct Window {
   }
 };
 
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 constexpr auto kTraining = dnnl::prop_kind::forward_training;
 
 #if DNNL_VERSION_MAJOR >= 3
 dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, const memory::desc* bias,
                                                        const Window& v) {
   const auto& e = onednn::engine();
-  return bias ? dnnl::convolution_forward::primitive_desc(e, kTraining, kDirect, d.x, d.w, *bias,
-                                                          d.y, v.stride, v.dilation, v.front,
+  return bias ? dnnl::convolution_forward::primitive_desc(e, kTraining, v.algorithm, d.x, d.w,
+                                                          *bias, d.y, v.stride, v.dilation, v.front,
                                                           v.behind, own_scratchpad())
-              : dnnl::convolution_forward::primitive_desc(e, kTraining, kDirect, d.x, d.w, d.y,
+              : dnnl::convolution_forward::primitive_desc(e, kTraining, v.algorithm, d.x, d.w, d.y,
                                                           v.stride, v.dilation, v.front, v.behind,
                                                           own_scratchpad());
 }
 template <class Desc>
 Desc backward_desc(const Descs& d, const Window& v,
                    const dnnl::convolution_forward::primitive_desc& forward) {
-  return Desc(onednn::engine(), kDirect, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind,
+  return Desc(onednn::engine(), v.algorithm, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind,
               forward, own_scratchpad());
 }
 #else
@@ -109,8 +120,9 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, const mem
                                                        const Window& v) {
   using Desc = dnnl::convolution_forward::desc;
   const Desc desc =
-      bias ? Desc(kTraining, kDirect, d.x, d.w, *bias, d.y, v.stride, v.dilation, v.front, v.behind)
-           : Desc(kTraining, kDirect, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind);
+      bias ? Desc(kTraining, v.algorithm, d.x, d.w, *bias, d.y, v.stride, v.dilation, v.front,
+                  v.behind)
+           : Desc(kTraining, v.algorithm, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind);
   return {desc, own_scratchpad(), onednn::engine()};
 }
 template <class PrimitiveDesc>
@@ -120,7 +132,7 @@ PrimitiveDesc backward_desc(const Descs& d, const Window& v,
       std::is_same_v<PrimitiveDesc, dnnl::convolution_backward_data::primitive_desc>,
       dnnl::convolution_backward_data, dnnl::convolution_backward_weights>;
   return PrimitiveDesc(
-      typename Primitive::desc(kDirect, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind),
+      typename Primitive::desc(v.algorithm, d.x, d.w, d.y, v.stride, v.dilation, v.front, v.behind),
       own_scratchpad(), onednn::engine(), forward);
 }
 #endif
@@ -289,18 +301,27 @@ onednn::Cache<Key, Convolution>& cache() {
   return cache;
 }
 
+// Returns the primitive for a convolution, or null.
+Convolution* find(const ConvolutionArgs& args) {
+  Key key = key_of(args);
+  Convolution* found = cache().find(key);
+  if (found || !key.winograd) return found;
+  key.winograd = 0;
+  return cache().find(key);
+}
+
 }  // namespace
 
 bool onednn_convolution(const ConvolutionArgs& args) {
-  Convolution* primitive = cache().find(key_of(args));
+  Convolution* primitive = find(args);
   if (!primitive) return false;
   primitive->run(cache().stream(), args, cache().scratchpad(primitive->scratchpad_bytes()));
   return true;
 }
 
 bool onednn_gradients(const ConvolutionArgs& input, const ConvolutionArgs& weight) {
-  Convolution *by_input = cache().find(key_of(input)), *by_weight = cache().find(key_of(weight));
-  by_input = cache().find(key_of(input));  // the second one may have emptied the cache
+  Convolution *by_input = find(input), *by_weight = find(weight);
+  by_input = find(input);  // the second one may have emptied the cache
   if (!by_input || !by_weight) return false;
   const dnnl::stream& stream = cache().stream();
   void* scratchpad =

@@ -1,4 +1,5 @@
-// The implementations of convolutions on the CPU against each other: f32 against f64, threads, infinities.
+// The implementations of convolutions on the CPU against each other: f32 against f64, threads,
+// infinities.
 #include "ebb/backends/cpu/convolution.h"
 
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/core/backend.h"
 #include "ebb/core/convolution.h"
+#include "ebb/core/cpu.h"
 #include "ebb/core/random.h"
 #if EBB_WITH_ONEDNN
 #include "ebb/backends/cpu/onednn.h"
@@ -159,6 +161,26 @@ TEST(Convolution, TheBackendAgreesWithF64AlsoForBothGradientsAtOnce) {
     Tensor want = empty({problem.w[0]}, f64);
     channel_sums(ConvolutionSizes(weight), high.y.data<double>(), want.mutable_data<double>());
     expect_close(sums, want, 1e-6, "sums of y");
+  }
+}
+
+TEST(Convolution, WinogradIsOffUntilItIsAllowedAndThenNearlyAsExact) {
+  EXPECT_FALSE(allow_winograd());
+  const Problem problem{{4, 32, 14, 14}, {48, 32, 3, 3}, {.padding = {1, 1}}};
+  const Operands low(problem, f32), high(problem, f64);
+  ConvolutionKernels& kernels = backend(Device::cpu()).convolution();
+  const Implementation run = [&](const ConvolutionArgs& args) { kernels.run(args); };
+  for (Kind kind : kKinds) {
+    const Tensor exact = high.run(kind, columns_convolution<double>), before = low.run(kind, run);
+    set_allow_winograd(true);
+    const Tensor fast = low.run(kind, run);
+    set_allow_winograd(false);
+    expect_close(fast, exact, 2e-5, text(problem, kind));
+    expect_close(before, exact, 2e-6, text(problem, kind));
+    const Tensor again = low.run(kind, run);
+    EXPECT_EQ(std::memcmp(before.data<float>(), again.data<float>(),
+                          static_cast<size_t>(before.numel()) * sizeof(float)),
+              0);
   }
 }
 

@@ -1,5 +1,5 @@
-// Convolutions on the GPU against the CPU, of sizes beyond the op table's: several tiles of each size in each direction, a
-// gradient of the weight in pieces, groups, and a captured step.
+// Convolutions on the GPU against the CPU, of sizes beyond the op table's: several tiles of each
+// size in each direction, a gradient of the weight in pieces, groups, and a captured step.
 #include <gtest/gtest.h>
 
 #include "ebb/ebb.h"

@@ -236,7 +236,8 @@ std::vector<BadInput> bad_calls() {
            "gives a result of size -1 along dim 2: expected at least 1"}};
 }
 
-// Calls visit(position in the images, position in the columns) for each element of a window that is inside of its image.
+// Calls visit(position in the images, position in the columns) for each element of a window that is
+// inside of its image.
 template <class Visit>
 void each_window_element(const Shape& images, const Shape& kernel, const UnfoldOptions& o,
                          const Shape& count, Visit visit) {
@@ -315,7 +316,8 @@ std::vector<OpRow> convolution_rows() {
                {.padding = {1, 1}, .groups = 3}),
       conv_row("conv2d_same", {1, 2, 4, 3}, {2, 2, 2, 4}, false, {.same = true}),
       conv_row("conv2d_1x1", {2, 3, 3, 2}, {2, 3, 1, 1}, true),
-      // Stride beyond the kernel, and padding beyond it: some elements of x and y meet no other ones.
+      // Stride beyond the kernel, and padding beyond it: some elements of x and y meet no other
+      // ones.
       conv_row("conv2d_sparse", {1, 1, 7, 7}, {1, 1, 2, 1}, true,
                {.stride = {4, 3}, .padding = {3, 2}}),
       conv_row("conv2d_one_sample", {2, 4, 4}, {2, 2, 3, 3}, true, {.padding = {1, 1}}),
