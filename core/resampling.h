@@ -21,11 +21,15 @@ struct ResampleAxis {
   double scale;  ///< positions of the input per position of the output
   bool linear = false;
   bool align_corners = false;
+  /// Nearest positions are rounded to f32, as in torch; also the scale if this is true.
+  bool in_f32 = false;
 
   EBB_HD ResampleTap tap(int64_t i) const {
     const double at = static_cast<double>(i);
     if (!linear) {
-      const int64_t low = static_cast<int64_t>(at * scale);
+      const float rounded = in_f32 ? static_cast<float>(i) * static_cast<float>(scale)
+                                   : static_cast<float>(at * scale);
+      const int64_t low = static_cast<int64_t>(rounded);
       const int64_t nearest = low < in ? low : in - 1;
       return {nearest, nearest, 0};
     }

@@ -87,6 +87,11 @@ ResampleAxis axis_of(const Tensor& x, const InterpolateOptions& o, int i) {
   } else {
     axis.scale = factor > 0 && !o.recompute_scale_factor ? 1 / factor : whole;
   }
+  if (!linear) {  // torch's rounding, and its exact ratios in two dimensions
+    axis.in_f32 = x.dim() == 4 || x.dtype() == DType::F32;
+    if (x.dim() == 4 && axis.out == in) axis.scale = 1;
+    if (x.dim() == 4 && axis.out == 2 * in) axis.scale = 0.5;
+  }
   return axis;
 }
 

@@ -10,9 +10,9 @@
 
 namespace ebb {
 
-/// Nearest: the element at the floor of the position. Linear (one dimension) and Bilinear (two):
-/// weighted averages of the neighbours. Area: averages, as adaptive_avg_pool1d and
-/// adaptive_avg_pool2d.
+/// Nearest: the element at the floor of the position, which is rounded as in torch. Linear (one
+/// dimension) and Bilinear (two): weighted averages of the neighbours. Area: averages, as
+/// adaptive_avg_pool1d and adaptive_avg_pool2d.
 enum class InterpolateMode { Nearest, Linear, Bilinear, Area };
 
 struct InterpolateOptions {

@@ -131,6 +131,10 @@ std::vector<OpRow> resampling_rows() {
   rows.push_back(nearest);
   rows.push_back(resize_row("interpolate_nearest_down", {2, 3, 9}, {.scale_factor = {0.4}},
                             resized({1}, {3, 2.5}, false, false)));
+  // The size of the rows stays, and that of the columns doubles: exact positions in spite of the
+  // factors.
+  rows.push_back(resize_row("interpolate_nearest_exact", {1, 2, 3, 4}, {.scale_factor = {1.3, 2.1}},
+                            resized({3, 1}, {8, 0.5}, false, false)));
   rows.push_back(resize_row("interpolate_linear", {2, 3, 5}, {.size = 8, .mode = Mode::Linear},
                             resized({1}, {8}, true, false)));
   rows.push_back(resize_row("interpolate_bilinear", {2, 2, 4, 3},
