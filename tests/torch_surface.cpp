@@ -218,7 +218,7 @@ TEST(TorchSurface, Pooling) {
   EXPECT_EQ(nn::MaxPool2d(2)(x).sizes(), ebb::Shape({2, 3, 4, 3}));
   nn::MaxPool2d pool({3, 2}, {.stride = {2, 1}, .padding = {1, 0}, .ceil_mode = true});
   EXPECT_EQ(pool(x).sizes(), ebb::Shape({2, 3, 5, 5}));
-  auto [values, indices] = pool.forward_with_indices(x);
+  auto [values, indices] = pool->forward_with_indices(x);
   EXPECT_TRUE(ebb::equal(values, pool->forward(x)));
   EXPECT_EQ(indices.dtype(), ebb::kInt64);
   EXPECT_EQ(nn::AvgPool2d(2, {.stride = 1})(x).sizes(), ebb::Shape({2, 3, 7, 5}));
@@ -247,8 +247,8 @@ TEST(TorchSurface, Normalisation) {
   const Tensor y = norm->forward(x);
   EXPECT_EQ(norm.num_batches_tracked.item<int64_t>(), 1);
   EXPECT_TRUE(ebb::allclose(y, F::batch_norm(x, {}, {}, {.training = true})));
-  norm.eval();
-  EXPECT_TRUE(ebb::allclose(norm(x), F::batch_norm(x, norm.running_mean, norm.running_var)));
+  norm->eval();
+  EXPECT_TRUE(ebb::allclose(norm(x), F::batch_norm(x, norm->running_mean, norm.running_var)));
   EXPECT_EQ(nn::BatchNorm1d(5)(x[0]).sizes(), ebb::Shape({6, 5, 5}));
   EXPECT_TRUE(ebb::allclose(nn::LayerNorm({5, 5})(x), F::layer_norm(x, {5, 5})));
   EXPECT_TRUE(ebb::allclose(nn::GroupNorm(3, 6)(x), ebb::group_norm(x, 3)));

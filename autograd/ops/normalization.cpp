@@ -30,12 +30,6 @@ struct Running {
 };
 
 enum class Kind { Batch, Instance, Layer, Group, Rms };
-constexpr std::string_view kNames[] = {"batch_norm", "instance_norm", "layer_norm", "group_norm",
-                                       "rms_norm"};
-constexpr std::string_view kBackwardNames[] = {"batch_norm_backward", "instance_norm_backward",
-                                               "layer_norm_backward", "group_norm_backward",
-                                               "rms_norm_backward"};
-
 const Tensor* pointer(const Tensor& tensor) { return tensor.defined() ? &tensor : nullptr; }
 
 // The gradients of (x, g, weight) from those of (dx, dweight, dbias), composed from ops. With xh =
@@ -98,7 +92,11 @@ class SecondOrder {
 
 // The gradients of x, or of x, weight and bias if kAffine.
 template <Kind kKind, bool kAffine> struct NormBackward {
-  static constexpr std::string_view name = kBackwardNames[static_cast<int>(kKind)];
+  static constexpr std::string_view name = kKind == Kind::Batch      ? "batch_norm_backward"
+                                           : kKind == Kind::Instance ? "instance_norm_backward"
+                                           : kKind == Kind::Layer    ? "layer_norm_backward"
+                                           : kKind == Kind::Group    ? "group_norm_backward"
+                                                                     : "rms_norm_backward";
   struct State {
     Saved x, g, weight;
     Plan plan;
@@ -141,7 +139,11 @@ template <Kind kKind, bool kAffine> struct NormBackward {
 };
 
 template <Kind kKind> struct Norm {
-  static constexpr std::string_view name = kNames[static_cast<int>(kKind)];
+  static constexpr std::string_view name = kKind == Kind::Batch      ? "batch_norm"
+                                           : kKind == Kind::Instance ? "instance_norm"
+                                           : kKind == Kind::Layer    ? "layer_norm"
+                                           : kKind == Kind::Group    ? "group_norm"
+                                                                     : "rms_norm";
   struct State {
     Saved x, weight;
     Statistics statistics;

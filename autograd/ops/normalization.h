@@ -5,6 +5,10 @@
 // number of elements). weight and bias may be undefined, which is 1 and 0. Tensors have the
 // floating dtype of x; statistics are computed in f64. Functions throw Error for undefined and
 // integer tensors and for shapes that do not fit.
+//
+// With r = 1 / sqrt(variance + eps), n = (x - mean) r, the upstream gradient g and h = weight g, the
+// derivative by x is r (h - mean(h) - n mean(h n)); by weight it is the sum of g n, and by bias that
+// of g. Means are over a group, sums over all elements of a weight.
 #pragma once
 
 #include <optional>
@@ -22,15 +26,20 @@ struct BatchNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Normalises each channel (dim 1) of x (N, C) or (N, C, ...) over all other dims.
+/// Returns each channel (dim 1) of x (N, C) or (N, C, ...) normalised over all other dims.
 ///
+/// Derivative: r (h - mean(h) - n mean(h n)) by x in training, r h otherwise; see above.
 /// Training: with the statistics of the batch. The running statistics are updated unless they are
 /// undefined: running += momentum (of the batch - running), where the variance is the unbiased one
 /// (divided by the number of elements - 1). Otherwise: with the running statistics. Throws Error if
 /// there is one element per channel in training, or if there are no running statistics to evaluate
 /// with. An empty batch changes nothing.
 ///
-///     batch_norm(tensor({{1., 0.}, {3., 4.}}), {}, {}, {.training = true});  // [[-1, -1], [1, 1]]
+///     Tensor y = batch_norm(tensor({{1., 0.}, {3., 4.}}), {}, {}, {.training = true});
+///     // y is [[-1, -1], [1, 1]]
+///
+/// Struct: Norm in normalization.cpp. Kernels: normalization. Test: batch_norm in
+/// rows_normalization.cpp.
 Tensor batch_norm(const TensorArg& x, const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormFuncOptions& options = {});
 
@@ -44,29 +53,49 @@ struct InstanceNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Normalises each channel of each element of the batch: x (N, C, ...) over the dims after the
-/// first two.
+/// Returns x (N, C, ...) with each channel of each element of the batch normalised over the dims
+/// after the first two.
 ///
+/// Derivative: r (h - mean(h) - n mean(h n)) by x with the statistics of x; see above.
 /// use_input_stats: with the statistics of x; running statistics are updated with their average
 /// over the batch. Otherwise with the running statistics. Throws Error if there is one element per
 /// channel to compute statistics from.
+///
+/// Struct: Norm in normalization.cpp. Kernels: normalization. Test: instance_norm in
+/// rows_normalization.cpp.
 Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options = {});
 
-/// Normalises over the last dims of x, which are normalized_shape. weight and bias have this shape.
+/// Returns x normalised over its last dims, which are normalized_shape. weight and bias have this
+/// shape.
 ///
-///     layer_norm(tensor({{1., 3.}, {0., 8.}}), {2});  // [[-1, 1], [-1, 1]]
+/// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.
+///
+///     Tensor y = layer_norm(tensor({{1., 3.}, {0., 8.}}), {2});  // [[-1, 1], [-1, 1]]
+///
+/// Struct: Norm in normalization.cpp. Kernels: normalization. Test: layer_norm in
+/// rows_normalization.cpp.
 Tensor layer_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
 
-/// Normalises x (N, C, ...) over groups of C / num_groups channels and the dims after the first
-/// two. weight and bias are (C). Throws Error unless num_groups divides C.
+/// Returns x (N, C, ...) normalised over groups of C / num_groups channels and the dims after the
+/// first two. weight and bias are (C). Throws Error unless num_groups divides C.
+///
+/// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.
+///
+/// Struct: Norm in normalization.cpp. Kernels: normalization. Test: group_norm in
+/// rows_normalization.cpp.
 Tensor group_norm(const TensorArg& x, int64_t num_groups, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
 
 /// Returns x / sqrt(mean(x^2) + eps) weight over the last dims of x, which are normalized_shape.
 /// eps: the distance from 1 to the next number of the dtype if it has no value.
 ///
-///     rms_norm(tensor({{3., 3.}}), {2});  // [[1, 1]]
+/// Derivative: r (h - n mean(h n)) by x with n = x r; see above.
+///
+///     Tensor y = rms_norm(tensor({{3., 3.}}), {2});  // [[1, 1]]
+///
+/// Struct: Norm in normalization.cpp. Kernels: normalization. Test: rms_norm in
+/// rows_normalization.cpp.
 Tensor rms_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight = {},
                 std::optional<double> eps = {});
 

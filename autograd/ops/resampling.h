@@ -29,17 +29,25 @@ struct InterpolateOptions {
 /// Returns x (N, C, L) or (N, C, H, W) resized to `size`, or to floor(size of x times
 /// scale_factor).
 ///
-/// Throws Error unless exactly one of size and scale_factor is given, for a mode of another number
-/// of dims, and for sizes below 1. Only the batch may be empty.
+/// Derivative: the upstream gradient, added up with the same weights. Throws Error unless exactly
+/// one of size and scale_factor is given, for a mode of another number of dims, and for sizes below
+/// 1. Only the batch may be empty.
 ///
-///     interpolate(tensor({{{1., 3.}}}), {.size = 4});  // [[[1, 1, 3, 3]]]
+///     Tensor y = interpolate(tensor({{{1., 3.}}}), {.size = 4});  // [[[1, 1, 3, 3]]]
+///
+/// Struct: Interpolate in resampling.cpp. Kernels: resampling. Test: interpolate in
+/// rows_resampling.cpp.
 Tensor interpolate(const TensorArg& x, const InterpolateOptions& options);
 
 /// Returns x (..., C r^2, H, W) as (..., C, H r, W r): each group of r^2 channels becomes a square
 /// of r x r pixels. Throws Error unless r^2 divides the channels.
+///
+/// Composed in resampling.cpp. Test: pixel_shuffle in rows_resampling.cpp.
 Tensor pixel_shuffle(const TensorArg& x, int64_t upscale_factor);
 /// Returns x (..., C, H r, W r) as (..., C r^2, H, W), the inverse. Throws Error unless r divides
 /// both sizes.
+///
+/// Composed in resampling.cpp. Test: pixel_unshuffle in rows_resampling.cpp.
 Tensor pixel_unshuffle(const TensorArg& x, int64_t downscale_factor);
 
 }  // namespace ebb

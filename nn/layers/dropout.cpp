@@ -51,11 +51,14 @@ Tensor drop_to_alpha(std::string_view op, const Tensor& x, double p, bool traini
 
 Tensor dropout1d(const TensorArg& x, double p, bool training, Generator* generator) {
   const CompositeScope scope(x);
+  check_defined("dropout1d", x);
+  if (x->dim() != 2 && x->dim() != 3)
+    fail("dropout1d", "expected an input (C, L) or (N, C, L), got ", x->shape());
   return drop_channels("dropout1d", x, p, training, 2, generator);
 }
 Tensor dropout2d(const TensorArg& x, double p, bool training, Generator* generator) {
   const CompositeScope scope(x);
-  return drop_channels("dropout2d", x, p, training, 3, generator);
+  return drop_channels("dropout2d", x, p, training, 0, generator);
 }
 Tensor alpha_dropout(const TensorArg& x, double p, bool training, Generator* generator) {
   const CompositeScope scope(x);

@@ -33,10 +33,12 @@ class Dropout : public Layer {
   double p_;
 };
 
-/// Sets whole channels of (N, C) or (N, C, ...) to 0 with probability p, and scales the others by 1
+/// Sets whole channels of (N, C, ...) to 0 with probability p, and scales the others by 1
 /// / (1 - p). Derivative, errors and generator: as dropout.
 ///
-///     dropout2d(ones({1, 2, 3, 3}), 0.5);  // channels of 0 or of 2
+/// dropout1d takes (C, L) or (N, C, L), dropout2d (N, C) or (N, C, ...).
+///
+///     Tensor y = dropout2d(ones({1, 2, 3, 3}), 0.5);  // channels of 0 or of 2
 Tensor dropout1d(const TensorArg& x, double p = 0.5, bool training = true,
                  Generator* generator = nullptr);
 Tensor dropout2d(const TensorArg& x, double p = 0.5, bool training = true,
@@ -56,7 +58,7 @@ class Dropout1d : public Dropout {
   explicit Dropout1d(double p = 0.5) : Dropout(p) {}
   Tensor forward(const Tensor& x) const override { return dropout1d(x, p_, is_training()); }
 };
-/// Returns dropout2d of (C, H, W) or (N, C, H, W) in training mode.
+/// Returns dropout2d of (N, C, H, W) in training mode. Three dims are (N, C, L), as in torch.
 class Dropout2d : public Dropout {
  public:
   explicit Dropout2d(double p = 0.5) : Dropout(p) {}

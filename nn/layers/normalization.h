@@ -27,6 +27,8 @@ namespace detail {
 class ChannelNorm : public Layer {
  public:
   std::string extra_repr() const override;
+  ChannelNorm* operator->() { return this; }
+  const ChannelNorm* operator->() const { return this; }
 
   Tensor weight;               ///< (C), starts as 1; undefined unless affine
   Tensor bias;                 ///< (C), starts as 0; undefined unless affine and bias
@@ -119,6 +121,7 @@ class LayerNorm : public Layer {
     return layer_norm(x, normalized_shape_, weight, bias, options_.eps);
   }
   std::string extra_repr() const override;
+  const LayerNorm* operator->() const { return this; }
 
   Tensor weight;
   Tensor bias;
@@ -142,6 +145,7 @@ class GroupNorm : public Layer {
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions options = {});
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
+  const GroupNorm* operator->() const { return this; }
 
   Tensor weight;
   Tensor bias;
@@ -165,6 +169,7 @@ class RMSNorm : public Layer {
     return rms_norm(x, normalized_shape_, weight, options_.eps);
   }
   std::string extra_repr() const override;
+  const RMSNorm* operator->() const { return this; }
 
   Tensor weight;
 

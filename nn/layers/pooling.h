@@ -27,6 +27,7 @@ class MaxPool1d : public Layer {
   Tensor forward(const Tensor& x) const override;
   /// Returns the values, and the positions of the elements: return_indices of torch.
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
+  const MaxPool1d* operator->() const { return this; }
   std::string extra_repr() const override;
 
  private:
@@ -43,6 +44,7 @@ class MaxPool2d : public Layer {
       : kernel_size_(kernel_size), options_(options) {}
   Tensor forward(const Tensor& x) const override;
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
+  const MaxPool2d* operator->() const { return this; }
   std::string extra_repr() const override;
 
  private:
@@ -122,6 +124,7 @@ class AdaptiveAvgPool2d : public detail::AdaptivePool<ebb::adaptive_avg_pool2d> 
 class AdaptiveMaxPool1d : public detail::AdaptivePool<ebb::adaptive_max_pool1d> {
  public:
   using AdaptivePool::AdaptivePool;
+  const AdaptiveMaxPool1d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool1d_with_indices(x, output_size_);
   }
@@ -130,6 +133,7 @@ class AdaptiveMaxPool1d : public detail::AdaptivePool<ebb::adaptive_max_pool1d> 
 class AdaptiveMaxPool2d : public detail::AdaptivePool<ebb::adaptive_max_pool2d> {
  public:
   using AdaptivePool::AdaptivePool;
+  const AdaptiveMaxPool2d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool2d_with_indices(x, output_size_);
   }

@@ -169,11 +169,21 @@ std::vector<Declaration> OpSources::declarations(const std::string& header,
   return list;
 }
 
+// A line, and those up to the end of its statement if it states the name of an op.
+static std::string statement_at(const std::vector<std::string>& lines, size_t i) {
+  std::string text = lines[i];
+  if (text.find("string_view name") == std::string::npos) return text;
+  while (text.find(';') == std::string::npos && i + 1 < lines.size()) text += lines[++i];
+  return text;
+}
+
 std::vector<std::string> OpSources::op_names_of(const std::string& file,
                                                 const std::string& name) const {
   std::vector<std::string> names;
   bool inside = false;
-  for (const std::string& line : files_.at(file)) {
+  const std::vector<std::string>& lines = files_.at(file);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string line = statement_at(lines, i);
     if (has_word(line, "struct " + name) || has_word(line, "using " + name)) inside = true;
     else if (inside && (line.starts_with("struct ") || line.starts_with("template"))) break;
     if (!inside || line.find("string_view name") == std::string::npos) continue;
@@ -191,7 +201,8 @@ std::pair<std::string, std::string> OpSources::definition_of(const std::string& 
   for (const auto& [path, lines] : files_) {
     if (path.starts_with("tests/")) continue;
     std::string last;
-    for (const std::string& line : lines) {
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const std::string line = statement_at(lines, i);
       if (const size_t at = line.find("struct "); at != std::string::npos) {
         size_t end = at + 7;
         while (end < line.size() && is_word(line[end])) ++end;
