@@ -28,9 +28,6 @@ void compute(const ConvolutionArgs& args) {
   else device.fill(result, 0);
 }
 
-struct ConvolutionInput;
-struct ConvolutionWeight;
-
 // x (N, C, H, W), w (O, C / groups, kh, kw), bias (O) or undefined; y (N, O, OH, OW)
 struct Convolution {
   static constexpr std::string_view name = "convolution";

@@ -90,8 +90,8 @@ bool by_onednn(const ConvolutionArgs&, const ConvolutionArgs&) { return false; }
 class CpuConvolutions final : public ConvolutionKernels {
  public:
   void run(const ConvolutionArgs& args) override {
-    sum_channels(args);
     if (takes_rows(args)) return rows_convolution(args);
+    sum_channels(args);
     if (by_onednn(args)) return;
     dispatch_floating(args.x->dtype(), [&]<class T>(T) { columns_convolution<T>(args); });
   }

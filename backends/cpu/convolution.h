@@ -27,7 +27,7 @@ struct ConvolutionRange {
 /// j stride + first.
 ConvolutionRange inside(int64_t size, int64_t count, int64_t stride, int64_t first);
 
-/// Computes any convolution by products of matrices with Ebb's own kernels: f32 and f64, the same
+/// Computes any convolution, but not y_sum, by products of matrices with Ebb's own kernels: f32 and f64, the same
 /// bits for any number of threads.
 template <class T> void columns_convolution(const ConvolutionArgs& args);
 
@@ -41,6 +41,10 @@ int64_t row_lanes();
 
 /// Adds up `chunks` lists of `total` numbers in order.
 template <class T> void add_in_order(const T* parts, int64_t chunks, int64_t total, T* sums);
+
+/// Returns the sum of n numbers, accumulated in f64 (f32 within blocks of 1024 numbers).
+double plane_sum(const float* y, int64_t n);
+double plane_sum(const double* y, int64_t n);
 
 /// Writes the sums over the images and elements of each channel of y: (O). The same bits for any
 /// number of threads.

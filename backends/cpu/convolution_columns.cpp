@@ -16,7 +16,6 @@
 #include "ebb/backends/cpu/gemm.h"
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/backends/cpu/temporary.h"
-#include "ebb/core/host_device.h"
 
 namespace ebb::cpu {
 namespace {
@@ -208,18 +207,6 @@ template <class T> class Columns {
   bool plain_;
 };
 
-template <class T> EBB_KERNEL double sum_of(const T* y, int64_t n) {
-  constexpr int64_t kLanes = 32;
-  double lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(y[i + j]);
-  }
-  for (; i < n; ++i) lanes[0] += static_cast<double>(y[i]);
-  for (int64_t j = 1; j < kLanes; ++j) lanes[0] += lanes[j];
-  return lanes[0];
-}
-
 }  // namespace
 
 template <class T> void columns_convolution(const ConvolutionArgs& args) {
@@ -245,13 +232,24 @@ template <class T> void add_in_order(const T* parts, int64_t chunks, int64_t tot
 template void add_in_order<float>(const float*, int64_t, int64_t, float*);
 template void add_in_order<double>(const double*, int64_t, int64_t, double*);
 
+double plane_sum(const double* y, int64_t n) {
+  double lanes[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int64_t j = 0; j < 8; ++j) lanes[j] += y[i + j];
+  }
+  for (; i < n; ++i) lanes[0] += y[i];
+  for (int64_t j = 1; j < 8; ++j) lanes[0] += lanes[j];
+  return lanes[0];
+}
+
 template <class T> void channel_sums(const ConvolutionSizes& s, const T* y, T* sums) {
   const int64_t work = std::max<int64_t>(1, s.images * s.y_plane);
   parallel_for(s.outputs, std::max<int64_t>(1, (32 << 10) / work), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       double sum = 0;
       for (int64_t n = 0; n < s.images; ++n)
-        sum += sum_of(y + (n * s.outputs + o) * s.y_plane, s.y_plane);
+        sum += plane_sum(y + (n * s.outputs + o) * s.y_plane, s.y_plane);
       sums[o] = static_cast<T>(sum);
     }
   });

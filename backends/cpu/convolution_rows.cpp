@@ -21,6 +21,7 @@ struct Kernels {
   int gradient_outputs[2];  // for kernels 3 and 5 wide
   void (*forward[2])(const detail::ForwardRows&);
   void (*gradient[2])(const detail::GradientRows&);
+  void (*add_plane_sum)(const detail::PlaneSum&);
 };
 
 template <class Set, int K> void forward(const detail::ForwardRows& j) {
@@ -33,6 +34,10 @@ template <class Set, int K> void gradient(const detail::GradientRows& j) {
                      const detail::GradientRows&>(j);
 }
 
+template <class Set> void add_plane_sum(const detail::PlaneSum& j) {
+  Set::template call<detail::add_plane_sum<detail::Simd<float, Set>>, const detail::PlaneSum&>(j);
+}
+
 const Kernels& kernels() {
   static const Kernels kernels = detail::for_this_processor([]<class Set>(const char*) {
     using S = detail::Simd<float, Set>;
@@ -40,7 +45,8 @@ const Kernels& kernels() {
                    detail::kOutputs<S>,
                    {detail::kGradientOutputs<S, 3>, detail::kGradientOutputs<S, 5>},
                    {forward<Set, 3>, forward<Set, 5>},
-                   {gradient<Set, 3>, gradient<Set, 5>}};
+                   {gradient<Set, 3>, gradient<Set, 5>},
+                   add_plane_sum<Set>};
   });
   return kernels;
 }
@@ -92,14 +98,21 @@ class Rows {
     const int64_t total = to_.channels * taps_, per_chunk = (s_.images + kChunks - 1) / kChunks,
                   chunks = (s_.images + per_chunk - 1) / per_chunk;
     const Temporary<float> sums(chunks * total);
+    const Temporary<double> channels(args_.y_sum ? chunks * to_.channels : 0);
     parallel_for(chunks, std::min(chunks, grain(image_work() * per_chunk)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t chunk = begin; chunk < end; ++chunk) {
                      gradient_chunk(chunk * per_chunk, std::min(s_.images, (chunk + 1) * per_chunk),
-                                    sums.data() + chunk * total);
+                                    sums.data() + chunk * total,
+                                    args_.y_sum ? channels.data() + chunk * to_.channels : nullptr);
                    }
                  });
     add_in_order(sums.data(), chunks, total, data(args_.w));
+    for (int64_t o = 0; args_.y_sum && o < to_.channels; ++o) {
+      double sum = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += channels[chunk * to_.channels + o];
+      data(args_.y_sum)[o] = static_cast<float>(sum);
+    }
   }
 
  private:
@@ -174,11 +187,13 @@ class Rows {
     }
   }
 
-  void gradient_chunk(int64_t begin, int64_t end, float* sums) const {
+  // channels: the sums of y's channels, or null.
+  void gradient_chunk(int64_t begin, int64_t end, float* sums, double* channels) const {
     const int64_t in_image = from_.channels * plane_, y_image = to_.image();
     const int64_t most = std::clamp<int64_t>(kCachedFloats / (in_image + y_image), 1, end - begin);
     const Temporary<float> in(most * in_image);
     std::fill_n(sums, to_.channels * taps_, 0.0f);
+    if (channels) std::fill_n(channels, to_.channels, 0.0);
     for (int64_t n = begin; n < end;) {
       // The last vector of a row is read as a whole: the last image is read in a copy that goes on
       // behind its end.
@@ -193,6 +208,8 @@ class Rows {
       }
       for (int64_t i = 0; i < images; ++i) copy_padded(n + i, in.data() + i * in_image);
       gradient_images(images, in.data(), y, sums);
+      for (int64_t i = 0; channels && i < images * to_.channels; ++i)
+        channels[i % to_.channels] += plane_sum(y + i * to_.plane(), to_.plane());
       n += images;
     }
   }
@@ -236,6 +253,12 @@ bool rows_fit(const ConvolutionArgs& args) {
       args.kind != ConvolutionKind::InputGradient || (g.padding[0] < w[2] && g.padding[1] < w[3]);
   return turns && args.x->dtype() == DType::F32 && (w[3] == 3 || w[3] == 5) && g.groups == 1 &&
          g.stride[0] == 1 && g.stride[1] == 1 && g.dilation[0] == 1 && g.dilation[1] == 1;
+}
+
+double plane_sum(const float* y, int64_t n) {
+  double sum = 0;
+  kernels().add_plane_sum({y, n, &sum});
+  return sum;
 }
 
 int64_t row_lanes() { return kernels().lanes; }

@@ -188,4 +188,39 @@ template <class S, int O, int K>
   }
 }
 
+/// A sum of n numbers, which is added to *sum.
+struct PlaneSum {
+  const float* y;
+  int64_t n;
+  double* sum;
+};
+
+// Lanes are f32 within 1024 numbers, and f64 beyond.
+template <class S> [[gnu::always_inline]] inline void add_plane_sum(const PlaneSum& j) {
+  using Vec = typename S::Vec;
+  constexpr int kL = S::kLanes, kBlock = 1024;
+  double sum = 0;
+  const float* y = j.y;
+  for (int64_t left = j.n; left > 0; left -= kBlock) {
+    const float* const end = y + std::min<int64_t>(left, kBlock);
+    Vec acc[4] = {}, x;
+    for (; y + 4 * kL <= end; y += 4 * kL) {
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) {
+        load<S>(x, y + v * kL);
+        acc[v] += x;
+      }
+    }
+    for (; y + kL <= end; y += kL) {
+      load<S>(x, y);
+      acc[0] += x;
+    }
+    acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+    float rest = horizontal_sum<S>(acc[0]);
+    for (; y < end; ++y) rest += *y;
+    sum += static_cast<double>(rest);
+  }
+  *j.sum += sum;
+}
+
 }  // namespace ebb::cpu::detail
