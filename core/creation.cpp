@@ -11,7 +11,7 @@ TensorOptions with_dtype(TensorOptions options, DType inferred) {
   return {.dtype = options.dtype.value_or(inferred), .device = options.device};
 }
 
-// A contiguous tensor of the host, copied to the device that was asked for.
+// Returns a contiguous tensor of the host, copied to the requested device.
 Tensor on_device(const Tensor& host, Device device) {
   if (device == Device::cpu()) return host;
   return detail::copy_data(host.raw(), static_cast<size_t>(host.numel()), host.dtype(),
@@ -37,7 +37,7 @@ Tensor generate(std::string_view op, const Shape& shape, TensorOptions options,
   return on_device(host, options.device);
 }
 
-// The length of [start, stop) by step, all of them integers: exact over the whole range.
+// Returns the length of [start, stop) with an integer step. It is exact over the whole range.
 int64_t count_integers(int64_t start, int64_t stop, int64_t step) {
   const __int128 span = static_cast<__int128>(stop) - start;
   if (span == 0 || (span > 0) != (step > 0)) return 0;
@@ -119,7 +119,7 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, TensorOptions options) 
          " in ", steps, " steps");
   options = with_dtype(options, DType::F32);
   const double step = steps > 1 ? (b - a) / static_cast<double>(steps - 1) : 0;
-  return generate("linspace", steps, options, [&](int64_t i) {  // symmetric, both ends exact
+  return generate("linspace", steps, options, [&](int64_t i) {  // symmetric, with exact ends
     return i < steps / 2 || steps == 1 ? a + step * static_cast<double>(i)
                                        : b - step * static_cast<double>(steps - 1 - i);
   });

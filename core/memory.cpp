@@ -21,7 +21,7 @@
 namespace ebb::memory {
 namespace {
 
-#if defined(__has_feature)  // clang's way to tell
+#if defined(__has_feature)  // clang
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
     __has_feature(memory_sanitizer)
 #define EBB_HAS_SANITIZER 1
@@ -34,12 +34,12 @@ constexpr bool kCached = true;
 #endif
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{1} << 21;         // what processors and systems mostly have
-constexpr size_t kSmall = size_t{1} << 16;            // up to here a thread keeps blocks of its own
-constexpr int kThreadBlocks = 64;                     // a class, a thread
-constexpr int64_t kCentralFloor = int64_t{64} << 20;  // the central list may always keep this much
+constexpr size_t kHugePage = size_t{1} << 21;         // the usual size of huge pages
+constexpr size_t kSmall = size_t{1} << 16;            // largest block in the lists of a thread
+constexpr int kThreadBlocks = 64;                     // per class and thread
+constexpr int64_t kCentralFloor = int64_t{64} << 20;  // the central list can always keep this much
 
-// Four classes a power of two: at most a fifth of a block is wasted.
+// Four classes per power of two, so at most a fifth of a block is wasted.
 struct SizeClass {
   int index;
   size_t bytes;
@@ -58,7 +58,7 @@ SizeClass size_class(size_t bytes) {
 
 constexpr int kClasses = 8 + 4 * 58;
 
-/// The block size of a class: what size_class() gives with its index.
+/// Returns the block size of a class, as size_class() returns it with the index.
 int64_t bytes_of_class(int index) {
   if (index < 8) return (index + 1) * 64;
   const int power = (index - 8) / 4 + 3, quarter = (index - 8) % 4 + 1;
@@ -72,11 +72,11 @@ struct FreeBlock {
 std::atomic<int64_t> system_calls{0};
 std::atomic<int64_t> large_live{0};
 
-// Large blocks ask for huge pages: loops over them run up to a third faster, since few pages are
-// looked up and prefetching does not end every 4 KB. What is left beyond the last whole one keeps
-// small pages, so that little is taken and not used.
+// Returns memory of the system, or null if it has none.
 //
-// Null when the system has no more.
+// Large blocks use huge pages. Loops over them run up to a third faster, because few pages are looked
+// up and prefetching does not end every 4 KB. The rest after the last whole huge page keeps small
+// pages, so that little memory is unused.
 void* system_allocate(size_t bytes) {
   system_calls.fetch_add(1, std::memory_order_relaxed);
   const bool large = bytes >= 2 * kHugePage;
@@ -88,7 +88,8 @@ void* system_allocate(size_t bytes) {
   return block;
 }
 
-// Made at the start, since nothing can be made when it is needed: a copy of it allocates nothing.
+// Created at the start, because memory is exhausted when it is needed. Copying it allocates
+// nothing.
 const Error& out_of_memory() {
   static const Error error("[memory] out of memory");
   return error;
@@ -102,7 +103,8 @@ const Error& out_of_memory() {
   }
 }
 
-// A list of free blocks that runs through the blocks themselves: giving one back needs no memory.
+// A list of free blocks that is stored in the blocks themselves, so freeing a block needs no
+// memory.
 class FreeList {
  public:
   bool empty() const { return !head_; }
@@ -117,8 +119,7 @@ class FreeList {
   FreeBlock* head_ = nullptr;
 };
 
-// The list that all threads share. Never destroyed: threads and static objects may free memory
-// until the very end.
+// The list of all threads. Never destroyed, because threads and static objects may free memory last.
 class Central {
  public:
   Central() { out_of_memory(); }
@@ -152,8 +153,7 @@ class Central {
     cached_ = 0;
   }
 
-  // fork() waits until no thread is inside, so that a child finds the lists whole and the lock
-  // free.
+  // fork() waits until no thread uses the list, so that it is consistent and unlocked in the child.
   void before_fork() { mutex_.lock(); }
   void after_fork() { mutex_.unlock(); }
 
@@ -179,7 +179,7 @@ class Central {
   std::mutex mutex_;
   FreeList lists_[kClasses];
   int64_t cached_ = 0;
-  int64_t peak_ = 0;  // of live bytes in large blocks
+  int64_t peak_ = 0;  // largest number of bytes in use in large blocks
 };
 
 Central& central() {
@@ -239,7 +239,7 @@ void arm_thread_exit() {
   lists.armed = true;
 }
 
-// Books bytes of a thread whose count has been handed over to where they are still seen.
+// Counts bytes of a thread whose own count has been added to the total already.
 void count_late(int64_t bytes) {
   lists.live -= bytes;
   finished_threads_live.fetch_add(bytes, std::memory_order_relaxed);
@@ -251,7 +251,7 @@ void* allocate_small(const SizeClass& c) {
     --lists.count[c.index];
     return block;
   }
-  if (!lists.armed) arm_thread_exit();  // a thread that only allocates counts its live bytes too
+  if (!lists.armed) arm_thread_exit();  // also for threads that only allocate
   void* block = central().take(c);
   if (!block) block = new_block(c);
   if (lists.closed) count_late(static_cast<int64_t>(c.bytes));
@@ -264,7 +264,7 @@ void deallocate_small(void* block, const SizeClass& c) {
     return central().put(block, c);
   }
   if (!lists.armed) arm_thread_exit();
-  if (lists.count[c.index] == kThreadBlocks) {  // spill half, so that the next frees find room
+  if (lists.count[c.index] == kThreadBlocks) {  // moves half, so that there is room for the next blocks
     for (int i = 0; i < kThreadBlocks / 2; ++i) {
       FreeBlock* spilled = lists.head[c.index];
       lists.head[c.index] = spilled->next;
@@ -339,7 +339,7 @@ void trim() {
     lists.count[i] = 0;
   }
 #if defined(__GLIBC__)
-  malloc_trim(0);  // what free() has kept on its heap
+  malloc_trim(0);  // the free memory of the heap
 #endif
 }
 

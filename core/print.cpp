@@ -16,7 +16,7 @@ constexpr int64_t kEdge = 3;             // entries shown at both ends of a shor
 
 std::string format_element(double value, DType dtype, int precision) {
   if (dtype == DType::Bool) return value != 0 ? "true" : "false";
-  if (value != value) return "nan";  // without the sign that printf shows
+  if (value != value) return "nan";  // without the sign that printf prints
   char text[64];
   if (std::isfinite(value) && value != 0 && (std::fabs(value) >= 1e5 || std::fabs(value) < 1e-4)) {
     std::snprintf(text, sizeof text, "%.*e", precision, value);
@@ -63,7 +63,7 @@ class Printer {
       int64_t from = 0, to = 0;
       for (int i = 0, bit = 1; i < t.dim(); ++i) {
         if (!is_cut(i)) continue;
-        if (c & bit) {  // the far end of dim i
+        if (c & bit) {  // the end of dim i
           from += (t.shape()[i] - kEdge) * t.strides()[i];
           to += kEdge * shown.strides()[i];
         }
@@ -93,7 +93,7 @@ class Printer {
     return text + "]";
   }
 
-  Shape shape_, shown_;  // of the tensor, and of the elements that are shown
+  Shape shape_, shown_;  // shapes of the tensor and of the elements that are shown
   bool shorten_;
   size_t width_ = 0;
   std::vector<std::string> texts_;

@@ -10,7 +10,7 @@
 namespace ebb {
 
 std::string to_text(double value) {
-  if (value != value) return "nan";  // without the sign that printf shows
+  if (value != value) return "nan";  // without the sign that printf prints
   char text[32];
   std::snprintf(text, sizeof text, "%g", value);
   return text;

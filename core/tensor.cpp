@@ -67,7 +67,7 @@ void check_writable(std::string_view op, const Tensor& tensor) {
 }
 
 std::optional<ValueRule> conversion_rule(DType from, DType to) {
-  if (to == DType::U8 && (is_floating(from) || from == DType::I64))  // 255.9 is cut to 255
+  if (to == DType::U8 && (is_floating(from) || from == DType::I64))  // 255.9 becomes 255
     return ValueRule{std::nextafter(-1.0, 0.0), std::nextafter(256.0, 0.0), "u8 holds 0 to 255"};
   if (to == DType::I64 && is_floating(from))
     return ValueRule{-0x1p63, std::nextafter(0x1p63, 0.0), "i64 cannot hold every element"};

@@ -38,16 +38,16 @@ double kaiming_deviation(std::string_view op, const Tensor& weight, double a, Mo
   return calculate_gain(nonlinearity, a) / std::sqrt(mode == Mode::FanIn ? f.in : f.out);
 }
 
-// Copies values in row-major order into the tensor, whatever its dtype, strides and device are.
+// Copies values in row-major order to a tensor of any dtype, strides and device.
 Tensor put(Tensor tensor, const std::vector<double>& values) {
   const NoGrad guard;
   tensor.copy_(from_data(values, tensor.shape()));
   return tensor;
 }
 
-// Q of the QR decomposition of a (rows, columns), rows >= columns, with the signs that make it
-// uniformly distributed (Mezzadri 2007): a is overwritten with rows x columns orthonormal columns.
-// Householder reflections.
+// Replaces a (rows, columns), rows >= columns, by the Q of its QR decomposition, which has
+// orthonormal columns. The signs make it uniformly distributed (Mezzadri 2007). Uses Householder
+// reflections.
 void orthonormalise(std::vector<double>& a, int64_t rows, int64_t columns) {
   const auto at = [&](int64_t i, int64_t j) -> double& {
     return a[static_cast<size_t>(i * columns + j)];
@@ -89,7 +89,7 @@ void orthonormalise(std::vector<double>& a, int64_t rows, int64_t columns) {
 
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 
-// The inverse of normal_cdf by bisection followed by Newton's method: exact to rounding.
+// Returns the inverse of normal_cdf by bisection and Newton's method, accurate to rounding.
 double normal_quantile(double p) {
   double low = -40, high = 40;
   for (int i = 0; i < 60; ++i) {

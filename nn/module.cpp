@@ -186,7 +186,7 @@ void Module::print(std::ostream& out, const State& state, const std::string& des
     out << description;
     return;
   }
-  // The parts stand between the parentheses of the description, after the options.
+  // The submodules are between the parentheses of the description, after the options.
   const std::string inner = indent + "  ";
   out << description.substr(0, description.size() - 1) << "\n";
   for (const auto& [name, child] : state.children) {

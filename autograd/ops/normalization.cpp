@@ -18,7 +18,7 @@ struct Plan {
   double eps;
 };
 
-// What forward computed for backward.
+// The statistics that forward computes for backward.
 struct Statistics {
   Tensor mean, rstd;
 };

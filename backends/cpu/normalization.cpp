@@ -40,7 +40,7 @@ template <class T> class PerChannel {
   const T* data_;
 };
 
-// Where the elements of the groups are.
+// The positions of the elements of the groups.
 struct Layout {
   const NormShape& s;
 

@@ -58,7 +58,7 @@ struct MinStep {
   }
 };
 
-/// How two parts of a row are joined: squares have been taken.
+/// Joins two parts of a row, whose elements have been squared already.
 template <class Step>
 using Joining = std::conditional_t<std::is_same_v<Step, SquareStep>, SumStep, Step>;
 

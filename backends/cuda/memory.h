@@ -68,7 +68,7 @@ class CapturePool {
 struct UploadBlock {
   void* data;
   void* pinned;
-  cudaEvent_t free;   ///< on the main stream: the last tensor in this block is no more in use
+  cudaEvent_t free;   ///< on the main stream: work with the last tensor in this block has ended
   cudaEvent_t ready;  ///< on the other stream: the copy is complete
 };
 /// A scope in which allocations of this thread are upload blocks. `block` is the last one.

@@ -1,8 +1,8 @@
 // Normalisation of a contiguous (outer, channels, inner), forward and first-order backward.
 //
 // A block per group: it reads the group for the mean, again for the variance and again to write y
-// (twice and once for dx), mostly from the cache. Sums are in f64 and in a fixed order, so there
-// are no atomic additions. The gradients of weight and bias: a block per channel; with inner = 1,
+// (twice and once for dx), mostly from the cache. Sums are in f64 and in a fixed order, without
+// atomic additions. The gradients of weight and bias: a block per channel; with inner = 1,
 // blocks of 32 neighbouring channels and a part of the rows, so that reads are whole lines, and a
 // second kernel adds up the parts.
 #include "ebb/core/normalization.h"

@@ -35,7 +35,7 @@ class RowReader {
         delimiter_(options.delimiter),
         buffer_(size_t{1} << 16, '\0') {}
 
-  // Puts the next row that is not empty into row(); false at the end of the file.
+  // Reads the next row that is not empty into row(). Returns false at the end of the file.
   bool next() {
     bool more = true;
     while (more) {
@@ -48,13 +48,13 @@ class RowReader {
   }
 
   const std::string& row() const { return row_; }
-  // The number of the line that the row begins on.
+  // Returns the number of the line on which the row begins.
   size_t line() const { return line_; }
 
  private:
   enum class At { Start, Plain, Quoted, Quote, Behind };
 
-  // Appends the bytes up to the end of the row; false when it ends with the file.
+  // Appends the bytes up to the end of the row. Returns false if the row ends with the file.
   bool read_row() {
     At at = At::Start;
     for (;;) {
@@ -102,14 +102,14 @@ class RowReader {
   size_t next_ = 0, end_ = 0, line_ = 0, breaks_ = 0;
 };
 
-// Walks through the fields of a row, and knows where it is.
+// Reads the fields of a row one by one, and counts lines and columns.
 class Fields {
  public:
   Fields(const std::string& path, const RowReader& rows, char delimiter)
       : path_(path), rest_(rows.row()), delimiter_(delimiter), line_(rows.line()) {}
 
-  // The next field, without blanks and quotes; false when the row has no more. Valid until the next
-  // call.
+  // Reads the next field, without blanks and quotes. Returns false if the row has no more fields.
+  // The field is valid until the next call.
   bool next(std::string_view& field) {
     if (!more_) return false;
     if (++column_ > kMostColumns) fail_here("more than ", kMostColumns, " columns");
@@ -139,7 +139,7 @@ class Fields {
   }
 
  private:
-  // The text up to the closing quote, in which two quotes stand for one.
+  // Returns the text up to the closing quote, with two quotes replaced by one.
   void take_quoted() {
     unquoted_.clear();
     for (;;) {
@@ -166,8 +166,8 @@ class Fields {
   bool more_ = true;
 };
 
-// True when the magnitude of a decimal number is below 1. Only the order of magnitude is looked at,
-// so REQUIRES that the number is much larger or much smaller.
+// Returns true if the magnitude of a decimal number is below 1. It compares only the order of
+// magnitude. REQUIRES that the number is much larger or much smaller.
 bool is_tiny(std::string_view digits) {
   const size_t e = std::min(digits.find_first_of("eE"), digits.size());
   int64_t exponent = 0;
@@ -179,15 +179,15 @@ bool is_tiny(std::string_view digits) {
   const std::string_view mantissa = digits.substr(0, e);
   const size_t point = std::min(mantissa.find('.'), mantissa.size());
   const size_t first = mantissa.find_first_of("123456789");
-  // The power of ten of the first digit that is not 0.
+  // The power of ten of the first digit other than 0.
   return exponent + static_cast<int64_t>(point) - static_cast<int64_t>(first) < 0;
 }
 
-// header_hint: this is the first line, and it may be a header.
+// header_hint: true for the first line, which may be a header.
 template <class T> T parse_number(const Fields& fields, std::string_view field, bool header_hint) {
   std::string_view digits = field;
   if (digits.starts_with('+') && !digits.starts_with("+-"))
-    digits.remove_prefix(1);  // from_chars knows no plus
+    digits.remove_prefix(1);  // from_chars does not accept a plus sign
   T value{};
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   const bool whole = end == digits.data() + digits.size();
@@ -203,7 +203,7 @@ template <class T> T parse_number(const Fields& fields, std::string_view field, 
   return value;
 }
 
-// Values in blocks, so that they are copied once, whatever their number.
+// Values in blocks, so that any number of values is copied only once.
 template <class T> class Values {
  public:
   void push_back(T value) {
@@ -211,7 +211,7 @@ template <class T> class Values {
     blocks_.back()[count_++ % kBlock] = value;
   }
 
-  // Hands them over as a tensor (rows, columns).
+  // Returns the values as a tensor (rows, columns).
   Tensor take(int64_t rows, int64_t columns) {
     Tensor out = empty({rows, columns}, {.dtype = dtype_of<T>});
     T* to = out.mutable_data<T>();
@@ -230,7 +230,7 @@ template <class T> class Values {
   size_t count_ = 0;
 };
 
-// Reads one row; `columns` is 0 until the first row has told.
+// Reads one row. `columns` is 0 until the first row has been read.
 template <class T>
 void parse_row(Fields& fields, size_t& columns, bool header_hint, Values<T>& values) {
   std::string_view field;

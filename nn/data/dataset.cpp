@@ -25,8 +25,8 @@ Tensor ascending(std::vector<int64_t> indices) {
   return from_data(indices, {static_cast<int64_t>(indices.size())});
 }
 
-// Cuts groups of sample numbers: each gives its share to the test part. Shares are rounded by their
-// running sum, so that the total is right as well.
+// Divides groups of sample numbers into a training and a test part. The running sum of the shares
+// is rounded, so that the total is right too.
 Split split_groups(std::string_view op, const std::vector<std::vector<int64_t>>& groups,
                    double fraction, uint64_t seed) {
   if (!(fraction > 0 && fraction < 1))

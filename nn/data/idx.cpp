@@ -13,15 +13,15 @@ namespace ebb::data {
 namespace {
 
 constexpr std::string_view kOp = "read_idx";
-constexpr int64_t kMostGrowth =
-    1032;  // deflate makes no more bytes of one (zlib's technical details)
+// The largest number of bytes that deflate produces from one byte (zlib's technical details).
+constexpr int64_t kMostGrowth = 1032;
 
 uint32_t big_endian(const unsigned char* b) {
   return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | uint32_t{b[3]};
 }
 
-// The element types of the format, by the third byte of the file: their bytes there, and the dtype
-// that they become.
+// The element types of the format, by the third byte of the file: their size in the file, and their
+// dtype in the tensor.
 struct ElementType {
   unsigned char code;
   size_t bytes;
@@ -31,8 +31,8 @@ constexpr ElementType kTypes[] = {{0x08, 1, DType::U8},  {0x09, 1, DType::I64},
                                   {0x0B, 2, DType::I64}, {0x0C, 4, DType::I64},
                                   {0x0D, 4, DType::F32}, {0x0E, 8, DType::F64}};
 
-// The elements of type From that follow, big-endian, as a tensor of type To; got is the bytes that
-// there were.
+// Reads big-endian elements of type From into a tensor of type To. got receives the number of bytes
+// that were read.
 template <class From, class To>
 Tensor read_elements(GzFile& file, const Shape& shape, size_t& got) {
   Tensor out = empty(shape, {.dtype = dtype_of<To>});
@@ -75,8 +75,8 @@ Tensor read_elements(GzFile& file, unsigned char code, const Shape& shape, size_
 struct Header {
   ElementType type;
   Shape shape;
-  int64_t bytes;   // of all elements in the file
-  int64_t result;  // and in the tensor
+  int64_t bytes;   // size of all elements in the file
+  int64_t result;  // size of all elements in the tensor
 };
 
 Header read_header(GzFile& file, const std::string& path) {
@@ -94,7 +94,7 @@ Header read_header(GzFile& file, const std::string& path) {
     fail(kOp, path, ": expected 1 to ", kMaxDims, " dimensions, got ", dims);
 
   Header header{*type, {}, static_cast<int64_t>(type->bytes), 0};
-  // As if no size were 0: neither bytes nor strides may overflow.
+  // Ignores sizes of 0, because neither bytes nor strides may overflow.
   auto most = static_cast<int64_t>(size_of(type->dtype));
   for (int i = 0; i < dims; ++i) {
     unsigned char size[4];
@@ -109,8 +109,8 @@ Header read_header(GzFile& file, const std::string& path) {
   return header;
 }
 
-// Throws unless a file of this size can hold the elements that its header promises. Costs no
-// memory.
+// Throws Error unless a file of this size can contain the elements that its header states. It
+// allocates no memory.
 void check_size(GzFile& file, const std::string& path, const Header& header) {
   const bool packed = file.is_compressed();
   const int64_t size = file.size_on_disk();

@@ -18,8 +18,8 @@
 namespace ebb::data {
 namespace {
 
-// Independent generators for the order of an epoch and for the transform of its batches, off the
-// streams that a user of the same seed draws weights from.
+// Independent generators for the order of an epoch and for the transform of its batches. They do
+// not overlap the stream from which a user with the same seed draws weights.
 struct EpochKeys {
   uint64_t order, transform;
 };
@@ -29,7 +29,7 @@ EpochKeys epoch_keys(uint64_t seed, int64_t epoch) {
   return {uint64_t{bits.word[0]} << 32 | bits.word[1], uint64_t{bits.word[2]} << 32 | bits.word[3]};
 }
 
-// Rows of u8 pictures as f32 in [0, 1], in one pass over memory.
+// Converts rows of u8 pictures to f32 in [0, 1], in one pass over memory.
 Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
   Shape shape = source.shape();
   shape[0] = static_cast<int64_t>(rows.size());
@@ -46,7 +46,7 @@ Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
   return out;
 }
 
-// Throws unless a transform returned samples with their targets.
+// Throws Error unless a transform returned as many targets as samples.
 void check_transformed(const Batch& batch) {
   constexpr std::string_view kWho = "the transform returned ";
   for (const auto& [name, tensor] : {std::pair("input", &batch.input), {"target", &batch.target}}) {
@@ -61,7 +61,8 @@ void check_transformed(const Batch& batch) {
   }
 }
 
-// Gives the calling thread's generator back as it was: without a loader thread it is the user's.
+// Restores the generator of the calling thread, which is the user's thread if there is no loader
+// thread.
 class [[nodiscard]] GeneratorGuard {
  public:
   explicit GeneratorGuard(const Generator& meanwhile) : before_(default_generator()) {
@@ -75,26 +76,26 @@ class [[nodiscard]] GeneratorGuard {
   Generator before_;
 };
 
-// A bounded queue from one thread that makes to one that takes. Both sleep while they wait.
+// A bounded queue with one producer and one consumer thread. Both sleep while they wait.
 class BatchQueue {
  public:
   explicit BatchQueue(size_t capacity) : capacity_(capacity) {}
 
-  // Waits until one more may be made. False when the taker is gone: stop making.
+  // Waits until there is room for another item. Returns false if the consumer has left.
   bool wait_for_room() {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [&] { return closed_ || batches_.size() < capacity_; });
     return !closed_;
   }
 
-  // REQUIRES wait_for_room() before each.
+  // Adds an item. REQUIRES a call of wait_for_room() before each.
   void put(Batch batch) {
     std::lock_guard lock(mutex_);
     batches_.push_back(std::move(batch));
     filled_.notify_one();
   }
 
-  // The maker ends with an error, which the taker gets after the batches before it.
+  // Ends the queue with an error, which the consumer receives after the batches before it.
   void put_error(std::exception_ptr error) {
     std::lock_guard lock(mutex_);
     error_ = std::move(error);
@@ -111,7 +112,7 @@ class BatchQueue {
     return batch;
   }
 
-  // The taker leaves.
+  // Tells the producer that the consumer has left.
   void close() {
     std::lock_guard lock(mutex_);
     closed_ = true;
@@ -129,8 +130,7 @@ class BatchQueue {
 
 }  // namespace
 
-// One pass through the batches. Owns handles to all that its thread needs, so the loader itself may
-// be moved.
+// One epoch. It owns handles of everything that its thread needs, so that the loader may be moved.
 class DataLoader::Epoch {
  public:
   Epoch(const DataLoader& loader, int64_t epoch, int64_t first)
@@ -151,8 +151,8 @@ class DataLoader::Epoch {
   }
   ~Epoch() {
     if (!thread_.joinable()) return;
-    if (getpid() !=
-        process_) {  // a forked child has no such thread to wait for, nor its locks to take
+    // A forked child does not have this thread, and must not take its locks.
+    if (getpid() != process_) {
       new std::thread(std::move(thread_));
       (void)queue_.release();
       return;
@@ -163,7 +163,7 @@ class DataLoader::Epoch {
   Epoch(const Epoch&) = delete;
   Epoch& operator=(const Epoch&) = delete;
 
-  // Takes the next batch in hand, or none at the end.
+  // Makes the next batch the current one, or none at the end.
   void advance() {
     hand_.reset();
     if (next_ == size_) return;

@@ -8,7 +8,7 @@
 namespace ebb::nn::detail {
 namespace {
 
-// One number for each dim.
+// Returns one number per dim.
 Shape each_dim(const char* layer, const char* option, const Shape& numbers, int dims) {
   if (numbers.dim() != 1 && numbers.dim() != dims)
     fail(layer, "expected ", option, " with 1 or ", dims, " numbers, got ", numbers);
@@ -24,7 +24,8 @@ void check_channels(const char* layer, int64_t in, int64_t out, int64_t groups) 
   }
 }
 
-// (first, second, kernel...): what torch calls fan_in is second times the elements of a kernel.
+// The weight is (first, second, kernel...). torch's fan_in is second times the elements of a
+// kernel.
 Shape weight_shape(const char* layer, int64_t first, int64_t second, const Shape& kernel,
                    int dims) {
   Shape shape{first, second};
@@ -44,7 +45,7 @@ Tensor initialised(const Shape& shape, double fan_in, DType dtype) {
 
 double fan_in_of(const Shape& weight) { return static_cast<double>(weight.numel() / weight[0]); }
 
-// The sizes of the kernel of a weight.
+// Returns the sizes of the kernel of a weight.
 Shape kernel_of(const Tensor& weight) {
   return Shape(std::span(weight.shape().begin() + 2, weight.shape().end()));
 }

@@ -58,7 +58,7 @@ class ConvTransposeLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
   /// Returns a result of the given size, (H', W') or of all dims, instead of that of
-  /// output_padding. Throws Error where no output_padding gives it.
+  /// output_padding. Throws Error if no output_padding gives it.
   Tensor forward(const Tensor& x, const Shape& output_size) const;
   std::string extra_repr() const override;
   const ConvTransposeLayerOptions& options() const { return options_; }

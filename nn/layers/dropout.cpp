@@ -12,7 +12,7 @@ void check_probability(double p) {
   if (!(p >= 0 && p <= 1)) fail("dropout", "expected a probability in [0, 1], got ", p);
 }
 
-// What is kept: 1 for each element or each channel (dims 0 and 1) with probability 1 - p, else 0.
+// Returns a mask: 1 for each element or each channel (dims 0 and 1) with probability 1 - p, else 0.
 Tensor kept(const Tensor& x, double p, bool channels, Generator* generator) {
   Shape shape = x.shape();
   for (int i = 2; channels && i < x.dim(); ++i) shape[i] = 1;

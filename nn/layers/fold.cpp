@@ -3,7 +3,7 @@
 namespace ebb::nn {
 namespace {
 
-// A number as torch prints what was given as one: 3, and (3, 2) for two.
+// Returns sizes as torch prints them: 3 for one number, (3, 2) for two.
 std::string given(const Shape& numbers) {
   return numbers.dim() == 1 ? std::to_string(numbers[0]) : to_text(numbers);
 }

@@ -23,7 +23,7 @@ using BatchNorm2dOptions = BatchNormOptions;
 
 namespace detail {
 
-// What batch and instance normalisation have in common.
+// The common part of batch and instance normalisation.
 class ChannelNorm : public Layer {
  public:
   std::string extra_repr() const override;

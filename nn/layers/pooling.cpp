@@ -5,12 +5,12 @@ namespace {
 
 std::string text(bool on) { return on ? "True" : "False"; }
 
-// As Python prints it: 2, or (2, 3).
+// Returns sizes as Python prints them: 2, or (2, 3).
 std::string text(const Shape& list) {
   return list.dim() == 1 ? std::to_string(list[0]) : to_text(list);
 }
 
-// The options that all pooling layers begin with.
+// Returns the text of the options that all pooling layers have.
 std::string window_text(const Shape& kernel_size, const Shape& stride, const Shape& padding) {
   return "kernel_size=" + text(kernel_size) +
          ", stride=" + text(stride.empty() ? kernel_size : stride) + ", padding=" + text(padding);

@@ -32,13 +32,14 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
   return cutoffs;
 }
 
-// In f64: gradients of weights are sums over rows and classes whose terms cancel.
+// Computes in f64, because the gradients of weights are sums over rows and classes whose terms
+// cancel.
 Tensor wide_linear(const Linear& layer, const Tensor& x) {
   return linear(x, layer.weight.to(DType::F64),
                 layer.bias.defined() ? layer.bias.to(DType::F64) : Tensor());
 }
 
-// Of each row the element of its class.
+// Returns the element of its class from each row.
 Tensor picked(const Tensor& rows, const Tensor& classes) {
   return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1);
 }
@@ -97,7 +98,7 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
 // Only the rows of a cluster pass through its layers.
 Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classes) const {
   const std::vector<int64_t> host = classes.to_vector<int64_t>();
-  std::vector<int64_t> entry = host;  // in the head: of the class, or of its cluster
+  std::vector<int64_t> entry = host;  // the entry in the head: of the class, or of its cluster
   Tensor within;
   for (size_t i = 0; i < tail_.size(); ++i) {
     std::vector<int64_t> rows, local;
@@ -118,8 +119,8 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classe
   return add(picked(head, from_data(entry, classes.shape())), within);
 }
 
-// The host does not know what the classes are: all rows pass through all layers, and a cluster
-// ignores those of others. A class out of range stays out of range in the head or in the last
+// The host does not know the classes, so all rows pass through all layers, and a cluster ignores
+// the rows of other clusters. A class out of range stays out of range in the head or in the last
 // cluster, and gives NaN there.
 Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& classes) const {
   const auto number = [&](int64_t value) {

@@ -19,7 +19,7 @@ namespace {
 
 int class_dim(const Tensor& input) { return input.dim() == 1 ? 0 : 1; }
 
-// The shape of a target of class indices.
+// Returns the shape of a target of class indices.
 Shape index_shape(const Tensor& input) {
   Shape shape = input.shape();
   shape.erase(class_dim(input));
@@ -65,9 +65,9 @@ void check_smoothing(std::string_view op, double smoothing) {
     fail(op, "label_smoothing must be in [0, 1], got ", smoothing);
 }
 
-// Class indices with the ignored ones made harmless, and what each position weighs.
+// Class indices with ignored ones replaced by 0, and the weight of each position.
 struct Selection {
-  Tensor ignored;  // bool, of the target's shape
+  Tensor ignored;  // bool, with the shape of the target
   Tensor classes;  // i64, 0 where ignored
   Tensor weight;   // w_t, 0 where ignored
 };
@@ -90,9 +90,8 @@ Selection select_classes(std::string_view op, const Tensor& input, const Tensor&
   return s;
 }
 
-// Puts the losses of positions together, each times its factor; Mean divides by the selected
-// weights. Only positions that are not ignored are touched: an ignored one adds nothing to value or
-// gradient, whatever it holds.
+// Reduces the losses of positions, each times its factor. Mean divides by the selected weights.
+// Ignored positions contribute nothing to value and gradient, also if they are NaN.
 Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& factor,
                        Reduction reduction) {
   const Tensor zero = zeros({}, {.dtype = losses.dtype(), .device = losses.device()});
@@ -102,7 +101,7 @@ Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& f
   const Tensor total = sum(s.weight);
   const Tensor share = where(s.ignored, zero, div(factor, total));
   const Tensor kept = sum(logical_not(s.ignored)).to(losses.dtype());
-  const Tensor none_left = where(kept == 0, div(zero, zero), zero);  // NaN: a mean of nothing
+  const Tensor none_left = where(kept == 0, div(zero, zero), zero);  // a mean without elements is NaN
   return add(sum(mul(clean, share)), none_left);
 }
 
@@ -132,15 +131,15 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target,
   return reduce_losses(op, losses, o.reduction);
 }
 
-// The losses of multi_margin_loss, (N).
+// Returns the losses of multi_margin_loss, (N).
 Tensor composed_multi_margin(const Tensor& input, const Tensor& target, const MarginRows& o) {
   const Tensor x = input.to(DType::F64), index = unsqueeze(target.to(DType::I64), 1);
   const Tensor z = relu(add(sub(x, gather(x, 1, index)), o.margin));
   const Tensor hinge = o.p == 1 ? z : square(z);
   const Tensor own = one_hot(squeeze(index, 1), x.size(1), DType::Bool);
   const Tensor zero = zeros({}, {.dtype = x.dtype(), .device = x.device()});
-  const Tensor terms =
-      where(own, where(eq(x, x), zero, x), hinge);  // a NaN of the target's score shows
+  // A NaN score of the target gives NaN.
+  const Tensor terms = where(own, where(eq(x, x), zero, x), hinge);
   const Tensor losses = div(sum(terms, {1}), static_cast<double>(x.size(1)));
   if (!o.weight.defined()) return losses.to(input.dtype());
   return mul(losses, gather(o.weight.to(DType::F64), 0, squeeze(index, 1))).to(input.dtype());

@@ -1,5 +1,5 @@
-// Connectionist temporal classification, by the forward recursion in public ops: its gradient is
-// the true one of log_probs, and every order is there.
+// Connectionist temporal classification, by the forward recursion in public ops. The gradient is
+// that of log_probs, and every order exists.
 #include <algorithm>
 #include <limits>
 
@@ -18,9 +18,9 @@ namespace {
 constexpr std::string_view kOp = "ctc_loss";
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-// The arguments, checked, on the host: the labels of each sample.
+// The checked arguments on the host: the labels of each sample.
 struct Labels {
-  std::vector<std::vector<int64_t>> of;  // [n]
+  std::vector<std::vector<int64_t>> of;  // by sample
   std::vector<int64_t> input_lengths;
 };
 
@@ -74,9 +74,9 @@ Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor&
 
 // The lattice of a batch: labels with blanks between, padded to one width, as tensors.
 struct Lattice {
-  Tensor classes;  // (N, W) i64: what each state emits
-  Tensor skips;    // (N, W) bool: may be entered from two states before
-  Tensor ends;     // (N, W) bool: the last label or the blank behind it
+  Tensor classes;  // (N, W) i64: the class of each state
+  Tensor skips;    // (N, W) bool: can be entered from two states before
+  Tensor ends;     // (N, W) bool: the last label, or the blank after it
   int64_t width;
 };
 
@@ -105,15 +105,15 @@ Lattice make_lattice(const Labels& labels, int64_t blank, Device device) {
   return lattice;
 }
 
-// alpha moved right by `by` states, -inf coming in.
+// Returns alpha shifted right by `by` states, with -inf in front.
 Tensor shifted(const Tensor& alpha, int64_t by, const Tensor& edge) {
   const int64_t width = alpha.size(1);
   if (width <= by) return expand(edge, alpha.shape());
   return cat({expand(edge, {alpha.size(0), by}), slice(alpha, 1, 0, width - by)}, 1);
 }
 
-// The losses as they are; but the gradient of a sample that no alignment reaches is NaN over its
-// time steps, as in torch.
+// Returns the losses unchanged. The gradient of a sample without an alignment is NaN at its time
+// steps, as in torch.
 struct Unreachable {
   static constexpr std::string_view name = "ctc_unreachable";
   struct State {
@@ -138,8 +138,8 @@ struct Unreachable {
   }
 };
 
-// -log p of each sample, (N). In f64: the lattice is small beside log_probs, and what a path adds
-// to the gradient is e to the difference of large sums.
+// Returns -log p of each sample, (N). It computes in f64, because the contribution of a path to the
+// gradient is e to the difference of large sums. The lattice is small compared with log_probs.
 Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1);
   const Lattice lattice = make_lattice(labels, blank, log_probs.device());
@@ -160,7 +160,7 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   }
   if (steps == 0) alpha = edge;
   const Tensor losses = neg(logsumexp(where(lattice.ends, alpha, edge), {1}));
-  // No input: certain to be empty.
+  // Without input, the empty sequence has probability 1.
   std::vector<double> fixed(static_cast<size_t>(batch), 0);
   std::vector<uint8_t> is_fixed(fixed.size(), 0);
   for (size_t n = 0; n < fixed.size(); ++n) {

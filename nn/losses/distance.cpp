@@ -13,17 +13,17 @@
 namespace ebb::nn {
 namespace {
 
-// Throws unless every element of a target is 1 or -1.
+// Throws Error unless every element of a target is 1 or -1.
 void check_signs(std::string_view op, const Tensor& target) {
   check_defined(op, target);
   const NoGrad guard;
   const Tensor t = is_floating(target.dtype()) ? target.detach() : target.to(DType::I64);
-  const Tensor value = where(t == -1.0, ones_like(t), t);  // 1, or what is wrong
+  const Tensor value = where(t == -1.0, ones_like(t), t);  // 1, or the wrong value
   backend(t.device()).check_values(op, value, {1, 1, "every target must be 1 or -1"});
 }
 
-// Labels as numbers of the input's dtype. Integers are labels and nothing else, so they must be 1
-// or -1; floating targets are taken as they are.
+// Returns labels in the dtype of the input. Integers must be 1 or -1. Floating targets are not
+// checked.
 Tensor real_labels(std::string_view op, const Tensor& input, const Tensor& target) {
   check_defined(op, input);
   check_defined(op, target);
@@ -98,8 +98,7 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
          dims == 2 ? Shape{input1->size(0)} : Shape{});
   }
   check_signs(op, target);
-  // In f64: between vectors that are nearly parallel, all that matters is a difference of nearly
-  // equal numbers.
+  // In f64, because for nearly parallel vectors the result is a difference of nearly equal numbers.
   const Tensor a = input1->to(DType::F64), b = input2.to(DType::F64);
   const Tensor product = sum(mul(a, b), {-1});
   const Tensor norm_a = add(sum(square(a), {-1}), kEps), norm_b = add(sum(square(b), {-1}), kEps);
@@ -120,8 +119,8 @@ Tensor last_norm(const Tensor& d, double p, bool keepdim) {
     const Tensor largest = eq(size.detach(), amax(size.detach(), {-1}, true)).to(d.dtype());
     return sum(mul(size, div(largest, clamp_min(sum(largest, {-1}, true), 1))), {-1}, keepdim);
   }
-  // Where all components are 0 the root's slope is infinite: the root is taken of 1 and multiplied
-  // by 0 there.
+  // If all components are 0, the derivative of the root is infinite. The root of 1 is taken
+  // instead, and replaced by 0.
   const Tensor power = sum(p == 2 ? square(d) : pow(size, p), {-1}, keepdim);
   const Tensor is_zero = power.detach() == 0.0;
   const Tensor root = pow(where(is_zero, ones_like(power.detach()), power), 1 / p);
@@ -172,7 +171,7 @@ Tensor triplet_margin_loss(const TensorArg& anchor, const Tensor& positive, cons
   const CompositeScope scope(anchor);
   check_triplet(op, anchor, positive, negative, o);
   if (!(o.p >= 1)) fail(op, "expected p of at least 1, got ", o.p);
-  // In f64: the loss is a difference of distances, and so is its gradient.
+  // In f64, because the loss and its gradient are differences of distances.
   const Tensor losses = triplet(
       anchor->to(DType::F64), positive.to(DType::F64), negative.to(DType::F64), o.margin, o.swap,
       [&o](const Tensor& a, const Tensor& b) { return pairwise_distance(a, b, o.p, o.eps); });
@@ -185,7 +184,7 @@ Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& 
   constexpr std::string_view op = "triplet_margin_with_distance_loss";
   const CompositeScope scope(anchor);
   check_triplet(op, anchor, positive, negative, o);
-  if (!o.distance_function) {  // in f64
+  if (!o.distance_function) {  // computes in f64
     return triplet_margin_loss(anchor, positive, negative,
                                {.margin = o.margin, .swap = o.swap, .reduction = o.reduction});
   }

@@ -17,12 +17,12 @@
 namespace ebb::nn {
 namespace {
 
-// By how much the other classes of a row come within 1 of each of its labels, summed: (N, K).
-// Labels are taken a few at a time, so that memory is N C and not N K C. The slopes are 1, 0 at the
-// bound.
+// Returns (N, K): for each label of a row, the sum of max(0, 1 - x_k + x_i) over its other classes
+// i. It processes a few labels at a time, so memory is N C instead of N K C. The derivative is 1,
+// and 0 at the bound.
 struct LabelHinges {
   static constexpr std::string_view name = "label_hinges";
-  static constexpr int64_t kElements = 1 << 20;  // of a block
+  static constexpr int64_t kElements = 1 << 20;  // in a block
   struct State {
     Saved x;
     Tensor labels, counts, others;
@@ -54,7 +54,7 @@ struct LabelHinges {
   }
 
  private:
-  // Calls body(begin, end, 1 - x_k + x_i, whether the pair counts) for blocks of labels k.
+  // Calls body(begin, end, 1 - x_k + x_i, mask of the pairs that count) for blocks of labels k.
   template <class Body> static void for_blocks(const State& s, const Tensor& x, const Body& body) {
     const int64_t labels = s.labels.size(1), row = std::max<int64_t>(1, x.numel());
     const int64_t step = std::max<int64_t>(1, kElements / row);
@@ -68,26 +68,27 @@ struct LabelHinges {
   }
 };
 
-// The losses of multilabel_margin_loss, (N), in f64, so that sums of margins are rounded once.
+// Returns the losses of multilabel_margin_loss, (N), in f64, so that sums of margins are rounded
+// once.
 Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, const MarginRows& o) {
   const Tensor x = input.to(DType::F64);
   const int64_t batch = x.size(0), classes = x.size(1);
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
-  // A label counts when no -1 stands before it: the running count of -1 along the row is 0.
+  // A label counts if there is no -1 before it: the running count of -1 along the row is 0.
   const Tensor place = arange(classes, x.dtype()).to(x.device());
-  const Tensor upto =
-      less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());         // [j][k]: j <= k
+  // [j][k]: j <= k
+  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());
   const Tensor counts = eq(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
-  const Tensor others =
-      eq(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);  // (N, C)
-  Tensor terms = apply<LabelHinges>(x, safe, counts, others);                     // (N, K)
+  // (N, C)
+  const Tensor others = eq(scatter_add(counts.to(x.dtype()), {batch, classes}, 1, safe), zero);
+  Tensor terms = apply<LabelHinges>(x, safe, counts, others);  // (N, K)
   if (o.weight.defined()) {
     const Tensor each = gather(o.weight.to(DType::F64), 0, reshape(safe, {batch * classes}));
     terms = mul(terms, reshape(each, {batch, classes}));
   }
-  // A NaN shows, also where its score is compared with no other.
+  // A NaN score gives NaN, also if it is not compared with another score.
   const Tensor nans = sum(where(eq(x, x), zero, x), {1});
   return add(div(sum(terms, {1}), static_cast<double>(classes)), nans).to(input.dtype());
 }
@@ -198,7 +199,7 @@ Tensor dice_loss(const TensorArg& input, const Tensor& target, DiceLossOptions o
   for (int i = 0; i < input->dim(); ++i) {
     if (i != 1) dims.push_back(i);
   }
-  // In f64: the target's gradient is a difference of shares that may be nearly equal.
+  // In f64, because the gradient by the target is a difference of shares that may be nearly equal.
   const Tensor x = input->to(DType::F64), t = target.to(DType::F64),
                p = options.logits ? sigmoid(x) : x;
   const Tensor overlap = add(mul(sum(mul(p, t), dims), 2.0), options.smooth);

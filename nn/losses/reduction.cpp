@@ -47,7 +47,7 @@ void check_same_device(std::string_view op, const Tensor& input, const Tensor& o
 }
 
 namespace {
-// shape: that of the losses that are weighted.
+// shape: the shape of the weighted losses.
 void check_weight_of(std::string_view op, const Tensor& input, const Shape& shape,
                      const Tensor& weight, const char* name) {
   check_same_device(op, input, weight, name);

@@ -20,17 +20,17 @@ namespace fs = std::filesystem;
 constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint",
                            kLoadState = "load_state";
 constexpr std::string_view kModel = "model.safetensors", kTraining = "training.safetensors";
-// The key in training.safetensors that tells the version of this layout.
+// The key of the version of this layout, in training.safetensors.
 constexpr const char* kVersionKey = "ebb.checkpoint";
 constexpr const char* kVersion = "1";
-// The key in both files of what they have in common with no other checkpoint.
+// The key of the id, which both files of a checkpoint have in common.
 constexpr const char* kIdKey = "ebb.id";
 
 std::string file_in(const std::string& folder, std::string_view name) {
   return (fs::path(folder) / name).string();
 }
 
-// Runs a step again while a signal interrupts it; only for steps that may be repeated.
+// Repeats a step that a signal interrupts. Only for steps that may be repeated.
 template <class Step> auto repeated(const Step& step) {
   for (;;) {
     try {
@@ -68,8 +68,8 @@ uint64_t mix(uint64_t hash, const void* bytes, size_t count) {
   return hash + count;
 }
 
-// 128 bits of the content of both files in hexadecimal: equal checkpoints have equal ids, so that
-// equal trainings write equal files.
+// Returns a hash of the content of both files, 128 bits in hexadecimal. Equal checkpoints have
+// equal ids, so that equal trainings write equal files.
 std::string id_of(const Checkpoint& checkpoint) {
   uint64_t low = 1, high = 2;
   const auto add = [&](const void* bytes, size_t count) {
@@ -95,15 +95,15 @@ std::string id_of(const Checkpoint& checkpoint) {
   return text;
 }
 
-// The files of a checkpoint get their names when they are synced, the training's last: with both it
-// is whole.
+// The files of a checkpoint get their names after they have been synced, training.safetensors last.
+// A checkpoint with both names is therefore complete.
 bool is_whole(const std::string& folder) {
   std::error_code ignored;
   return fs::is_directory(fs::symlink_status(folder, ignored)) && has_file(folder, kModel) &&
          has_file(folder, kTraining);
 }
 
-// The paths of a checkpoint and of what a save makes on the way.
+// The paths of a checkpoint, and of the work files of a save.
 struct Places {
   std::string target, fresh, old, lock;
 
@@ -121,8 +121,8 @@ struct Places {
     lock = detail::work_path(target, "lock");
   }
 
-  // The one to read; "" when there is none. A save without exchange may move one into place while
-  // this looks elsewhere: hence the second look at the target.
+  // Returns the folder to read, or "" if there is none. A save without exchange may move a folder
+  // to the target while this function checks the others, so it checks the target twice.
   std::string find() const {
     if (has_target()) return target;
     if (is_whole(fresh)) return fresh;
@@ -137,7 +137,7 @@ struct Places {
 constexpr std::array<std::string_view, 4> kOwnFiles = {
     kModel, kTraining, ".model.safetensors.ebb-partial", ".training.safetensors.ebb-partial"};
 
-// True when a file holds the id that Ebb writes into both files, near the start of their headers.
+// Returns true if a file has the id that Ebb writes near the start of the headers of both files.
 bool is_marked(const std::string& path) {
   constexpr int64_t kMost = 1 << 20;
   detail::File file = detail::File::open_to_read(kSave, path);
@@ -146,7 +146,8 @@ bool is_marked(const std::string& path) {
   return head.find("\"" + std::string(kIdKey) + "\":") != std::string::npos;
 }
 
-// A folder that is replaced is deleted: only files that a checkpoint put there may be in it.
+// Throws Error if a folder has files other than those of a checkpoint, because replacing it deletes
+// them.
 void refuse_foreign_files(const std::string& folder) {
   const fs::file_status status = fs::symlink_status(folder);
   if (!fs::exists(status)) return;
@@ -174,7 +175,7 @@ void remove_checkpoint(const std::string& folder, std::error_code& error) {
   remove(folder);
 }
 
-// Completes what a killed save left behind, so that the place of the next one is free.
+// Completes a save that was killed, so that the names for the next one are free.
 void tidy(const Places& places) {
   for (const std::string& folder : {places.fresh, places.old}) refuse_foreign_files(folder);
   const std::string found = places.find();
@@ -207,7 +208,7 @@ void write_fresh(const std::string& folder, const Checkpoint& checkpoint) {
   }
 }
 
-// Takes an entry out of the metadata; "" when it has none.
+// Removes an entry from the metadata and returns it, or "" if there is none.
 std::string extract(Metadata& metadata, const char* key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) return "";
@@ -232,7 +233,7 @@ Checkpoint read(const std::string& folder) {
   return {std::move(model.tensors), std::move(training.tensors), std::move(training.metadata)};
 }
 
-// Up to five items, and how many more there are.
+// Returns up to five items, and the number of the others.
 std::string listed(std::string_view title, const std::vector<std::string>& items) {
   constexpr size_t kMost = 5;
   if (items.empty()) return "";
@@ -277,7 +278,7 @@ void check_fits(const ByName& target, const ByName& source, std::string_view wha
   if (!text.empty()) fail(kLoadState, what, " does not fit", text);
 }
 
-// REQUIRES one shape and dtype. Bit by bit: NaN is the same as itself.
+// Returns true if both tensors have the same bits. REQUIRES equal shapes and dtypes.
 bool same_elements(const Tensor& a, const Tensor& b) {
   if (a.impl() == b.impl()) return true;
   const NoGrad guard;
@@ -289,7 +290,7 @@ bool same_elements(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 namespace {
-// Names the file or folder that a system call failed for.
+// Throws Error that names the file or folder for which a system call failed.
 [[noreturn]] void fail_with(const fs::filesystem_error& error) {
   fail(kSave, "cannot write to ", error.path1().string(), ": ", error.code().message());
 }
@@ -326,7 +327,7 @@ void CheckpointWriter::save(const Checkpoint& checkpoint) try {
   repeated([&] { tidy(places); });
   write_fresh(places.fresh, checkpoint);
   detail::replace_folder(kSave, places.fresh, places.target, places.old);
-  std::error_code ignored;  // what cannot be removed now will be an error of the next save
+  std::error_code ignored;  // a file that cannot be removed will be an error of the next save
   remove_checkpoint(places.fresh, ignored);
   remove_checkpoint(places.old, ignored);
 } catch (const fs::filesystem_error& error) {
@@ -342,8 +343,8 @@ Checkpoint load_checkpoint(const std::string& folder) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     const std::string found = places.find();
     if (found.empty()) fail(kLoad, "no checkpoint at ", places.target);
-    const detail::FolderWatch watch(
-        found);  // another process may save meanwhile: both files from one folder, or again
+    // Another process may save at the same time. If the folder changes, both files are read again.
+    const detail::FolderWatch watch(found);
     const auto settled = [&] { return watch.unchanged() && places.find() == found; };
     try {
       Checkpoint checkpoint = read(found);

@@ -17,10 +17,10 @@
 
 namespace ebb::detail {
 namespace {
-// Some systems take no more in one call.
+// The most bytes per call, which some systems limit.
 constexpr size_t kMost = size_t{1} << 30;
 
-// Makes a system call again while a signal interrupts it.
+// Repeats a system call that a signal interrupts.
 template <class Call> auto retrying(const Call& call) {
   auto result = call();
   while (result < 0 && errno == EINTR) result = call();
@@ -35,13 +35,13 @@ int stat_of(int handle, struct stat& status) {
   return retrying([&] { return ::fstat(handle, &status); });
 }
 
-// Of the path itself, even when it is a symbolic link.
+// Reads the properties of the path itself, also if it is a symbolic link.
 int stat_of(const std::string& path, struct stat& status) {
   return retrying([&] { return ::lstat(path.c_str(), &status); });
 }
 
-// Swaps two paths that both exist, in one step. False when the system or the file system cannot do
-// it.
+// Exchanges two existing paths in one step. Returns false if the system or the file system cannot
+// do that.
 bool exchange_paths(std::string_view op, const std::string& a, const std::string& b) {
 #ifdef SYS_renameat2
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE of <linux/fs.h>
@@ -54,10 +54,10 @@ bool exchange_paths(std::string_view op, const std::string& a, const std::string
 #endif
   return false;
 }
-// Opens path for one owner. -1 when somebody else holds it.
+// Opens path for one owner. Returns -1 if another process or thread has locked it.
 int claim_handle(std::string_view op, const std::string& path) {
   for (;;) {
-    // Without waiting for a FIFO's other end; a link is an error (ELOOP).
+    // Does not wait for the other end of a FIFO. A link is an error (ELOOP).
     const int handle = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK);
     if (handle < 0) {
       if (errno == ELOOP) fail(op, path, " is a symbolic link: links are not followed here");
@@ -73,8 +73,8 @@ int claim_handle(std::string_view op, const std::string& path) {
       ::close(handle);
       return -1;
     }
-    // Other errors: a file system without locks. The file may have been renamed or removed before
-    // it was locked: again.
+    // Other errors mean a file system without locks. The file may have been renamed or removed
+    // before it was locked, so it is opened again.
     if (stat_of(path, now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
       return handle;
     ::close(handle);
@@ -166,7 +166,8 @@ FileLock::FileLock(std::string_view op, const std::string& path, const std::stri
 
 FileLock::~FileLock() {
   if (::getpid() == process_) {
-    // Another process that has opened the file finds that the name is gone, and makes a new one.
+    // Another process that has opened the file finds that its name is missing, and creates a new
+    // one.
     retrying([&] { return ::unlink(path_.c_str()); });
     retrying([&] { return ::flock(handle_, LOCK_UN); });
   }
@@ -216,7 +217,7 @@ FolderWatch::~FolderWatch() {
   if (handle_ >= 0) ::close(handle_);
 }
 
-// The open handle keeps the number of the folder from being given to another one.
+// While the handle is open, the system does not give the inode number to another folder.
 bool FolderWatch::unchanged() const {
   struct stat held, now;
   if (handle_ < 0 || ::fstat(handle_, &held) != 0 || ::stat(folder_.c_str(), &now) != 0)

@@ -37,7 +37,8 @@ void check_tensors(const std::string& path, const NamedTensors& tensors) {
   }
 }
 
-// The order in which elements are written: large ones first, so that all lie aligned without gaps.
+// Returns the order of the elements in the file: large ones first, so that all are aligned without
+// gaps.
 std::vector<size_t> choose_layout(const NamedTensors& tensors) {
   std::vector<size_t> layout(tensors.size());
   for (size_t i = 0; i < layout.size(); ++i) layout[i] = i;
@@ -47,8 +48,8 @@ std::vector<size_t> choose_layout(const NamedTensors& tensors) {
   return layout;
 }
 
-// The header with its length in front, padded with blanks so that the elements begin at a multiple
-// of 8.
+// Returns the header with its length in front, padded with blanks so that the elements start at a
+// multiple of 8.
 std::string header_bytes(const std::string& path, const NamedTensors& tensors,
                          const Metadata& metadata, const std::vector<size_t>& layout) {
   SafeTensorsHeader header{std::vector<TensorEntry>(tensors.size()), metadata};
@@ -68,7 +69,7 @@ std::string header_bytes(const std::string& path, const NamedTensors& tensors,
   return bytes;
 }
 
-// Writes a work file beside path and renames it over path while it is still locked.
+// Writes a work file in the folder of path, and renames it over path while it is locked.
 void write_file(const std::string& path, const std::string& header, const NamedTensors& tensors,
                 const std::vector<size_t>& layout) {
   const std::string work = detail::work_path(path, "partial");
@@ -106,8 +107,8 @@ std::string read_header(detail::File& file, const std::string& path, uint64_t fi
   return text;
 }
 
-// The order in which the tensors lie, when they fill the data exactly: without overlap, hole or
-// rest.
+// Returns the order of the tensors in the file. Throws Error unless they fill the data exactly,
+// without overlap, gap or rest.
 std::vector<size_t> check_layout(const std::string& path, const std::vector<TensorEntry>& entries,
                                  uint64_t data_size) {
   std::vector<size_t> layout(entries.size());
@@ -173,7 +174,7 @@ SafeTensors load_safetensors(const std::string& path) {
       check_layout(path, header.entries, file_size - 8 - text.size());
 
   SafeTensors result{NamedTensors(header.entries.size()), std::move(header.metadata)};
-  for (size_t i : layout) {  // as the elements lie in the file
+  for (size_t i : layout) {  // in the order of the file
     result.tensors[i] = {header.entries[i].name, read_tensor(file, path, header.entries[i])};
   }
   return result;

@@ -14,8 +14,8 @@ using Json = nlohmann::json;
 constexpr std::string_view kLoad = "load_safetensors";
 constexpr const char* kDTypes[kDTypeCount] = {"F32", "F64", "I64", "U8", "BOOL"};
 
-// Takes the header apart while the library parses it: nothing is kept that is not part of the
-// result, so that time and memory are linear. Called by nlohmann::json::sax_parse.
+// Reads the header while the library parses it. It keeps only parts of the result, so that time and
+// memory are linear. nlohmann::json::sax_parse calls its members.
 class HeaderReader {
  public:
   explicit HeaderReader(const std::string& path) : path_(path) {}
@@ -29,7 +29,7 @@ class HeaderReader {
     return std::move(header_);
   }
 
-  // ---- what the parser meets ----
+  // ---- events of the parser ----
   bool null() { return other_value(); }
   bool boolean(bool) { return other_value(); }
   bool number_integer(int64_t) { return other_value(); }
@@ -118,9 +118,9 @@ class HeaderReader {
     fail(kLoad, path_, ": the name ", shown(name), " comes twice");
   }
 
-  // A value that no rule above asked for.
+  // A value at a position where the format has none.
   bool other_value() {
-    if (depth_ > 0) return true;  // within a field that this reader does not know
+    if (depth_ > 0) return true;  // within an unknown field
     switch (in_) {
       case In::Start: fail(kLoad, path_, ": the header is not a JSON object");
       case In::Top:
@@ -181,7 +181,7 @@ class HeaderReader {
   void read_shape() {
     if (sizes_.count > kMaxDims)
       fail_in("a shape of ", sizes_.count, " sizes, at most ", kMaxDims, " are read");
-    // As if no size were 0: strides must not overflow either.
+    // Ignores sizes of 0, because strides must not overflow either.
     auto most = static_cast<int64_t>(size_of(entry_.dtype));
     for (size_t i = 0; i < sizes_.count; ++i) {
       if (__builtin_mul_overflow(most, std::max<uint64_t>(sizes_.values[i], 1), &most))
@@ -193,7 +193,7 @@ class HeaderReader {
   const std::string& path_;
   SafeTensorsHeader header_;
   In in_ = In::Start;
-  int depth_ = 0;  // of lists and objects within a field that this reader does not know
+  int depth_ = 0;  // depth of lists and objects within an unknown field
   size_t names_ = 0;
   std::string key_;
   TensorEntry entry_;
@@ -206,8 +206,8 @@ class HeaderReader {
 
 std::string print_header(const std::string& path, const SafeTensorsHeader& header) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  auto& entries =
-      json.get_ref<nlohmann::ordered_json::object_t&>();  // its vector: json[name] would search
+  // The vector of entries, because json[name] would search.
+  auto& entries = json.get_ref<nlohmann::ordered_json::object_t&>();
   if (!header.metadata.empty()) entries.emplace_back(std::string(kMetadataKey), header.metadata);
   for (const TensorEntry& entry : header.entries) {
     entries.emplace_back(

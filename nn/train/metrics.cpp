@@ -19,7 +19,7 @@ double share(int64_t part, int64_t whole) {
                     : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-// The mean of those that are not NaN; NaN when all are.
+// Returns the mean of the values that are not NaN, and NaN if all are.
 double mean_of_numbers(const std::vector<double>& values) {
   double sum = 0;
   int64_t n = 0;
@@ -29,13 +29,13 @@ double mean_of_numbers(const std::vector<double>& values) {
   return n == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(n);
 }
 
-// Throws unless 0 <= number < count.
+// Throws Error unless 0 <= number < count.
 void check_number(std::string_view op, std::string_view what, int64_t number, int64_t count) {
   if (number < 0 || number >= count)
     fail(op, what, " ", number, " is out of range: expected 0 to ", count - 1);
 }
 
-// Yes or no, row by row.
+// Returns 0 or 1 for each element, in row-major order.
 std::vector<bool> decisions(std::string_view op, const Tensor& tensor) {
   const std::vector<double> values = tensor.to_vector<double>();
   std::vector<bool> yes;
@@ -54,7 +54,7 @@ std::string padded(const std::string& text, size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ').append(text) : text;
 }
 
-// At most width characters, of which the last two tell that some are missing.
+// Returns at most width characters. If some are cut, the last two mark the cut.
 std::string shortened(const std::string& text, size_t width) {
   return text.size() <= width ? text : text.substr(0, width - 2) + "..";
 }
@@ -252,8 +252,8 @@ double best_f1_threshold(const Tensor& scores, const Tensor& target) {
   const int64_t positives = std::count(t.begin(), t.end(), true);
   if (positives == 0) fail(kOp, "no target is a yes: there is nothing to find");
 
-  // The threshold goes down from score to score; all that are above it are predicted. Equal ones
-  // come at once.
+  // Lowers the threshold from score to score. Scores above it are predicted as present. Equal
+  // scores are added together.
   double best = -1, threshold = 0;
   int64_t found = 0;
   for (size_t i = 0; i < order.size(); ++i) {

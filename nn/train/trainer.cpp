@@ -22,7 +22,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Where a model computes: where its first parameter is.
+// Returns the device of a model, which is that of its first parameter.
 Tensor first_parameter(const Module& model) {
   const std::vector<Tensor> parameters = model.parameters();
   return parameters.empty() ? Tensor() : parameters[0];
@@ -79,7 +79,7 @@ Trainer::Trainer(std::shared_ptr<Layer> model, Optimizer& optimizer, data::DataL
 
 Device Trainer::device() const { return device_of(first_parameter_); }
 
-// The model may have been moved since: the sums follow, and what was captured is worth nothing.
+// The model may have been moved. The sums follow, and a captured step is discarded.
 void Trainer::follow_model() {
   const Device now = device();
   if (loss_sum_.device() == now) return;
@@ -124,7 +124,7 @@ bool Trainer::run() {
   return finished;
 }
 
-// Leaves the position where the next run() begins.
+// Stores the position where the next run() continues.
 bool Trainer::run_epochs(Progress* progress) {
   for (; first_epoch_ < options_.epochs;) {
     const auto start = Clock::now();
@@ -170,7 +170,7 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   first_epoch_ = epoch + 1;
   first_batch_ = 0;
   const bool is_last = first_epoch_ == options_.epochs;
-  // Asked once: a stop that comes later must not end the run without a checkpoint.
+  // Reads the request once. A later stop must not end the run without a checkpoint.
   const bool stop = should_stop();
   if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(first_epoch_, 0);
   return is_last || !stop;
@@ -201,8 +201,8 @@ void Trainer::train_batch(const data::Batch& batch) {
   seen_ += batch.input.size(0);
 }
 
-// One step, and its loss and hits added to the sums where the model is: nothing here waits for the
-// device.
+// Makes one step, and adds its loss and hits to the sums on the device of the model. It does not
+// wait for the device.
 void Trainer::step(const Tensor& input, const Tensor& target) {
   const Tensor scores = (*model_)(input);
   const Tensor loss = loss_(scores, target);

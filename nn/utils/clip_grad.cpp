@@ -28,7 +28,7 @@ std::vector<Gradient> gradients_of(std::string_view op, const std::vector<Tensor
   return gradients;
 }
 
-// sum |g|^p, or max |g|: what one gradient adds to the norm, in f64.
+// Returns the contribution of one gradient to the norm, in f64: sum |g|^p, or max |g|.
 Tensor part_of_norm(const Tensor& g, double p) {
   const Tensor x = g.to(DType::F64);
   if (std::isinf(p)) return x.numel() == 0 ? scalar(0.0, x.device()).to(f64) : amax(abs(x));

@@ -30,8 +30,8 @@ TEST(ConversionRule, WhatDoesNotFitIsAnError) {
     for (const double value :
          std::vector<double>{NAN, INFINITY, -INFINITY, 0x1p63, -0x1.8p63, 1e30}) {
       const Tensor x = tensor({0, value}, from);
-      expect_error([&] { x.to(i64); }, "to", {"i64 cannot hold every element", "at position 1"});
-      expect_error([&] { x.to(u8); }, "to", {"u8 holds 0 to 255", "at position 1"});
+      expect_error([&] { (void)x.to(i64); }, "to", {"i64 cannot hold every element", "at position 1"});
+      expect_error([&] { (void)x.to(u8); }, "to", {"u8 holds 0 to 255", "at position 1"});
       expect_error([&] { x.to_vector<int64_t>(); }, "to", {"i64"});
       expect_error([&] { x[1].item<int64_t>(); }, "item", {"does not fit i64"});
       expect_error([&] { x[1].item<int>(); }, "item", {"does not fit"});
@@ -41,14 +41,14 @@ TEST(ConversionRule, WhatDoesNotFitIsAnError) {
     EXPECT_EQ(tensor({-0x1p63}, from).to(i64).item<int64_t>(), kLeast);
   }
   for (const int64_t value : {int64_t{256}, int64_t{-1}, kMost, kLeast})
-    expect_error([&] { tensor({value}).to(u8); }, "to", {"u8 holds 0 to 255"});
+    expect_error([&] { (void)tensor({value}).to(u8); }, "to", {"u8 holds 0 to 255"});
   EXPECT_EQ(tensor({0x1.fffffffffffffp62}, f64).to(i64).item<int64_t>(),
             static_cast<int64_t>(0x1.fffffffffffffp62));
 }
 
 TEST(ConversionRule, StridedAndExpandedElementsAreCheckedToo) {
   const Tensor x = tensor({{1., NAN}, {2, 3}});
-  expect_error([&] { transpose(x).to(i64); }, "to", {"nan at position 2"});
+  expect_error([&] { (void)transpose(x).to(i64); }, "to", {"nan at position 2"});
   expect_values(slice(x, 1, 0, 1).to(i64), {1, 2});
   expect_error([&] { expand(x[0][1], {3}).to(i64); }, "to", {"nan"});
 }

@@ -52,7 +52,7 @@ TEST_F(Exhaustion, GivingBackNeedsNoMemory) {
   EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
 }
 
-// 600 MB that were given back are in the way of 720.
+// 600 MB of freed memory are in the way of 720.
 TEST_F(Exhaustion, CachesAreGivenUpForAnAllocationThatFails) {
   const auto run = [] {
     limit_memory(1000 * kMegabyte);

@@ -187,19 +187,19 @@ void run_points(const OpRow& row, Device device, DType dtype) {
         const double tolerance = dtype == f32 ? 1e-6 : 1e-14;
         expect_values(got, wanted, tolerance, tolerance, what);
       };
-      expect(out[0], point.value, "value");
-      if (point.gradient.empty()) continue;
+      expect(out[0], point.result, "value");
+      if (point.first.empty()) continue;
       const Tensor one = ones_like(out[0]);
       const Tensors first = grad(out, at, {.grad_outputs = {one}, .create_graph = true});
       for (size_t k = 0; k < at.size(); ++k)
-        expect(first[k], point.gradient[k], "gradient " + std::to_string(k));
-      if (point.second.empty()) continue;
+        expect(first[k], point.first[k], "gradient " + std::to_string(k));
+      if (point.higher.empty()) continue;
       const Tensors second =
           first[0].requires_grad()
               ? grad(std::span(&first[0], 1), at, {.grad_outputs = {one}, .allow_unused = true})
               : Tensors(at.size());
       for (size_t k = 0; k < at.size(); ++k) {
-        expect(second[k].defined() ? second[k] : zeros_like(at[k]), point.second[k],
+        expect(second[k].defined() ? second[k] : zeros_like(at[k]), point.higher[k],
                "second order " + std::to_string(k));
       }
     }

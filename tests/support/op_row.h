@@ -9,12 +9,13 @@
 //
 //   unary("relu", [](const Tensor& x) { return relu(x); }, [](double x) { return x < 0 ? 0 : x; })
 //       .on(input().including(kInf, -kInf, kNaN, 0).avoiding(0))
-//       .at(0).value(0).gradient(0)
-//       .at(2).value(2).gradient(1);
+//       .at(point(0).value(0).gradient(0))
+//       .at(point(2).value(2).gradient(1));
 //
 // A Row converts to an OpRow, so that a function of a family can return a list of them.
 #pragma once
 
+#include <concepts>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -38,8 +39,12 @@ class Row {
     return *this;
   }
   /// States which ops of the registry the row tests. Default: the op with the name of the row.
-  template <class... Names> Row& covers(const Names&... ops) {
+  template <std::convertible_to<std::string>... Names> Row& covers(const Names&... ops) {
     row_.covers = {std::string(ops)...};
+    return *this;
+  }
+  Row& covers(std::vector<std::string> ops) {
+    row_.covers = std::move(ops);
     return *this;
   }
 
@@ -136,6 +141,10 @@ class Row {
     row_.broadcast.emplace_back(inputs);
     return *this;
   }
+  Row& without_broadcasts() {
+    row_.broadcast.clear();
+    return *this;
+  }
   Row& broadcasts(const Shape& a, const Shape& b) { return broadcasts({a, b}); }
   Row& broadcasts(const Shape& a, const Shape& b, const Shape& c) { return broadcasts({a, b, c}); }
   /// The shapes of the inputs in a call without elements.
@@ -162,24 +171,11 @@ class Row {
     return *this;
   }
 
-  // ---- points: .at(2, 1).value(2).gradient(1, 0).second(0, 0) ----
+  // ---- points ----
 
-  /// Starts a point: a kink or a limit. One number per input.
-  template <class... Numbers> Row& at(Numbers... inputs) {
-    row_.points.push_back({.at = {static_cast<double>(inputs)...}, .value = 0});
-    return *this;
-  }
-  Row& value(double value) {
-    row_.points.back().value = value;
-    return *this;
-  }
-  template <class... Numbers> Row& gradient(Numbers... inputs) {
-    row_.points.back().gradient = {static_cast<double>(inputs)...};
-    return *this;
-  }
-  /// The derivatives of the gradient of input 0 by each input.
-  template <class... Numbers> Row& second(Numbers... inputs) {
-    row_.points.back().second = {static_cast<double>(inputs)...};
+  /// Adds a point: .at(point(2, 1).value(2).gradient(1, 0).second(0, 0)).
+  Row& at(Point point) {
+    row_.points.push_back(std::move(point));
     return *this;
   }
   Row& without_points() {
@@ -201,15 +197,17 @@ class Row {
   }
 
  private:
+  // Passes one tensor per parameter. Inputs that the row does not have are undefined.
   template <class Op> static auto call(const Op& op, const Tensors& in) {
+    const auto at = [&in](size_t i) { return i < in.size() ? in[i] : Tensor(); };
     if constexpr (std::is_invocable_v<const Op&, const Tensors&>) return op(in);
-    else if constexpr (std::is_invocable_v<const Op&, Tensor>) return op(in[0]);
-    else if constexpr (std::is_invocable_v<const Op&, Tensor, Tensor>) return op(in[0], in[1]);
+    else if constexpr (std::is_invocable_v<const Op&, Tensor>) return op(at(0));
+    else if constexpr (std::is_invocable_v<const Op&, Tensor, Tensor>) return op(at(0), at(1));
     else if constexpr (std::is_invocable_v<const Op&, Tensor, Tensor, Tensor>)
-      return op(in[0], in[1], in[2]);
+      return op(at(0), at(1), at(2));
     else if constexpr (std::is_invocable_v<const Op&, Tensor, Tensor, Tensor, Tensor>)
-      return op(in[0], in[1], in[2], in[3]);
-    else return op(in[0], in[1], in[2], in[3], in[4]);
+      return op(at(0), at(1), at(2), at(3));
+    else return op(at(0), at(1), at(2), at(3), at(4));
   }
   static Tensors listed(Tensor result) { return {std::move(result)}; }
   static Tensors listed(Tensors results) { return results; }

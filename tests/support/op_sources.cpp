@@ -184,6 +184,7 @@ std::vector<std::string> OpSources::op_names_of(const std::string& file,
   const std::vector<std::string>& lines = files_.at(file);
   for (size_t i = 0; i < lines.size(); ++i) {
     const std::string line = statement_at(lines, i);
+    if (line.starts_with("struct ") && line.ends_with(";")) continue;  // a forward declaration
     if (has_word(line, "struct " + name) || has_word(line, "using " + name)) inside = true;
     else if (inside && (line.starts_with("struct ") || line.starts_with("template"))) break;
     if (!inside || line.find("string_view name") == std::string::npos) continue;

@@ -7,12 +7,12 @@ namespace ebb::test {
 std::vector<OpRow> all_rows() {
   std::vector<OpRow> rows;
   for (auto family :
-       {arithmetic_rows,     comparison_rows,      elementary_rows,     trigonometry_rows,
-        activation_rows,     more_activation_rows, reduce_rows,         statistics_rows,
-        softmax_rows,        matmul_rows,          convolution_rows,    view_rows,
-        indexing_rows,       rearrange_rows,       sorting_rows,        pooling_rows,
-        normalization_rows,  resampling_rows,      pointwise_loss_rows, class_loss_rows,
-        similarity_loss_rows}) {
+       {arithmetic_rows, comparison_rows,     elementary_rows,      trigonometry_rows,
+        number_rows,     activation_rows,     more_activation_rows, reduce_rows,
+        statistics_rows, softmax_rows,        matmul_rows,          convolution_rows,
+        view_rows,       indexing_rows,       rearrange_rows,       sorting_rows,
+        pooling_rows,    normalization_rows,  resampling_rows,      pointwise_loss_rows,
+        class_loss_rows, similarity_loss_rows}) {
     for (OpRow& row : family()) rows.push_back(std::move(row));
   }
   return rows;
@@ -27,6 +27,16 @@ Input Input::between(double from, double below) const {
 Input Input::exactly(Values values) const {
   Input changed = *this;
   changed.fixed = std::move(values);
+  return changed;
+}
+Input Input::of(DType fixed_dtype) const {
+  Input changed = *this;
+  changed.dtype = fixed_dtype;
+  return changed;
+}
+Point Point::value(double number) const {
+  Point changed = *this;
+  changed.result = number;
   return changed;
 }
 Input Input::without_grad() const {

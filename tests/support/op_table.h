@@ -56,6 +56,7 @@ struct Input {
     return changed;
   }
   Input exactly(Values values) const;  ///< instead of random values, in row-major order
+  Input of(DType fixed_dtype) const;   ///< i64, u8 or boolean
   Input without_grad() const;
 };
 /// Returns an i64 input with these values. It has no gradient.
@@ -64,12 +65,30 @@ Input indices(const Shape& shape, Values values);
 Input mask(const Shape& shape, Values values);
 
 /// Exact values and gradients at a point: a kink or a limit, where the op has a convention.
+///
+///     point(0).value(0).gradient(0.5)
 struct Point {
   Values at;  ///< one number per input
-  double value;
-  Values gradient = {};  ///< one number per input; empty: not checked
-  Values second = {};    ///< d(gradient of input 0)/d(input k); empty: not checked
+  double result = 0;
+  Values first = {};   ///< the gradient, one number per input; empty: not checked
+  Values higher = {};  ///< d(gradient of input 0)/d(input k); empty: not checked
+
+  Point value(double number) const;
+  template <class... Numbers> Point gradient(Numbers... by_inputs) const {
+    Point changed = *this;
+    changed.first = {static_cast<double>(by_inputs)...};
+    return changed;
+  }
+  template <class... Numbers> Point second(Numbers... by_inputs) const {
+    Point changed = *this;
+    changed.higher = {static_cast<double>(by_inputs)...};
+    return changed;
+  }
 };
+/// Returns a point with one number per input.
+template <class... Numbers> Point point(Numbers... inputs) {
+  return {.at = {static_cast<double>(inputs)...}};
+}
 
 /// A call that must throw an Error of one line that contains `message`.
 struct BadInput {
@@ -119,6 +138,7 @@ std::vector<OpRow> all_rows();
 std::vector<OpRow> arithmetic_rows();
 std::vector<OpRow> comparison_rows();
 std::vector<OpRow> elementary_rows();
+std::vector<OpRow> number_rows();
 std::vector<OpRow> trigonometry_rows();
 std::vector<OpRow> activation_rows();
 std::vector<OpRow> more_activation_rows();

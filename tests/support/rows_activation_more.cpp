@@ -4,7 +4,7 @@
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -12,156 +12,196 @@ namespace {
 double sigma(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
 
 Input around(Values kinks) {
-  Input input{.low = -4, .high = 4, .extremes = {300, -300, kInf, kNaN, 0}, .kinks = kinks};
-  input.extremes.insert(input.extremes.end(), kinks.begin(), kinks.end());
-  return input;
+  Input wide{.low = -4, .high = 4, .extremes = {300, -300, kInf, kNaN, 0}, .kinks = kinks};
+  wide.extremes.insert(wide.extremes.end(), kinks.begin(), kinks.end());
+  return wide;
 }
 
 std::vector<OpRow> exponential_rows() {
   const double alpha = 1.6732632423543772, scale = 1.0507009873554805;
-  OpRow scaled = unary_row(
-      "selu", [](const Tensor& x) { return selu(x); },
-      [=](double x) { return x > 0 ? scale * x : scale * alpha * std::expm1(x); }, around({0}));
-  scaled.points = {{{0}, 0, {alpha * scale}, {0}},
-                   {{2}, 2 * scale, {scale}, {0}},
-                   {{-kInf}, -alpha * scale, {0}}};
-  OpRow smooth = unary_row(
-      "celu", [](const Tensor& x) { return celu(x, 1.5); },
-      [](double x) { return x > 0 ? x : 1.5 * std::expm1(x / 1.5); }, around({0}));
-  smooth.points = {{{0}, 0, {1}, {0}}, {{2}, 2, {1}, {0}}, {{-kInf}, -1.5, {0}}};
-  smooth.bad.push_back({"alpha", [] { celu(zeros({2}), 0); }, "alpha other than 0"});
-  OpRow gated = unary_row(
-      "mish", [](const Tensor& x) { return mish(x); },
-      [](double x) { return x * std::tanh(std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x)))); },
-      {.extremes = {300, -300, kInf, kNaN, 0, 40, -40}});
-  gated.points = {{{0}, 0, {0.6}}, {{300}, 300, {1}, {0}}, {{-300}, 0, {0}}};
-  gated.third_order = true;
-  OpRow shrunk = unary_row(
-      "tanhshrink", [](const Tensor& x) { return tanhshrink(x); },
-      [](double x) { return x - std::tanh(x); }, {.extremes = {300, -300, kInf, kNaN, 0, 1e-3}});
-  shrunk.points = {{{0}, 0, {0}, {0}}, {{300}, 299, {1}, {0}}, {{kInf}, kInf, {1}}};
-  shrunk.third_order = true;
-  OpRow divided = unary_row(
-      "softsign", [](const Tensor& x) { return softsign(x); },
-      [](double x) { return x / (1 + std::fabs(x)); }, around({0}));
-  divided.points = {
-      {{0}, 0, {1}}, {{3}, 0.75, {1.0 / 16}, {-1.0 / 32}}, {{-1}, -0.5, {0.25}, {0.25}}};
+  OpRow scaled = unary(
+                     "selu", [](const Tensor& x) { return selu(x); },
+                     [=](double x) { return x > 0 ? scale * x : scale * alpha * std::expm1(x); })
+                     .on(around({0}))
+                     .at(point(0).value(0).gradient(alpha * scale).second(0))
+                     .at(point(2).value(2 * scale).gradient(scale).second(0))
+                     .at(point(-kInf).value(-alpha * scale).gradient(0));
+  OpRow smooth = unary(
+                     "celu", [](const Tensor& x) { return celu(x, 1.5); },
+                     [](double x) { return x > 0 ? x : 1.5 * std::expm1(x / 1.5); })
+                     .on(around({0}))
+                     .at(point(0).value(0).gradient(1).second(0))
+                     .at(point(2).value(2).gradient(1).second(0))
+                     .at(point(-kInf).value(-1.5).gradient(0))
+                     .refuses(
+                         "alpha", [] { celu(zeros({2}), 0); }, "alpha other than 0");
+  OpRow gated = unary(
+                    "mish", [](const Tensor& x) { return mish(x); },
+                    [](double x) {
+                      return x * std::tanh(std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))));
+                    })
+                    .on(input().including(300, -300, kInf, kNaN, 0, 40, -40))
+                    .third_order()
+                    .at(point(0).value(0).gradient(0.6))
+                    .at(point(300).value(300).gradient(1).second(0))
+                    .at(point(-300).value(0).gradient(0));
+  OpRow shrunk = unary(
+                     "tanhshrink", [](const Tensor& x) { return tanhshrink(x); },
+                     [](double x) { return x - std::tanh(x); })
+                     .on(input().including(300, -300, kInf, kNaN, 0, 1e-3))
+                     .third_order()
+                     .at(point(0).value(0).gradient(0).second(0))
+                     .at(point(300).value(299).gradient(1).second(0))
+                     .at(point(kInf).value(kInf).gradient(1));
+  OpRow divided = unary(
+                      "softsign", [](const Tensor& x) { return softsign(x); },
+                      [](double x) { return x / (1 + std::fabs(x)); })
+                      .on(around({0}))
+                      .at(point(0).value(0).gradient(1))
+                      .at(point(3).value(0.75).gradient(1.0 / 16).second(-1.0 / 32))
+                      .at(point(-1).value(-0.5).gradient(0.25).second(0.25));
   return {scaled, smooth, gated, shrunk, divided};
 }
 
 std::vector<OpRow> piecewise_rows() {
-  OpRow six = unary_row(
-      "relu6", [](const Tensor& x) { return relu6(x); },
-      [](double x) { return x < 0   ? 0
-                            : x > 6 ? 6
-                                    : x; }, around({0, 6}));
+  OpRow six = unary(
+                  "relu6", [](const Tensor& x) { return relu6(x); },
+                  [](double x) { return x < 0   ? 0
+                                        : x > 6 ? 6
+                                                : x; })
+                  .on(around({0, 6}));
   six.inputs[0].high = 9;
-  six.points = {{{0}, 0, {0}}, {{6}, 6, {0}}, {{3}, 3, {1}}, {{7}, 6, {0}}};
-  OpRow gate = unary_row(
-      "hardsigmoid", [](const Tensor& x) { return hardsigmoid(x); },
-      [](double x) {
-        return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
-      },
-      around({-3, 3}));
-  gate.points = {{{-3}, 0, {0}}, {{3}, 1, {0}}, {{0}, 0.5, {1.0 / 6}}, {{-kInf}, 0, {0}}};
-  OpRow hard = unary_row(
-      "hardshrink", [](const Tensor& x) { return hardshrink(x, 0.75); },
-      [](double x) { return std::fabs(x) <= 0.75 ? 0 : x; }, around({-0.75, 0.75}));
-  hard.points = {{{0.75}, 0, {0}}, {{-0.75}, 0, {0}}, {{1}, 1, {1}}, {{-kInf}, -kInf, {1}}};
-  OpRow soft = unary_row(
-      "softshrink", [](const Tensor& x) { return softshrink(x, 0.75); },
-      [](double x) {
-        return x > 0.75 ? x - 0.75 : x < -0.75 ? x + 0.75 : std::isnan(x) ? x : 0;
-      },
-      around({-0.75, 0.75}));
-  soft.points = {{{0.75}, 0, {0}}, {{-0.75}, 0, {0}}, {{1}, 0.25, {1}}, {{-1}, -0.25, {1}}};
-  soft.bad.push_back({"lambd", [] { softshrink(zeros({2}), -1); }, "expected lambd >= 0, got -1"});
-  OpRow above = unary_row(
-      "threshold", [](const Tensor& x) { return threshold(x, 0.5, 7); },
-      [](double x) { return x <= 0.5 ? 7 : x; }, around({0.5}));
-  above.points = {{{0.5}, 7, {0}}, {{1}, 1, {1}}, {{-kInf}, 7, {0}}};
+  six = Row(six)
+            .at(point(0).value(0).gradient(0))
+            .at(point(6).value(6).gradient(0))
+            .at(point(3).value(3).gradient(1))
+            .at(point(7).value(6).gradient(0));
+  OpRow gate = unary(
+                   "hardsigmoid", [](const Tensor& x) { return hardsigmoid(x); },
+                   [](double x) {
+                     return (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+                   })
+                   .on(around({-3, 3}))
+                   .at(point(-3).value(0).gradient(0))
+                   .at(point(3).value(1).gradient(0))
+                   .at(point(0).value(0.5).gradient(1.0 / 6))
+                   .at(point(-kInf).value(0).gradient(0));
+  OpRow hard = unary(
+                   "hardshrink", [](const Tensor& x) { return hardshrink(x, 0.75); },
+                   [](double x) { return std::fabs(x) <= 0.75 ? 0 : x; })
+                   .on(around({-0.75, 0.75}))
+                   .at(point(0.75).value(0).gradient(0))
+                   .at(point(-0.75).value(0).gradient(0))
+                   .at(point(1).value(1).gradient(1))
+                   .at(point(-kInf).value(-kInf).gradient(1));
+  OpRow soft = unary(
+                   "softshrink", [](const Tensor& x) { return softshrink(x, 0.75); },
+                   [](double x) {
+                     return x > 0.75 ? x - 0.75 : x < -0.75 ? x + 0.75 : std::isnan(x) ? x : 0;
+                   })
+                   .on(around({-0.75, 0.75}))
+                   .at(point(0.75).value(0).gradient(0))
+                   .at(point(-0.75).value(0).gradient(0))
+                   .at(point(1).value(0.25).gradient(1))
+                   .at(point(-1).value(-0.25).gradient(1))
+                   .refuses(
+                       "lambd", [] { softshrink(zeros({2}), -1); }, "expected lambd >= 0, got -1");
+  OpRow above = unary(
+                    "threshold", [](const Tensor& x) { return threshold(x, 0.5, 7); },
+                    [](double x) { return x <= 0.5 ? 7 : x; })
+                    .on(around({0.5}))
+                    .at(point(0.5).value(7).gradient(0))
+                    .at(point(1).value(1).gradient(1))
+                    .at(point(-kInf).value(7).gradient(0));
   std::vector<OpRow> rows{six, gate, hard, soft, above};
   for (OpRow& row : rows) row.zero_second = {0};
-  OpRow swish = unary_row(
-      "hardswish", [](const Tensor& x) { return hardswish(x); },
-      [](double x) {
-        return x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
-      },
-      around({-3, 3}));
-  swish.points = {
-      {{-3}, 0, {0}, {0}}, {{3}, 3, {1}, {0}}, {{0}, 0, {0.5}, {1.0 / 3}}, {{4}, 4, {1}, {0}}};
-  rows.push_back(swish);
+  rows.push_back(unary(
+                     "hardswish", [](const Tensor& x) { return hardswish(x); },
+                     [](double x) {
+                       return x * (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6;
+                     })
+                     .on(around({-3, 3}))
+                     .at(point(-3).value(0).gradient(0).second(0))
+                     .at(point(3).value(3).gradient(1).second(0))
+                     .at(point(0).value(0).gradient(0.5).second(1.0 / 3))
+                     .at(point(4).value(4).gradient(1).second(0)));
   return rows;
 }
 
 std::vector<OpRow> prelu_rows() {
   const auto sloped = [](double x, double w) { return x > 0 ? x : w * x; };
-  OpRow one{
-      .name = "prelu",
-      .op = [](const Tensors& in) -> Tensors { return {prelu(in[0], in[1])}; },
-      .inputs = {{.shape = {2, 3}, .extremes = {kInf, kNaN, 0}, .kinks = {0}}, {.shape = {1}}},
-      .reference = each(sloped)};
-  one.empty = {{0, 3}, {1}};
-  one.has_empty = one.has_scalar = true;
-  one.bad = {{"channels",
-              [] {
-                prelu(zeros({2, 3}), zeros({2}));
-              },
-              "one for each channel (dim 1 of input (2, 3)), got (2,)"},
-             {"no channels", [] { prelu(zeros({3}), zeros({3})); }, "got (3,)"},
-             {"undefined", [] { prelu(zeros({3}), Tensor()); }, "undefined tensor"}};
-  OpRow channels = one;
-  channels.name = "prelu_channels";
-  channels.covers = {"prelu"};
-  channels.inputs = {{.shape = {2, 3, 2}, .kinks = {0}}, {.shape = {3}}};
-  channels.reference = [=](const Arrays& in) -> Arrays {
-    return {make_array(in[0].shape, [&](const Shape& at) {
-      return sloped(in[0].v[static_cast<size_t>(ravel(at, in[0].shape))],
-                    in[1].v[static_cast<size_t>(at[1])]);
-    })};
-  };
-  channels.empty = {{0, 3, 2}, {3}};
-  channels.has_scalar = false;
-  OpRow each_channel = one;  // a weight each, so that points can say both
-  each_channel.name = "prelu_each_channel";
-  each_channel.covers = {"prelu"};
-  each_channel.op = [](const Tensors& in) -> Tensors {
-    return {squeeze(prelu(unsqueeze(in[0], 0), in[1]), 0)};
-  };
-  each_channel.inputs = {{.shape = {4}, .kinks = {0}}, {.shape = {4}}};
-  each_channel.has_empty = false;
-  each_channel.points = {
-      {{0, 0.25}, 0, {0.25, 0}, {0, 1}}, {{2, 0.25}, 2, {1, 0}}, {{-2, 0.25}, -0.5, {0.25, -2}}};
+  OpRow one = Row("prelu")
+                  .calls([](const Tensor& a, const Tensor& b) { return prelu(a, b); })
+                  .on(input({2, 3}).including(kInf, kNaN, 0).avoiding(0), input({1}))
+                  .expects(each(sloped))
+                  .empty({0, 3}, {1})
+                  .scalars()
+                  .refuses(
+                      "channels",
+                      [] {
+                        prelu(zeros({2, 3}), zeros({2}));
+                      },
+                      "one for each channel (dim 1 of input (2, 3)), got (2,)")
+                  .refuses(
+                      "no channels", [] { prelu(zeros({3}), zeros({3})); }, "got (3,)")
+                  .refuses(
+                      "undefined", [] { prelu(zeros({3}), Tensor()); }, "undefined tensor");
+  OpRow channels = Row(one)
+                       .named("prelu_channels")
+                       .covers("prelu")
+                       .on(input({2, 3, 2}).avoiding(0), input({3}))
+                       .expects([=](const Arrays& in) {
+                         return make_array(in[0].shape, [&](const Shape& at) {
+                           return sloped(in[0].v[static_cast<size_t>(ravel(at, in[0].shape))],
+                                         in[1].v[static_cast<size_t>(at[1])]);
+                         });
+                       })
+                       .empty({0, 3, 2}, {3})
+                       .without_scalars();
+  // One weight per element, so that points can state both.
+  OpRow each_channel = Row(one)
+                           .named("prelu_each_channel")
+                           .covers("prelu")
+                           .calls([](const Tensor& x, const Tensor& weight) {
+                             return squeeze(prelu(unsqueeze(x, 0), weight), 0);
+                           })
+                           .on(input({4}).avoiding(0), input({4}))
+                           .without_empty()
+                           .at(point(0, 0.25).value(0).gradient(0.25, 0).second(0, 1))
+                           .at(point(2, 0.25).value(2).gradient(1, 0))
+                           .at(point(-2, 0.25).value(-0.5).gradient(0.25, -2));
   return {one, channels, each_channel};
 }
 
 OpRow glu_row() {
-  OpRow row{.name = "glu",
-            .covers = {"slice", "mul"},
-            .op = [](const Tensors& in) -> Tensors { return {glu(in[0], 1)}; },
-            .inputs = {{.shape = {2, 4, 3}, .extremes = {300, -300, kNaN}}},
-            .reference = [](const Arrays& in) -> Arrays {
-              const Array& x = in[0];
-              const int64_t half = x.shape[1] / 2;
-              return {make_array({x.shape[0], half, x.shape[2]}, [&](const Shape& at) {
-                Shape gate = at;
-                gate[1] += half;
-                return x.v[static_cast<size_t>(ravel(at, x.shape))] *
-                       sigma(x.v[static_cast<size_t>(ravel(gate, x.shape))]);
-              })};
-            },
-            .third_order = true};
-  row.empty = {{0, 4, 3}};
-  row.has_empty = true;
-  row.bad = {{"odd",
-              [] {
-                glu(zeros({2, 3}));
-              },
-              "even size along dim 1, got shape (2, 3)"},
-             {"0-d", [] { glu(zeros({})); }, "0-d"},
-             {"dim", [] { glu(zeros({2}), 1); }, "dim 1 is out of range"},
-             {"integers", [] { glu(zeros({2}, {.dtype = i64})); }, "i64"}};
-  return row;
+  return Row("glu")
+      .covers("slice", "mul")
+      .calls([](const Tensor& x) { return glu(x, 1); })
+      .on(input({2, 4, 3}).including(300, -300, kNaN))
+      .expects([](const Arrays& in) -> Arrays {
+        const Array& x = in[0];
+        const int64_t half = x.shape[1] / 2;
+        return {make_array({x.shape[0], half, x.shape[2]}, [&](const Shape& at) {
+          Shape gate = at;
+          gate[1] += half;
+          return x.v[static_cast<size_t>(ravel(at, x.shape))] *
+                 sigma(x.v[static_cast<size_t>(ravel(gate, x.shape))]);
+        })};
+      })
+      .third_order()
+      .empty({0, 4, 3})
+      .refuses(
+          "odd",
+          [] {
+            glu(zeros({2, 3}));
+          },
+          "even size along dim 1, got shape (2, 3)")
+      .refuses(
+          "0-d", [] { glu(zeros({})); }, "0-d")
+      .refuses(
+          "dim", [] { glu(zeros({2}), 1); }, "dim 1 is out of range")
+      .refuses(
+          "integers", [] { glu(zeros({2}, {.dtype = i64})); }, "i64");
 }
 
 // With a generator of its own the noise is the same in each call.
@@ -172,32 +212,37 @@ OpRow gumbel_row() {
     for (double& u : v) u = -std::log(-std::log1p(-u));
     return v;
   };
-  OpRow row{.name = "gumbel_softmax",
-            .covers = {"softmax"},
-            .op = [](const Tensors& in) -> Tensors {
-              Generator generator{5, 0};
-              return {gumbel_softmax(in[0], 0.5, false, 1, &generator)};
-            },
-            .inputs = {{.shape = {2, 3, 2}}},
-            .reference = [=](const Arrays& in) -> Arrays {
-              Array out = in[0];
-              const Values g = noise(out.shape.numel());
-              for (size_t i = 0; i < out.v.size(); ++i)
-                out.v[i] = std::exp((out.v[i] + g[i]) / 0.5);
-              Array shares = out;
-              for (int64_t i = 0; i < out.shape.numel(); ++i) {
-                const Shape at = unravel(i, out.shape);
-                double total = 0;
-                for (int64_t k = 0; k < out.shape[1]; ++k)
-                  total += out.v[static_cast<size_t>(ravel({at[0], k, at[2]}, out.shape))];
-                shares.v[static_cast<size_t>(i)] /= total;
-              }
-              return {shares};
-            }};
+  OpRow row = Row("gumbel_softmax")
+                  .covers("softmax")
+                  .calls([](const Tensors& in) -> Tensors {
+                    Generator generator{5, 0};
+                    return {gumbel_softmax(in[0], 0.5, false, 1, &generator)};
+                  })
+                  .on(input({2, 3, 2}))
+                  .expects([=](const Arrays& in) -> Arrays {
+                    Array out = in[0];
+                    const Values g = noise(out.shape.numel());
+                    for (size_t i = 0; i < out.v.size(); ++i)
+                      out.v[i] = std::exp((out.v[i] + g[i]) / 0.5);
+                    Array shares = out;
+                    for (int64_t i = 0; i < out.shape.numel(); ++i) {
+                      const Shape at = unravel(i, out.shape);
+                      double total = 0;
+                      for (int64_t k = 0; k < out.shape[1]; ++k)
+                        total += out.v[static_cast<size_t>(ravel({at[0], k, at[2]}, out.shape))];
+                      shares.v[static_cast<size_t>(i)] /= total;
+                    }
+                    return {shares};
+                  });
   row.captured = false;  // what is drawn is fixed when the step is captured
-  row.bad = {{"tau", [] { gumbel_softmax(zeros({2}), 0); }, "expected tau > 0, got 0"},
-             {"dim", [] { gumbel_softmax(zeros({2}), 1, false, 1); }, "dim 1 is out of range"},
-             {"integers", [] { gumbel_softmax(zeros({2}, {.dtype = i64})); }, "i64"}};
+  row = Row(row)
+            .without_refusals()
+            .refuses(
+                "tau", [] { gumbel_softmax(zeros({2}), 0); }, "expected tau > 0, got 0")
+            .refuses(
+                "dim", [] { gumbel_softmax(zeros({2}), 1, false, 1); }, "dim 1 is out of range")
+            .refuses(
+                "integers", [] { gumbel_softmax(zeros({2}, {.dtype = i64})); }, "i64");
   return row;
 }
 

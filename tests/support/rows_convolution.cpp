@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "ebb/autograd/ops/unfold.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -100,60 +100,62 @@ std::function<Arrays(const Arrays&)> transpose_reference(Options o, int dims) {
 }
 
 OpRow with_inputs(OpRow row, const Shape& x, const Shape& w, int64_t bias) {
-  row.inputs = {{.shape = x}, {.shape = w}};
+  row.inputs = {input(x), input(w)};
   row.zero_third = {0, 1};
   if (bias > 0) {
-    row.inputs.push_back({.shape = {bias}});
+    row.inputs.push_back(input({bias}));
     row.zero_second.push_back(2);
     row.zero_third.push_back(2);
   }
-  row.f32_tolerance = {3e-6, 3e-6};
-  row.f64_tolerance = {1e-13, 1e-13};
+  row = Row(row).within_f32(3e-6).within_f64(1e-13);
   row.bitwise = true;
   return row;
 }
 
 OpRow conv_row(const std::string& name, const Shape& x, const Shape& w, bool bias, Options o = {}) {
   const int dims = w.dim() - 2;
-  OpRow row{
-      .name = name,
-      .covers = {"convolution", "convolution_input", "convolution_weight"},
-      .op = [=](const Tensors& in) -> Tensors {
-        const Tensor b = bias ? in[2] : Tensor();
-        const ConvOptions options = conv_options(o, dims);
-        return {dims == 1 ? conv1d(in[0], in[1], b, options) : conv2d(in[0], in[1], b, options)};
-      },
-      .inputs = {},
-      .reference = conv_reference(o, dims)};
-  row.bad = {{"channels",
+  OpRow row =
+      Row(name)
+          .covers("convolution", "convolution_input", "convolution_weight")
+          .calls([=](const Tensors& in) -> Tensors {
+            const Tensor b = bias ? in[2] : Tensor();
+            const ConvOptions options = conv_options(o, dims);
+            return {dims == 1 ? conv1d(in[0], in[1], b, options)
+                              : conv2d(in[0], in[1], b, options)};
+          })
+          .on()
+          .expects(conv_reference(o, dims))
+          .refuses(
+              "channels",
               [] {
                 conv2d(zeros({1, 3, 5, 5}), zeros({2, 4, 3, 3}));
               },
               "[conv2d] input with 3 channels does not fit weight (2, 4, 3, 3) with 1 group: "
-              "expected 4 channels"}};
+              "expected 4 channels");
   return with_inputs(std::move(row), x, w, bias ? w[0] : 0);
 }
 
 OpRow transpose_row(const std::string& name, const Shape& x, const Shape& w, bool bias,
                     Options o = {}) {
   const int dims = w.dim() - 2;
-  OpRow row{.name = name,
-            .covers = {"convolution_input", "convolution", "convolution_weight"},
-            .op = [=](const Tensors& in) -> Tensors {
-              const Tensor b = bias ? in[2] : Tensor();
-              const ConvTransposeOptions options = transpose_options(o, dims);
-              return {dims == 1 ? conv_transpose1d(in[0], in[1], b, options)
-                                : conv_transpose2d(in[0], in[1], b, options)};
-            },
-            .inputs = {},
-            .reference = transpose_reference(o, dims)};
-  row.bad = {
-      {"channels",
-       [] {
-         conv_transpose1d(zeros({1, 3, 5}), zeros({2, 4, 3}));
-       },
-       "[conv_transpose1d] input with 3 channels does not fit weight (2, 4, 3) with 1 group: "
-       "expected 2 channels"}};
+  OpRow row = Row(name)
+                  .covers("convolution_input", "convolution", "convolution_weight")
+                  .calls([=](const Tensors& in) -> Tensors {
+                    const Tensor b = bias ? in[2] : Tensor();
+                    const ConvTransposeOptions options = transpose_options(o, dims);
+                    return {dims == 1 ? conv_transpose1d(in[0], in[1], b, options)
+                                      : conv_transpose2d(in[0], in[1], b, options)};
+                  })
+                  .on()
+                  .expects(transpose_reference(o, dims))
+                  .refuses(
+                      "channels",
+                      [] {
+                        conv_transpose1d(zeros({1, 3, 5}), zeros({2, 4, 3}));
+                      },
+                      "[conv_transpose1d] input with 3 channels does not fit weight (2, 4, 3) with "
+                      "1 group: "
+                      "expected 2 channels");
   return with_inputs(std::move(row), x, w, bias ? w[1] * o.groups : 0);
 }
 
@@ -256,49 +258,54 @@ OpRow unfold_row(const std::string& name, bool folds, const Shape& images, const
                  const UnfoldOptions& options, const Shape& count) {
   const Shape columns{images[0], images[1] * kernel.numel(), count.numel()};
   const Shape size{images[2], images[3]};
-  OpRow row{.name = name,
-            .covers = {folds ? "slice_scatter" : "slice"},
-            .op = [=](const Tensors& in) -> Tensors {
-              return {folds ? fold(in[0], size, kernel, options) : unfold(in[0], kernel, options)};
-            },
-            .inputs = {{.shape = folds ? columns : images}},
-            .zero_second = {0}};
-  row.reference = [=](const Arrays& in) -> Arrays {
-    Array out = make_array(folds ? images : columns, [](const Shape&) { return 0; });
-    each_window_element(images, kernel, options, count, [&](size_t image, size_t column) {
-      if (folds) out.v[image] += in[0].v[column];
-      else out.v[column] = in[0].v[image];
-    });
-    return {out};
-  };
-  row.bad = {{"kernel",
-              [] {
-                unfold(zeros({1, 1, 2, 3}), 3);
-              },
-              "[unfold] kernel_size (3, 3) with dilation (1, 1) is larger than the padded image of "
-              "(2, 3)"},
-             {"dims",
-              [] {
-                unfold(zeros({2, 3}), 1);
-              },
-              "expected x (N, C, H, W) or (C, H, W)"},
-             {"stride",
-              [] {
-                unfold(zeros({1, 1, 3, 3}), 1, {.stride = 0});
-              },
-              "expected stride of at least 1, got (0,)"},
-             {"columns",
-              [] {
-                fold(zeros({1, 4, 3}), 3, 2);
-              },
-              "[fold] x (1, 4, 3) does not fit: expected a multiple of 4 rows and 4 columns"},
-             {"integers",
-              [] {
-                fold(zeros({1, 4, 4}, i64), 3, 2);
-              },
-              "got i64"},
-             {"undefined", [] { unfold(Tensor(), 2); }, "undefined tensor"}};
-  return row;
+  return Row(name)
+      .covers(folds ? "slice_scatter" : "slice")
+      .calls([=](const Tensor& x) {
+        return folds ? fold(x, size, kernel, options) : unfold(x, kernel, options);
+      })
+      .on(input(folds ? columns : images))
+      .expects([=](const Arrays& in) -> Arrays {
+        Array out = make_array(folds ? images : columns, [](const Shape&) { return 0; });
+        each_window_element(images, kernel, options, count, [&](size_t image, size_t column) {
+          if (folds) out.v[image] += in[0].v[column];
+          else out.v[column] = in[0].v[image];
+        });
+        return {out};
+      })
+      .zero_second(0)
+      .refuses(
+          "kernel",
+          [] {
+            unfold(zeros({1, 1, 2, 3}), 3);
+          },
+          "[unfold] kernel_size (3, 3) with dilation (1, 1) is larger than the padded image of "
+          "(2, 3)")
+      .refuses(
+          "dims",
+          [] {
+            unfold(zeros({2, 3}), 1);
+          },
+          "expected x (N, C, H, W) or (C, H, W)")
+      .refuses(
+          "stride",
+          [] {
+            unfold(zeros({1, 1, 3, 3}), 1, {.stride = 0});
+          },
+          "expected stride of at least 1, got (0,)")
+      .refuses(
+          "columns",
+          [] {
+            fold(zeros({1, 4, 3}), 3, 2);
+          },
+          "[fold] x (1, 4, 3) does not fit: expected a multiple of 4 rows and 4 columns")
+      .refuses(
+          "integers",
+          [] {
+            fold(zeros({1, 4, 4}, i64), 3, 2);
+          },
+          "got i64")
+      .refuses(
+          "undefined", [] { unfold(Tensor(), 2); }, "undefined tensor");
 }
 
 }  // namespace

@@ -19,38 +19,37 @@ const Input kScores{.shape = {4, 3}};
 
 std::vector<OpRow> similarity_rows() {
   std::vector<OpRow> rows;
-  OpRow cosine{.name = "cosine_embedding_loss",
-               .covers = {"where"},
-               .op = [](const Tensors& in) -> Tensors {
-                 return {nn::cosine_embedding_loss(in[0], in[1], in[2],
-                                                   {.margin = -0.9, .reduction = Reduction::None})};
-               },
-               .inputs = {{.shape = {3, 4}, .low = 0.2},
-                          {.shape = {3, 4}, .low = 0.2},
-                          {.shape = {3}, .fixed = {1, -1, 1}, .requires_grad = false}},
-               .reference = [](const Arrays& in) -> Arrays {
-                 Array out{{3}, Values(3)};
-                 for (size_t i = 0; i < 3; ++i) {
-                   double ab = 0, aa = 1e-12, bb = 1e-12;
-                   for (size_t k = 4 * i; k < 4 * i + 4; ++k) {
-                     ab += in[0].v[k] * in[1].v[k];
-                     aa += in[0].v[k] * in[0].v[k];
-                     bb += in[1].v[k] * in[1].v[k];
-                   }
-                   const double c = ab / std::sqrt(aa * bb);
-                   out.v[i] = in[2].v[i] == 1 ? 1 - c : std::fmax(0, c + 0.9);
-                 }
-                 return {out};
-               }};
-  cosine.f32_tolerance = {4e-6, 4e-6};
-  cosine.f64_tolerance = {1e-13, 1e-13};
-  cosine.bitwise = false;
-  cosine.bad = {{"sign",
-                 [] {
-                   nn::cosine_embedding_loss(zeros({2, 3}), zeros({2, 3}), zeros({2}));
-                 },
-                 "1 or -1"}};
-  rows.push_back(cosine);
+  rows.push_back(Row("cosine_embedding_loss")
+                     .covers("where")
+                     .calls([](const Tensor& a, const Tensor& b, const Tensor& c) {
+                       return nn::cosine_embedding_loss(
+                           a, b, c, {.margin = -0.9, .reduction = Reduction::None});
+                     })
+                     .on(input({3, 4}).between(0.2, 2), input({3, 4}).between(0.2, 2),
+                         input({3}).exactly({1, -1, 1}).without_grad())
+                     .expects([](const Arrays& in) -> Arrays {
+                       Array out{{3}, Values(3)};
+                       for (size_t i = 0; i < 3; ++i) {
+                         double ab = 0, aa = 1e-12, bb = 1e-12;
+                         for (size_t k = 4 * i; k < 4 * i + 4; ++k) {
+                           ab += in[0].v[k] * in[1].v[k];
+                           aa += in[0].v[k] * in[0].v[k];
+                           bb += in[1].v[k] * in[1].v[k];
+                         }
+                         const double c = ab / std::sqrt(aa * bb);
+                         out.v[i] = in[2].v[i] == 1 ? 1 - c : std::fmax(0, c + 0.9);
+                       }
+                       return {out};
+                     })
+                     .within_f32(4e-6)
+                     .within_f64(1e-13)
+                     .bits_depend_on_layout()
+                     .refuses(
+                         "sign",
+                         [] {
+                           nn::cosine_embedding_loss(zeros({2, 3}), zeros({2, 3}), zeros({2}));
+                         },
+                         "1 or -1"));
 
   for (double p : {1.0, 2.0, 3.0, kInf}) {
     const std::string suffix = std::isinf(p) ? "inf" : std::to_string(static_cast<int>(p));
@@ -63,34 +62,37 @@ std::vector<OpRow> similarity_rows() {
       }
       return std::isinf(p) ? top : std::pow(sum, 1 / p);
     };
-    OpRow triplet{.name = "triplet_margin_loss_p" + suffix,
-                  .covers = {"abs"},
-                  .op = [p](const Tensors& in) -> Tensors {
-                    return {nn::triplet_margin_loss(in[0], in[1], in[2],
-                                                    {.margin = 9, .p = p, .swap = true})};
-                  },
-                  .inputs = {{.shape = {2, 3}, .low = 2, .high = 3},
-                             {.shape = {2, 3}, .low = -1, .high = 1},
-                             {.shape = {2, 3}, .low = 4, .high = 6}},
-                  .reference = [distance](const Arrays& in) -> Arrays {
-                    double sum = 0;
-                    for (size_t i = 0; i < 2; ++i) {
-                      const double far =
-                          std::fmin(distance(in[0], in[2], i), distance(in[1], in[2], i));
-                      sum += std::fmax(0, 9 + distance(in[0], in[1], i) - far);
-                    }
-                    return {{{}, {sum / 2}}};
-                  }};
+    OpRow triplet =
+        Row("triplet_margin_loss_p" + suffix)
+            .covers("abs")
+            .calls([p](const Tensor& a, const Tensor& b, const Tensor& c) {
+              return nn::triplet_margin_loss(a, b, c, {.margin = 9, .p = p, .swap = true});
+            })
+            .on(input({2, 3}).between(2, 3), input({2, 3}).between(-1, 1),
+                input({2, 3}).between(4, 6))
+            .expects([distance](const Arrays& in) -> Arrays {
+              double sum = 0;
+              for (size_t i = 0; i < 2; ++i) {
+                const double far = std::fmin(distance(in[0], in[2], i), distance(in[1], in[2], i));
+                sum += std::fmax(0, 9 + distance(in[0], in[1], i) - far);
+              }
+              return {{{}, {sum / 2}}};
+            });
     if (p == 1 || std::isinf(p)) triplet.zero_second = {0, 1, 2};
     triplet.f32_tolerance = {4e-6, 4e-6};
     triplet.f64_tolerance = {1e-13, 1e-13};
     triplet.bitwise = false;
-    triplet.bad = {
-        {"p", [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.p = 0.5}); },
-         "p of at least 1, got 0.5"},
-        {"margin",
-         [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.margin = 0}); },
-         "margin above 0"}};
+    triplet =
+        Row(triplet)
+            .without_refusals()
+            .refuses(
+                "p",
+                [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.p = 0.5}); },
+                "p of at least 1, got 0.5")
+            .refuses(
+                "margin",
+                [] { nn::triplet_margin_loss(zeros({2}), zeros({2}), zeros({2}), {.margin = 0}); },
+                "margin above 0");
     rows.push_back(triplet);
   }
 
@@ -145,29 +147,30 @@ std::vector<OpRow> similarity_rows() {
               },
               "margin above 0"));
 
-  OpRow dice{.name = "dice_loss",
-             .covers = {"sigmoid"},
-             .op = [](const Tensors& in) -> Tensors { return {nn::dice_loss(in[0], in[1])}; },
-             .inputs = {kScores, {.shape = {4, 3}, .low = 0, .high = 1}},
-             .reference = [](const Arrays& in) -> Arrays {
-               double sum = 0;
-               for (size_t c = 0; c < 3; ++c) {
-                 double both = 0, p_sum = 0, t_sum = 0;
-                 for (size_t i = 0; i < 4; ++i) {
-                   const double p = sigmoid_of(in[0].v[3 * i + c]), t = in[1].v[3 * i + c];
-                   both += p * t;
-                   p_sum += p;
-                   t_sum += t;
-                 }
-                 sum += 1 - (2 * both + 1) / (p_sum + t_sum + 1);
-               }
-               return {{{}, {sum / 3}}};
-             }};
-  dice.f32_tolerance = {4e-6, 4e-6};
-  dice.f64_tolerance = {1e-13, 1e-13};
-  dice.bitwise = false;
-  dice.bad = {{"dims", [] { nn::dice_loss(zeros({3}), zeros({3})); }, "must be (N, C, ...)"}};
-  rows.push_back(dice);
+  rows.push_back(
+      Row("dice_loss")
+          .covers("sigmoid")
+          .calls([](const Tensor& a, const Tensor& b) { return nn::dice_loss(a, b); })
+          .on(kScores, input({4, 3}).between(0, 1))
+          .expects([](const Arrays& in) -> Arrays {
+            double sum = 0;
+            for (size_t c = 0; c < 3; ++c) {
+              double both = 0, p_sum = 0, t_sum = 0;
+              for (size_t i = 0; i < 4; ++i) {
+                const double p = sigmoid_of(in[0].v[3 * i + c]), t = in[1].v[3 * i + c];
+                both += p * t;
+                p_sum += p;
+                t_sum += t;
+              }
+              sum += 1 - (2 * both + 1) / (p_sum + t_sum + 1);
+            }
+            return {{{}, {sum / 3}}};
+          })
+          .within_f32(4e-6)
+          .within_f64(1e-13)
+          .bits_depend_on_layout()
+          .refuses(
+              "dims", [] { nn::dice_loss(zeros({3}), zeros({3})); }, "must be (N, C, ...)"));
   return rows;
 }
 
@@ -197,30 +200,34 @@ std::vector<OpRow> sequence_rows() {
     return nn::ctc_loss(x, targets, tensor({4, 3}, i64), tensor({2, 1}, i64),
                         {.reduction = Reduction::None});
   };
-  OpRow ctc{
-      .name = "ctc_loss",
-      .covers = {"ctc_unreachable"},
-      .op = [loss](const Tensors& in) -> Tensors { return {loss(in[0], in[1])}; },
-      .inputs = {{.shape = {4, 2, 3}}, indices({2, 2}, {1, 1, 2, 0})},
-      .reference = [](const Arrays& in) -> Arrays {
-        return {
-            {{2}, {ctc_by_enumeration(in[0], 0, 4, {1, 1}), ctc_by_enumeration(in[0], 1, 3, {2})}}};
-      }};
+  OpRow ctc = Row("ctc_loss")
+                  .covers("ctc_unreachable")
+                  .calls([loss](const Tensor& a, const Tensor& b) { return loss(a, b); })
+                  .on(input({4, 2, 3}), indices({2, 2}, {1, 1, 2, 0}))
+                  .expects([](const Arrays& in) -> Arrays {
+                    return {{{2},
+                             {ctc_by_enumeration(in[0], 0, 4, {1, 1}),
+                              ctc_by_enumeration(in[0], 1, 3, {2})}}};
+                  });
   ctc.captured = false;  // it reads labels and lengths on the host
   ctc.f32_tolerance = {4e-6, 4e-6};
   ctc.f64_tolerance = {1e-13, 1e-13};
   ctc.bitwise = false;
-  ctc.bad = {
-      {"class",
-       [loss] {
-         loss(zeros({4, 2, 3}), tensor({{1, 3}, {1, 1}}, i64));
-       },
-       "target 3 of sample 0 is out of range"},
-      {"lengths",
-       [] {
-         nn::ctc_loss(zeros({4, 1, 3}), tensor({{1, 1}}, i64), tensor({5}, i64), tensor({2}, i64));
-       },
-       "input_lengths holds 5: expected 0 to 4"}};
+  ctc = Row(ctc)
+            .without_refusals()
+            .refuses(
+                "class",
+                [loss] {
+                  loss(zeros({4, 2, 3}), tensor({{1, 3}, {1, 1}}, i64));
+                },
+                "target 3 of sample 0 is out of range")
+            .refuses(
+                "lengths",
+                [] {
+                  nn::ctc_loss(zeros({4, 1, 3}), tensor({{1, 1}}, i64), tensor({5}, i64),
+                               tensor({2}, i64));
+                },
+                "input_lengths holds 5: expected 0 to 4");
   return {ctc};
 }
 

@@ -37,59 +37,67 @@ Arrays multiply(const Arrays& in) {
 }
 
 OpRow product_row(const std::string& name, const Shape& a, const Shape& b) {
-  OpRow row{.name = name,
-            .covers = {"matmul"},
-            .op = [](const Tensors& in) -> Tensors { return {matmul(in[0], in[1])}; },
-            .inputs = {{.shape = a}, {.shape = b}},
-            .reference = multiply,
-            .f32_tolerance = {2e-6, 2e-6},
-            .bitwise = false};  // the order of the sum may depend on the layout
-  row.bad = {{"sizes",
-              [] {
-                matmul(zeros({2, 3}), zeros({2, 3}));
-              },
-              "shapes (2, 3) and (2, 3) do not fit"},
-             {"batch",
-              [] {
-                matmul(zeros({2, 3, 4}), zeros({3, 4, 5}));
-              },
-              "(2,) and (3,) do not broadcast"},
-             {"0-d",
-              [] {
-                matmul(zeros({}), zeros({2, 3}));
-              },
-              "0-d operand"},
-             {"dtypes",
-              [] {
-                matmul(zeros({2, 3}), zeros({3, 2}, {.dtype = f64}));
-              },
-              "dtypes differ"},
-             {"integers",
-              [] {
-                matmul(zeros({2, 3}, {.dtype = i64}), zeros({3, 2}, {.dtype = i64}));
-              },
-              "got i64"},
-             {"undefined",
-              [] {
-                matmul(zeros({2, 3}), Tensor());
-              },
-              "undefined tensor"}};
+  OpRow row = Row(name)
+                  .covers("matmul")
+                  .calls([](const Tensor& a, const Tensor& b) { return matmul(a, b); })
+                  .on(input(a), input(b))
+                  .expects(multiply)
+                  .within_f32(2e-6)
+                  .bits_depend_on_layout();  // the order of the sum may depend on the layout
+  row = Row(row)
+            .without_refusals()
+            .refuses(
+                "sizes",
+                [] {
+                  matmul(zeros({2, 3}), zeros({2, 3}));
+                },
+                "shapes (2, 3) and (2, 3) do not fit")
+            .refuses(
+                "batch",
+                [] {
+                  matmul(zeros({2, 3, 4}), zeros({3, 4, 5}));
+                },
+                "(2,) and (3,) do not broadcast")
+            .refuses(
+                "0-d",
+                [] {
+                  matmul(zeros({}), zeros({2, 3}));
+                },
+                "0-d operand")
+            .refuses(
+                "dtypes",
+                [] {
+                  matmul(zeros({2, 3}), zeros({3, 2}, {.dtype = f64}));
+                },
+                "dtypes differ")
+            .refuses(
+                "integers",
+                [] {
+                  matmul(zeros({2, 3}, {.dtype = i64}), zeros({3, 2}, {.dtype = i64}));
+                },
+                "got i64")
+            .refuses(
+                "undefined",
+                [] {
+                  matmul(zeros({2, 3}), Tensor());
+                },
+                "undefined tensor");
   return row;
 }
 
-OpRow linear_row(const std::string& name, const Shape& input, bool with_bias,
+OpRow linear_row(const std::string& name, const Shape& shape, bool with_bias,
                  Activation activation) {
   const bool smooth = activation == Activation::GeluTanh;
   const int64_t units = smooth ? 8 : 5;  // for 8 units cuBLASLt computes GELU as an epilogue
-  OpRow row{.name = name,
-            .covers = {"linear"},
-            .op = [=](const Tensors& in) -> Tensors {
-              return {linear(in[0], in[1], with_bias ? in[2] : Tensor(), activation)};
-            },
-            .inputs = {{.shape = input}, {.shape = {units, 3}}},
-            .f32_tolerance = {2e-6, 2e-6},
-            .bitwise = false,
-            .third_order = activation != Activation::Relu};
+  OpRow row = Row(name)
+                  .covers("linear")
+                  .calls([=](const Tensor& a, const Tensor& b, const Tensor& c) {
+                    return linear(a, b, with_bias ? c : Tensor(), activation);
+                  })
+                  .on(input(shape), input({units, 3}))
+                  .within_f32(2e-6)
+                  .bits_depend_on_layout()
+                  .third_order(activation != Activation::Relu);
   if (!smooth) row.zero_third = {0, 1};
   if (with_bias) {
     row.inputs.push_back({.shape = {units}});
@@ -97,9 +105,9 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias,
     if (!smooth) row.zero_second.push_back(2);
   }
   row.reference = [=](const Arrays& in) -> Arrays {
-    Shape shape = in[0].shape;
-    shape[shape.dim() - 1] = in[1].shape[0];
-    return {make_array(shape, [&](const Shape& at) {
+    Shape out = in[0].shape;
+    out[out.dim() - 1] = in[1].shape[0];
+    return {make_array(out, [&](const Shape& at) {
       const int64_t o = at.back();
       double sum = with_bias ? in[2].v[static_cast<size_t>(o)] : 0;
       Shape from = at;
@@ -116,37 +124,45 @@ OpRow linear_row(const std::string& name, const Shape& input, bool with_bias,
   };
   row.empty = {{0, 3}, {units, 3}, {units}};
   if (!with_bias) row.empty.pop_back();
-  row.has_empty = input.dim() == 2;
-  row.bad = {{"input",
-              [] {
-                linear(zeros({2, 4}), zeros({5, 3}));
-              },
-              "input (2, 4) does not fit weight (5, 3)"},
-             {"bias",
-              [] {
-                linear(zeros({2, 3}), zeros({5, 3}), zeros({3}));
-              },
-              "bias (3,) does not fit weight (5, 3): expected (5,)"},
-             {"weight",
-              [] {
-                linear(zeros({2, 3}), zeros({3}));
-              },
-              "weight (3,)"},
-             {"0-d",
-              [] {
-                linear(zeros({}), zeros({5, 3}));
-              },
-              "input ()"},
-             {"dtypes",
-              [] {
-                linear(zeros({2, 3}), zeros({5, 3}), zeros({5}, {.dtype = f64}));
-              },
-              "dtypes differ"},
-             {"undefined",
-              [] {
-                linear(zeros({2, 3}), Tensor());
-              },
-              "undefined tensor"}};
+  row.has_empty = shape.dim() == 2;
+  row = Row(row)
+            .without_refusals()
+            .refuses(
+                "input",
+                [] {
+                  linear(zeros({2, 4}), zeros({5, 3}));
+                },
+                "input (2, 4) does not fit weight (5, 3)")
+            .refuses(
+                "bias",
+                [] {
+                  linear(zeros({2, 3}), zeros({5, 3}), zeros({3}));
+                },
+                "bias (3,) does not fit weight (5, 3): expected (5,)")
+            .refuses(
+                "weight",
+                [] {
+                  linear(zeros({2, 3}), zeros({3}));
+                },
+                "weight (3,)")
+            .refuses(
+                "0-d",
+                [] {
+                  linear(zeros({}), zeros({5, 3}));
+                },
+                "input ()")
+            .refuses(
+                "dtypes",
+                [] {
+                  linear(zeros({2, 3}), zeros({5, 3}), zeros({5}, {.dtype = f64}));
+                },
+                "dtypes differ")
+            .refuses(
+                "undefined",
+                [] {
+                  linear(zeros({2, 3}), Tensor());
+                },
+                "undefined tensor");
   return row;
 }
 
@@ -162,7 +178,11 @@ std::vector<OpRow> matmul_rows() {
   rows[0].third_order = true;
   rows[0].zero_third = {0, 1};
   rows[0].empty = {{0, 4}, {4, 2}};
-  rows[4].broadcast = {{{2, 1, 2, 3}, {3, 3, 2}}, {{2, 3}, {2, 3, 2}}, {{2, 2, 3}, {3, 2}}};
+  rows[4] = Row(rows[4])
+                .without_broadcasts()
+                .broadcasts({2, 1, 2, 3}, {3, 3, 2})
+                .broadcasts({2, 3}, {2, 3, 2})
+                .broadcasts({2, 2, 3}, {3, 2});
   rows[4].empty = {{2, 0, 4}, {2, 4, 2}};
   OpRow nothing = product_row("matmul_over_nothing", {2, 0}, {0, 3});
   nothing.differentiable = false;  // the result is 0, and gradients are empty

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "ebb/autograd/ops/normalization.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -54,25 +54,29 @@ template <int kDims> int64_t in_row(const Shape& at, const Shape& shape) {
 OpRow norm_row(const std::string& name, const std::string& covers, const Shape& shape,
                const Shape& parameters, int count, Groups groups,
                std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)> op) {
-  OpRow row{
-      .name = name,
-      .covers = {covers, covers + "_backward"},
-      .op = [=](const Tensors& in) -> Tensors {
-        return {op(in[0], in.size() > 1 ? in[1] : Tensor(), in.size() > 2 ? in[2] : Tensor())};
-      },
-      .inputs = {{.shape = shape}},
-      .reference = [=](const Arrays& in) -> Arrays { return {normalized(groups, in)}; },
-      .f32_tolerance = {4e-6, 4e-6},
-      .f64_tolerance = {1e-13, 1e-13},
-      .third_order = count == 3};
+  OpRow row =
+      Row(name)
+          .covers(covers, covers + "_backward")
+          .calls([=](const Tensors& in) -> Tensors {
+            return {op(in[0], in.size() > 1 ? in[1] : Tensor(), in.size() > 2 ? in[2] : Tensor())};
+          })
+          .on(input(shape))
+          .expects([=](const Arrays& in) -> Arrays { return {normalized(groups, in)}; })
+          .within_f32(4e-6)
+          .within_f64(1e-13)
+          .third_order(count == 3);
   for (int i = 1; i < count; ++i) row.inputs.push_back({.shape = parameters, .low = 0.5});
   if (count == 3) row.zero_second = row.zero_third = {2};
   row.empty = {shape};
   row.empty[0][0] = 0;
   for (int i = 1; i < count; ++i) row.empty.push_back(parameters);
   row.has_empty = true;
-  row.bad = {{"undefined", [op] { op(Tensor(), {}, {}); }, "undefined tensor"},
-             {"integers", [=] { op(zeros(shape, {.dtype = i64}), {}, {}); }, "i64"}};
+  row = Row(row)
+            .without_refusals()
+            .refuses(
+                "undefined", [op] { op(Tensor(), {}, {}); }, "undefined tensor")
+            .refuses(
+                "integers", [=] { op(zeros(shape, {.dtype = i64}), {}, {}); }, "i64");
   return row;
 }
 
@@ -127,27 +131,23 @@ std::vector<OpRow> batch_rows() {
   rows.back().third_order = false;
   rows.push_back(
       norm_row("batch_norm_without_affine", "batch_norm", {4, 2, 3}, {2}, 1, groups, in_training));
-  OpRow running{.name = "batch_norm_running",
-                .covers = {"mul", "sub"},
-                .op = [](const Tensors& in) -> Tensors {
-                  return {batch_norm(in[0], in[1], in[2], {.weight = in[3], .bias = in[4]})};
-                },
-                .inputs = {{.shape = {2, 3, 4}},
-                           {.shape = {3}, .requires_grad = false},
-                           {.shape = {3}, .low = 0.5, .requires_grad = false},
-                           {.shape = {3}},
-                           {.shape = {3}}},
-                .reference = [](const Arrays& in) -> Arrays {
-                  return {make_array(in[0].shape, [&](const Shape& at) {
-                    const size_t c = static_cast<size_t>(at[1]);
-                    const double x = in[0].v[static_cast<size_t>(ravel(at, in[0].shape))];
-                    return (x - in[1].v[c]) / std::sqrt(in[2].v[c] + 1e-5) * in[3].v[c] +
-                           in[4].v[c];
-                  })};
-                },
-                .zero_second = {4}};
-  running.bad = {{"dims", [] { batch_norm(zeros({3}), {}, {}); }, "got (3,)"}};
-  rows.push_back(running);
+  rows.push_back(
+      Row("batch_norm_running")
+          .covers("mul", "sub")
+          .calls([](const Tensor& a, const Tensor& b, const Tensor& c, const Tensor& d,
+                    const Tensor& e) { return batch_norm(a, b, c, {.weight = d, .bias = e}); })
+          .on(input({2, 3, 4}), input({3}).without_grad(),
+              input({3}).between(0.5, 2).without_grad(), input({3}), input({3}))
+          .expects([](const Arrays& in) -> Arrays {
+            return {make_array(in[0].shape, [&](const Shape& at) {
+              const size_t c = static_cast<size_t>(at[1]);
+              const double x = in[0].v[static_cast<size_t>(ravel(at, in[0].shape))];
+              return (x - in[1].v[c]) / std::sqrt(in[2].v[c] + 1e-5) * in[3].v[c] + in[4].v[c];
+            })};
+          })
+          .zero_second(4)
+          .refuses(
+              "dims", [] { batch_norm(zeros({3}), {}, {}); }, "got (3,)"));
   return rows;
 }
 
@@ -156,24 +156,26 @@ std::vector<OpRow> other_rows() {
   const auto instance = [](const Tensor& x, const Tensor& w, const Tensor& b) {
     return instance_norm(x, {.weight = w, .bias = b});
   };
-  OpRow by_instance = norm_row("instance_norm", "instance_norm", {2, 3, 2, 4}, {3}, 3,
-                               {of_outer, channel}, instance);
-  by_instance.bad.push_back({"one element",
-                             [] {
-                               instance_norm(zeros({2, 3, 1}));
-                             },
-                             "more than one element per channel, got (2, 3, 1)"});
-  by_instance.bad.push_back({"dims",
-                             [] {
-                               instance_norm(zeros({2, 3}));
-                             },
-                             "at least 3 dims, got (2, 3)"});
-  by_instance.bad.push_back({"statistics",
-                             [] {
-                               instance_norm(zeros({2, 3, 4}), {.use_input_stats = false});
-                             },
-                             "running statistics unless use_input_stats"});
-  rows.push_back(by_instance);
+  rows.push_back(Row(norm_row("instance_norm", "instance_norm", {2, 3, 2, 4}, {3}, 3,
+                              {of_outer, channel}, instance))
+                     .refuses(
+                         "one element",
+                         [] {
+                           instance_norm(zeros({2, 3, 1}));
+                         },
+                         "more than one element per channel, got (2, 3, 1)")
+                     .refuses(
+                         "dims",
+                         [] {
+                           instance_norm(zeros({2, 3}));
+                         },
+                         "at least 3 dims, got (2, 3)")
+                     .refuses(
+                         "statistics",
+                         [] {
+                           instance_norm(zeros({2, 3, 4}), {.use_input_stats = false});
+                         },
+                         "running statistics unless use_input_stats"));
 
   const auto layer = [](const Shape& shape) {
     return [=](const Tensor& x, const Tensor& w, const Tensor& b) {
@@ -183,21 +185,25 @@ std::vector<OpRow> other_rows() {
   OpRow by_row =
       norm_row("layer_norm", "layer_norm", {2, 2, 19}, {19}, 3, {row_of<1>, in_row<1>}, layer(19));
   by_row.third_order = false;
-  by_row.bad.push_back({"shape",
-                        [] {
-                          layer_norm(zeros({2, 3}), {2});
-                        },
-                        "ends with normalized_shape (2,), got (2, 3)"});
-  by_row.bad.push_back({"long shape",
-                        [] {
-                          layer_norm(zeros({3}), {2, 3});
-                        },
-                        "ends with normalized_shape (2, 3), got (3,)"});
-  by_row.bad.push_back({"weight",
-                        [] {
-                          layer_norm(zeros({2, 3}), {3}, zeros({2}));
-                        },
-                        "weight of shape (3,), got (2,)"});
+  by_row = Row(by_row)
+               .refuses(
+                   "shape",
+                   [] {
+                     layer_norm(zeros({2, 3}), {2});
+                   },
+                   "ends with normalized_shape (2,), got (2, 3)")
+               .refuses(
+                   "long shape",
+                   [] {
+                     layer_norm(zeros({3}), {2, 3});
+                   },
+                   "ends with normalized_shape (2, 3), got (3,)")
+               .refuses(
+                   "weight",
+                   [] {
+                     layer_norm(zeros({2, 3}), {3}, zeros({2}));
+                   },
+                   "weight of shape (3,), got (2,)");
   rows.push_back(by_row);
   rows.push_back(norm_row("layer_norm_two_dims", "layer_norm", {5, 3, 4}, {3, 4}, 3,
                           {row_of<2>, in_row<2>}, layer({3, 4})));
@@ -226,12 +232,19 @@ std::vector<OpRow> other_rows() {
   };
   OpRow by_group =
       norm_row("group_norm", "group_norm", {2, 6, 3, 2}, {6}, 3, {key, channel}, group(2));
-  by_group.bad.push_back({"groups",
-                          [] {
-                            group_norm(zeros({2, 3}), 2);
-                          },
-                          "num_groups that divides the channels of (2, 3), got 2"});
-  by_group.bad.push_back({"no groups", [] { group_norm(zeros({2, 3}), 0); }, "got 0"});
+  by_group = Row(by_group)
+                 .refuses(
+                     "groups",
+                     [] {
+                       group_norm(zeros({2, 3}), 2);
+                     },
+                     "num_groups that divides the channels of (2, 3), got 2")
+                 .refuses(
+                     "no groups",
+                     [] {
+                       group_norm(zeros({2, 3}), 0);
+                     },
+                     "got 0");
   rows.push_back(by_group);
   rows.push_back(
       norm_row("group_norm_columns", "group_norm", {2, 4}, {4}, 3, {key, channel}, group(2)));

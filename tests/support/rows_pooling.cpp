@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ebb/autograd/ops/pooling.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -86,11 +86,11 @@ std::function<Arrays(const Arrays&)> reference_of(Spec spec) {
 
 OpRow row_of(const std::string& name, std::vector<std::string> covers, const Shape& shape,
              Spec spec, std::function<Tensor(const Tensor&)> op) {
-  OpRow row{.name = name,
-            .covers = std::move(covers),
-            .op = [op = std::move(op)](const Tensors& in) -> Tensors { return {op(in[0])}; },
-            .inputs = {{.shape = shape}},
-            .reference = reference_of(spec)};
+  OpRow row = Row(name)
+                  .covers(std::move(covers))
+                  .calls([op = std::move(op)](const Tensor& x) { return op(x); })
+                  .on(input(shape))
+                  .expects(reference_of(spec));
   if (spec.kind != Kind::Average)
     row.inputs[0].extremes = {1, 1, -1, kInf, kNaN, kNaN, -kInf, -kInf};
   if (spec.kind == Kind::MaxIndex) {
@@ -101,22 +101,28 @@ OpRow row_of(const std::string& name, std::vector<std::string> covers, const Sha
   row.empty = {shape};
   row.empty[0][0] = 0;
   row.has_empty = true;
-  row.bad = {{"undefined", [op = row.op] { op({Tensor()}); }, "undefined tensor"},
-             {"dims",
-              [op = row.op] {
-                op({zeros({2, 2, 2, 2, 2})});
-              },
-              "got (2, 2, 2, 2, 2)"},
-             {"channels",
-              [op = row.op, dims = shape.dim()] {
-                op({zeros(dims == 3 ? Shape{2, 0, 9} : Shape{2, 0, 9, 9})});
-              },
-              "empty dims apart from the batch"},
-             {"integers",
-              [op = row.op] {
-                op({zeros({2, 9, 9}, {.dtype = i64})});
-              },
-              "i64"}};
+  row = Row(row)
+            .without_refusals()
+            .refuses(
+                "undefined", [op = row.op] { op({Tensor()}); }, "undefined tensor")
+            .refuses(
+                "dims",
+                [op = row.op] {
+                  op({zeros({2, 2, 2, 2, 2})});
+                },
+                "got (2, 2, 2, 2, 2)")
+            .refuses(
+                "channels",
+                [op = row.op, dims = shape.dim()] {
+                  op({zeros(dims == 3 ? Shape{2, 0, 9} : Shape{2, 0, 9, 9})});
+                },
+                "empty dims apart from the batch")
+            .refuses(
+                "integers",
+                [op = row.op] {
+                  op({zeros({2, 9, 9}, {.dtype = i64})});
+                },
+                "i64");
   return row;
 }
 
@@ -210,19 +216,20 @@ std::vector<OpRow> max_rows() {
 std::vector<OpRow> average_rows() {
   std::vector<OpRow> rows;
   const Axis two{.kernel = 2, .stride = 2};
-  OpRow plain = row_of("avg_pool2d", kAverage, {2, 2, 5, 6}, {two, two, Kind::Average},
-                       [](const Tensor& x) { return avg_pool2d(x, 2); });
-  plain.bad.push_back({"divisor",
-                       [] {
-                         avg_pool2d(zeros({1, 3, 4}), 2, 2, 0, false, true, 0);
-                       },
-                       "divisor_override other than 0"});
-  plain.bad.push_back({"room",
-                       [] {
-                         avg_pool2d(zeros({1, 3, 4}), {4, 1});
-                       },
-                       "do not fit into (1, 3, 4)"});
-  rows.push_back(plain);
+  rows.push_back(Row(row_of("avg_pool2d", kAverage, {2, 2, 5, 6}, {two, two, Kind::Average},
+                            [](const Tensor& x) { return avg_pool2d(x, 2); }))
+                     .refuses(
+                         "divisor",
+                         [] {
+                           avg_pool2d(zeros({1, 3, 4}), 2, 2, 0, false, true, 0);
+                         },
+                         "divisor_override other than 0")
+                     .refuses(
+                         "room",
+                         [] {
+                           avg_pool2d(zeros({1, 3, 4}), {4, 1});
+                         },
+                         "do not fit into (1, 3, 4)"));
   const Axis padded{.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true};
   for (const bool include : {true, false}) {
     rows.push_back(row_of(include ? "avg_pool2d_padded" : "avg_pool2d_count", kAverage,
@@ -250,26 +257,29 @@ std::vector<OpRow> adaptive_rows() {
   const auto sizes = [](int64_t h, int64_t w, Kind kind) {
     return Spec{{.adaptive = h}, {.adaptive = w}, kind};
   };
-  OpRow plain = row_of("adaptive_avg_pool2d", kAverage, {2, 2, 7, 5}, sizes(3, 4, Kind::Average),
-                       [](const Tensor& x) {
-                         return adaptive_avg_pool2d(x, {3, 4});
-                       });
-  plain.bad.push_back({"negative",
-                       [] {
-                         adaptive_avg_pool2d(zeros({1, 3, 4}), {-1, 2});
-                       },
-                       "at least 0, got -1"});
-  plain.bad.push_back({"sizes",
-                       [] {
-                         adaptive_avg_pool1d(zeros({1, 3, 4}), {1, 2});
-                       },
-                       "expected one output size, got 2"});
-  plain.bad.push_back({"many",
-                       [] {
-                         adaptive_avg_pool2d(zeros({1, 3, 4}), {1, 2, 3});
-                       },
-                       "at most 2 output sizes, got 3"});
-  rows.push_back(plain);
+  rows.push_back(
+      Row(row_of("adaptive_avg_pool2d", kAverage, {2, 2, 7, 5}, sizes(3, 4, Kind::Average),
+                 [](const Tensor& x) {
+                   return adaptive_avg_pool2d(x, {3, 4});
+                 }))
+          .refuses(
+              "negative",
+              [] {
+                adaptive_avg_pool2d(zeros({1, 3, 4}), {-1, 2});
+              },
+              "at least 0, got -1")
+          .refuses(
+              "sizes",
+              [] {
+                adaptive_avg_pool1d(zeros({1, 3, 4}), {1, 2});
+              },
+              "expected one output size, got 2")
+          .refuses(
+              "many",
+              [] {
+                adaptive_avg_pool2d(zeros({1, 3, 4}), {1, 2, 3});
+              },
+              "at most 2 output sizes, got 3"));
   rows.push_back(row_of("adaptive_avg_pool2d_global", kAverage, {3, 2, 4, 9},
                         sizes(1, 1, Kind::Average),
                         [](const Tensor& x) { return adaptive_avg_pool2d(x, 1); }));
@@ -286,10 +296,10 @@ std::vector<OpRow> adaptive_rows() {
                         }));
   rows.push_back(row_of("adaptive_max_pool1d", kMax, {2, 3, 8}, {{}, {.adaptive = 3}},
                         [](const Tensor& x) { return adaptive_max_pool1d(x, 3); }));
-  rows.push_back(
-      row_of("adaptive_max_pool1d_with_indices", {"max_pool_with_indices"}, {2, 3, 8},
-             {{}, {.adaptive = 3}},
-             [](const Tensor& x) { return std::get<0>(adaptive_max_pool1d_with_indices(x, 3)); }));
+  rows.push_back(row_of("adaptive_max_pool1d_with_indices", {"max_pool_with_indices"}, {2, 3, 8},
+                        {{}, {.adaptive = 3}}, [](const Tensor& x) {
+                          return std::get<0>(adaptive_max_pool1d_with_indices(x, 3));
+                        }));
   return rows;
 }
 

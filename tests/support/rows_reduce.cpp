@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "ebb/autograd/ops/activation.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -92,28 +92,32 @@ std::vector<OpRow> forms_of(const std::string& name, Reduction op, const Fold& f
   std::vector<OpRow> rows;
   for (const Form& form : {Form{"", {}, false}, Form{"_dim", {1}, false},
                            Form{"_last", {-1}, false}, Form{"_dims_keepdim", {0, 2}, true}}) {
-    OpRow row{
-        .name = name + form.suffix,
-        .covers = {name},
-        .op = [=](const Tensors& in) -> Tensors { return {op(in[0], form.dims, form.keepdim)}; },
-        .inputs = {domain},
-        .reference = folding(form.dims, form.keepdim, fold)};
+    OpRow row = Row(name + form.suffix)
+                    .covers(name)
+                    .calls([=](const Tensor& x) { return op(x, form.dims, form.keepdim); })
+                    .on(domain)
+                    .expects(folding(form.dims, form.keepdim, fold));
     row.inputs[0].shape = {2, 3, 4};
     row.empty = {{2, 3, 0}};
     if (form.suffix == "_dim") row.empty = {{0, 3, 2}};
     row.has_empty = true;
     row.has_scalar = form.dims.empty();
-    row.bad = {{"dim",
-                [op] {
-                  op(zeros({2, 3}), {2}, false);
-                },
-                "dim 2 is out of range"},
-               {"twice",
-                [op] {
-                  op(zeros({2, 3}), {1, -1}, false);
-                },
-                "dim -1 appears twice in (1, -1)"},
-               {"undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"}};
+    row = Row(row)
+              .without_refusals()
+              .refuses(
+                  "dim",
+                  [op] {
+                    op(zeros({2, 3}), {2}, false);
+                  },
+                  "dim 2 is out of range")
+              .refuses(
+                  "twice",
+                  [op] {
+                    op(zeros({2, 3}), {1, -1}, false);
+                  },
+                  "dim -1 appears twice in (1, -1)")
+              .refuses(
+                  "undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor");
     rows.push_back(row);
   }
   return rows;
@@ -127,53 +131,53 @@ std::vector<OpRow> extreme_rows() {
     const Pair op = top ? Pair(max) : Pair(min);
     const Fold value = top ? largest : smallest, place = top ? first_largest : first_smallest;
     for (const bool keepdim : {false, true}) {
-      OpRow row{
-          .name = std::string(top ? "max" : "min") + (keepdim ? "_along_keepdim" : "_along"),
-          .covers = {"gather"},
-          .op = [=](const Tensors& in) -> Tensors { return {std::get<0>(op(in[0], 1, keepdim))}; },
-          .inputs = {{.shape = {2, 3, 4}, .extremes = {kInf, -kInf, kNaN, 3}}},
-          .reference = folding({1}, keepdim, value),
-          .zero_second = {0}};
-      row.has_integers = true;
-      row.empty = {{0, 3, 2}};
-      row.has_empty = true;
-      row.bad = {{"dim",
-                  [op] {
-                    op(zeros({2, 3}), 2, false);
-                  },
-                  "dim 2 is out of range"},
-                 {"nothing",
-                  [op] {
-                    op(zeros({0, 3}), 0, false);
-                  },
-                  "cannot reduce dims of size 0 of shape (0, 3)"},
-                 {"undefined", [op] { op(Tensor(), 0, false); }, "undefined tensor"}};
+      OpRow row = Row(std::string(top ? "max" : "min") + (keepdim ? "_along_keepdim" : "_along"))
+                      .covers("gather")
+                      .calls([=](const Tensor& x) { return std::get<0>(op(x, 1, keepdim)); })
+                      .on(input({2, 3, 4}).including(kInf, -kInf, kNaN, 3))
+                      .expects(folding({1}, keepdim, value))
+                      .zero_second(0)
+                      .also_integers()
+                      .empty({0, 3, 2})
+                      .refuses(
+                          "dim",
+                          [op] {
+                            op(zeros({2, 3}), 2, false);
+                          },
+                          "dim 2 is out of range")
+                      .refuses(
+                          "nothing",
+                          [op] {
+                            op(zeros({0, 3}), 0, false);
+                          },
+                          "cannot reduce dims of size 0 of shape (0, 3)")
+                      .refuses(
+                          "undefined", [op] { op(Tensor(), 0, false); }, "undefined tensor");
       rows.push_back(row);
-      OpRow indices = row;
-      indices.name += "_indices";
-      indices.op = [=](const Tensors& in) -> Tensors {
-        return {std::get<1>(op(in[0], 1, keepdim))};
-      };
-      indices.reference = folding({1}, keepdim, place);
-      indices.differentiable = false;
-      indices.out_dtype = i64;
-      rows.push_back(indices);
+      rows.push_back(Row(row)
+                         .named(row.name + "_indices")
+                         .calls([=](const Tensor& x) { return std::get<1>(op(x, 1, keepdim)); })
+                         .expects(folding({1}, keepdim, place))
+                         .without_gradient()
+                         .returns(i64));
     }
-    OpRow whole{
-        .name = top ? "max" : "min",
-        .covers = {top ? "amax" : "amin"},
-        .op = [top](const Tensors& in) -> Tensors { return {top ? max(in[0]) : min(in[0])}; },
-        .inputs = {{.shape = {2, 3, 4}, .extremes = {kInf, -kInf, 3}}},
-        .reference = folding({}, false, value),
-        .zero_second = {0}};
-    whole.has_integers = whole.has_scalar = true;
-    whole.bad = {{"nothing",
-                  [top] {
-                    top ? max(zeros({0, 3})) : min(zeros({0, 3}));
-                  },
-                  "expected at least one element, got shape (0, 3)"},
-                 {"undefined", [top] { top ? max(Tensor()) : min(Tensor()); }, "undefined tensor"}};
-    rows.push_back(whole);
+    rows.push_back(
+        Row(top ? "max" : "min")
+            .covers(top ? "amax" : "amin")
+            .calls([top](const Tensor& x) { return top ? max(x) : min(x); })
+            .on(input({2, 3, 4}).including(kInf, -kInf, 3))
+            .expects(folding({}, false, value))
+            .zero_second(0)
+            .also_integers()
+            .scalars()
+            .refuses(
+                "nothing",
+                [top] {
+                  top ? max(zeros({0, 3})) : min(zeros({0, 3}));
+                },
+                "expected at least one element, got shape (0, 3)")
+            .refuses(
+                "undefined", [top] { top ? max(Tensor()) : min(Tensor()); }, "undefined tensor"));
   }
   return rows;
 }
@@ -188,21 +192,20 @@ std::vector<OpRow> truth_rows() {
     };
     const Reduction op = any_of ? any : all;
     for (const bool dims : {false, true}) {
-      OpRow row{
-          .name = std::string(any_of ? "any" : "all") + (dims ? "_dims" : ""),
-          .covers = {"not_equal"},
-          .op = [=](const Tensors& in) -> Tensors {
-            return {dims ? op(in[0], {0, 2}, true) : op(in[0], {}, false)};
-          },
-          .inputs = {{.shape = {2, 3, 2}, .fixed = {0, 0, 1, 2, kNaN, 3, 0, 0, -1, kInf, 0, 1}}},
-          .reference = dims ? folding({0, 2}, true, fold) : folding({}, false, fold)};
-      row.differentiable = false;
-      row.out_dtype = boolean;
-      row.empty = {{2, 3, 0}};
-      row.has_empty = true;
-      row.bad = {{"dim", [op] { op(zeros({2}), {1}, false); }, "dim 1 is out of range"},
-                 {"undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"}};
-      rows.push_back(row);
+      rows.push_back(Row(std::string(any_of ? "any" : "all") + (dims ? "_dims" : ""))
+                         .covers("not_equal")
+                         .calls([=](const Tensor& x) {
+                           return dims ? op(x, {0, 2}, true) : op(x, {}, false);
+                         })
+                         .on(input({2, 3, 2}).exactly({0, 0, 1, 2, kNaN, 3, 0, 0, -1, kInf, 0, 1}))
+                         .expects(dims ? folding({0, 2}, true, fold) : folding({}, false, fold))
+                         .returns(boolean)
+                         .without_gradient()
+                         .empty({2, 3, 0})
+                         .refuses(
+                             "dim", [op] { op(zeros({2}), {1}, false); }, "dim 1 is out of range")
+                         .refuses(
+                             "undefined", [op] { op(Tensor(), {}, false); }, "undefined tensor"));
     }
   }
   return rows;
@@ -211,45 +214,44 @@ std::vector<OpRow> truth_rows() {
 std::vector<OpRow> whole_argument_rows() {
   std::vector<OpRow> rows;
   for (const bool top : {true, false}) {
-    OpRow row{
-        .name = top ? "argmax_whole" : "argmin_whole",
-        .covers = {"reshape"},
-        .op = [top](const Tensors& in) -> Tensors { return {top ? argmax(in[0]) : argmin(in[0])}; },
-        .inputs = {{.shape = {3, 5, 7}}},
-        .reference = folding({}, false, top ? first_largest : first_smallest)};
-    row.differentiable = false;
-    row.has_integers = row.has_scalar = true;
-    row.out_dtype = i64;
-    row.bad = {{"nothing", [top] { top ? argmax(zeros({0})) : argmin(zeros({0})); },
-                "expected at least one element, got shape (0,)"}};
-    rows.push_back(row);
+    rows.push_back(Row(top ? "argmax_whole" : "argmin_whole")
+                       .covers("reshape")
+                       .calls([top](const Tensor& x) { return top ? argmax(x) : argmin(x); })
+                       .on(input({3, 5, 7}))
+                       .expects(folding({}, false, top ? first_largest : first_smallest))
+                       .returns(i64)
+                       .without_gradient()
+                       .also_integers()
+                       .scalars()
+                       .refuses(
+                           "nothing", [top] { top ? argmax(zeros({0})) : argmin(zeros({0})); },
+                           "expected at least one element, got shape (0,)"));
   }
   return rows;
 }
 
 OpRow argument_row(const std::string& name, Tensor (*op)(const TensorArg&, int64_t, bool),
                    const Fold& fold) {
-  OpRow row{.name = name,
-            .covers = {},
-            .op = [op](const Tensors& in) -> Tensors { return {op(in[0], 1, false)}; },
-            .inputs = {{.shape = {2, 3, 4}, .extremes = {kNaN, kInf, -kInf, 1}}},
-            .reference = folding({1}, false, fold)};
-  row.differentiable = false;
-  row.has_integers = true;
-  row.out_dtype = i64;
-  row.empty = {{0, 3, 2}};
-  row.has_empty = true;
-  row.bad = {{"dim",
-              [op] {
-                op(zeros({2, 3}), 5, false);
-              },
-              "dim 5 is out of range"},
-             {"nothing",
-              [op] {
-                op(zeros({2, 0}), 1, false);
-              },
-              "cannot reduce dims of size 0"}};
-  return row;
+  return Row(name)
+      .calls([op](const Tensor& x) { return op(x, 1, false); })
+      .on(input({2, 3, 4}).including(kNaN, kInf, -kInf, 1))
+      .expects(folding({1}, false, fold))
+      .returns(i64)
+      .without_gradient()
+      .also_integers()
+      .empty({0, 3, 2})
+      .refuses(
+          "dim",
+          [op] {
+            op(zeros({2, 3}), 5, false);
+          },
+          "dim 5 is out of range")
+      .refuses(
+          "nothing",
+          [op] {
+            op(zeros({2, 0}), 1, false);
+          },
+          "cannot reduce dims of size 0");
 }
 
 }  // namespace
@@ -283,18 +285,20 @@ std::vector<OpRow> reduce_rows() {
            if (row.name.size() == 4) row.has_empty = false;  // an error: see below
            if (row.name.ends_with("last") || row.name.ends_with("keepdim")) row.empty = {{0, 3, 4}};
            if (row.name.ends_with("keepdim")) row.has_empty = false;
-           row.bad.push_back({"nothing",
-                              [top] {
-                                (top ? amax : amin)(zeros({0, 3}), {0}, false);
-                              },
-                              "cannot reduce dims of size 0 of shape (0, 3)"});
+           row = Row(row).refuses(
+               "nothing",
+               [top] {
+                 (top ? amax : amin)(zeros({0, 3}), {0}, false);
+               },
+               "cannot reduce dims of size 0 of shape (0, 3)");
          });
   }
   take(forms_of("logsumexp", logsumexp, log_sum_exp, {.extremes = {1000, -1000, 999}}),
        [](OpRow& row) {
          row.third_order = true;
-         row.bad.push_back({"integers", [] { logsumexp(zeros({2}, {.dtype = i64})); },
-                            "expected a floating tensor"});
+         row = Row(row).refuses(
+             "integers", [] { logsumexp(zeros({2}, {.dtype = i64})); },
+             "expected a floating tensor");
        });
   rows.push_back(argument_row("argmax", argmax, first_largest));
   rows.push_back(argument_row("argmin", argmin, first_smallest));
@@ -302,30 +306,31 @@ std::vector<OpRow> reduce_rows() {
   for (OpRow& row : extreme_rows()) rows.push_back(row);
   for (OpRow& row : truth_rows()) rows.push_back(row);
 
-  OpRow spread{.name = "sum_to",
-               .covers = {},
-               .op = [](const Tensors& in) -> Tensors {
-                 return {sum_to(in[0], {3, 1})};
-               },
-               .inputs = {{.shape = {2, 3, 4}}},
-               .reference = [](const Arrays& in) -> Arrays {
-                 Array out = folding({0, 2}, false, total)(in)[0];
-                 out.shape = {3, 1};
-                 return {out};
-               },
-               .zero_second = {0}};
-  spread.bad = {{"shape",
-                 [] {
-                   sum_to(zeros({2, 3}), {2});
-                 },
-                 "shape (2,) does not broadcast to (2, 3)"},
-                {"longer",
-                 [] {
-                   sum_to(zeros({3}), {2, 3});
-                 },
-                 "shape (2, 3) does not broadcast to (3,)"},
-                {"undefined", [] { sum_to(Tensor(), {2}); }, "undefined tensor"}};
-  rows.push_back(spread);
+  rows.push_back(Row("sum_to")
+                     .calls([](const Tensor& x) {
+                       return sum_to(x, {3, 1});
+                     })
+                     .on(input({2, 3, 4}))
+                     .expects([](const Arrays& in) -> Arrays {
+                       Array out = folding({0, 2}, false, total)(in)[0];
+                       out.shape = {3, 1};
+                       return {out};
+                     })
+                     .zero_second(0)
+                     .refuses(
+                         "shape",
+                         [] {
+                           sum_to(zeros({2, 3}), {2});
+                         },
+                         "shape (2,) does not broadcast to (2, 3)")
+                     .refuses(
+                         "longer",
+                         [] {
+                           sum_to(zeros({3}), {2, 3});
+                         },
+                         "shape (2, 3) does not broadcast to (3,)")
+                     .refuses(
+                         "undefined", [] { sum_to(Tensor(), {2}); }, "undefined tensor"));
   return rows;
 }
 
@@ -356,26 +361,26 @@ std::vector<OpRow> softmax_rows() {
   };
   const auto row_of = [&](const std::string& name, Tensor (*op)(const TensorArg&, int64_t),
                           int64_t dim, const Rule& rule) {
-    OpRow row{.name = name,
-              .covers = {},
-              .op = [op, dim](const Tensors& in) -> Tensors { return {op(in[0], dim)}; },
-              .inputs = {{.shape = {2, 3, 4}, .extremes = {1000, -1000, 999, 0, -kInf}}},
-              .reference = along(dim, rule),
-              .third_order = true};
-    row.empty = {{0, 3, 4}};
-    row.has_empty = true;
-    row.bad = {{"dim",
-                [op] {
-                  op(zeros({2, 3}), 2);
-                },
-                "dim 2 is out of range: expected -2 to 1"},
-               {"integers",
-                [op] {
-                  op(zeros({2, 3}, {.dtype = i64}), 1);
-                },
-                "i64"},
-               {"undefined", [op] { op(Tensor(), 0); }, "undefined tensor"}};
-    return row;
+    return Row(name)
+        .calls([op, dim](const Tensor& x) { return op(x, dim); })
+        .on(input({2, 3, 4}).including(1000, -1000, 999, 0, -kInf))
+        .expects(along(dim, rule))
+        .third_order()
+        .empty({0, 3, 4})
+        .refuses(
+            "dim",
+            [op] {
+              op(zeros({2, 3}), 2);
+            },
+            "dim 2 is out of range: expected -2 to 1")
+        .refuses(
+            "integers",
+            [op] {
+              op(zeros({2, 3}, {.dtype = i64}), 1);
+            },
+            "i64")
+        .refuses(
+            "undefined", [op] { op(Tensor(), 0); }, "undefined tensor");
   };
   std::vector<OpRow> rows{row_of("softmax", softmax, -1, share),
                           row_of("softmax_middle", softmax, 1, share),
@@ -391,15 +396,16 @@ std::vector<OpRow> softmax_rows() {
   least.inputs[0].extremes = {1000, -1000, 999, 0, kInf};
   rows.push_back(least);
   for (size_t i : {size_t{0}, size_t{2}}) {  // over a single element: the constants 1 and 0
-    OpRow single = rows[i];
-    single.name += "_scalar";
-    single.op = [i](const Tensors& in) -> Tensors {
-      return {i == 0 ? softmax(in[0], 0) : log_softmax(in[0], -1)};
-    };
-    single.inputs = {{.shape = {}}};
-    single.reference = along(0, i == 0 ? share : log_share);
-    single.has_empty = single.third_order = false;
-    single.zero_gradient = single.zero_second = {0};
+    OpRow single =
+        Row(rows[i])
+            .named(rows[i].name + "_scalar")
+            .calls([i](const Tensor& x) { return i == 0 ? softmax(x, 0) : log_softmax(x, -1); })
+            .expects(along(0, i == 0 ? share : log_share))
+            .without_empty()
+            .third_order(false)
+            .zero_gradient(0)
+            .zero_second(0);
+    single.inputs = {input()};
     rows.push_back(single);
   }
   return rows;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -62,23 +62,24 @@ std::function<Arrays(const Arrays&)> resized(Size rows, Size cols, bool linear, 
 
 OpRow resize_row(const std::string& name, const Shape& shape, InterpolateOptions options,
                  std::function<Arrays(const Arrays&)> reference) {
-  OpRow row{.name = name,
-            .covers = {"interpolate", "interpolate_backward"},
-            .op = [options](const Tensors& in) -> Tensors { return {interpolate(in[0], options)}; },
-            .inputs = {{.shape = shape}},
-            .reference = std::move(reference),
-            .f32_tolerance = {2e-6, 2e-6}};
-  row.zero_second = {0};
-  row.empty = {shape};
-  row.empty[0][0] = 0;
-  row.has_empty = true;
-  row.bad = {{"undefined", [options] { interpolate(Tensor(), options); }, "undefined tensor"},
-             {"dims",
-              [options] {
-                interpolate(zeros({2, 3}), options);
-              },
-              "got (2, 3)"}};
-  return row;
+  Shape no_batch = shape;
+  no_batch[0] = 0;
+  return Row(name)
+      .covers("interpolate", "interpolate_backward")
+      .calls([options](const Tensor& x) { return interpolate(x, options); })
+      .on(input(shape))
+      .expects(std::move(reference))
+      .within_f32(2e-6)
+      .zero_second(0)
+      .empty(no_batch)
+      .refuses(
+          "undefined", [options] { interpolate(Tensor(), options); }, "undefined tensor")
+      .refuses(
+          "dims",
+          [options] {
+            interpolate(zeros({2, 3}), options);
+          },
+          "got (2, 3)");
 }
 
 }  // namespace
@@ -147,59 +148,65 @@ std::vector<OpRow> resampling_rows() {
                             {.size = {7, 1}, .mode = Mode::Bilinear, .align_corners = true},
                             resized({7}, {1}, true, true)));
 
-  OpRow shuffle{.name = "pixel_shuffle",
-                .covers = {"permute"},
-                .op = [](const Tensors& in) -> Tensors { return {pixel_shuffle(in[0], 2)}; },
-                .inputs = {{.shape = {2, 8, 3, 2}}},
-                .reference = [](const Arrays& in) -> Arrays {
-                  const Shape& s = in[0].shape;
-                  return {make_array({s[0], s[1] / 4, 2 * s[2], 2 * s[3]}, [&](const Shape& at) {
-                    const int64_t c = at[1] * 4 + at[2] % 2 * 2 + at[3] % 2;
-                    return in[0].v[static_cast<size_t>(ravel({at[0], c, at[2] / 2, at[3] / 2}, s))];
-                  })};
-                }};
-  shuffle.zero_second = {0};
-  shuffle.empty = {{0, 8, 3, 2}};
-  shuffle.has_empty = true;
-  shuffle.bad = {{"channels",
-                  [] {
-                    pixel_shuffle(zeros({1, 6, 2, 2}), 2);
-                  },
-                  "channels upscale_factor^2 divides, got (1, 6, 2, 2) and 2"},
-                 {"factor",
-                  [] {
-                    pixel_shuffle(zeros({1, 6, 2, 2}), 0);
-                  },
-                  "and 0"},
-                 {"dims",
-                  [] {
-                    pixel_shuffle(zeros({4, 2}), 2);
-                  },
-                  "got (4, 2)"}};
+  OpRow shuffle =
+      Row("pixel_shuffle")
+          .covers("permute")
+          .calls([](const Tensor& x) { return pixel_shuffle(x, 2); })
+          .on(input({2, 8, 3, 2}))
+          .expects([](const Arrays& in) -> Arrays {
+            const Shape& s = in[0].shape;
+            return {make_array({s[0], s[1] / 4, 2 * s[2], 2 * s[3]}, [&](const Shape& at) {
+              const int64_t c = at[1] * 4 + at[2] % 2 * 2 + at[3] % 2;
+              return in[0].v[static_cast<size_t>(ravel({at[0], c, at[2] / 2, at[3] / 2}, s))];
+            })};
+          })
+          .zero_second(0)
+          .empty({0, 8, 3, 2})
+          .refuses(
+              "channels",
+              [] {
+                pixel_shuffle(zeros({1, 6, 2, 2}), 2);
+              },
+              "channels upscale_factor^2 divides, got (1, 6, 2, 2) and 2")
+          .refuses(
+              "factor",
+              [] {
+                pixel_shuffle(zeros({1, 6, 2, 2}), 0);
+              },
+              "and 0")
+          .refuses(
+              "dims",
+              [] {
+                pixel_shuffle(zeros({4, 2}), 2);
+              },
+              "got (4, 2)");
   rows.push_back(shuffle);
-  OpRow unshuffle = shuffle;
-  unshuffle.name = "pixel_unshuffle";
-  unshuffle.op = [](const Tensors& in) -> Tensors { return {pixel_unshuffle(in[0], 3)}; };
-  unshuffle.inputs = {{.shape = {2, 6, 3}}};
-  unshuffle.empty = {{0, 6, 3}};
-  unshuffle.reference = [](const Arrays& in) -> Arrays {
-    const Shape& s = in[0].shape;
-    return {make_array({s[0] * 9, s[1] / 3, s[2] / 3}, [&](const Shape& at) {
-      const int64_t k = at[0] % 9;
-      return in[0]
-          .v[static_cast<size_t>(ravel({at[0] / 9, 3 * at[1] + k / 3, 3 * at[2] + k % 3}, s))];
-    })};
-  };
-  unshuffle.bad = {{"sizes",
-                    [] {
-                      pixel_unshuffle(zeros({1, 4, 3}), 2);
-                    },
-                    "sizes downscale_factor divides, got (1, 4, 3) and 2"},
-                   {"dims",
-                    [] {
-                      pixel_unshuffle(zeros({4, 2}), 2);
-                    },
-                    "got (4, 2)"}};
+  OpRow unshuffle = Row(shuffle)
+                        .named("pixel_unshuffle")
+                        .calls([](const Tensor& x) { return pixel_unshuffle(x, 3); })
+                        .on(input({2, 6, 3}))
+                        .expects([](const Arrays& in) {
+                          const Shape& s = in[0].shape;
+                          return make_array({s[0] * 9, s[1] / 3, s[2] / 3}, [&](const Shape& at) {
+                            const int64_t k = at[0] % 9;
+                            const Shape from{at[0] / 9, 3 * at[1] + k / 3, 3 * at[2] + k % 3};
+                            return in[0].v[static_cast<size_t>(ravel(from, s))];
+                          });
+                        })
+                        .empty({0, 6, 3})
+                        .without_refusals()
+                        .refuses(
+                            "sizes",
+                            [] {
+                              pixel_unshuffle(zeros({1, 4, 3}), 2);
+                            },
+                            "sizes downscale_factor divides, got (1, 4, 3) and 2")
+                        .refuses(
+                            "dims",
+                            [] {
+                              pixel_unshuffle(zeros({4, 2}), 2);
+                            },
+                            "got (4, 2)");
   rows.push_back(unshuffle);
   return rows;
 }

@@ -59,26 +59,25 @@ void add_pair(std::vector<OpRow>& rows, const std::string& name, bool descending
     if (k > 0) order.resize(static_cast<size_t>(k));
     return order;
   };
-  OpRow values{.name = name,
-               .covers = {"sort"},
-               .op = [op](const Tensors& in) -> Tensors { return {std::get<0>(op(in[0]))}; },
-               .inputs = {{.shape = {2, 6, 3}, .extremes = {kInf, 1, -kInf, 1, kNaN, 1, 0, -0.0}}},
-               .reference = along([=](const Values& row) {
-                 Values out;
-                 for (double i : places(row)) out.push_back(row[static_cast<size_t>(i)]);
-                 return out;
-               }),
-               .zero_second = {0}};
-  values.has_integers = true;
+  OpRow values = Row(name)
+                     .covers("sort")
+                     .calls([op](const Tensor& x) { return std::get<0>(op(x)); })
+                     .on(input({2, 6, 3}).including(kInf, 1, -kInf, 1, kNaN, 1, 0, -0.0))
+                     .expects(along([=](const Values& row) {
+                       Values out;
+                       for (double i : places(row)) out.push_back(row[static_cast<size_t>(i)]);
+                       return out;
+                     }))
+                     .zero_second(0)
+                     .also_integers();
   values.bad = std::move(bad);
-  OpRow indices = values;
-  indices.name += "_indices";
-  indices.op = [op](const Tensors& in) -> Tensors { return {std::get<1>(op(in[0]))}; };
-  indices.reference = along(places);
-  indices.differentiable = false;
-  indices.out_dtype = i64;
   rows.push_back(values);
-  rows.push_back(indices);
+  rows.push_back(Row(values)
+                     .named(name + "_indices")
+                     .calls([op](const Tensor& x) { return std::get<1>(op(x)); })
+                     .expects(along(places))
+                     .without_gradient()
+                     .returns(i64));
 }
 
 std::vector<OpRow> order_rows() {
@@ -119,36 +118,41 @@ std::vector<OpRow> order_rows() {
 std::vector<OpRow> running_rows() {
   std::vector<OpRow> rows;
   for (const bool product : {false, true}) {
-    OpRow row{.name = product ? "cumprod" : "cumsum",
-              .covers = product ? std::vector<std::string>{"cumprod", "linear_recurrence"}
-                                : std::vector<std::string>{"cumsum"},
-              .op = [product](const Tensors& in) -> Tensors {
-                return {product ? cumprod(in[0], 1) : cumsum(in[0], 1)};
-              },
-              .inputs = {{.shape = {2, 7, 3}, .extremes = {1, kInf, 0, 2}}},
-              .reference = along([product](const Values& row) {
-                Values out;
-                double total = product ? 1 : 0;
-                for (double x : row) out.push_back(total = product ? total * x : total + x);
-                return out;
-              }),
-              .f64_tolerance = {1e-14, 1e-14},
-              .third_order = product};
+    OpRow row =
+        Row(product ? "cumprod" : "cumsum")
+            .covers(product ? std::vector<std::string>{"cumprod", "linear_recurrence"}
+                            : std::vector<std::string>{"cumsum"})
+            .calls([product](const Tensor& x) { return product ? cumprod(x, 1) : cumsum(x, 1); })
+            .on(input({2, 7, 3}).including(1, kInf, 0, 2))
+            .expects(along([product](const Values& row) {
+              Values out;
+              double total = product ? 1 : 0;
+              for (double x : row) out.push_back(total = product ? total * x : total + x);
+              return out;
+            }))
+            .within_f64(1e-14)
+            .third_order(product);
     if (!product) row.zero_second = {0};
     row.has_integers = true;
     row.empty = {{0, 7, 3}};
     row.has_empty = true;
-    row.bad = {{"dim", [product] { product ? cumprod(zeros({2}), 1) : cumsum(zeros({2}), 1); },
-                "dim 1 is out of range"},
-               {"undefined", [product] { product ? cumprod(Tensor(), 0) : cumsum(Tensor(), 0); },
-                "undefined tensor"}};
+    row = Row(row)
+              .without_refusals()
+              .refuses(
+                  "dim", [product] { product ? cumprod(zeros({2}), 1) : cumsum(zeros({2}), 1); },
+                  "dim 1 is out of range")
+              .refuses(
+                  "undefined", [product] { product ? cumprod(Tensor(), 0) : cumsum(Tensor(), 0); },
+                  "undefined tensor");
     rows.push_back(row);
   }
   // Zeros, where a gradient that divides would fail.
-  OpRow zeros_in = rows[1];
-  zeros_in.name = "cumprod_zeros";
-  zeros_in.inputs = {{.shape = {1, 6, 2}, .fixed = {2, 0, 3, 1, 0, 4, 5, 0, 2, 3, 0, 1}}};
-  zeros_in.has_integers = zeros_in.has_empty = zeros_in.third_order = false;
+  OpRow zeros_in = Row(rows[1])
+                       .named("cumprod_zeros")
+                       .on(input({1, 6, 2}).exactly({2, 0, 3, 1, 0, 4, 5, 0, 2, 3, 0, 1}))
+                       .without_empty()
+                       .third_order(false);
+  zeros_in.has_integers = false;
   rows.push_back(zeros_in);
   using Reduction = Tensor (*)(const TensorArg&, const Shape&, bool);
   const Reduction product = prod;
@@ -167,164 +171,188 @@ std::vector<OpRow> running_rows() {
     };
   };
   for (const bool whole : {true, false}) {
-    OpRow row{.name = whole ? "prod" : "prod_dims_keepdim",
-              .covers = {"prod"},
-              .op = [=](const Tensors& in) -> Tensors {
-                return {whole ? product(in[0], {}, false) : product(in[0], {0, 2}, true)};
-              },
-              .inputs = {{.shape = {2, 3, 2}, .extremes = {1, 0}}},
-              .reference = folded(whole)};
-    row.has_integers = true;
+    OpRow row = Row(whole ? "prod" : "prod_dims_keepdim")
+                    .covers("prod")
+                    .calls([=](const Tensor& x) {
+                      return whole ? product(x, {}, false) : product(x, {0, 2}, true);
+                    })
+                    .on(input({2, 3, 2}).including(1, 0))
+                    .expects(folded(whole))
+                    .also_integers();
     row.has_scalar = whole;
     if (whole) row.empty = {{2, 0, 2}};
     row.has_empty = whole;
-    row.bad = {{"dim", [product] { product(zeros({2}), {1}, false); }, "dim 1 is out of range"},
-               {"undefined", [product] { product(Tensor(), {}, false); }, "undefined tensor"}};
+    row = Row(row)
+              .without_refusals()
+              .refuses(
+                  "dim", [product] { product(zeros({2}), {1}, false); }, "dim 1 is out of range")
+              .refuses(
+                  "undefined", [product] { product(Tensor(), {}, false); }, "undefined tensor");
     rows.push_back(row);
   }
-  OpRow with_zeros = rows.back();
-  with_zeros.name = "prod_zeros";
-  with_zeros.inputs = {{.shape = {2, 3, 2}, .fixed = {2, 0, 3, 1, 0, 0, 5, 4, 2, 3, 7, 1}}};
+  OpRow with_zeros = Row(rows.back())
+                         .named("prod_zeros")
+                         .on(input({2, 3, 2}).exactly({2, 0, 3, 1, 0, 0, 5, 4, 2, 3, 7, 1}));
   with_zeros.has_integers = false;
   rows.push_back(with_zeros);
   return rows;
 }
 
 std::vector<OpRow> einsum_rows() {
-  OpRow product{.name = "einsum",
-                .covers = {"matmul"},
-                .op = [](const Tensors& in) -> Tensors {
-                  return {einsum("bij,bjk->bki", {in[0], in[1]})};
-                },
-                .inputs = {{.shape = {2, 3, 4}}, {.shape = {2, 4, 2}}},
-                .reference = [](const Arrays& in) -> Arrays {
-                  return {make_array({2, 2, 3}, [&](const Shape& at) {
-                    double total = 0;
-                    for (int64_t j = 0; j < 4; ++j) {
-                      total += in[0].v[static_cast<size_t>(ravel({at[0], at[2], j}, in[0].shape))] *
-                               in[1].v[static_cast<size_t>(ravel({at[0], j, at[1]}, in[1].shape))];
-                    }
-                    return total;
-                  })};
-                }};
-  product.bad = {
-      {"sizes",
-       [] {
-         einsum("ij,jk->ik", {zeros({2, 3}), zeros({2, 3})});
-       },
-       "sizes 3 and 2 of one letter"},
-      {"letters", [] { einsum("ij->i", {zeros({2})}); }, "operand of 1 dims has 2 letters"},
-      {"operands", [] { einsum("i,i", {zeros({2})}); }, "more terms than the 1 operands"},
-      {"few",
-       [] {
-         einsum("i", {zeros({2}), zeros({2})});
-       },
-       "fewer terms than the 2 operands"},
-      {"result", [] { einsum("i->j", {zeros({2})}); },
-       "a letter of the result that no operand has"},
-      {"twice", [] { einsum("i->ii", {zeros({2})}); }, "a letter twice in the result"},
-      {"character", [] { einsum("i1->i", {zeros({2})}); }, "unexpected '1'"},
-      {"dtypes",
-       [] {
-         einsum("i,i", {zeros({2}), zeros({2}, {.dtype = f64})});
-       },
-       "dtypes differ"},
-      {"integers", [] { einsum("i", {zeros({2}, {.dtype = i64})}); }, "i64"}};
-  OpRow three{.name = "einsum_three",
-              .covers = {"matmul", "sum"},
-              .op = [](const Tensors& in) -> Tensors {
-                return {einsum("...i, ij, kj", {in[0], in[1], in[2]})};
+  OpRow product =
+      Row("einsum")
+          .covers("matmul")
+          .calls([](const Tensor& a, const Tensor& b) {
+            return einsum("bij,bjk->bki", {a, b});
+          })
+          .on(input({2, 3, 4}), input({2, 4, 2}))
+          .expects([](const Arrays& in) -> Arrays {
+            return {make_array({2, 2, 3}, [&](const Shape& at) {
+              double total = 0;
+              for (int64_t j = 0; j < 4; ++j) {
+                total += in[0].v[static_cast<size_t>(ravel({at[0], at[2], j}, in[0].shape))] *
+                         in[1].v[static_cast<size_t>(ravel({at[0], j, at[1]}, in[1].shape))];
+              }
+              return total;
+            })};
+          })
+          .refuses(
+              "sizes",
+              [] {
+                einsum("ij,jk->ik", {zeros({2, 3}), zeros({2, 3})});
               },
-              .inputs = {{.shape = {2, 2, 3}}, {.shape = {3, 4}}, {.shape = {2, 4}}},
-              .reference = [](const Arrays& in) -> Arrays {
-                return {make_array({2, 2, 2}, [&](const Shape& at) {
-                  double total = 0;
-                  for (int64_t i = 0; i < 3; ++i) {
-                    for (int64_t j = 0; j < 4; ++j) {
-                      total += in[0].v[static_cast<size_t>(ravel({at[0], at[1], i}, in[0].shape))] *
-                               in[1].v[static_cast<size_t>(ravel({i, j}, in[1].shape))] *
-                               in[2].v[static_cast<size_t>(ravel({at[2], j}, in[2].shape))];
-                    }
-                  }
-                  return total;
-                })};
-              }};
-  three.bad = {{"dots", [] { einsum("....i", {zeros({2})}); }, "unexpected '.'"}};
-  OpRow trace{.name = "einsum_trace",
-              .covers = {"diagonal"},
-              .op = [](const Tensors& in) -> Tensors { return {einsum("iji->j", {in[0]})}; },
-              .inputs = {{.shape = {3, 2, 3}}},
-              .reference = [](const Arrays& in) -> Arrays {
-                return {make_array({2}, [&](const Shape& at) {
-                  double total = 0;
-                  for (int64_t i = 0; i < 3; ++i)
-                    total += in[0].v[static_cast<size_t>(ravel({i, at[0], i}, in[0].shape))];
-                  return total;
-                })};
+              "sizes 3 and 2 of one letter")
+          .refuses(
+              "letters", [] { einsum("ij->i", {zeros({2})}); }, "operand of 1 dims has 2 letters")
+          .refuses(
+              "operands", [] { einsum("i,i", {zeros({2})}); }, "more terms than the 1 operands")
+          .refuses(
+              "few",
+              [] {
+                einsum("i", {zeros({2}), zeros({2})});
               },
-              .zero_second = {0}};
-  trace.bad = {{"sizes",
-                [] {
-                  einsum("ii", {zeros({2, 3})});
-                },
-                "a repeated letter with two sizes"}};
+              "fewer terms than the 2 operands")
+          .refuses(
+              "result", [] { einsum("i->j", {zeros({2})}); },
+              "a letter of the result that no operand has")
+          .refuses(
+              "twice", [] { einsum("i->ii", {zeros({2})}); }, "a letter twice in the result")
+          .refuses(
+              "character", [] { einsum("i1->i", {zeros({2})}); }, "unexpected '1'")
+          .refuses(
+              "dtypes",
+              [] {
+                einsum("i,i", {zeros({2}), zeros({2}, {.dtype = f64})});
+              },
+              "dtypes differ")
+          .refuses(
+              "integers", [] { einsum("i", {zeros({2}, {.dtype = i64})}); }, "i64");
+  OpRow three =
+      Row("einsum_three")
+          .covers("matmul", "sum")
+          .calls([](const Tensor& a, const Tensor& b, const Tensor& c) {
+            return einsum("...i, ij, kj", {a, b, c});
+          })
+          .on(input({2, 2, 3}), input({3, 4}), input({2, 4}))
+          .expects([](const Arrays& in) -> Arrays {
+            return {make_array({2, 2, 2}, [&](const Shape& at) {
+              double total = 0;
+              for (int64_t i = 0; i < 3; ++i) {
+                for (int64_t j = 0; j < 4; ++j) {
+                  total += in[0].v[static_cast<size_t>(ravel({at[0], at[1], i}, in[0].shape))] *
+                           in[1].v[static_cast<size_t>(ravel({i, j}, in[1].shape))] *
+                           in[2].v[static_cast<size_t>(ravel({at[2], j}, in[2].shape))];
+                }
+              }
+              return total;
+            })};
+          })
+          .refuses(
+              "dots", [] { einsum("....i", {zeros({2})}); }, "unexpected '.'");
+  OpRow trace = Row("einsum_trace")
+                    .covers("diagonal")
+                    .calls([](const Tensor& x) { return einsum("iji->j", {x}); })
+                    .on(input({3, 2, 3}))
+                    .expects([](const Arrays& in) -> Arrays {
+                      return {make_array({2}, [&](const Shape& at) {
+                        double total = 0;
+                        for (int64_t i = 0; i < 3; ++i)
+                          total += in[0].v[static_cast<size_t>(ravel({i, at[0], i}, in[0].shape))];
+                        return total;
+                      })};
+                    })
+                    .zero_second(0)
+                    .refuses(
+                        "sizes",
+                        [] {
+                          einsum("ii", {zeros({2, 3})});
+                        },
+                        "a repeated letter with two sizes");
   return {product, three, trace};
 }
 
 std::vector<OpRow> draw_rows() {
-  OpRow coins{.name = "bernoulli",
-              .covers = {"less"},
-              .op = [](const Tensors& in) -> Tensors {
-                Generator generator{4, 0};
-                return {bernoulli(in[0], &generator)};
-              },
-              .inputs = {{.shape = {3, 4}, .low = 0, .high = 1, .extremes = {0, 1}}},
-              .reference = [](const Arrays& in) -> Arrays {
-                Generator generator{4, 0};
-                Array out = in[0];
-                const Values u = rand(out.shape, {.dtype = f64}, &generator).to_vector<double>();
-                for (size_t i = 0; i < u.size(); ++i) out.v[i] = u[i] < out.v[i];
-                return {out};
-              }};
-  coins.bad = {{"range", [] { bernoulli(tensor({1.5})); }, "probabilities from 0 to 1, got 1.5"},
-               {"integers", [] { bernoulli(zeros({2}, {.dtype = i64})); }, "i64"}};
-  OpRow draws{.name = "multinomial",
-              .covers = {"cumsum"},
-              .op = [](const Tensors& in) -> Tensors {
-                Generator generator{4, 0};
-                return {multinomial(in[0], 5, true, &generator)};
-              },
-              .inputs = {{.shape = {2, 4}, .fixed = {0, 1, 2, 0, 0.5, 0.25, 0, 4}}},
-              .reference = [](const Arrays& in) -> Arrays {
-                Generator generator{4, 0};
-                const Values u = rand({2, 5}, {.dtype = f64}, &generator).to_vector<double>();
-                return {make_array({2, 5}, [&](const Shape& at) {
-                  const double* w = &in[0].v[static_cast<size_t>(4 * at[0])];
-                  double left =
-                      u[static_cast<size_t>(5 * at[0] + at[1])] * (w[0] + w[1] + w[2] + w[3]);
-                  int i = 0;
-                  while (left >= w[i]) left -= w[i++];
-                  return i;
-                })};
-              }};
-  draws.out_dtype = i64;
-  draws.bad = {{"negative",
-                [] {
-                  multinomial(tensor({1., -1.}), 1);
-                },
-                "at least 0, got -1"},
-               {"nothing", [] { multinomial(zeros({3}), 1, true); }, "sum above 0"},
-               {"many", [] { multinomial(ones({3}), 4); }, "3 samples without replacement"},
-               {"zeros",
-                [] {
-                  multinomial(tensor({1., 0.}), 2);
-                },
-                "num_samples weights above 0"},
-               {"dims",
-                [] {
-                  multinomial(ones({2, 2, 2}), 1);
-                },
-                "got (2, 2, 2)"}};
+  OpRow coins =
+      Row("bernoulli")
+          .covers("less")
+          .calls([](const Tensors& in) -> Tensors {
+            Generator generator{4, 0};
+            return {bernoulli(in[0], &generator)};
+          })
+          .on(input({3, 4}).between(0, 1).including(0, 1))
+          .expects([](const Arrays& in) -> Arrays {
+            Generator generator{4, 0};
+            Array out = in[0];
+            const Values u = rand(out.shape, {.dtype = f64}, &generator).to_vector<double>();
+            for (size_t i = 0; i < u.size(); ++i) out.v[i] = u[i] < out.v[i];
+            return {out};
+          })
+          .refuses(
+              "range", [] { bernoulli(tensor({1.5})); }, "probabilities from 0 to 1, got 1.5")
+          .refuses(
+              "integers", [] { bernoulli(zeros({2}, {.dtype = i64})); }, "i64");
+  OpRow draws = Row("multinomial")
+                    .covers("cumsum")
+                    .calls([](const Tensors& in) -> Tensors {
+                      Generator generator{4, 0};
+                      return {multinomial(in[0], 5, true, &generator)};
+                    })
+                    .on(input({2, 4}).exactly({0, 1, 2, 0, 0.5, 0.25, 0, 4}))
+                    .expects([](const Arrays& in) -> Arrays {
+                      Generator generator{4, 0};
+                      const Values u = rand({2, 5}, {.dtype = f64}, &generator).to_vector<double>();
+                      return {make_array({2, 5}, [&](const Shape& at) {
+                        const double* w = &in[0].v[static_cast<size_t>(4 * at[0])];
+                        double left =
+                            u[static_cast<size_t>(5 * at[0] + at[1])] * (w[0] + w[1] + w[2] + w[3]);
+                        int i = 0;
+                        while (left >= w[i]) left -= w[i++];
+                        return i;
+                      })};
+                    })
+                    .returns(i64)
+                    .refuses(
+                        "negative",
+                        [] {
+                          multinomial(tensor({1., -1.}), 1);
+                        },
+                        "at least 0, got -1")
+                    .refuses(
+                        "nothing", [] { multinomial(zeros({3}), 1, true); }, "sum above 0")
+                    .refuses(
+                        "many", [] { multinomial(ones({3}), 4); }, "3 samples without replacement")
+                    .refuses(
+                        "zeros",
+                        [] {
+                          multinomial(tensor({1., 0.}), 2);
+                        },
+                        "num_samples weights above 0")
+                    .refuses(
+                        "dims",
+                        [] {
+                          multinomial(ones({2, 2, 2}), 1);
+                        },
+                        "got (2, 2, 2)");
   for (OpRow* row : {&coins, &draws}) row->differentiable = row->captured = false;
   return {coins, draws};
 }

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "ebb/autograd/ops/elementary.h"
-#include "ebb/tests/support/op_table.h"
+#include "ebb/tests/support/op_row.h"
 
 namespace ebb::test {
 namespace {
@@ -23,20 +23,33 @@ double inverse_erf(double x) {
 
 std::vector<OpRow> angle_rows() {
   const Input angles{.low = -6, .high = 6, .extremes = {kInf, -kInf, kNaN, 1e5, -1e18, 1e-30, 0}};
-  OpRow sine = unary_row(
-      "sin", [](const Tensor& x) { return sin(x); }, [](double x) { return std::sin(x); }, angles);
-  sine.points = {{{0}, 0, {1}, {0}}, {{M_PI / 2}, 1, {0}, {-1}}, {{kInf}, kNaN, {kNaN}}};
-  OpRow cosine = unary_row(
-      "cos", [](const Tensor& x) { return cos(x); }, [](double x) { return std::cos(x); }, angles);
-  cosine.points = {{{0}, 1, {0}, {-1}}, {{-kInf}, kNaN, {kNaN}}};
-  OpRow tangent = unary_row(
-      "tan", [](const Tensor& x) { return tan(x); }, [](double x) { return std::tan(x); },
-      {.low = -1.2, .high = 1.2, .extremes = {kInf, kNaN, 1e5, 1e-30, 0, 3}});
-  tangent.points = {{{0}, 0, {1}, {0}}, {{M_PI / 4}, 1, {2}, {4}}};
-  OpRow inverse = unary_row(
-      "erfinv", [](const Tensor& x) { return erfinv(x); }, inverse_erf,
-      {.low = -0.95, .high = 0.95, .extremes = {1, -1, 1.5, kNaN, 0.9999, -0.99999988, 1e-30, 0}});
-  inverse.points = {{{0}, 0, {std::sqrt(M_PI) / 2}, {0}}, {{1}, kInf, {kInf}}, {{2}, kNaN, {kNaN}}};
+  OpRow sine =
+      unary(
+          "sin", [](const Tensor& x) { return sin(x); }, [](double x) { return std::sin(x); })
+          .on(angles)
+          .at(point(0).value(0).gradient(1).second(0))
+          .at(point(M_PI / 2).value(1).gradient(0).second(-1))
+          .at(point(kInf).value(kNaN).gradient(kNaN));
+  OpRow cosine =
+      unary(
+          "cos", [](const Tensor& x) { return cos(x); }, [](double x) { return std::cos(x); })
+          .on(angles)
+          .at(point(0).value(1).gradient(0).second(-1))
+          .at(point(-kInf).value(kNaN).gradient(kNaN));
+  OpRow tangent =
+      unary(
+          "tan", [](const Tensor& x) { return tan(x); }, [](double x) { return std::tan(x); })
+          .on(input().between(-1.2, 1.2).including(kInf, kNaN, 1e5, 1e-30, 0, 3))
+          .at(point(0).value(0).gradient(1).second(0))
+          .at(point(M_PI / 4).value(1).gradient(2).second(4));
+  OpRow inverse = unary(
+                      "erfinv", [](const Tensor& x) { return erfinv(x); }, inverse_erf)
+                      .on(input()
+                              .between(-0.95, 0.95)
+                              .including(1, -1, 1.5, kNaN, 0.9999, -0.99999988, 1e-30, 0))
+                      .at(point(0).value(0).gradient(std::sqrt(M_PI) / 2).second(0))
+                      .at(point(1).value(kInf).gradient(kInf))
+                      .at(point(2).value(kNaN).gradient(kNaN));
   std::vector<OpRow> rows{sine, cosine, tangent, inverse};
   for (OpRow& row : rows) {
     row.third_order = true;
@@ -44,48 +57,53 @@ std::vector<OpRow> angle_rows() {
     row.f64_tolerance = {1e-15, 1e-300};
   }
   rows[3].f64_tolerance.absolute = 1e-50;  // 0 by bisection is not 0
-  OpRow angle = binary_row(
-      "atan2", [](const Tensor& y, const Tensor& x) { return atan2(y, x); },
-      [](double y, double x) { return std::atan2(y, x); },
-      {.low = 0.3, .high = 2, .extremes = {0, -0.0, kInf, kNaN, 0, -2}},
-      {.extremes = {-1, -1, kInf, 1, 0, 0}});
-  angle.third_order = true;
-  angle.points = {{{0, 0}, 0, {0, 0}},
-
-                  {{0, 2}, 0, {0.5, 0}},
-                  {{0, -2}, M_PI, {-0.5, 0}},
-                  {{3, 0}, M_PI / 2, {0, -1.0 / 3}}};
-  rows.push_back(angle);
+  rows.push_back(binary(
+                     "atan2", [](const Tensor& y, const Tensor& x) { return atan2(y, x); },
+                     [](double y, double x) { return std::atan2(y, x); })
+                     .on(input().between(0.3, 2).including(0, -0.0, kInf, kNaN, 0, -2),
+                         input().including(-1, -1, kInf, 1, 0, 0))
+                     .third_order()
+                     .at(point(0, 0).value(0).gradient(0, 0))
+                     .at(point(0, 2).value(0).gradient(0.5, 0))
+                     .at(point(0, -2).value(M_PI).gradient(-0.5, 0))
+                     .at(point(3, 0).value(M_PI / 2).gradient(0, -1.0 / 3)));
   return rows;
 }
 
 std::vector<OpRow> remainder_rows() {
-  OpRow rest = binary_row(
-      "fmod", [](const Tensor& x, const Tensor& y) { return fmod(x, y); },
-      [](double x, double y) { return std::fmod(x, y); },
-      {.low = 1.1, .high = 1.9, .extremes = {5, -5, 5, kInf, 1, kNaN}},
-      {.low = 0.96, .high = 1.04, .extremes = {3, 3, 0, 1, kInf, 1}});
-  rest.zero_second = {0, 1};
-  rest.points = {{{5, 3}, 2, {1, -1}}, {{-5, 3}, -2, {1, 1}}, {{5, -3}, 2, {1, 1}}};
-  OpRow by_number = unary_row(
-      "fmod_number", [](const Tensor& x) { return fmod(x, 3); },
-      [](double x) { return std::fmod(x, 3); },
-      {.low = 3.1, .high = 5.9, .extremes = {-5, kInf, kNaN, 6, 1e10}});
-  by_number.covers = {"fmod"};
-  by_number.zero_second = {0};
+  OpRow rest = binary(
+                   "fmod", [](const Tensor& x, const Tensor& y) { return fmod(x, y); },
+                   [](double x, double y) { return std::fmod(x, y); })
+                   .on(input().between(1.1, 1.9).including(5, -5, 5, kInf, 1, kNaN),
+                       input().between(0.96, 1.04).including(3, 3, 0, 1, kInf, 1))
+                   .zero_second(0, 1)
+                   .at(point(5, 3).value(2).gradient(1, -1))
+                   .at(point(-5, 3).value(-2).gradient(1, 1))
+                   .at(point(5, -3).value(2).gradient(1, 1));
+  OpRow by_number = unary(
+                        "fmod_number", [](const Tensor& x) { return fmod(x, 3); },
+                        [](double x) { return std::fmod(x, 3); })
+                        .on(input().between(3.1, 5.9).including(-5, kInf, kNaN, 6, 1e10))
+                        .covers("fmod")
+                        .zero_second(0);
   return {rest, by_number};
 }
 
 std::vector<OpRow> reciprocal_rows() {
   const Input positive{.low = 0.3, .high = 3, .extremes = {0, -1, kInf, kNaN, 1e-30, 1e30}};
-  OpRow root = unary_row(
-      "rsqrt", [](const Tensor& x) { return rsqrt(x); }, [](double x) { return 1 / std::sqrt(x); },
-      positive);
-  root.points = {{{4}, 0.5, {-1.0 / 16}, {3.0 / 128}}, {{0}, kInf, {-kInf}}};
-  OpRow inverse = unary_row(
-      "reciprocal", [](const Tensor& x) { return reciprocal(x); }, [](double x) { return 1 / x; },
-      positive);
-  inverse.points = {{{2}, 0.5, {-0.25}, {0.25}}, {{0}, kInf, {-kInf}}, {{-kInf}, 0, {0}}};
+  OpRow root = unary(
+                   "rsqrt", [](const Tensor& x) { return rsqrt(x); },
+                   [](double x) { return 1 / std::sqrt(x); })
+                   .on(positive)
+                   .at(point(4).value(0.5).gradient(-1.0 / 16).second(3.0 / 128))
+                   .at(point(0).value(kInf).gradient(-kInf));
+  OpRow inverse = unary(
+                      "reciprocal", [](const Tensor& x) { return reciprocal(x); },
+                      [](double x) { return 1 / x; })
+                      .on(positive)
+                      .at(point(2).value(0.5).gradient(-0.25).second(0.25))
+                      .at(point(0).value(kInf).gradient(-kInf))
+                      .at(point(-kInf).value(0).gradient(0));
   root.third_order = inverse.third_order = true;
   return {root, inverse};
 }
@@ -95,43 +113,49 @@ std::vector<OpRow> rounding_rows() {
                       .high = 2.9,
                       .extremes = {kInf, -kInf, kNaN, 0.5, 1.5, 2.5, -0.5, -1.5, 16777217, -0.2, 2},
                       .kinks = {-2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5}};
-  std::vector<OpRow> rows{unary_row(
-                              "floor", [](const Tensor& x) { return floor(x); },
-                              [](double x) { return std::floor(x); }, numbers),
-                          unary_row(
-                              "ceil", [](const Tensor& x) { return ceil(x); },
-                              [](double x) { return std::ceil(x); }, numbers),
-                          unary_row(
-                              "round", [](const Tensor& x) { return round(x); },
-                              [](double x) {
-                                return std::fabs(x - std::trunc(x)) == 0.5 ? 2 * std::round(x / 2)
-                                                                           : std::round(x);
-                              },
-                              numbers),
-                          unary_row(
-                              "trunc", [](const Tensor& x) { return trunc(x); },
-                              [](double x) { return std::trunc(x); }, numbers)};
+  std::vector<OpRow> rows{
+      unary(
+          "floor", [](const Tensor& x) { return floor(x); }, [](double x) { return std::floor(x); })
+          .on(numbers),
+      unary(
+          "ceil", [](const Tensor& x) { return ceil(x); }, [](double x) { return std::ceil(x); })
+          .on(numbers),
+      unary(
+          "round", [](const Tensor& x) { return round(x); },
+          [](double x) {
+            return std::fabs(x - std::trunc(x)) == 0.5 ? 2 * std::round(x / 2) : std::round(x);
+          })
+          .on(numbers),
+      unary(
+          "trunc", [](const Tensor& x) { return trunc(x); }, [](double x) { return std::trunc(x); })
+          .on(numbers)};
   for (OpRow& row : rows) {
     row.zero_gradient = row.zero_second = {0};
     row.has_integers = true;
     row.bad.erase(row.bad.begin());
     row.f32_tolerance = row.f64_tolerance = {0, 0};
   }
-  rows[2].points = {{{0.5}, 0, {0}}, {{1.5}, 2, {0}}, {{-2.5}, -2, {0}}, {{2.500001}, 3, {0}}};
+  rows[2] = Row(rows[2])
+                .at(point(0.5).value(0).gradient(0))
+                .at(point(1.5).value(2).gradient(0))
+                .at(point(-2.5).value(-2).gradient(0))
+                .at(point(2.500001).value(3).gradient(0));
   return rows;
 }
 
 std::vector<OpRow> special_value_rows() {
   const Input values{.extremes = {kNaN, kInf, -kInf, 0, 1e38, 1e-45}};
-  std::vector<OpRow> rows{unary_row(
-                              "isnan", [](const Tensor& x) { return isnan(x); },
-                              [](double x) { return std::isnan(x); }, values),
-                          unary_row(
-                              "isinf", [](const Tensor& x) { return isinf(x); },
-                              [](double x) { return std::isinf(x); }, values),
-                          unary_row(
-                              "isfinite", [](const Tensor& x) { return isfinite(x); },
-                              [](double x) { return std::isfinite(x); }, values)};
+  std::vector<OpRow> rows{
+      unary(
+          "isnan", [](const Tensor& x) { return isnan(x); }, [](double x) { return std::isnan(x); })
+          .on(values),
+      unary(
+          "isinf", [](const Tensor& x) { return isinf(x); }, [](double x) { return std::isinf(x); })
+          .on(values),
+      unary(
+          "isfinite", [](const Tensor& x) { return isfinite(x); },
+          [](double x) { return std::isfinite(x); })
+          .on(values)};
   for (OpRow& row : rows) {
     row.differentiable = false;
     row.has_integers = true;
