@@ -67,6 +67,10 @@ bool takes_rows(const ConvolutionArgs& args) {
 #if EBB_WITH_ONEDNN
 bool takes_onednn(const ConvolutionArgs& args) {
   const ConvolutionGeometry& g = args.geometry;
+  for (int i = 0; i < 2; ++i) {  // it computes with 32 bits
+    if (std::max({g.stride[i], g.padding[i], g.dilation[i], args.x->size(2 + i)}) >= 1 << 24)
+      return false;
+  }
   const bool few = args.kind == ConvolutionKind::InputGradient && g.groups == 1 &&
                    args.w->size(1) <= kFewGradients;
   const bool one_tap = args.y->size(2) * args.y->size(3) >= 64 && args.w->size(2) == 1 &&

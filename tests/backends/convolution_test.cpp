@@ -92,6 +92,11 @@ std::vector<Problem> problems() {
   list.push_back({{2, 24, 6, 7}, {24, 1, 3, 3}, {.padding = {1, 1}, .groups = 24}});
   list.push_back({{3, 20, 5, 5}, {12, 20, 1, 1}});
   list.push_back({{2, 3, 11, 12}, {16, 3, 7, 7}, {.stride = {2, 2}, .padding = {3, 3}}});
+  list.push_back({{2, 18, 5, 4},
+                  {20, 18, 1, 1},
+                  {.stride = {int64_t{1} << 33, 1},
+                   .padding = {int64_t{1} << 33, 0},
+                   .dilation = {int64_t{1} << 40, 1}}});
   return list;
 }
 
