@@ -17,7 +17,7 @@ namespace ebb {
 /// The tensor that is computed from the other two: y, x or w.
 enum class ConvolutionKind : uint8_t { Forward, InputGradient, WeightGradient };
 
-/// What a convolution does with its dims, height first. padding: in front of the first element; the
+/// The options of a convolution per dim, height first. padding: in front of the first element; the
 /// sizes of y say how much there is behind the last one.
 struct ConvolutionGeometry {
   int64_t stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1};
@@ -32,8 +32,8 @@ struct ConvolutionArgs {
   const Tensor *x = nullptr, *w = nullptr, *y = nullptr;
   ConvolutionGeometry geometry = {};
   const Tensor* bias = nullptr;  ///< of Forward: (O), added to y; or null
-  const Tensor* y_sum =
-      nullptr;  ///< of WeightGradient: (O), the sums of y over its other dims; or null
+  /// For WeightGradient: receives the sums (O) of y over its other dims, if not null.
+  const Tensor* y_sum = nullptr;
 };
 
 class ConvolutionKernels {

@@ -1,8 +1,8 @@
 // Creation of tensors. Included by core/tensor.h.
 //
-// Values are exact for the dtype asked for: an integer dtype refuses fractions and what does not fit, and says so.
-// Where no dtype is given it follows from the values, as in torch: f32 from floating numbers, i64 from integers, bool
-// from bools; functions without values (zeros, empty, rand ...) make f32.
+// Integer dtypes throw Error for values with a fraction and for values out of range. Without a
+// dtype, the dtype follows from the values, as in torch: f32 from floating numbers, i64 from
+// integers, bool from bools. Functions without values (zeros, empty, rand, ...) return f32.
 #pragma once
 
 #include <concepts>
@@ -15,25 +15,25 @@
 
 namespace ebb {
 
-/// What a new tensor is made of: zeros({2}, {.dtype = f64}). Instead of the braces a dtype or a device may stand alone:
-/// zeros({2}, f64).
+/// Dtype and device of a new tensor: zeros({2}, {.dtype = f64}). A dtype or a device alone needs no
+/// braces: zeros({2}, f64).
 struct TensorOptions {
-  std::optional<DType> dtype = {};  ///< what follows from the values when left out
+  std::optional<DType> dtype = {};  ///< by default it follows from the values
   Device device = Device::cpu();
 };
 
-/// A DType or a Device that stands in the place of TensorOptions.
+/// A DType or a Device that is passed instead of TensorOptions.
 template <class T>
 concept TensorOption = std::same_as<T, DType> || std::same_as<T, Device>;
 template <TensorOption Option> TensorOptions options_of(Option option) {
   if constexpr (std::same_as<Option, DType>) return {.dtype = option};
   else return {.device = option};
 }
-/// The dtype and device of a tensor.
+/// Returns the dtype and device of a tensor.
 TensorOptions options_like(const Tensor& tensor);
 
-/// Returns a tensor of uninitialised elements. Throws Error when a size is negative, the shape is too large or memory is
-/// out; so do all functions here.
+/// Returns a tensor of uninitialised elements. Throws Error if a size is negative, the shape is too
+/// large or there is not enough memory, as all functions here do.
 Tensor empty(const Shape& shape, TensorOptions options = {});
 /// Returns a tensor of zeros, of ones, or of one value everywhere.
 ///
@@ -52,8 +52,8 @@ Tensor full_like(const Tensor& other, Scalar value);
 /// Returns a tensor without dimensions: full({}, value, options).
 Tensor scalar(Scalar value, TensorOptions options = {});
 
-/// Returns start, start + step, ... below stop; above it for a negative step. Throws Error when step is 0, when an
-/// argument is not finite, or when an integer dtype would cut a value.
+/// Returns start, start + step, ... below stop, or above stop for a negative step. Throws Error if
+/// step is 0, if an argument is not finite, or if an integer dtype cannot represent a value.
 ///
 ///     arange(3);              // i64 {0, 1, 2}
 ///     arange(0., 1., .25);    // f32 {0, 0.25, 0.5, 0.75}
@@ -61,7 +61,8 @@ Tensor scalar(Scalar value, TensorOptions options = {});
 Tensor arange(Scalar start, Scalar stop, Scalar step = 1, TensorOptions options = {});
 Tensor arange(Scalar stop, TensorOptions options = {});
 Tensor arange(Scalar start, Scalar stop, TensorOptions options);
-/// Returns `steps` numbers from start to end, both included, at even distances: f32 unless asked otherwise.
+/// Returns `steps` numbers at equal distances from start to end, both included. The default dtype
+/// is f32.
 ///
 ///     linspace(0, 1, 5);  // {0, 0.25, 0.5, 0.75, 1}
 Tensor linspace(Scalar start, Scalar end, int64_t steps, TensorOptions options = {});
@@ -69,17 +70,17 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, TensorOptions options =
 Tensor eye(int64_t n, TensorOptions options = {});
 Tensor eye(int64_t n, int64_t m, TensorOptions options = {});
 
-/// A number, or numbers in braces of any depth: what tensor() is made from.
+/// A number, or numbers in braces of any depth: the argument of tensor().
 class TensorLiteral {
  public:
   template <class T>
   requires std::is_arithmetic_v<T> TensorLiteral(T value) : values_{Scalar(value)} {}
-  /// From a list that has a type already: nothing in braces is deduced to be one.
+  /// Takes a list that already has a type. Braces in a call are not deduced as such a list.
   template <class List>
   requires(std::same_as<List, std::initializer_list<typename List::value_type>>&&
                std::is_arithmetic_v<typename List::value_type>) TensorLiteral(List numbers)
       : shape_(numbers.size()), values_(numbers.begin(), numbers.end()) {}
-  /// Throws Error when the rows differ in shape.
+  /// Throws Error if the rows differ in shape.
   TensorLiteral(std::initializer_list<TensorLiteral> rows);
 
   const Shape& shape() const { return shape_; }
@@ -90,7 +91,7 @@ class TensorLiteral {
   std::vector<Scalar> values_;
 };
 
-/// Returns a tensor of the given numbers, with as many dimensions as there are braces.
+/// Returns a tensor of the given numbers, with one dimension per level of braces.
 ///
 ///     tensor(1.5);                  // f32, shape ()
 ///     tensor({1, 2, 3});            // i64, shape (3,): integers
@@ -98,7 +99,8 @@ class TensorLiteral {
 ///     tensor({1, 2}, f32);
 Tensor tensor(const TensorLiteral& values, TensorOptions options = {});
 
-/// The dtype that from_data() makes of elements of type T: i64 of integers that are no dtype's.
+/// Returns the dtype of from_data() for elements of type T. Integers of other types than int64_t
+/// and uint8_t give i64.
 template <class T> constexpr DType element_dtype() {
   static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, long double>,
                 "from_data needs float, double, bool or integers");
@@ -108,12 +110,13 @@ template <class T> constexpr DType element_dtype() {
 }
 
 namespace detail {
-/// Copies `count` elements of dtype from the host. Throws Error unless shape takes as many.
+/// Copies `count` elements of dtype from the host. Throws Error unless count is shape.numel().
 Tensor copy_data(const void* values, size_t count, DType dtype, const Shape& shape, Device device);
 }  // namespace detail
 
-/// Returns a tensor of the given values in row-major order; integers of other types than int64_t and uint8_t become i64.
-/// Throws Error when their number is not shape.numel(), or when one does not fit.
+/// Returns a tensor of the given values in row-major order. Integers of other types than int64_t
+/// and uint8_t become i64. Throws Error if their number is not shape.numel(), or if a value does
+/// not fit.
 ///
 ///     from_data(std::vector<float>{1, 2, 3, 4}, {2, 2});
 ///     from_data(std::vector<int>{1, 2}, {2});  // i64
@@ -138,7 +141,7 @@ Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device
   }
 }
 
-// A dtype or a device in the place of the options.
+// The same with a dtype or a device instead of the options.
 template <TensorOption O> Tensor empty(const Shape& shape, O option) {
   return empty(shape, options_of(option));
 }

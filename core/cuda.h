@@ -1,6 +1,6 @@
-// The GPU as a program sees it: is it there, how much memory is used, waiting for it, steps
-// captured as CUDA graphs. Everything here is there in every build; without the GPU backend
-// is_available() is false and all else throws Error.
+// The GPU as a program sees it: availability, memory, synchronisation, and steps captured as CUDA
+// graphs. These functions exist in every build. Without the GPU backend is_available() returns
+// false and all other functions throw Error.
 #pragma once
 
 #include <cstdint>
@@ -10,51 +10,54 @@
 
 namespace ebb::cuda {
 
-/// True when this build has the GPU backend and the machine has a device that works.
+/// Returns true if this build has the GPU backend and the machine has a working device.
 bool is_available();
-/// The name of the device, "NVIDIA H100 80GB HBM3".
+/// Returns the name of the device, for example "NVIDIA H100 80GB HBM3".
 std::string device_name();
-/// Waits until the device has done all that was asked of it. Throws Error when an op has found
-/// something wrong since the last time: a class index out of range, a probability above 1.
+/// Waits until the device has finished all its work. Throws Error if an op has found a wrong value
+/// since the last synchronisation, such as a class index out of range or a probability above 1.
 void synchronize();
-/// The stream (a cudaStream_t) that all work of Ebb goes to: for kernels of one's own.
+/// Returns the stream (a cudaStream_t) of all of Ebb's work, for kernels of your own.
 void* stream();
 
 /// Memory of tensors on the device, in bytes.
 struct MemoryStats {
-  int64_t current_bytes = 0;  ///< held by tensors now
-  int64_t peak_bytes = 0;     ///< the most since the start or reset_peak_memory()
+  int64_t current_bytes = 0;  ///< in use by tensors
+  int64_t peak_bytes = 0;     ///< the largest current_bytes since the start or reset_peak_memory()
   int64_t cached_bytes = 0;   ///< kept for later tensors
 };
 MemoryStats memory_stats();
 void reset_peak_memory();
-/// Gives the cached memory back to the device. Waits for it.
+/// Returns the cached memory to the device. Waits for the device.
 void empty_cache();
 
-/// Lets matrix products of f32 round their inputs to TF32 (10 bits of mantissa), which is several
-/// times faster; off at the start, as in torch. Throws Error in a step that is being captured: the
-/// first time, it tries what the device's products do. torch.backends.cuda.matmul.allow_tf32.
+/// Allows matrix products of f32 to round their inputs to TF32 (10 bits of mantissa), which is
+/// several times faster. It is off by default, as torch.backends.cuda.matmul.allow_tf32. Throws
+/// Error inside of a step that is being captured, because the first call runs test products on the
+/// device.
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 
-/// How often the host has waited for the device, since the start.
+/// Returns how often the host has waited for the device since the start.
 int64_t synchronizations();
 
-/// A training step as one CUDA graph: recorded once, then launched as a whole.
+/// A training step that is recorded once as a CUDA graph and then launched as a whole.
 ///
 ///   Tensor x = empty({128, 784}, {.device = Device::cuda()}), t = ..., loss;
 ///   cuda::CapturedStep step([&] { loss = ...; optimizer.zero_grad(); loss.backward(); optimizer.step(); });
 ///   for (batch) { x.copy_(batch.input); t.copy_(batch.target); step(); }
 ///
-/// The first call runs the step as it is (what is made once is made then); the second records and
-/// launches it; further ones launch it. Every call is a whole step: optimizers count it and follow
-/// set_lr, dropout draws new numbers from the calling thread's default generator, whose position
-/// moves on. Tensors that the step made (loss) keep their place and hold the newest values. After
-/// Module::to() or Tensor::set_data(), on whatever tensor, the next call runs the step as it is and
-/// the one after it records it anew, since a graph holds addresses. The step must do the same work
-/// every time, in tensors of the same shapes, and must not wait for the device (item(), printing,
-/// copies to the CPU). Everything that the step refers to must live as long as this object. Throws
-/// Error when the step waits for the device or draws from another generator.
+/// The first call runs the step eagerly, so that buffers and kernels exist. The second call records
+/// and launches it, and later calls launch it. Every call is a whole step: optimizers count it and
+/// follow set_lr, and dropout draws new numbers from the default generator of the calling thread
+/// and advances it. Tensors that the step creates (loss) keep their addresses and have the newest
+/// values. A graph contains addresses, so after Module::to() or Tensor::set_data() on any tensor
+/// the next call runs the step eagerly, and the call after it records the step again.
+///
+/// The step must do the same work in every call, with tensors of the same shapes, and must not wait
+/// for the device (item(), printing, copies to the CPU). Everything that the step refers to must
+/// live as long as this object. Throws Error if the step waits for the device or draws from another
+/// generator.
 class CapturedStep {
  public:
   explicit CapturedStep(std::function<void()> step);
@@ -63,7 +66,7 @@ class CapturedStep {
   CapturedStep& operator=(CapturedStep&&) noexcept;
 
   void operator()();
-  /// Launches of the graph so far.
+  /// Returns how often the graph has been launched.
   int64_t replays() const;
 
  private:
@@ -71,7 +74,7 @@ class CapturedStep {
   std::unique_ptr<Impl> impl_;
 };
 
-/// CapturedStep(step).
+/// Returns CapturedStep(step).
 CapturedStep capture(std::function<void()> step);
 
 }  // namespace ebb::cuda

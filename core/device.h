@@ -1,4 +1,4 @@
-// Where a tensor lives.
+// Device: the CPU or a GPU.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@ struct Device {
   static constexpr Device cuda(int index = 0) {
     return {DeviceType::CUDA, static_cast<int8_t>(index)};
   }
-  /// Reads "cpu", "cuda" or "cuda:1". Throws Error on anything else.
+  /// Parses "cpu", "cuda" or "cuda:1". Throws Error for another text.
   static Device parse(const std::string& text);
 
   friend constexpr bool operator==(Device, Device) = default;
 };
 
-/// "cpu" or "cuda:0".
+/// Returns "cpu" or "cuda:0".
 std::string to_text(Device device);
 std::ostream& operator<<(std::ostream& out, Device device);
 

@@ -1,4 +1,4 @@
-// Element types. f32 and f64 compute everywhere; i64 holds class indices, u8 images, boolean masks.
+// Element types: f32 and f64 for computing, i64 for class indices, u8 for images, bool for masks.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +18,13 @@ inline constexpr DType u8 = DType::U8;
 inline constexpr DType boolean = DType::Bool;
 inline constexpr int kDTypeCount = 5;
 
-/// Bytes of one element.
+/// Returns the bytes of one element.
 constexpr size_t size_of(DType t) {
   constexpr size_t sizes[kDTypeCount] = {4, 8, 8, 1, 1};
   return sizes[static_cast<int>(t)];
 }
 
-/// "f32", "f64", "i64", "u8" or "bool".
+/// Returns "f32", "f64", "i64", "u8" or "bool".
 constexpr std::string_view name_of(DType t) {
   constexpr std::string_view names[kDTypeCount] = {"f32", "f64", "i64", "u8", "bool"};
   return names[static_cast<int>(t)];

@@ -1,9 +1,10 @@
 // Dual<T, N>: a value with its N partial derivatives, forward-mode differentiation.
 //
-// A formula called with Dual<float, 2> gives its value and both partials at once; with Dual<Dual<float, 1>, 2> the
-// second order in one direction as well. Which partials can differ from zero is tracked in `active`, a mask that is
-// constant once everything is inlined: a constant or the other input costs no arithmetic, and, what matters more,
-// an infinite value times a partial that is absent does not become NaN.
+// A formula called with Dual<float, 2> gives its value and both partials. With Dual<Dual<float, 1>,
+// 2> it also gives the second order in one direction. The mask `active` has the partials that can
+// differ from zero. It is a compile-time constant after inlining, so partials of constants and of
+// other inputs cost no arithmetic. It also matters for correctness: a partial that is absent is
+// never multiplied, so an infinite value does not turn it into NaN.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +21,15 @@ template <class T, int N> struct Dual {
   uint32_t active;
 
   Dual() = default;
-  /// A constant. Explicit for floating literals, so that formulas write T(0.5) and mean it for every T.
+  /// Creates a constant. Explicit for floating literals, so that formulas write T(0.5), which works
+  /// for every T.
   EBB_HD explicit Dual(double constant) : v(T(constant)), active(0) { clear(); }
   EBB_HD Dual(int constant) : v(T(constant)), active(0) { clear(); }
   EBB_HD explicit Dual(const T& value) requires(!std::is_same_v<T, double>) : v(value), active(0) {
     clear();
   }
 
-  /// The I-th input of a formula.
+  /// Returns input i of a formula, with derivative 1.
   EBB_HD static Dual input(const T& value, int i) {
     Dual x;
     x.v = value;
@@ -37,7 +39,7 @@ template <class T, int N> struct Dual {
     return x;
   }
 
-  /// A value that moves in the direction `slope`. REQUIRES N = 1.
+  /// Returns a value whose derivative is `slope`. REQUIRES N = 1.
   EBB_HD static Dual along(const T& value, const T& slope) {
     Dual x = input(value, 0);
     x.d[0] = slope;
@@ -56,7 +58,7 @@ template <class T, int N> struct Dual {
 template <class T> inline constexpr bool is_dual = false;
 template <class T, int N> inline constexpr bool is_dual<Dual<T, N>> = true;
 
-/// f(a) given its value and its derivative at a.
+/// Returns f(a) for a function with this value and derivative at a.
 template <class T, int N>
 EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative) {
   Dual<T, N> r;
@@ -67,7 +69,7 @@ EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const T& value, const T& derivative
   return r;
 }
 
-/// f(a, b) given its value and its derivatives.
+/// Returns f(a, b) for a function with this value and these derivatives.
 template <class T, int N>
 EBB_HD Dual<T, N> chain(const Dual<T, N>& a, const Dual<T, N>& b, const T& value, const T& da,
                         const T& db) {
@@ -140,7 +142,7 @@ template <class T, int N> EBB_HD Dual<T, N> operator/(const Dual<T, N>& a, int b
   return a / Dual<T, N>(b);
 }
 
-// Comparisons look at values alone.
+// Comparisons compare the values only.
 template <class T, int N> EBB_HD auto operator<(const Dual<T, N>& a, const Dual<T, N>& b) {
   return a.v < b.v;
 }

@@ -1,6 +1,8 @@
 // Errors: one type of exception, and a function that writes its message.
 //
-// Every message has the form `[op] what was wrong: expected X, got Y`, on one line, with shapes, dtypes and devices:
+// Every message has the form `[op] what was wrong: expected X, got Y`, on one line, with shapes,
+// dtypes and devices.
+//
 //   fail("cross_entropy", "target ", target.shape(), " does not match input ", input.shape());
 #pragma once
 
@@ -17,7 +19,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Returns the text of a value in a message. Shape, DType, Device and Tensor have overloads in their headers.
+/// Returns the text of a value in a message. Shape, DType, Device and Tensor have overloads in
+/// their headers.
 inline std::string to_text(std::string_view text) { return std::string(text); }
 inline std::string to_text(const std::string& text) { return text; }
 inline std::string to_text(const char* text) { return text; }

@@ -1,4 +1,5 @@
-// Formulas: how a value and its partial derivatives come out of one struct with a templated call operator.
+// Formulas: computes the value and the partial derivatives of a struct with a templated call
+// operator.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +10,11 @@
 
 namespace ebb {
 
-/// What a formula's own gradient() returns: N partial derivatives.
+/// N partial derivatives: the result of a formula's own gradient().
 template <class T, int N> struct Partials { T d[N]; };
 template <class T, class... Rest> Partials(T, Rest...) -> Partials<T, 1 + sizeof...(Rest)>;
 
-/// The number of inputs of formula F.
+/// Returns the number of inputs of formula F.
 template <class F> consteval int formula_arity() {
   if (std::is_invocable_v<const F&, float>) return 1;
   if (std::is_invocable_v<const F&, float, float>) return 2;
@@ -22,9 +23,12 @@ template <class F> consteval int formula_arity() {
   return 0;
 }
 
-/// The type that formula F computes in, value and derivatives, when its elements are of type T. A formula says `compute_in_f64`
-/// when it subtracts what may be nearly equal: then f32 is computed in f64, and rounded once. It says `partials_in_f64` when
-/// that is so of the derivatives by all inputs but the first: then it is done where those are wanted (kAll).
+/// The type in which formula F computes value and derivatives for elements of type T.
+///
+/// A formula declares `compute_in_f64` if it subtracts numbers that may be nearly equal. It then
+/// computes f32 in f64 and rounds once. It declares `partials_in_f64` if only its derivatives by
+/// inputs other than the first need this. It then computes in f64 if those derivatives are needed
+/// (kAll).
 template <class F> inline constexpr bool computes_in_f64 = requires { F::compute_in_f64; };
 template <class F> inline constexpr bool computes_partials_in_f64 = requires {
   F::partials_in_f64;
@@ -35,8 +39,8 @@ using Compute =
                            (computes_in_f64<F> || (kAll && computes_partials_in_f64<F>)),
                        double, T>;
 
-/// value = f(x...), partials = df/dx_k by dual numbers: the derivative of the formula's text.
-/// Only the first `Wanted` partials are computed.
+/// Computes value = f(x...) and, with dual numbers, the first `Wanted` partials df/dx_k: the
+/// derivative of the formula as it is written.
 template <int Wanted, class F, class T, size_t... I>
 EBB_HD void differentiate_text(const F& f, const T* x, T& value, T* partials,
                                std::index_sequence<I...>) {
@@ -47,7 +51,7 @@ EBB_HD void differentiate_text(const F& f, const T* x, T& value, T* partials,
   for (int k = 0; k < Wanted; ++k) partials[k] = r.d[k];
 }
 
-/// The same by the formula's own gradient(x...) where it has one.
+/// Computes the same with the formula's own gradient(x...), if it defines one.
 template <int Wanted, class F, class T, size_t... I>
 EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials,
                           std::index_sequence<I...> inputs) {
@@ -63,9 +67,9 @@ EBB_HD void differentiate(const F& f, const T* x, T& value, T* partials,
 }
 
 namespace detail {
-/// sum_k c_k d_k over the partials that can differ from zero. A direction of 0 contributes nothing,
-/// not even where the partial is infinite or NaN: f may have no derivative by an input that nobody
-/// moves.
+/// Returns sum_k c_k d_k over the partials that can differ from zero. A direction of 0 contributes
+/// nothing, also where the partial is infinite or NaN, because f need not have a derivative by an
+/// input that does not change.
 template <class T, size_t... K>
 EBB_HD T sum_along(const T* c, const Dual<T, sizeof...(K)>& partial, std::index_sequence<K...>) {
   T sum = T(0);
@@ -76,8 +80,8 @@ EBB_HD T sum_along(const T* c, const Dual<T, sizeof...(K)>& partial, std::index_
 }
 }  // namespace detail
 
-/// Computes the second order in one element: with s = sum_k c_k g df/dx_k, dx_k = ds/dx_k and
-/// dg = ds/dg. Uses the formula's own second(x..., c...) when it has one, else duals of duals.
+/// Computes the second order in one element: dx_k = ds/dx_k and dg = ds/dg, with s = sum_k c_k g
+/// df/dx_k. Uses the formula's own second(x..., c...) if it defines one, else duals of duals.
 template <class F, class T, size_t... I>
 EBB_HD void differentiate_twice(const F& f, const T* x, const T* c, T g, T* dx, T& dg,
                                 std::index_sequence<I...> inputs) {
@@ -97,7 +101,7 @@ EBB_HD void differentiate_twice(const F& f, const T* x, const T* c, T g, T* dx, 
   }
 }
 
-/// The same for tensors that are recorded (T = Expr): an absent direction is the constant 0.
+/// Computes the same for recorded tensors (T = Expr). An absent direction is the constant 0.
 template <class F, class T, size_t... I>
 void compose_twice(const F& f, const T* x, const T* c, const T& g, T* dx, T& dg,
                    std::index_sequence<I...> inputs) {

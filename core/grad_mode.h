@@ -1,4 +1,4 @@
-// Whether ops record a graph, for the calling thread.
+// Switches recording of the graph on and off, for the calling thread.
 #pragma once
 
 namespace ebb {
@@ -7,10 +7,10 @@ namespace detail {
 extern constinit thread_local bool recording;
 }
 
-/// True unless a NoGrad guard is alive on this thread.
+/// Returns true unless a NoGrad guard exists on this thread.
 inline bool grad_enabled() { return detail::recording; }
 
-/// Sets recording for a scope: GradMode mode(false);
+/// Switches recording on or off for a scope: GradMode mode(false);
 class [[nodiscard]] GradMode {
  public:
   [[nodiscard]] explicit GradMode(bool on) : before_(detail::recording) { detail::recording = on; }
@@ -23,7 +23,7 @@ class [[nodiscard]] GradMode {
 };
 
 /// Switches recording off for a scope: { NoGrad guard; parameter.add_(update); }
-/// A guard without a name ends at once, so the statement `NoGrad();` is a compiler warning.
+/// A guard without a name would end at once, so the compiler warns about the statement `NoGrad();`.
 class [[nodiscard]] NoGrad : public GradMode {
  public:
   [[nodiscard]] NoGrad() : GradMode(false) {}

@@ -1,27 +1,29 @@
-// The marks that shared headers need from a compiler.
+// Compiler-specific marks of functions and loops.
 #pragma once
 
-// EBB_HD marks a function that is compiled for the host and, under nvcc, for the device. On the host it is always
-// inlined: a kernel is cloned for several instruction sets, and only what is inlined into a clone profits from it.
+// EBB_HD marks a function that is compiled for the host and, under nvcc, for the device. On the
+// host it is always inlined: kernels are cloned for several instruction sets, and only code that is
+// inlined into a clone uses its set.
 #if defined(__CUDACC__)
 #define EBB_HD __host__ __device__ __forceinline__
 #else
 #define EBB_HD [[gnu::always_inline]] inline
 #endif
 
-// EBB_INLINE after the parameters of a lambda: as EBB_HD, of the host.
+// EBB_INLINE, after the parameters of a lambda, does the same as EBB_HD on the host.
 #define EBB_INLINE __attribute__((always_inline))
 
-// EBB_UNROLL before a loop of at most 4 turns whose counter must be a constant in each of them.
+// EBB_UNROLL marks a loop of at most 4 iterations whose counter must be a constant in each
+// iteration.
 #if defined(__CUDACC__)
 #define EBB_UNROLL _Pragma("unroll")
 #else
 #define EBB_UNROLL _Pragma("GCC unroll 4")
 #endif
 
-// EBB_MULTIVERSION compiles a CPU loop three times (baseline, AVX2 + FMA, AVX-512) and picks one when the program
-// starts. Off where the mechanism (ifunc) is missing or breaks: other processors, clang, and ThreadSanitizer, which
-// crashes in the resolver.
+// EBB_MULTIVERSION compiles a CPU loop three times (baseline, AVX2 + FMA, AVX-512) and selects one
+// when the program starts. It has no effect on other processors, with clang, and with
+// ThreadSanitizer, which crashes in the resolver.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && \
     !defined(__SANITIZE_THREAD__)
 #define EBB_MULTIVERSION [[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]]
@@ -29,16 +31,17 @@
 #define EBB_MULTIVERSION
 #endif
 
-// EBB_KERNEL marks a CPU loop that a formula is compiled into, in the library or in a user's file: EBB_MULTIVERSION, and
-// vectorised at -O1 and -O2 as at -O3. (GCC 12 vectorises at -O2 only what costs nothing, which such loops never are.)
+// EBB_KERNEL marks a CPU loop that contains a formula, in the library or in a user's file. It
+// includes EBB_MULTIVERSION, and vectorises at -O1 and -O2 as at -O3. (At -O2, GCC 12 vectorises
+// only loops without a scalar tail.)
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
 #define EBB_KERNEL [[gnu::optimize("tree-vectorize", "vect-cost-model=dynamic")]] EBB_MULTIVERSION
 #else
 #define EBB_KERNEL EBB_MULTIVERSION
 #endif
 
-// EBB_INDEPENDENT before a loop whose turns touch different elements, whatever the pointers look like. Clang finds out by
-// itself, at run time, where it can.
+// EBB_INDEPENDENT marks a loop whose iterations access different elements, although the pointers
+// might alias. Clang checks this itself at run time.
 #if defined(__clang__)
 #define EBB_INDEPENDENT
 #else

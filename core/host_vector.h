@@ -1,4 +1,4 @@
-// Vectors on the host whose length a user or a file gives.
+// Vectors on the host whose length comes from a user or a file.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace ebb {
 
-/// Returns a vector of `count` equal elements. Throws Error naming op when count is negative or memory is out.
+/// Returns a vector of `count` equal elements. Throws Error that names op if count is negative or
+/// memory is exhausted.
 ///
 ///     std::vector<int64_t> counts = host_vector<int64_t>("histogram", classes);
 template <class T>

@@ -1,15 +1,19 @@
-// exp, log, log1p, expm1, tanh, erf of float and double, written once for both: the same branch-free code on the CPU,
-// in vectors of every width, in the tail of a loop, and on the GPU.
+// exp, log, log1p, expm1, tanh and erf of float and double. Both types, vectors of every width on
+// the CPU, the tail of a loop and the GPU use the same branch-free code.
 //
-// Error: at most 1 ulp of the correctly rounded result, subnormal arguments and results included, whether or not the
-// compiler fuses multiply-adds. Float is checked on all 2^32 arguments (tests/core/math_exhaustive_test.cpp), double on
-// samples against 64-bit long double (tests/core/math_test.cpp). Special cases are those of C: NaN gives NaN, exp
-// overflows to inf, log(0) = log1p(-1) = -inf, log(< 0) = log1p(< -1) = NaN; log1p, expm1, tanh, erf keep zero's sign.
+// Error: at most 1 ulp of the correctly rounded result, also for subnormal arguments and results,
+// whether or not the compiler fuses multiply-adds. Float is checked on all 2^32 arguments
+// (tests/core/math_exhaustive_test.cpp), double on samples against 64-bit long double
+// (tests/core/math_test.cpp). Special cases are those of C: NaN gives NaN, exp overflows to inf,
+// log(0) = log1p(-1) = -inf, log(< 0) = log1p(< -1) = NaN. log1p, expm1, tanh and erf keep the sign
+// of zero.
 //
-// Fused or not: every product that must be exact is so by its operands' trailing zeros or because one is a power of
-// two, and sums keep their rounding error by Dekker's fast two-sum (larger operand first), where there is no product to
-// fuse. Which products are fused may change last bits between instruction sets, but a vector and its tail fuse the same
-// (tested). REQUIRES IEEE semantics (no -ffast-math); loops vectorise with -fno-math-errno -fno-trapping-math.
+// Fused multiply-adds do not change the error bound. Every product that must be exact is exact
+// because its operands have trailing zeros, or because one is a power of two. Sums keep their
+// rounding error with Dekker's fast two-sum (larger operand first), which has no product to fuse.
+// The last bits may differ between instruction sets, because they fuse different products, but a
+// vector and its tail fuse the same ones (tested). REQUIRES IEEE semantics (no -ffast-math); loops
+// vectorise with -fno-math-errno -fno-trapping-math.
 #pragma once
 
 #include "ebb/core/host_device.h"
@@ -30,25 +34,28 @@ template <class F> EBB_HD Real<F> from_bits(Bits<F> bits) {
 template <class F> EBB_HD Real<F> magnitude(Real<F> x) {
   return from_bits<F>(to_bits<F>(x) & ~F::sign);
 }
-/// A non-negative (or NaN) value with the sign of x.
+/// Returns a non-negative (or NaN) value with the sign of x.
 template <class F> EBB_HD Real<F> with_sign_of(Real<F> x, Real<F> value) {
   return from_bits<F>(to_bits<F>(value) | (to_bits<F>(x) & F::sign));
 }
 
-/// 2^n for n in the exponent range of normal numbers; bits above those that an exponent needs are ignored.
+/// Returns 2^n for n in the exponent range of normal numbers. Bits above those of an exponent are
+/// ignored.
 template <class F> EBB_HD Real<F> power_of_two(Bits<F> n) {
   return from_bits<F>((n << F::mantissa) + F::one);
 }
 
-/// e^x = 2^n (1 + high + (curve - low)): high - low = x - n ln(2) in two parts, |high| <= ln(2)/2, and curve is
-/// e^(high - low) - 1 - (high - low). n is in two's complement in the low bits with garbage above: 64-bit integer
-/// compares, conversions and arithmetic shifts are slow before AVX-512.
+/// The parts of e^x = 2^n (1 + high + (curve - low)), with high - low = x - n ln(2), |high| <=
+/// ln(2)/2, and curve = e^(high - low) - 1 - (high - low). n is in two's complement in the low
+/// bits, and the bits above are arbitrary, because 64-bit integer comparisons, conversions and
+/// arithmetic shifts are slow before AVX-512.
 template <class F> struct ReducedExp {
   Bits<F> n;
   Real<F> high, low, curve;
 };
 
-/// Cody and Waite: n ln2_hi is exact, hence x - n ln2_hi is. The n returned is larger by `more`.
+/// Reduces the argument as Cody and Waite: n ln2_hi is exact, so x - n ln2_hi is exact too. Returns
+/// n + more as n.
 template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x, Real<F> more = 0) {
   const Real<F> rounder = F::rounder + more;
   const Real<F> shifted = x * F::log2_e + rounder;
@@ -62,11 +69,12 @@ template <class F> EBB_HD ReducedExp<F> reduce_exp(Real<F> x, Real<F> more = 0) 
 /// Two factors whose product is e^x.
 template <class F> struct ExpFactors { Real<F> first, second; };
 
-/// 2^n (1 + q), q = r + curve, with 2^n applied in two factors, so that results may be subnormal or
-/// overflow. Of r = high - low the rounding error may be left out here. For x = inf the second
-/// factor is infinite. A compiler may fuse the product with a subsequent subtraction. An overflow
-/// that comes from the rounding of the product alone is lost then, and exp(inf) - inf would be -inf
-/// instead of NaN.
+/// Computes 2^n (1 + q) with q = r + curve. 2^n is applied in two factors, so that results may be
+/// subnormal or overflow. The rounding error of r = high - low is small enough to be ignored here.
+///
+/// For x = inf the second factor is infinite. A compiler may fuse the product with a later
+/// subtraction. An overflow caused only by the rounding of the product would then be lost, and
+/// exp(inf) - inf would be -inf instead of NaN.
 template <class F> EBB_HD ExpFactors<F> exp_factors(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   x = x > F::exp_max ? F::exp_max : x;
@@ -81,8 +89,9 @@ template <class F> EBB_HD Real<F> exp(Real<F> x) {
   return first * second;
 }
 
-/// The same for x <= 0 alone, as softmax and softplus need it: 2^(n + 64) is a normal number for every n, so only one
-/// factor is computed, and multiplying by 2^-64 rounds once where the result is subnormal.
+/// Computes the same for x <= 0, as softmax and softplus need it. 2^(n + 64) is a normal number for
+/// every n, so one factor is enough, and multiplying by 2^-64 rounds once if the result is
+/// subnormal.
 template <class F> EBB_HD Real<F> exp_nonpositive(Real<F> x) {
   x = x < F::exp_min ? F::exp_min : x;
   const auto [n, high, low, curve] = reduce_exp<F>(x, 64);
@@ -90,7 +99,8 @@ template <class F> EBB_HD Real<F> exp_nonpositive(Real<F> x) {
   return (scale + scale * q) * Real<F>(0x1p-64);
 }
 
-/// (2^n - 1) + 2^n r, in halves since 2^n alone may overflow; 2^n - 1 and the sum keep their rounding errors.
+/// Computes (2^n - 1) + 2^n r. It computes halves, because 2^n may overflow. 2^n - 1 and the sum
+/// keep their rounding errors.
 template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   Real<F> clamped = x < F::expm1_min ? F::expm1_min : x;
   clamped = clamped > F::expm1_max ? F::expm1_max : clamped;
@@ -101,14 +111,15 @@ template <class F> EBB_HD Real<F> expm1(Real<F> x) {
   const Real<F> sum = whole + scaled;
   const Real<F> error = ((scale - whole) - Real<F>(0.5)) + ((whole - sum) + scaled);
   const Real<F> r = high - low;
-  const Real<F> tiny =
-      low - ((high - r) - low) * r;  // low, less what the rounding of r did to curve
+  // low, minus the error of curve that the rounding of r caused.
+  const Real<F> tiny = low - ((high - r) - low) * r;
   const Real<F> result = 2 * (sum + ((error - scale * tiny) + scale * curve));
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
-/// exponent ln(2) + log(1 + f) + extra for f in [-1/4, 1/2] and a tiny extra. The sum of exponent ln2_hi, which is
-/// exact, and f keeps its error; what is then small, f - log(1 + f), is the type's own.
+/// Returns exponent ln(2) + log(1 + f) + extra for f in [-1/4, 1/2] and a tiny extra. exponent
+/// ln2_hi is exact, and its sum with f keeps the rounding error. F::log_curve computes the small
+/// rest f - log(1 + f).
 template <class F>
 EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra, Real<F> minus = 0) {
   const Real<F> whole = exponent * F::ln2_hi;
@@ -120,7 +131,7 @@ EBB_HD Real<F> log_of_reduced(Real<F> exponent, Real<F> f, Real<F> extra, Real<F
 /// A positive normal number as 2^(exponent + bias - F::bias) mantissa, mantissa in [3/4, 3/2).
 template <class F> struct Split { Real<F> exponent, mantissa; };
 
-/// The exponent becomes floating by being put into the low bits of 2^mantissa.
+/// Splits x. The exponent becomes a floating number by being put into the low bits of 2^mantissa.
 template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
   const Bits<F> shifted = to_bits<F>(x) + (F::one - F::three_quarters);
   const Real<F> biased = from_bits<F>((shifted >> F::mantissa) | to_bits<F>(F::two_mantissa));
@@ -128,7 +139,8 @@ template <class F> EBB_HD Split<F> split(Real<F> x, Real<F> bias) {
           from_bits<F>((shifted & F::fraction) + F::three_quarters)};
 }
 
-/// log(x) - y: where they are nearly equal, with digits that a rounded logarithm has not.
+/// Returns log(x) - y. If they are nearly equal, the result has digits that a rounded logarithm
+/// would have lost.
 template <class F> EBB_HD Real<F> log_minus(Real<F> x, Real<F> y) {
   const bool subnormal = x < F::min_normal;
   const Real<F> normal = subnormal ? x * (2 * F::two_mantissa) : x;
@@ -136,12 +148,13 @@ template <class F> EBB_HD Real<F> log_minus(Real<F> x, Real<F> y) {
   const auto [exponent, mantissa] = split<F>(normal, bias);
   Real<F> result = log_of_reduced<F>(exponent, mantissa - 1, Real<F>(0), y);
   result = x > 0 ? result : (x == 0 ? -F::inf : F::nan) - y;
-  return x < F::inf ? result : x - y;  // inf and NaN are their own logarithms
+  return x < F::inf ? result : x - y;  // the logarithms of inf and NaN are inf and NaN
 }
 
 template <class F> EBB_HD Real<F> log(Real<F> x) { return log_minus<F>(x, Real<F>(0)); }
 
-/// log(u + c) = log(u) + c / u, u = 1 + x rounded and c its rounding error; where u needs no scaling, f = x is exact.
+/// Computes log(u + c) = log(u) + c / u, with u = 1 + x rounded and its rounding error c. If u
+/// needs no scaling, f = x is exact.
 template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   const Real<F> u = 1 + x;
   const Real<F> c = x > 1 ? 1 - (u - x) : x - (u - 1);
@@ -154,14 +167,16 @@ template <class F> EBB_HD Real<F> log1p(Real<F> x) {
   return magnitude<F>(x) < F::negligible ? x : result;
 }
 
-/// The same for 0 <= x <= 1 alone, as softplus needs it: 1 + x is 1 + f or 2 (1 + f) with an f that is exact.
+/// Computes the same for 0 <= x <= 1, as softplus needs it: 1 + x is 1 + f or 2 (1 + f) with an
+/// exact f.
 template <class F> EBB_HD Real<F> log1p_unit(Real<F> x) {
   const bool upper = x >= Real<F>(0.5);
   const Real<F> f = upper ? Real<F>(0.5) * x - Real<F>(0.5) : x;
   return log_of_reduced<F>(upper ? Real<F>(1) : Real<F>(0), f, Real<F>(0));
 }
 
-/// An odd polynomial near 0; elsewhere 1 - q, q = 2 / (e^2x + 1); e^2x + 1 and 1 - q keep their rounding errors.
+/// Uses an odd polynomial near 0. Elsewhere it computes 1 - q with q = 2 / (e^2x + 1), where e^2x +
+/// 1 and 1 - q keep their rounding errors.
 template <class F> EBB_HD Real<F> tanh(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
   const Real<F> near_zero = a + a * F::tanh_tail(a * a);
@@ -179,7 +194,8 @@ template <class F> EBB_HD Real<F> tanh(Real<F> x) {
   return with_sign_of<F>(x, a < F::tanh_split ? near_zero : elsewhere);
 }
 
-/// An odd polynomial near 0; elsewhere 1 - e^-p / 8 with p = -log(8 erfc(x)), small where the result needs p most.
+/// Uses an odd polynomial near 0. Elsewhere it computes 1 - e^-p / 8 with p = -log(8 erfc(x)),
+/// which is small where the result depends on it most.
 template <class F> EBB_HD Real<F> erf(Real<F> x) {
   const Real<F> a = magnitude<F>(x);
   const Real<F> near_zero = a + a * F::erf_tail(a * a - Real<F>(0.5));
@@ -195,17 +211,17 @@ template <class F> EBB_HD Real<F> erf(Real<F> x) {
 
 EBB_HD float exp(float x) { return detail::exp<detail::F32>(x); }
 EBB_HD double exp(double x) { return detail::exp<detail::F64>(x); }
-/// exp for x <= 0.
+/// Returns exp(x) for x <= 0.
 EBB_HD float exp_nonpositive(float x) { return detail::exp_nonpositive<detail::F32>(x); }
 EBB_HD double exp_nonpositive(double x) { return detail::exp_nonpositive<detail::F64>(x); }
 EBB_HD float log(float x) { return detail::log<detail::F32>(x); }
 EBB_HD double log(double x) { return detail::log<detail::F64>(x); }
-/// log(x) - y.
+/// Returns log(x) - y.
 EBB_HD float log_minus(float x, float y) { return detail::log_minus<detail::F32>(x, y); }
 EBB_HD double log_minus(double x, double y) { return detail::log_minus<detail::F64>(x, y); }
 EBB_HD float log1p(float x) { return detail::log1p<detail::F32>(x); }
 EBB_HD double log1p(double x) { return detail::log1p<detail::F64>(x); }
-/// log1p for x in [0, 1].
+/// Returns log1p(x) for x in [0, 1].
 EBB_HD float log1p_unit(float x) { return detail::log1p_unit<detail::F32>(x); }
 EBB_HD double log1p_unit(double x) { return detail::log1p_unit<detail::F64>(x); }
 EBB_HD float expm1(float x) { return detail::expm1<detail::F32>(x); }

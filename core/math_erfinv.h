@@ -1,4 +1,4 @@
-// The inverse of the error function, branch-free: on the CPU in vectors, on the GPU the same text.
+// The inverse of the error function. CPU and GPU use the same branch-free code.
 #pragma once
 
 #include <cmath>
@@ -9,9 +9,10 @@ namespace ebb::math {
 
 /// Returns y with erf(y) = x; infinite at -1 and 1, NaN beyond.
 ///
-/// y / x is a smooth function of w = -log(1 - x^2) (Giles 2012): one polynomial in w near 0, two in sqrt(w) in the
-/// tails. Minimax fits over Chebyshev nodes in 40 digits, error below 3.5e-16 before rounding; after it at most 4 ulp,
-/// checked on samples. float is computed in double: correctly rounded but for ties.
+/// y / x is a smooth function of w = -log(1 - x^2) (Giles 2012): one polynomial in w near 0, two in
+/// sqrt(w) in the tails. They are minimax fits over Chebyshev nodes in 40 digits, with an error
+/// below 3.5e-16 before rounding and of at most 4 ulp after it, checked on samples. float is
+/// computed in double: it is correctly rounded except for ties.
 EBB_HD double erfinv(double x) {
   const double w = -log((1 - x) * (1 + x)), s = std::sqrt(w);
   const double low = detail::polynomial(

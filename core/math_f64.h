@@ -1,4 +1,4 @@
-// What core/math.h needs to know of double: its layout, split constants, clamps, and the fitted polynomials.
+// The constants of core/math.h for double: layout, split constants, clamps, and fitted polynomials.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,16 @@ struct F64 {
                         nan = std::numeric_limits<Real>::quiet_NaN();
   static constexpr Real min_normal = 0x1p-1022;
   static constexpr Real bias = 1023;
-  static constexpr Real two_mantissa =
-      0x1p52;  // adding an integer n < 2^52 leaves n in the low bits
-  static constexpr Real rounder =
-      0x1.8p52;  // x + rounder - rounder rounds x to an integer, n in the low bits
+  // Adding an integer n < 2^52 leaves n in the low bits.
+  static constexpr Real two_mantissa = 0x1p52;
+  // x + rounder - rounder rounds x to an integer n. The sum has n in its low bits.
+  static constexpr Real rounder = 0x1.8p52;
   static constexpr Real log2_e = 0x1.71547652b82fep0;  // 1 / ln 2
-  static constexpr Real ln2_hi =
-      0x1.62e42fefa38p-1;  // 42 bits: n * ln2_hi is exact for every |n| < 2^11
+  // 42 bits: n * ln2_hi is exact for every |n| < 2^11.
+  static constexpr Real ln2_hi = 0x1.62e42fefa38p-1;
   static constexpr Real ln2_lo = 0x1.ef35793c7673p-45;  // ln 2 - ln2_hi
   static constexpr Real exp_min = -746;                 // exp is 0 below
-  static constexpr Real exp_max = 1418.87;  // 2047 ln 2: the second of exp's factors is infinite
+  static constexpr Real exp_max = 1418.87;  // 2047 ln 2: the second factor of exp is infinite
   static constexpr Real expm1_min = -38, expm1_max = 710;  // expm1 rounds to -1, is infinite beyond
   static constexpr Real negligible = 0x1p-54;              // expm1(x), log1p(x) round to x below
   static constexpr Real tanh_split = 0.625, tanh_max = 19.1;  // polynomial below, 1 above
@@ -48,8 +48,9 @@ struct F64 {
                           0.22222224297030505, 0.18181665827274326, 0.15391113976604825,
                           0.13173558303931027, 0.13843359389035215);
   }
-  // f - log(1 + f) for f in [-1/4, 1/2], as in fdlibm: with s = f / (2 + f), f^2/2 - s (f^2/2 + R(s^2)). The division
-  // costs less than the polynomial of degree 20 that would be needed without.
+  // f - log(1 + f) for f in [-1/4, 1/2], as in fdlibm: with s = f / (2 + f), f^2/2 - s (f^2/2 +
+  // R(s^2)). The division costs less than the polynomial of degree 20 that would otherwise be
+  // needed.
   EBB_HD static Real log_curve(Real f) {
     const Real s = f / (2 + f), half_square = 0.5 * f * f;
     return half_square - s * (half_square + log_tail(s * s));
@@ -68,8 +69,8 @@ struct F64 {
                       7.829649497883239e-05, -9.614810405058239e-06, 1.053647402324392e-06,
                       -1.0418704640511692e-07, 9.38754313469445e-09, -8.419846636027172e-10);
   }
-  // -log(8 erfc(x)) over t = x - 1111/1024, x in [0.9, 5.95]. Sollya remez weighted by erfc(x), coefficients then
-  // rounded; the error of erf is 2^-57.
+  // -log(8 erfc(x)) over t = x - 1111/1024, x in [0.9, 5.95]. Sollya remez weighted by erfc(x),
+  // coefficients then rounded; the error of erf is 2^-57.
   EBB_HD static Real log_8_erfc(Real t) {
     return polynomial(t, 0.00048394914203859005, 2.7831057838751625, 0.8532778416848122,
                       0.03829098496367691, -0.00921976946781758, 0.0018538123122838375,

@@ -1,4 +1,5 @@
-// Polynomials whose coefficients are constants in the code, so that nothing has to be loaded from a table.
+// Polynomials whose coefficients are constants in the code, so that they are not loaded from a
+// table.
 #pragma once
 
 #include "ebb/core/host_device.h"
@@ -12,7 +13,8 @@ template <class T, class... Rest> EBB_HD T every_second(T y, T c0, T, T c2, Rest
   return every_second(y, c2, rest...) * y + c0;
 }
 
-/// Returns c0 + c1 x + c2 x^2 + ... Even and odd powers use Horner's rule in x^2 separately, which halves the latency.
+/// Returns c0 + c1 x + c2 x^2 + ... Even and odd powers use Horner's rule in x^2 separately, which
+/// halves the latency.
 template <class T, class... Rest> EBB_HD T polynomial(T x, T c0, T c1, Rest... rest) {
   return every_second(x * x, c1, rest...) * x + every_second(x * x, c0, c1, rest...);
 }

@@ -1,8 +1,9 @@
-// Memory of the host: a size-class allocator that never returns to malloc once a program has warmed up.
+// Memory of the host: an allocator with size classes, which does not call malloc in a warm program.
 //
-// Small blocks lie in free lists of the thread, larger ones in a central list behind a mutex; a thread's list that
-// grows too long (a loader thread makes what another thread frees) spills into the central one. Both are bounded.
-// Built with a sanitizer, every block is its own exact malloc, so that no cache hides an overrun.
+// Small blocks are in free lists of each thread, larger ones in a central list behind a mutex. If
+// the list of a thread grows too long, because it frees blocks that a loader thread allocates, it
+// moves some to the central list. Both are bounded. In builds with a sanitizer every block is a
+// malloc of its exact size, so that no cache hides an overrun.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +11,17 @@
 
 namespace ebb::memory {
 
-/// Returns storage of at least `bytes` bytes, aligned to 64; never null. When the system has no more, calls trim() and
-/// tries once more. Throws Error when that does not help.
+/// Returns storage of at least `bytes` bytes, aligned to 64. Never null. If the system has no
+/// memory, it calls trim() and tries again, and throws Error if that fails.
 void* allocate(size_t bytes);
 
-/// Gives back what allocate(bytes) returned, with the same size. Any thread may do so.
+/// Frees a block of allocate(bytes), with the same size. Any thread may call this.
 void deallocate(void* block, size_t bytes) noexcept;
 
 struct Stats {
-  int64_t live_bytes = 0;    ///< handed out now
-  int64_t cached_bytes = 0;  ///< kept for the next allocation, in the central list
-  int64_t system_calls = 0;  ///< times that the system's malloc was asked since the start
+  int64_t live_bytes = 0;    ///< in use
+  int64_t cached_bytes = 0;  ///< in the central list, for later allocations
+  int64_t system_calls = 0;  ///< calls of the system's malloc since the start
 };
 Stats stats();
 

@@ -1,4 +1,4 @@
-// Scalar: a C++ number that stands where a tensor may, and the rules by which numbers become elements.
+// Scalar: a C++ number as an argument of an op, and the rules by which numbers become elements.
 #pragma once
 
 #include <cmath>
@@ -14,9 +14,11 @@
 
 namespace ebb {
 
-/// A number that keeps its kind: bool, integer or floating point. Integers are exact over the whole range of int64_t.
-/// Functions take it so that 6, 6.0 and true can mean different dtypes, as in torch. Made from any arithmetic type.
-/// Throws Error when an unsigned integer does not fit int64_t.
+/// A number that keeps its kind: bool, integer or floating point.
+///
+/// Functions take a Scalar so that 6, 6.0 and true can denote different dtypes, as in torch. It is
+/// constructed from any arithmetic type. Integers are exact over the whole range of int64_t. Throws
+/// Error if an unsigned integer does not fit int64_t.
 ///
 ///     Tensor a = full({2}, 6);    // i64
 ///     Tensor b = full({2}, 6.0);  // f32
@@ -39,7 +41,7 @@ class Scalar {
 
   constexpr bool is_floating() const { return kind_ == Kind::Floating; }
   constexpr bool is_bool() const { return kind_ == Kind::Bool; }
-  /// The dtype that torch gives such a number: f32, i64 or bool.
+  /// Returns the dtype that torch gives such a number: f32, i64 or bool.
   constexpr DType dtype() const {
     return is_floating() ? DType::F32 : is_bool() ? DType::Bool : DType::I64;
   }
@@ -48,9 +50,9 @@ class Scalar {
     return is_floating() ? floating_ : static_cast<double>(integer_);
   }
 
-  /// Returns the number as a T by the rule of Tensor::to(DType): floating types round to the nearest value, bool is
-  /// true unless the number is 0, and integer types drop the fraction. Throws Error naming op for NaN, infinity and
-  /// what an integer type cannot hold.
+  /// Returns the number as a T by the rule of Tensor::to(DType): floating types round to the
+  /// nearest value, bool is true unless the number is 0, and integer types drop the fraction.
+  /// Throws Error that names op for NaN, infinity and values that an integer type cannot represent.
   template <class T> T to(std::string_view op) const {
     if constexpr (std::is_same_v<T, bool>) {
       return is_floating() ? floating_ != 0 : integer_ != 0;
@@ -63,8 +65,9 @@ class Scalar {
     }
   }
 
-  /// Throws Error naming op unless an element of dtype holds this number: i64 takes integers, u8 those from 0 to 255.
-  /// Floating dtypes take every number, rounded to the nearest; so does bool, where all but 0 are true, as in torch.
+  /// Throws Error that names op unless dtype can represent this number: i64 takes integers, u8
+  /// integers from 0 to 255. Floating dtypes take every number and round it to the nearest. bool
+  /// takes every number; all except 0 are true, as in torch.
   void check_exact(std::string_view op, DType dtype) const;
 
   Scalar operator-() const;
@@ -72,7 +75,7 @@ class Scalar {
  private:
   enum class Kind : uint8_t { Bool, Integer, Floating };
 
-  // std::in_range, which refuses character types.
+  // As std::in_range, which does not accept character types.
   template <class T> static bool in_range(int64_t value) {
     if constexpr (sizeof(T) == sizeof(int64_t)) return std::is_signed_v<T> || value >= 0;
     else
@@ -89,7 +92,7 @@ class Scalar {
   Kind kind_;
 };
 
-/// "6", "true" or "0.5".
+/// Returns "6", "true" or "0.5".
 std::string to_text(Scalar value);
 
 }  // namespace ebb

@@ -1,7 +1,9 @@
-// Random numbers: Philox4x32-10 (Salmon et al. 2011), counter-based, the same on every device.
+// Random numbers of Philox4x32-10 (Salmon et al. 2011), a counter-based generator, the same on
+// every device.
 //
-// Element i of a random tensor is a function of (seed, offset + i) alone: bits and uniforms are equal on all devices,
-// normals within ulps. A Generator is the pair (seed, next offset), and that is all there is to save.
+// Element i of a random tensor is a function of (seed, offset + i). Bits and uniform numbers are
+// equal on all devices, normal numbers differ by a few ulp. A Generator is the pair (seed, next
+// offset), and a checkpoint saves nothing else.
 #pragma once
 
 #include <cmath>
@@ -16,7 +18,7 @@ struct PhiloxBits {
   uint32_t word[4];
 };
 
-/// The four words of block `counter` in stream `seed`.
+/// Returns the four words of block `counter` in stream `seed`.
 EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
   uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0,
            x3 = 0;
@@ -35,15 +37,16 @@ EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
   return {{x0, x1, x2, x3}};
 }
 
-/// A uniform double in [0, 1) with 53 bits from two words.
+/// Returns a uniform double in [0, 1) with 53 bits of two words.
 EBB_HD double uniform_from_bits(uint32_t high, uint32_t low) {
   return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
 }
 
 enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
 
-/// Number `number` of stream `seed`: uniform in [a, b), normal with mean a and standard deviation b (Box-Muller), or 1
-/// with probability a, else 0. Rounded to T. One place for all devices.
+/// Returns number `number` of stream `seed`, rounded to T: uniform in [a, b), normal with mean a
+/// and standard deviation b (Box-Muller), or 1 with probability a, else 0. All devices use this
+/// function.
 template <class T>
 EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a, double b) {
   const PhiloxBits bits = philox(seed, number);
@@ -55,9 +58,8 @@ EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a
     return static_cast<T>(a + b * std::sqrt(-2 * std::log1p(-u)) * std::cos(two_pi * v));
   }
   const T value = static_cast<T>(a + u * (b - a)), end = static_cast<T>(b);
-  return value < end
-             ? value
-             : std::nextafter(end, static_cast<T>(a));  // rounded, it may reach the open end
+  // Rounding may reach the end of the interval, which is open.
+  return value < end ? value : std::nextafter(end, static_cast<T>(a));
 }
 
 /// A source of random numbers. Copying it copies its position.
@@ -65,7 +67,7 @@ struct Generator {
   uint64_t seed = 0;
   uint64_t offset = 0;  ///< the number of the next element
 
-  /// Advances by n elements and returns where they start.
+  /// Advances by n elements. Returns the number of the first of them.
   uint64_t take(int64_t n) {
     const uint64_t start = offset;
     offset += static_cast<uint64_t>(n);
@@ -73,12 +75,14 @@ struct Generator {
   }
 };
 
-/// The generator of the calling thread, which rand, randn, dropout and initialisation use when given none.
+/// Returns the generator of the calling thread, which rand, randn, dropout and initialisation use
+/// by default.
 Generator& default_generator();
-/// Restarts the calling thread's generator.
+/// Restarts the generator of the calling thread with a seed.
 void manual_seed(uint64_t seed);
 
-/// Returns numbers that are uniform in [0, 1), or standard normal (Box-Muller in f64). The dtype is f32 or f64.
+/// Returns numbers that are uniform in [0, 1), or standard normal (Box-Muller in f64). The dtype is
+/// f32 or f64.
 ///
 ///     randn({2, 3}, f64);
 Tensor rand(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);
@@ -94,8 +98,9 @@ Tensor randn(const Shape& shape, O option, Generator* generator = nullptr) {
 /// Returns the same with the shape, dtype and device of another tensor.
 Tensor rand_like(const Tensor& other, Generator* generator = nullptr);
 Tensor randn_like(const Tensor& other, Generator* generator = nullptr);
-/// Returns integers that are uniform in [low, high), or in [0, high); i64 unless asked otherwise. They are drawn on the
-/// host, and are the same on every device. Throws Error unless low < high and the dtype holds all of them.
+/// Returns integers that are uniform in [low, high), or in [0, high). The default dtype is i64.
+/// They are drawn on the host, and are the same for every device. Throws Error unless low < high
+/// and the dtype can represent all of them.
 ///
 ///     randint(10, {2, 3});      // (2, 3) of 0 to 9
 ///     randint(-1, 2, 5, f32);   // (5,) of -1, 0 and 1
@@ -114,13 +119,15 @@ template <TensorOption O>
 Tensor randint(int64_t high, const Shape& shape, O option, Generator* generator = nullptr) {
   return randint(0, high, shape, options_of(option), generator);
 }
-/// Uniform in [low, high), in place. Refused on tensors that require grad unless under no_grad.
+/// Fills out with numbers that are uniform in [low, high). Throws Error for tensors that require
+/// grad, except under NoGrad.
 void uniform_(Tensor& out, double low, double high, Generator* generator = nullptr);
-/// Normal, in place.
+/// Fills out with normal numbers.
 void normal_(Tensor& out, double mean, double stddev, Generator* generator = nullptr);
-/// 1 with probability p, else 0, in place.
+/// Fills out with 1 with probability p, else 0.
 void bernoulli_(Tensor& out, double p, Generator* generator = nullptr);
-/// A random permutation of 0 ... n - 1, i64 (n,): a function of the generator's seed and offset.
+/// Returns a random permutation of 0 ... n - 1, i64 (n,). It is a function of the generator's seed
+/// and offset.
 Tensor randperm(int64_t n, Generator* generator = nullptr);
 
 }  // namespace ebb

@@ -1,5 +1,6 @@
-// Counts how often a tensor has been made to refer to other elements (Tensor::set_data, and therefore Module::to). Objects
-// that keep addresses of tensors between calls, such as a captured step, compare the count with the one that they saw.
+// Counts how often a tensor has been rebound: made to refer to other elements by Tensor::set_data
+// or Module::to. Objects that keep addresses of tensors between calls, such as a captured step,
+// notice rebinding by comparing the count.
 #pragma once
 
 #include <cstdint>

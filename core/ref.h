@@ -1,4 +1,5 @@
-// Ref<T>: a pointer to a reference-counted object, which stores the count. T provides retain() and release().
+// Ref<T>: a pointer to a reference-counted object, which stores the count. T provides retain() and
+// release().
 #pragma once
 
 #include <atomic>
@@ -7,7 +8,7 @@
 
 namespace ebb {
 
-/// The count. It starts at 1: the creator of an object owns it (see Ref::adopt).
+/// A reference count. It starts at 1, because the creator of an object owns it (see Ref::adopt).
 class RefCount {
  public:
   void retain() { count_.fetch_add(1, std::memory_order_relaxed); }

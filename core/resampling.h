@@ -15,7 +15,7 @@ struct ResampleTap {
   double weight;
 };
 
-/// How positions of the output map to an axis of the input.
+/// The map from positions of the output to an axis of the input.
 struct ResampleAxis {
   int64_t in, out;
   double scale;  ///< positions of the input per position of the output

@@ -1,11 +1,12 @@
 // The scalar functions that pointwise formulas use.
 //
-// Each function is defined for plain numbers and for Dual, where it states its derivative. Value, gradient and
-// second order therefore come from one formula. Several conventions are in use at kinks, and each has its own
-// function: relu has gradient 0 at 0, clamp_min 1 at its bound, hardtanh 0 at both bounds, maximum 1/2 for each
-// input at a tie, and abs 0 at 0. Formulas choose with where(condition, a, b) and never with if. where evaluates
-// both sides, so loops are vectorised, and it also works for T = Expr (tensors, above the second order).
-// Write constants of a formula as T(0.5), and integers as they are: 1 - t.
+// Each function is defined for plain numbers and for Dual, where it states its derivative. Value,
+// gradient and second order therefore come from one formula. Several conventions are in use at
+// kinks, and each has its own function: relu has gradient 0 at 0, clamp_min 1 at its bound,
+// hardtanh 0 at both bounds, maximum 1/2 for each input at a tie, and abs 0 at 0. Formulas choose
+// with where(condition, a, b) and never with if. where evaluates both sides, so loops are
+// vectorised, and it also works for T = Expr (tensors, above the second order). Write constants of
+// a formula as T(0.5), and integers as they are: 1 - t.
 #pragma once
 
 #include <cmath>
@@ -18,7 +19,7 @@ namespace ebb {
 
 template <class T>
 concept Real = std::is_same_v<T, float> || std::is_same_v<T, double>;
-/// Numbers that value kernels compute with; int64_t for the ops that integers have too.
+/// The types that value kernels compute with: int64_t only for formulas with has_integers.
 template <class T>
 concept Number = Real<T> || std::is_same_v<T, int64_t>;
 
@@ -28,7 +29,8 @@ template <Number T> EBB_HD T where(bool condition, T a, T b) { return condition 
 
 template <Real T> EBB_HD T exp(T x) { return math::exp(x); }
 template <Real T> EBB_HD T log(T x) { return math::log(x); }
-/// log(x) - y; where they are nearly equal, with the digits that the rounding of the logarithm takes away.
+/// Returns log(x) - y. If they are nearly equal, it has digits that rounding the logarithm would
+/// have lost.
 template <Real T> EBB_HD T log_minus(T x, T y) { return math::log_minus(x, y); }
 template <Real T> EBB_HD T log1p(T x) { return math::log1p(x); }
 template <Real T> EBB_HD T expm1(T x) { return math::expm1(x); }
@@ -36,17 +38,19 @@ template <Real T> EBB_HD T tanh(T x) { return math::tanh(x); }
 template <Real T> EBB_HD T erf(T x) { return math::erf(x); }
 template <Real T> EBB_HD T sqrt(T x) { return std::sqrt(x); }
 template <Real T> EBB_HD T pow(T x, T y) { return std::pow(x, y); }
-// Those of the C library, at most 1 ulp off on the CPU and 2 (tan 4) on the GPU, for every x; not vectorised.
+// Functions of the C library, with an error of at most 1 ulp on the CPU and 2 (tan 4) on the GPU,
+// for every x. They are not vectorised.
 template <Real T> EBB_HD T sin(T x) { return std::sin(x); }
 template <Real T> EBB_HD T cos(T x) { return std::cos(x); }
 template <Real T> EBB_HD T tan(T x) { return std::tan(x); }
-/// The angle of the point (x, y), in (-pi, pi].
+/// Returns the angle of the point (x, y), in (-pi, pi].
 template <Real T> EBB_HD T atan2(T y, T x) { return std::atan2(y, x); }
-/// The remainder of x / y with the sign of x, exact.
+/// Returns the exact remainder of x / y, with the sign of x.
 template <Real T> EBB_HD T fmod(T x, T y) { return std::fmod(x, y); }
 template <Real T> EBB_HD T erfinv(T x) { return math::erfinv(x); }
 
-// To an integer: below, above, nearest with ties to even, towards 0. Gradient 0. An integer is itself.
+// Rounding down, up, to the nearest (ties to even), and towards 0. The derivative is 0. Integers do
+// not change.
 template <Real T> EBB_HD T floor(T x) { return std::floor(x); }
 template <Real T> EBB_HD T ceil(T x) { return std::ceil(x); }
 template <Real T> EBB_HD T round(T x) { return std::nearbyint(x); }
@@ -56,33 +60,33 @@ EBB_HD int64_t ceil(int64_t x) { return x; }
 EBB_HD int64_t round(int64_t x) { return x; }
 EBB_HD int64_t trunc(int64_t x) { return x; }
 
-/// -1, 0 or 1; 0 for NaN.
+/// Returns -1, 0 or 1, and 0 for NaN.
 template <Number T> EBB_HD T sign(T x) { return where(x > 0, T(1), where(x < 0, T(-1), T(0))); }
 template <Real T> EBB_HD T abs(T x) { return std::fabs(x); }
 EBB_HD int64_t abs(int64_t x) { return x < 0 ? -x : x; }
 
-/// max(x, 0); NaN stays, -0 stays. Gradient [x > 0], so 0 at 0.
+/// Returns max(x, 0). NaN and -0 do not change. Derivative: 1 where x > 0, else 0.
 template <Number T> EBB_HD T relu(T x) { return where(x < 0, T(0), x); }
-/// max(x, bound); NaN stays. Gradient [x >= bound]: passes at the bound.
+/// Returns max(x, bound). NaN does not change. Derivative: 1 where x >= bound, else 0.
 template <Number T> EBB_HD T clamp_min(T x, T bound) { return where(x < bound, bound, x); }
-/// max(x, bound) whose gradient passes everywhere, as if it had not been clamped.
+/// Returns max(x, bound), with derivative 1 everywhere.
 template <Number T> EBB_HD T clamp_min_through(T x, T bound) { return clamp_min(x, bound); }
-/// min(x, bound); NaN stays. Gradient [x <= bound].
+/// Returns min(x, bound). NaN does not change. Derivative: 1 where x <= bound, else 0.
 template <Number T> EBB_HD T clamp_max(T x, T bound) { return where(x > bound, bound, x); }
-/// Clamps to [low, high]; gradient [low < x < high]: 0 at the bounds.
+/// Returns x clamped to [low, high]. Derivative: 1 where low < x < high, else 0.
 template <Real T> EBB_HD T hardtanh(T x, T low, T high) {
   return clamp_max(clamp_min(x, low), high);
 }
-/// The larger; NaN when either is. A tie splits the gradient in halves.
+/// Returns the larger of a and b, and NaN if either is NaN. At a tie each derivative is 1/2.
 template <Number T> EBB_HD T maximum(T a, T b) { return where(a > b, a, where(a == a, b, a)); }
 template <Number T> EBB_HD T minimum(T a, T b) { return where(a < b, a, where(a == a, b, a)); }
 
-/// 1 / (1 + e^-x), without overflow.
+/// Returns 1 / (1 + e^-x), without overflow.
 template <Real T> EBB_HD T sigmoid(T x) {
   const T e = math::exp_nonpositive(-abs(x));
   return where(x < 0, e, T(1)) / (1 + e);
 }
-/// log(1 + e^x) = max(x, 0) + log1p(e^-|x|): exact to the last bits for every x.
+/// Returns log(1 + e^x) = max(x, 0) + log1p(e^-|x|), accurate to the last bits for every x.
 template <Real T> EBB_HD T softplus(T x) {
   return clamp_min(x, T(0)) + math::log1p_unit(math::exp_nonpositive(-abs(x)));
 }
@@ -127,12 +131,12 @@ template <class T, int N> EBB_HD Dual<T, N> tanh(const Dual<T, N>& x) {
 template <class T, int N> EBB_HD Dual<T, N> erf(const Dual<T, N>& x) {
   return chain(x, erf(x.v), T(1.1283791670955126) * exp(-(x.v * x.v)));  // 2 / sqrt(pi) e^(-x^2)
 }
-/// x^y; by y the derivative is x^y log x, and 0 where x = 0 and y >= 0, as in torch.
+/// Returns x^y. The derivative by y is x^y log x, and 0 where x = 0 and y >= 0, as in torch.
 template <class T, int N> EBB_HD Dual<T, N> pow(const Dual<T, N>& x, const Dual<T, N>& y) {
   const T p = pow(x.v, y.v);
   const T slope = y.v * pow(x.v, y.v - 1);
-  const T by_x =
-      where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);  // 0^0 has slope 0, not 0 / 0
+  // The derivative of 0^0 is 0, not 0 / 0.
+  const T by_x = where(y.v == 0, where(abs(x.v) > 0, slope, T(0)), slope);
   if (y.active == 0) return chain(x, p, by_x);
   return chain(x, y, p, by_x, where(x.v == 0, where(y.v >= 0, T(0), p * log(x.v)), p * log(x.v)));
 }
@@ -151,7 +155,7 @@ template <class T, int N> EBB_HD Dual<T, N> atan2(const Dual<T, N>& y, const Dua
   const T square = y.v * y.v + x.v * x.v, inverse = where(square == 0, T(0), 1 / square);
   return chain(y, x, atan2(y.v, x.v), x.v * inverse, -y.v * inverse);
 }
-/// By y the derivative is -trunc(x / y), as in torch.
+/// The derivative by y is -trunc(x / y), as in torch.
 template <class T, int N> EBB_HD Dual<T, N> fmod(const Dual<T, N>& x, const Dual<T, N>& y) {
   if (y.active == 0) return chain(x, fmod(x.v, y.v), T(1));
   return chain(x, y, fmod(x.v, y.v), T(1), -trunc(x.v / y.v));

@@ -13,14 +13,15 @@
 
 namespace ebb {
 
-/// The most dimensions that a tensor can have.
+/// The largest number of dimensions of a tensor.
 inline constexpr int kMaxDims = 8;
 
-/// The most elements that a tensor can have: the bytes of any dtype can be counted in an int64_t.
+/// The largest number of elements of a tensor. Its bytes fit an int64_t in every dtype.
 inline constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 8;
 
-/// Returns a b, or a + b. Throws Error naming op when the result is out of the range of int64_t. All arithmetic on
-/// sizes, strides and offsets that come from a user or a file goes through these or through Shape::numel().
+/// Returns a b, or a + b. Throws Error that names op if the result is out of the range of int64_t.
+/// All arithmetic on sizes, strides and offsets of a user or a file uses these functions or
+/// Shape::numel().
 inline int64_t checked_mul(std::string_view op, int64_t a, int64_t b) {
   int64_t result;
   if (__builtin_mul_overflow(a, b, &result)) [[unlikely]]
@@ -34,8 +35,8 @@ inline int64_t checked_add(std::string_view op, int64_t a, int64_t b) {
   return result;
 }
 
-/// A short list of int64 without heap memory. Used for sizes, strides and lists of dims.
-/// Throws Error when more than kMaxDims entries are put in, and for an index that it does not have.
+/// A short list of int64 without heap memory, for sizes, strides and lists of dims. Throws Error
+/// for more than kMaxDims entries, and for an index out of range.
 ///
 ///     zeros({2, 3});  // two dimensions
 ///     zeros(3);       // a number is a list of one
@@ -74,8 +75,9 @@ class Shape {
   const int64_t* end() const { return size_ + dims_; }
   int64_t back() const { return (*this)[dims_ - 1]; }
 
-  /// Returns the product of the sizes; 1 for an empty list. Throws Error naming op when a size is negative or the product
-  /// of those that are not 0 exceeds kMaxElements. Strides and offsets within such a tensor fit as well.
+  /// Returns the product of the sizes, and 1 for an empty list. Throws Error that names op if a
+  /// size is negative, or if the product of the sizes other than 0 exceeds kMaxElements. Strides
+  /// and offsets within such a tensor fit int64_t too.
   int64_t numel(std::string_view op = "shape") const {
     int64_t n = 1;
     bool empty = false, wrong = false;
@@ -127,28 +129,31 @@ class Shape {
   int64_t size_[kMaxDims];
 };
 
-/// "(32, 10)"; "(7,)" for one dimension and "()" for none, as Python writes tuples.
+/// Returns a text such as "(32, 10)", "(7,)" or "()", as Python writes tuples.
 std::string to_text(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
-/// Row-major strides in elements.
+/// Returns row-major strides, in elements.
 Shape contiguous_strides(const Shape& shape);
 
-/// The shape that a and b broadcast to, by NumPy's rule. Throws Error naming op.
+/// Returns the shape that a and b broadcast to by NumPy's rule. Throws Error that names op if they
+/// do not broadcast.
 Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b);
 
-/// True when a tensor of shape `from` can be read as one of shape `to` by broadcasting alone.
+/// Returns true if a tensor of shape `from` broadcasts to shape `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
 
-/// Strides that read a tensor of `shape` and `strides` as if it had the shape `target`: 0 on every broadcast axis.
-/// REQUIRES that shape broadcasts to target.
+/// Returns the strides that read a tensor of `shape` and `strides` as if it had the shape `target`:
+/// 0 on every broadcast axis. REQUIRES that shape broadcasts to target.
 Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target);
 
-/// Turns -1 into the last dim and so on. Throws Error naming op when out of range; a 0-d tensor accepts -1 and 0.
+/// Returns dim, where negative dims count from the end. Throws Error that names op if it is out of
+/// range. A 0-d tensor accepts -1 and 0.
 int normalize_dim(std::string_view op, int64_t dim, int dims);
 
-/// Merges neighbouring dims of `shape` that all `count` operands walk as one; drops dims of size 1. At least one dim
-/// remains. strides[k] are the strides of operand k over the shape, changed along. Kernels walk what is left.
+/// Merges neighbouring dims of `shape` that are contiguous in all `count` operands, and removes
+/// dims of size 1. At least one dim remains. strides[k] are the strides of operand k, which it
+/// changes too. Kernels loop over the remaining dims.
 void coalesce(Shape& shape, Shape* strides, int count);
 
 }  // namespace ebb

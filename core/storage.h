@@ -1,7 +1,8 @@
 // Storage: a block of bytes on a device, shared by the tensors that view it.
 //
-// The version counts all writes, through any view. A graph node that has saved a tensor compares the version before it uses
-// the tensor. Thread-safety: owners may be added and dropped by any thread. Writing during a read is not safe.
+// The version counts all writes, through any view. A graph node that has saved a tensor compares
+// the version before it uses the tensor. Thread-safety: any thread may add and drop owners. Writing
+// during a read is not safe.
 #pragma once
 
 #include <atomic>
@@ -15,7 +16,8 @@ namespace ebb {
 
 class Storage {
  public:
-  /// Allocates uninitialised bytes on a device. Throws Error if it has not enough memory or is not built in.
+  /// Allocates uninitialised bytes on a device. Throws Error if the device has too little memory or
+  /// is not built in.
   static Ref<Storage> create(size_t bytes, Device device);
 
   std::byte* data() const { return data_; }

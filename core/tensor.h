@@ -1,9 +1,9 @@
 // Tensor: a strided, typed view of a storage on a device, and the handle to its node in the graph.
 //
-// A Tensor is a cheap handle: copying it shares the elements. There is one type for data, parameters and gradients.
-// Views (reshape, transpose, slice, expand ...) share the storage of the tensor that they view.
-// Functions on tensors stand in autograd/ops/; here is what a tensor is.
-// Thread-safety: any number of threads may read one tensor; a thread that writes needs it for itself.
+// A Tensor is a cheap handle: copying it shares the elements. Data, parameters and gradients have
+// the same type. Views (reshape, transpose, slice, expand, ...) share the storage of the tensor
+// that they view. The functions on tensors are declared in autograd/ops/. Thread-safety: any number
+// of threads may read a tensor. No other thread may use a tensor while one writes to it.
 #pragma once
 
 #include <concepts>
@@ -40,16 +40,17 @@ namespace detail {
 [[noreturn]] void fail_undefined(const char* member);
 }  // namespace detail
 
-/// The shared body behind Tensor handles. Used by ops and backends; users hold Tensors.
+/// The body that the handles of a tensor share. Ops and backends use it; users hold Tensors.
 struct TensorImpl {
   RefCount count;
   DType dtype;
   bool contiguous;            ///< row-major without gaps
-  uint32_t output_index = 0;  ///< which output of `node` this is
+  uint32_t output_index = 0;  ///< the index of this tensor among the outputs of `node`
   Ref<Storage> storage;
   std::byte* data;  ///< the first element
   int64_t numel;
-  Ref<GraphNode> node;  ///< who made it, or its gradient leaf; null when no gradient is wanted
+  /// The node that created this tensor, or its gradient leaf. Null if it requires no gradient.
+  Ref<GraphNode> node;
   Shape shape;
   Shape strides;  ///< in elements
 
@@ -60,7 +61,7 @@ struct TensorImpl {
   static void destroy(TensorImpl* impl) noexcept;
 };
 
-/// An index that knows where it was written.
+/// An index with the source location where it was written.
 struct Index {
   Index(std::integral auto i, std::source_location where = std::source_location::current())
       : value(Scalar(i).template to<int64_t>("select")), where(where) {}
@@ -70,42 +71,44 @@ struct Index {
 
 class Tensor : public TensorMethods {
  public:
-  /// An undefined tensor: it has no elements and no shape. Only defined(), impl() and impl_ref()
-  /// may be called on it; every other member throws Error "got an undefined tensor".
+  /// Creates an undefined tensor, which has no elements and no shape. Only defined(), impl() and
+  /// impl_ref() may be called on it; every other member throws Error "got an undefined tensor".
   Tensor() = default;
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
   Tensor(const Tensor&) = default;
   Tensor(Tensor&&) noexcept = default;
   ~Tensor() = default;
 
-  /// Makes this variable a handle of another tensor. No elements change.
+  /// Makes this variable a handle of another tensor. Elements do not change.
   Tensor& operator=(const Tensor&) & = default;
   Tensor& operator=(Tensor&&) & noexcept = default;
-  /// Assigning to a temporary, such as a view, writes the elements: z[0] = y is z[0].copy_(y), and z[0] = 5 is
-  /// z[0].fill_(5). Throws what they throw.
+  /// Writes the elements of a temporary, such as a view: z[0] = y is z[0].copy_(y), and z[0] = 5 is
+  /// z[0].fill_(5). Throws the errors of copy_ and fill_.
   void operator=(const Tensor& source) && { copy_(source); }
   void operator=(Scalar value) && { fill_(value); }
 
-  // ---- what it is ----
+  // ---- properties ----
   bool defined() const { return static_cast<bool>(impl_); }
   const Shape& shape() const& { return body("shape").shape; }
   Shape shape() const&& { return body("shape").shape; }
   const Shape& strides() const& { return body("strides").strides; }
   Shape strides() const&& { return body("strides").strides; }
   int dim() const { return body("dim").shape.dim(); }
-  /// The size along a dim; negative dims count from the end. Throws Error when out of range.
+  /// Returns the size along a dim. Negative dims count from the end. Throws Error if dim is out of
+  /// range.
   int64_t size(int64_t dim) const;
   int64_t numel() const { return body("numel").numel; }
   DType dtype() const { return body("dtype").dtype; }
   Device device() const { return body("device").storage->device(); }
-  /// shape() by torch's name.
+  /// Returns shape(), under torch's name.
   Shape sizes() const { return shape(); }
   bool is_cuda() const { return device() != Device::cpu(); }
   bool is_contiguous() const { return body("is_contiguous").contiguous; }
 
-  // ---- its elements ----
-  /// Returns a pointer to the first element of a tensor on the CPU, to read; strides() says where
-  /// the others are. The tensor must outlive the pointer, so a temporary does not compile:
+  // ---- elements ----
+  /// Returns a pointer to the first element of a tensor on the CPU, for reading. The other elements
+  /// are at strides(). The tensor must outlive the pointer, so a call on a temporary does not
+  /// compile:
   ///
   ///     const Tensor y = x.contiguous();
   ///     const float* p = y.data<float>();
@@ -116,18 +119,19 @@ class Tensor : public TensorMethods {
     return reinterpret_cast<const T*>(impl_->data);
   }
   template <class T> const T* data() const&& = delete;  // the elements may die with the temporary
-  /// Returns the same to write. Counts as an in-place change: a graph that saved this tensor notices.
+  /// Returns the same pointer for writing. This counts as an in-place change, which a graph that
+  /// saved this tensor notices.
   template <class T> T* mutable_data() & {
     check_access(dtype_of<T>);
     impl_->storage->bump_version();
     return reinterpret_cast<T*>(impl_->data);
   }
   template <class T> T* mutable_data() && = delete;
-  /// Returns the one element, converted to any arithmetic type by the rule of to(DType). Throws Error unless numel() is
-  /// 1, and when T cannot hold the element.
+  /// Returns the only element, converted to any arithmetic type by the rule of to(DType). Throws
+  /// Error unless numel() is 1, and if T cannot represent the element.
   template <class T = double> T item() const { return item_number().to<T>("item"); }
-  /// Returns all elements in row-major order, copied to the host and converted to any arithmetic type by the rule of
-  /// to(DType). Throws Error when T cannot hold one of them.
+  /// Returns all elements in row-major order, copied to the host and converted to any arithmetic
+  /// type by the rule of to(DType). Throws Error if T cannot represent one of them.
   template <class T> std::vector<T> to_vector() const {
     if constexpr (requires { elements<T>(); }) {
       return elements<T>();
@@ -139,41 +143,46 @@ class Tensor : public TensorMethods {
     }
   }
 
-  // ---- other forms of it (recorded in the graph) ----
+  // ---- conversions and copies, recorded in the graph ----
   // `where` is the source location of the caller, for messages.
   using Place = std::source_location;
-  /// The same values on another device, or this tensor itself when it is there already.
-  Tensor to(Device device, Place where = Place::current()) const;
-  /// The same values in another dtype, or this tensor itself. Floating to floating is differentiable. One rule holds
-  /// wherever elements are converted: here, in copy_, item() and to_vector():
+  /// Returns the values on another device, or this tensor itself if it is on that device.
+  [[nodiscard]] Tensor to(Device device, Place where = Place::current()) const;
+  /// Returns the values in another dtype, or this tensor itself if it has that dtype. Conversions
+  /// between floating dtypes are differentiable. The same rule applies to all conversions of
+  /// elements: here, in copy_, item() and to_vector().
   ///
-  /// | from       | to f32, f64                | to i64, u8                                     | to bool          |
-  /// |------------|----------------------------|------------------------------------------------|------------------|
-  /// | f32, f64   | nearest; beyond f32: +-inf | the fraction is dropped; Error for NaN,        | true unless 0,   |
-  /// |            |                            | infinity and what does not fit                 | so NaN is true   |
-  /// | i64, u8    | nearest                    | the same value; Error when u8 cannot hold it   | true unless 0    |
-  /// | bool       | 0 or 1                     | 0 or 1                                         | itself           |
+  /// | from       | to f32, f64                | to i64, u8                                        | to bool          |
+  /// |------------|----------------------------|---------------------------------------------------|------------------|
+  /// | f32, f64   | nearest; beyond f32: +-inf | without the fraction; Error for NaN, infinity and | true unless 0,   |
+  /// |            |                            | values out of range                               | so NaN is true   |
+  /// | i64, u8    | nearest                    | the same value; Error if u8 cannot represent it   | true unless 0    |
+  /// | bool       | 0 or 1                     | 0 or 1                                            | unchanged        |
   ///
-  /// On a GPU the Error is thrown the next time that the host waits for it; the element is 0 until then.
-  Tensor to(DType dtype, Place where = Place::current()) const;
-  /// A copy with its own storage.
-  Tensor clone(Place where = Place::current()) const;
-  /// This tensor when it lies contiguous, else a contiguous copy.
-  Tensor contiguous(Place where = Place::current()) const;
-  /// The i-th slice along the first dim: shape (s1, s2 ...). A view.
+  /// On a GPU the Error is thrown the next time that the host waits for the device. Until then the
+  /// element is 0.
+  [[nodiscard]] Tensor to(DType dtype, Place where = Place::current()) const;
+  /// Returns a copy with its own storage.
+  [[nodiscard]] Tensor clone(Place where = Place::current()) const;
+  /// Returns this tensor if it is contiguous, else a contiguous copy.
+  [[nodiscard]] Tensor contiguous(Place where = Place::current()) const;
+  /// Returns the i-th slice along the first dim, with shape (s1, s2, ...). A view.
   Tensor operator[](Index i) const;
-  /// Returns index(x, mask_or_indices): the elements where a bool mask is true, or the slices that integers name. A copy, and
-  /// const, so that x[mask] = y does not compile instead of writing into the copy: use masked_fill() or where().
+  /// Returns index(x, mask_or_indices): the elements where a bool mask is true, or the slices at
+  /// integer indices. The result is a copy. It is const, so that x[mask] = y does not compile; use
+  /// masked_fill() or where() for that.
   const Tensor operator[](const Tensor& index) const;
 
-  // ---- in place; refused on tensors that require grad unless under no_grad ----
-  /// Sets every element. Throws Error when value is not exact in an integer or bool dtype: 0.5 in i64.
+  // ---- in place; throw Error on tensors that require grad, except under NoGrad ----
+  /// Sets every element. Throws Error if an integer or bool dtype cannot represent the value: 0.5
+  /// in i64.
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
-  /// Copies values in, broadcasting and converting them.
+  /// Copies the values of source, which is broadcast and converted.
   Tensor& copy_(const Tensor& source);
-  /// Adds alpha * other, subtracts, multiplies or divides by other, which broadcasts to this tensor's shape. A number takes
-  /// this tensor's dtype. x += y and the like are declared in autograd/ops/operators.h.
+  /// Adds alpha * other, subtracts, multiplies or divides by other, which broadcasts to the shape
+  /// of this tensor. A number takes the dtype of this tensor. autograd/ops/operators.h declares x
+  /// += y and the other operators.
   Tensor& add_(const Tensor& other, double alpha = 1);
   Tensor& add_(Scalar other);
   Tensor& sub_(const Tensor& other);
@@ -185,15 +194,17 @@ class Tensor : public TensorMethods {
 
   // ---- gradients (defined in autograd/) ----
   bool requires_grad() const { return static_cast<bool>(body("requires_grad").node); }
-  /// Starts (or stops) recording for a leaf. Throws Error on integer tensors and on results of recorded ops.
+  /// Starts (or stops) recording for a leaf. Throws Error for integer tensors and for results of
+  /// recorded ops.
   Tensor& requires_grad_(bool on = true);
-  /// True unless an op that is recorded made it.
+  /// Returns true unless a recorded op created this tensor.
   bool is_leaf() const;
-  /// The accumulated gradient of a leaf (or of a tensor with retain_grad()); undefined before backward.
+  /// Returns the accumulated gradient of a leaf (or of a tensor with retain_grad()). Undefined
+  /// before backward.
   Tensor grad() const;
-  /// Sets the gradient of a leaf; an undefined tensor clears it.
+  /// Sets the gradient of a leaf. An undefined tensor clears it.
   void set_grad(const Tensor& grad) const;
-  /// Keeps the gradient of a tensor that is not a leaf: grad() returns it after backward.
+  /// Keeps the gradient of a tensor that is not a leaf, so that grad() returns it after backward.
   const Tensor& retain_grad() const;
   /// Calls hook with the gradient of this tensor whenever backward computes it. If the hook returns
   /// a defined tensor, that one replaces the gradient; a hook may also return nothing.
@@ -210,36 +221,42 @@ class Tensor : public TensorMethods {
       return add_hook(std::move(hook));
     }
   }
-  /// The node of the graph that made it, which has hooks of its own (autograd/graph/node.h); null unless requires_grad().
+  /// Returns the node of the graph that created this tensor, or null unless requires_grad(). The
+  /// node has hooks of its own (autograd/graph/node.h).
   Node* node() const;
-  /// Computes the gradients of all leaves that this tensor depends on and adds them to their grad().
-  /// gradient: the upstream, of this tensor's shape; may be left out for one element (1).
-  /// create_graph: see GradOptions in autograd/graph/engine.h.
-  /// REQUIRES a graph: throws Error when none was recorded, or when it was freed by an earlier backward.
+  /// Computes the gradients of all leaves that this tensor depends on and adds them to their
+  /// grad().
+  ///
+  /// gradient: the upstream gradient, with the shape of this tensor; 1 by default, for one element.
+  /// create_graph: see GradOptions in autograd/graph/engine.h. Throws Error if no graph was
+  /// recorded, or if an earlier backward has freed it.
   void backward(const Tensor& gradient = {}, bool retain_graph = false,
                 bool create_graph = false) const;
-  /// The same with named options: y.backward({.create_graph = true}).
-  /// A template, so that y.backward({}) means no gradient.
+  /// Does the same with named options: y.backward({.create_graph = true}). A template, so that
+  /// y.backward({}) calls the overload above.
   template <class = void> void backward(const BackwardOptions& options) const {
     backward_with(options);
   }
-  /// The same values without a graph; shares the storage.
-  Tensor detach() const;
-  /// The name of the op that made it; "" for leaves.
+  /// Returns a tensor with the same storage and without a graph.
+  [[nodiscard]] Tensor detach() const;
+  /// Returns the name of the op that created this tensor, or "" for a leaf.
   std::string grad_node_name() const;
 
-  /// Makes this tensor, through every handle of it, another one's elements: what Module::to() does to parameters.
-  /// Shape may not change on a leaf that requires grad. Its gradient is forgotten. Not recorded.
+  /// Makes all handles of this tensor refer to the elements of another one, as Module::to() does
+  /// with parameters. It clears the gradient and is not recorded. Throws Error if the shape of a
+  /// leaf that requires grad would change.
   void set_data(const Tensor& other);
 
   // ---- for ops and backends ----
   TensorImpl* impl() const { return impl_.get(); }
   Ref<TensorImpl> impl_ref() const { return impl_; }
-  /// The first element, on whatever device it lies; strides() tells where the others are. For kernels: writing there
-  /// does not count as a change, so write only into tensors that nobody else has seen.
+  /// Returns the address of the first element, on any device. The other elements are at strides().
+  /// For kernels: writing there does not count as an in-place change, so write only to tensors that
+  /// no other code has seen.
   std::byte* raw() const { return body("raw").data; }
   uint32_t version() const { return body("version").storage->version(); }
-  /// True when no other handle and no other view sees the elements: then they may be overwritten or handed on.
+  /// Returns true if no other handle and no view refers to the elements, so that they may be
+  /// overwritten or passed on.
   bool is_unique() const { return body("is_unique").count.unique() && impl_->storage->unique(); }
 
  private:
@@ -262,20 +279,22 @@ class Tensor : public TensorMethods {
 
 std::string to_text(const Tensor& tensor);
 
-/// Throws Error naming op when tensor is undefined.
+/// Throws Error that names op if the tensor is undefined.
 inline void check_defined(std::string_view op, const Tensor& tensor) {
   if (!tensor.defined()) [[unlikely]]
     fail(op, "got an undefined tensor");
 }
 
-/// Throws Error naming op when the tensor may not be changed in place: it requires grad and recording is on, or its
-/// elements share memory.
+/// Throws Error that names op if the tensor must not be changed in place: it requires grad and
+/// recording is on, or its elements share memory.
 void check_writable(std::string_view op, const Tensor& tensor);
 
-/// A view of the same storage. REQUIRES that it stays inside. offset in elements from the first one of base. No graph.
+/// Returns a view of the same storage, without a graph. offset counts elements from the first one
+/// of base. REQUIRES that the view stays inside of the storage.
 Tensor make_view(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset = 0);
 
-/// How a tensor prints, with precision digits; large ones are shortened in the middle.
+/// Returns the text of a tensor, with `precision` digits. Large tensors are shortened in the
+/// middle.
 std::string to_string(const Tensor& tensor, int precision = 4);
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 

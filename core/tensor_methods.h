@@ -1,8 +1,10 @@
-// The methods of Tensor that are functions as well: x.sum(1) is sum(x, 1). Tensor derives from TensorMethods.
+// The methods of Tensor that are functions as well: x.sum(1) is sum(x, 1). Tensor derives from
+// TensorMethods.
 //
-// A method takes the arguments of its function after the tensor, in the same order and with the same defaults, and calls
-// the function: formulas, derivatives, shapes and errors are documented there, in autograd/ops/. `where` is the caller's
-// source location, for messages. tests/autograd/tensor_methods_test.cpp calls each method and compares it with its function.
+// A method takes the arguments of its function after the tensor, in the same order and with the
+// same defaults, and calls the function. The headers in autograd/ops/ document formulas,
+// derivatives, shapes and errors. `where` is the caller's source location, for messages.
+// tests/surface/tensor_methods_test.cpp compares each method with its function.
 #pragma once
 
 #include <cstdint>
@@ -84,7 +86,7 @@ class TensorMethods {
   Tensor isinf(Where where = Where::current()) const;
   Tensor isfinite(Where where = Where::current()) const;
 
-  // ---- reductions: autograd/ops/reduce.h; an empty list of dims stands for all of them ----
+  // ---- reductions: autograd/ops/reduce.h; an empty list of dims means all dims ----
   Tensor sum(const Shape& dims = {}, bool keepdim = false, Where where = Where::current()) const;
   Tensor mean(const Shape& dims = {}, bool keepdim = false, Where where = Where::current()) const;
   Tensor prod(const Shape& dims = {}, bool keepdim = false, Where where = Where::current()) const;

@@ -13,8 +13,9 @@ int main(int argc, char** argv) {
   return examples::run(argc, argv, "Handwritten digits, 8x8, ten classes", defaults,
                        [](const examples::Flags& flags) {
                          const data::Dataset digits = data::load_digits(flags.data);
+                         // The split is the same for every seed.
                          const data::Split split = data::stratified_split(
-                             digits.targets(), 0.25, 0);  // the same for every seed
+                             digits.targets(), 0.25, 0);
                          const data::Dataset train = digits.take(split.train),
                                              test = digits.take(split.test);
 

@@ -39,8 +39,8 @@ int main(int argc, char** argv) {
       argc, argv, "A large classifier distilled into a small one", defaults,
       [](const examples::Flags& flags) {
         const data::Dataset digits = data::load_digits(flags.data);
-        const data::Split split =
-            data::stratified_split(digits.targets(), 0.25, 0);  // the same for every seed
+        // The split is the same for every seed.
+        const data::Split split = data::stratified_split(digits.targets(), 0.25, 0);
         const data::Dataset train = digits.take(split.train), test = digits.take(split.test);
         const data::Dataset shown = without_hidden_digit(train);
         examples::Comparison comparison(flags);

@@ -51,8 +51,8 @@ int main(int argc, char** argv) {
       argc, argv, "Rare classes found with class weights", defaults,
       [](const examples::Flags& flags) {
         const data::Dataset shuttle = load_shuttle(flags.data);
-        const data::Split split =
-            data::stratified_split(shuttle.targets(), 0.25, 0);  // the same for every seed
+        // The split is the same for every seed.
+        const data::Split split = data::stratified_split(shuttle.targets(), 0.25, 0);
         const data::Dataset readings = shuttle.take(split.train);
         const data::Dataset train = standardised(readings, readings),
                             test = standardised(shuttle.take(split.test), readings);

@@ -32,61 +32,68 @@ class Module {
   Module(const Module&) = default;
   Module& operator=(const Module&) = default;
 
-  /// Returns the parameters of this module and of all modules below it, in order of registration, with names joined
-  /// by '.': "0.weight". A parameter that is registered several times (a tied weight, a layer used twice) is listed
-  /// once, under its first name, as in torch; so are buffers and modules.
+  /// Returns the parameters of this module and of all modules below it, in order of registration,
+  /// with names joined by '.': "0.weight". A parameter that is registered several times (a tied
+  /// weight, a layer used twice) is listed once, under its first name, as in torch; so are buffers
+  /// and modules.
   ///
   ///     nn::Linear layer(2, 2);
   ///     nn::Sequential(layer, nn::ReLU(), layer).named_parameters();  // "0.weight", "0.bias"
   std::vector<NamedTensor> named_parameters() const;
   std::vector<Tensor> parameters() const;
   std::vector<NamedTensor> named_buffers() const;
-  /// Returns parameters and buffers under every name that they have: what torch's state_dict() holds, and what a
-  /// checkpoint saves. A tied weight is listed once for each of its names.
+  /// Returns parameters and buffers under all their names, as torch's state_dict() does. A
+  /// checkpoint saves this list. A tied weight is listed once for each of its names.
   std::vector<NamedTensor> state_dict() const;
-  /// Copies values in by name. Throws Error that lists missing and unexpected names, shapes and dtypes that differ,
-  /// and names of one tied weight that have different values; then nothing is changed.
+  /// Copies values by name. Throws Error that lists missing and unexpected names, different shapes
+  /// and dtypes, and names of one tied weight that have different values. If it throws, nothing has
+  /// changed.
   void load_state_dict(const std::vector<NamedTensor>& source);
-  /// Returns the paths of all modules below this one and its own (""), each module once under its first path, with
-  /// its identity.
+  /// Returns path and identity of this module ("") and of all modules below it. Each module is
+  /// listed once, under its first path.
   std::vector<std::pair<std::string, const void*>> named_modules() const;
   /// Identifies a module: copies of one module have the same identity.
   const void* identity() const { return state_.get(); }
   /// Returns the number of elements of all parameters, each parameter counted once.
   int64_t parameter_count() const;
 
-  /// Sets training mode (dropout on) or evaluation mode for this module and all modules below it. ModeGuard sets a
-  /// mode for the time of a scope.
+  /// Sets training mode (dropout on) or evaluation mode for this module and all modules below it.
+  /// ModeGuard sets a mode for a scope.
   void train(bool on = true);
   void eval() { train(false); }
   bool is_training() const { return state_->training; }
 
-  /// Returns what printing shows of this module itself: its class and, in parentheses, the options that a class adds by
-  /// overriding extra_repr(). std::cout << model prints it with all modules below it, as torch does.
+  /// Returns the line that printing shows for this module: its class and, in parentheses, the
+  /// options that extra_repr() returns. std::cout << model prints it with all modules below it, as
+  /// torch does.
   virtual std::string description() const;
 
-  /// Moves parameters and buffers to a device; handles that others hold follow, and so do optimizers. A tensor that is
-  /// moved forgets its gradient. When a tensor cannot be moved, none is.
+  /// Moves parameters and buffers to a device. Other handles of these tensors, and optimizers,
+  /// follow. The gradient of a tensor that is moved is cleared. If a tensor cannot be moved, it
+  /// throws Error and moves none.
   void to(Device device);
   /// Converts floating parameters and buffers to a dtype, with the same guarantees.
   void to(DType dtype);
-  /// Forgets the gradients of all parameters.
+  /// Clears the gradients of all parameters.
   void zero_grad();
   /// Freezes (false) or thaws all parameters.
   void requires_grad_(bool on = true);
 
  protected:
-  /// Registers and returns; the tensor is made to require grad. Throws Error on a name that is taken or has a '.'.
+  /// Registers and returns a tensor, which then requires grad. Throws Error if the name is in use
+  /// or contains a '.'.
   Tensor add_parameter(std::string_view name, Tensor tensor);
-  /// A tensor that is saved and moved, and not trained. An undefined one is ignored, as torch does.
+  /// Registers and returns a tensor that is saved and moved, but not trained. An undefined tensor
+  /// is ignored, as in torch.
   Tensor add_buffer(std::string_view name, Tensor tensor);
   template <class M> M add_module(std::string_view name, M module) {
     add_child(name, module);
     return module;
   }
-  /// Throws Error on a name that is taken or has a '.', and when this module is `module` or is below it.
+  /// Registers a module. Throws Error if the name is in use or contains a '.', or if this module is
+  /// `module` or is below it.
   void add_child(std::string_view name, const Module& module);
-  // The same by torch's names.
+  // The same under torch's names.
   Tensor register_parameter(std::string_view name, Tensor tensor) {
     return add_parameter(name, std::move(tensor));
   }
@@ -97,7 +104,8 @@ class Module {
     return add_module(name, std::move(module));
   }
 
-  /// Returns the options that printing shows: "in_features=3, out_features=4, bias=True". Empty unless overridden.
+  /// Returns the options that printing shows: "in_features=3, out_features=4, bias=True". Empty
+  /// unless overridden.
   virtual std::string extra_repr() const { return {}; }
 
  private:
@@ -107,11 +115,11 @@ class Module {
     std::vector<NamedTensor> parameters, buffers;
     std::vector<std::pair<std::string, std::shared_ptr<State>>> children;
     bool training = true;
-    std::string description;  // of a part, when it was registered
+    std::string description;  // of a submodule, at the time of its registration
   };
   static void print(std::ostream& out, const State& state, const std::string& description,
                     const std::string& indent);
-  struct Seen;  // what has been visited
+  struct Seen;  // the tensors and modules that have been visited
   template <class Visit>
   static void visit(State& state, const std::string& prefix, Seen* seen, Visit&& each);
   std::vector<NamedTensor> named(std::vector<NamedTensor> State::*list) const;
@@ -129,8 +137,8 @@ class Module {
 ///     )
 std::ostream& operator<<(std::ostream& out, const Module& module);
 
-/// Puts a module and all modules below it into one mode, and each of them back into the mode that it had when the scope
-/// ends, however it ends.
+/// Puts a module and all modules below it into one mode for a scope. The end of the scope, also
+/// after an exception, restores the mode of each of them.
 ///
 ///     {
 ///       const nn::ModeGuard guard(model, false);
@@ -147,7 +155,7 @@ class [[nodiscard]] ModeGuard {
   std::vector<std::pair<std::shared_ptr<Module::State>, bool>> before_;
 };
 
-/// Is told of each call of a layer on this thread while its Scope lives. What summary() sees a model with.
+/// Receives each call of a layer on this thread while its Scope exists. summary() uses it.
 class LayerWatch {
  public:
   virtual ~LayerWatch() = default;
@@ -170,13 +178,13 @@ class LayerWatch {
   static constinit thread_local LayerWatch* active_;
 };
 
-/// A module from one tensor to one: what Sequential chains and Trainer trains. A Module that is not a Layer, but has
-/// Tensor forward(const Tensor&), is accepted wherever a Layer is: see as_layer().
+/// A module that maps one tensor to one tensor, for Sequential and Trainer. They also accept a
+/// Module that is not a Layer but has Tensor forward(const Tensor&): see as_layer().
 class Layer : public Module {
  public:
   Layer() = default;
   virtual Tensor forward(const Tensor& x) const = 0;
-  /// As torch's module holders: layer->forward(x).
+  /// Allows layer->forward(x), as torch's module holders do.
   const Layer* operator->() const { return this; }
   Tensor operator()(const Tensor& x) const {
     LayerWatch* watch = LayerWatch::active();
@@ -189,11 +197,11 @@ class Layer : public Module {
   }
 
  protected:
-  /// A layer that is the same module as `module`: it shares its parameters, children and mode.
+  /// Creates a layer that shares parameters, children and mode with `module`.
   explicit Layer(const Module& module) : Module(module) {}
 
  private:
-  /// The module that a watch is told of.
+  /// Returns the module that a LayerWatch receives.
   virtual const Module& described() const { return *this; }
 };
 
@@ -207,7 +215,7 @@ concept HasForward = requires(M& module, const Tensor& x) {
   { module.forward(x) } -> std::convertible_to<Tensor>;
 };
 
-/// A Module with a forward of its own, as a Layer.
+/// A Layer for a Module that has its own forward().
 class ModuleLayer final : public Layer {
  public:
   ModuleLayer(const Module& module, std::function<Tensor(const Tensor&)> forward)
@@ -229,8 +237,8 @@ template <class M> constexpr void check_is_layer() {
 
 }  // namespace detail
 
-/// Returns the module as a Layer that refers to it: REQUIRES that the module outlives the result. Does not compile
-/// unless M is a Layer, or a Module with Tensor forward(const Tensor&).
+/// Returns the module as a Layer that refers to it. REQUIRES that the module outlives the result.
+/// Does not compile unless M is a Layer, or a Module with Tensor forward(const Tensor&).
 template <class M> std::shared_ptr<Layer> as_layer(M& module) {
   detail::check_is_layer<M>();
   if constexpr (std::is_base_of_v<Layer, M>) {
@@ -241,7 +249,7 @@ template <class M> std::shared_ptr<Layer> as_layer(M& module) {
   }
 }
 
-/// The same for a module that the result keeps.
+/// Returns the module as a Layer that owns it.
 template <class M>
 requires(!std::is_lvalue_reference_v<M>) std::shared_ptr<Layer> as_layer(M&& module) {
   detail::check_is_layer<M>();

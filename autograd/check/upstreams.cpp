@@ -130,8 +130,8 @@ class UpstreamChecker {
     const std::string text = difference(sum, expected_);
     if (!text.empty()) {
       problems_.push_back(
-          "the gradients of each output alone do not add up to those of all: an op with several "
-          "outputs does not take an undefined upstream for zero: gradient of " +
+          "the gradients of single outputs do not add up to those of all outputs: an op with "
+          "several outputs does not treat an undefined upstream as zero: gradient of " +
           text);
     }
   }
@@ -251,7 +251,7 @@ class UpstreamChecker {
       const std::string text = difference(all_values(outputs), output_values_);
       if (!text.empty()) {
         problems_.push_back(
-            "values depend on how the inputs lie in memory: with inputs that are "
+            "values depend on the strides of the inputs: with inputs that are "
             "not contiguous, output " +
             text + "; call contiguous() before data()");
       }
@@ -267,7 +267,7 @@ class UpstreamChecker {
     const std::string text = difference(got, expected_);
     if (!text.empty()) {
       problems_.push_back(
-          "backward depends on how the inputs lie in memory: with inputs that are "
+          "backward depends on the strides of the inputs: with inputs that are "
           "not contiguous, gradient of " +
           text + "; call contiguous() before data()");
     }

@@ -1,9 +1,11 @@
-// Where in the user's code an op was called. A node keeps it, for the errors that name the node.
+// Call sites: the source locations of the user's calls of ops. A node keeps its call site for
+// errors that name the node.
 //
-// A public op takes its first tensor as a TensorArg (or its list of tensors as a TensorsArg), whose constructor knows
-// the caller's line by a default argument. The call_site is noted when the op reads its argument, so that arguments which
-// are calls themselves may be evaluated in any order. It is used up by the op that runs next: an op that took no
-// TensorArg has no call_site rather than a wrong one.
+// A public op takes its first tensor as a TensorArg, or its list of tensors as a TensorsArg. The
+// constructors of these types have the caller's source location as a default argument. The op notes
+// the call site when it reads its argument, so that arguments which are calls themselves may be
+// evaluated in any order. The op that runs next uses the call site up, so an op without a TensorArg
+// has no call site instead of a wrong one.
 #pragma once
 
 #include <initializer_list>
@@ -15,26 +17,27 @@
 namespace ebb {
 
 namespace detail {
-/// The observers of the ops of this thread: bit 0 anomaly detection, bit 1 an OpObserver.
+/// The observers of ops on this thread: bit 0 is anomaly detection, bit 1 an OpObserver.
 extern constinit thread_local unsigned observers;
 inline constexpr unsigned kAnomaly = 1, kObserver = 2;
-/// How many ops made of other ops, or backwards, are running: the call_site is theirs.
+/// The number of composite ops and backwards that are running. The call site belongs to the
+/// outermost one.
 extern constinit thread_local int composite_depth;
-/// How many ops' forwards are running.
+/// The number of forward functions of ops that are running.
 extern constinit thread_local int forward_depth;
 
-/// The call_site that was noted; its line is 0 when there is none.
+/// The call site that was noted last. Its line is 0 if there is none.
 extern constinit thread_local std::source_location call_site;
 
 inline void note_call_site(const std::source_location& where) {
   if (composite_depth == 0) call_site = where;
 }
-/// After an op ran: the call_site was its.
+/// Clears the call site after the op that used it.
 inline void forget_call_site() {
   if (composite_depth == 0) call_site = {};
 }
 
-/// While an op's own forward runs, what it calls has no call_site of its own.
+/// A scope for the forward function of an op. Ops that it calls have no call sites of their own.
 class [[nodiscard]] InsideOp {
  public:
   [[nodiscard]] InsideOp() { step(1); }
@@ -50,7 +53,7 @@ class [[nodiscard]] InsideOp {
 };
 }  // namespace detail
 
-/// How public ops take their first tensor: knows where it was called from.
+/// The type of the first tensor of a public op, which knows the source location of the call.
 class TensorArg {
  public:
   TensorArg(const Tensor& tensor, std::source_location where = std::source_location::current())
@@ -67,7 +70,7 @@ class TensorArg {
   std::source_location where_;
 };
 
-/// How public ops take a list of tensors: cat({a, b}), cat(list).
+/// The type of a list of tensors of a public op: cat({a, b}), cat(list).
 class TensorsArg {
  public:
   TensorsArg(const std::vector<Tensor>& tensors,
@@ -90,8 +93,9 @@ class TensorsArg {
   std::source_location where_;
 };
 
-/// In an op made of other ops: keeps the call_site where the user called it, while the parts run.
-///   Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
+/// A scope for a composite op. Ops that it calls have the call site of the user's call.
+///
+///     Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
 class [[nodiscard]] CompositeScope {
  public:
   template <class Arg> [[nodiscard]] explicit CompositeScope(const Arg& arg) {
@@ -106,7 +110,7 @@ class [[nodiscard]] CompositeScope {
   CompositeScope& operator=(const CompositeScope&) = delete;
 };
 
-/// While a node's backward runs: what it calls counts as called where the node was made.
+/// A scope for the backward of a node. Ops that it calls have the call site of the node.
 class [[nodiscard]] BackwardScope {
  public:
   [[nodiscard]] explicit BackwardScope(const std::source_location& made_at)

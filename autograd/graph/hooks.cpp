@@ -1,5 +1,6 @@
 #include "ebb/autograd/graph/hooks.h"
 
+#include "ebb/autograd/graph/node_extras.h"
 #include "ebb/autograd/ops/reduce.h"
 
 namespace ebb {
@@ -105,9 +106,6 @@ void detail::run_node_hooks(const Node& node, std::span<Tensor> results,
             [&](size_t i) { return source_of(node, i); });
   }
 }
-
-Node::Extras::Extras() = default;
-Node::Extras::~Extras() = default;
 
 HookHandle Node::register_prehook(NodePreHook hook) {
   return enter(*this, extras().prehooks, std::move(hook));

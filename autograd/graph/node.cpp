@@ -2,6 +2,7 @@
 #include "ebb/autograd/graph/node.h"
 
 #include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/graph/node_extras.h"
 #include "ebb/autograd/graph/saved.h"
 
 namespace ebb {
@@ -27,18 +28,27 @@ Tensor Saved::get() const {
   return linked;
 }
 
-Tensor BackwardContext::relu_mask(int i) const {
-  const Node* maker = unseen ? edges[static_cast<size_t>(i)].node() : nullptr;
+Node::Extras& Node::extras() {
+  if (!extras_) extras_.reset(new Extras);
+  return *extras_;
+}
+void Node::DeleteExtras::operator()(Extras* extras) const { delete extras; }
+
+Tensor detail::relu_mask_of(const BackwardContext& context, int i) {
+  const Node* maker =
+      context.state.unseen ? context.edges[static_cast<size_t>(i)].node() : nullptr;
   return maker && !maker->extras_if_any() ? maker->relu_mask() : Tensor();
 }
 
-void BackwardContext::mark_masked(int i) const {
-  const Edge& edge = edges[static_cast<size_t>(i)];
+void detail::mark_masked(const BackwardContext& context, int i) {
+  const Edge& edge = context.edges[static_cast<size_t>(i)];
   const Node::Output& so_far = edge.node()->output(static_cast<int>(edge.index));
-  if (so_far.masked || !so_far.pending.defined()) masked_results |= uint64_t{1} << i;
+  if (so_far.masked || !so_far.pending.defined()) {
+    context.state.masked_results |= uint64_t{1} << i;
+  }
 }
 
-bool BackwardContext::is_masked() const { return node->output(0).masked; }
+bool detail::is_masked(const BackwardContext& context) { return context.node->output(0).masked; }
 
 std::string describe(const Node& node) {
   std::string text(node.name());

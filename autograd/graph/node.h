@@ -1,9 +1,10 @@
-// Node: one recorded op, with edges to the nodes that made its inputs.
+// Node: one recorded op, with edges to the nodes that created its inputs.
 //
-// Ownership: a tensor owns the node that made it, a node owns the nodes of its inputs (edges point from results to
-// inputs), so a graph lives as long as a result of it. The graph itself has no cycles. There is one way to make one: after
-// backward() with create_graph a leaf's node owns its gradient, whose graph owns the leaf (GradOptions::create_graph).
-// Thread-safety: a graph is built and walked by one thread at a time.
+// Ownership: a tensor owns the node that created it, and a node owns the nodes of its inputs (edges
+// point from results to inputs). A graph therefore lives as long as one of its results, and has no
+// cycles, with one exception: after backward() with create_graph, the node of a leaf owns its
+// gradient, whose graph owns the leaf (GradOptions::create_graph). Thread-safety: one thread at a
+// time may build or traverse a graph.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "ebb/autograd/graph/call_site.h"
+#include "ebb/autograd/graph/relu_masks.h"
 #include "ebb/core/memory.h"
 #include "ebb/core/tensor.h"
 
@@ -22,7 +24,7 @@ namespace ebb {
 
 class Node;
 
-/// Points to an output of the node that made an input; empty when that input wants no gradient.
+/// Refers to an output of the node that created an input. Empty if the input needs no gradient.
 struct Edge {
   Ref<GraphNode> target;
   uint32_t index = 0;
@@ -30,32 +32,21 @@ struct Edge {
   Node* node() const;
 };
 
-/// How the walk that calls backward goes on, which inputs want a gradient, and what is known of gradients on the way.
+/// The arguments of a node's backward in addition to the gradients.
 struct BackwardContext {
   bool create_graph = false;
   bool retain_graph = false;
-  bool unit_seed =
-      false;  ///< the upstream is known to be 1 without looking: this node is the root of backward()
+  /// True if the upstream gradient is known to be 1, because this node is the root of backward().
+  bool unit_seed = false;
   std::span<const Edge> edges;
-  const Node* node = nullptr;  ///< whose backward it is
-  uint64_t unwanted =
-      0;  ///< bit i: input i leads to nothing that was asked for (inputs above 63 are wanted)
-  bool unseen =
-      false;  ///< true if the gradients between this node and its inputs are not observed (no hooks)
-  mutable uint64_t masked_results =
-      0;  ///< bit i: input i's gradient stays masked with the one that mark_masked told of
+  const Node* node = nullptr;  ///< the node whose backward runs
+  detail::TraversalState state = {};
 
-  /// True when input i wants a gradient. Computing others is allowed, and wasted.
+  /// Returns true if the gradient of input i is needed. Computing others is allowed, but useless.
   bool needs(int i) const {
     return static_cast<bool>(edges[static_cast<size_t>(i)].target) &&
-           !(i < 64 && (unwanted >> i & 1));
+           !(i < 64 && (state.unwanted >> i & 1));
   }
-  /// Where input i came out of a ReLU that its op ended with, and only that op will see the gradient made for it: the
-  /// mask by which a product may set that gradient to 0 in passing, and then says so. Else undefined. REQUIRES i < 64.
-  Tensor relu_mask(int i) const;
-  void mark_masked(int i) const;
-  /// True when the gradient that came is 0 already where the op's ReLU gave 0: all that adds up to it was marked.
-  bool is_masked() const;
 };
 
 using Hook = std::function<Tensor(const Tensor&)>;
@@ -74,33 +65,37 @@ class Node : public GraphNode {
   static void* operator new(size_t bytes) { return memory::allocate(bytes); }
   static void operator delete(void* block, size_t bytes) { memory::deallocate(block, bytes); }
 
-  /// The op's name: "mul", "softmax".
+  /// Returns the name of the op: "mul", "softmax".
   virtual std::string_view name() const = 0;
-  /// Writes the gradients of the inputs. gradients: one an output; undefined means zero. results: one an input, all
-  /// undefined at first; what stays undefined is zero. A result may have the shape that its input was broadcast to.
+  /// Computes the gradients of the inputs.
+  ///
+  /// gradients: one per output; an undefined gradient is zero. results: one per input, all
+  /// undefined at first; those that stay undefined are zero. A result may have the shape that its
+  /// input was broadcast to.
   virtual void backward(const BackwardContext& context, std::span<const Tensor> gradients,
                         std::span<Tensor> results) = 0;
-  /// Forgets what was saved for backward.
+  /// Frees what was saved for backward.
   virtual void release_saved() {}
-  /// Bytes that it keeps alive for backward.
+  /// Returns the number of bytes that the node keeps alive for backward.
   virtual int64_t saved_bytes() const { return 0; }
   virtual bool is_leaf() const { return false; }
-  /// Where the op ends with a ReLU: the mask that its product left (MatmulArgs::relu_mask); else undefined.
+  /// Returns the mask that the product of this op left, if the op ends with ReLU: see relu_masks.h.
+  /// Else undefined.
   virtual Tensor relu_mask() const { return {}; }
-  /// True if backward does not read the gradient that it is given, when called with unit_seed and
-  /// without retain_graph. Saves a kernel on an accelerator.
+  /// Returns true if backward does not read its upstream gradient when it is called with unit_seed
+  /// and without retain_graph. This saves a kernel on an accelerator.
   virtual bool ignores_unit_seed() const { return false; }
 
   // ---- the graph around it ----
   std::span<const Edge> edges() const {
     return {edge_count_ > kInlineEdges ? more_edges_.get() : edges_, edge_count_};
   }
-  /// 1 + the depth of the deepest input: consumers are always deeper than what they consume.
+  /// Returns 1 + the depth of the deepest input, so consumers are deeper than their inputs.
   uint32_t depth() const { return depth_; }
   int output_count() const { return static_cast<int>(output_count_); }
-  /// The line that called the op; its line() is 0 when that is not known.
+  /// Returns the source location of the call of the op. Its line() is 0 if it is not known.
   const std::source_location& made_at() const { return made_at_; }
-  /// True when an earlier backward has freed what it saved.
+  /// Returns true if an earlier backward has freed what the node saved.
   bool is_released() const { return released_; }
 
   void reserve_edges(uint32_t count) {
@@ -115,33 +110,39 @@ class Node : public GraphNode {
     depth_ = std::max(depth_, static_cast<Node*>(edge.target.get())->depth_ + 1);
   }
 
-  /// Notes what output `index` looks like.
+  /// Notes the shape and dtype of output `index`.
   void note_output(const Tensor& tensor, int index) {
     Output& out = output(index);
     out.shape = tensor.shape();
     out.dtype = tensor.dtype();
   }
-  /// Makes `tensor` output `index` of this node. REQUIRES that nobody else holds the tensor's body yet.
+  /// Makes `tensor` output `index` of this node. REQUIRES that the caller has the only handle of
+  /// the tensor.
   void attach(const Tensor& tensor, int index = 0) {
     note_output(tensor, index);
     tensor.impl()->node = Ref<GraphNode>::share(this);
     tensor.impl()->output_index = static_cast<uint32_t>(index);
   }
 
-  // ---- hooks: functions of the user's that walks call with gradients; an undefined gradient is zero ----
-  /// Called before backward with the gradients of the outputs. The defined ones of the list that it returns replace
-  /// them; an empty list leaves all. Under create_graph what it computes is recorded. Errors when they do not fit, and
-  /// on the node of a leaf, which has no backward.
+  // ---- hooks ----
+  /// Registers a function that is called before backward with the gradients of the outputs.
+  ///
+  /// An undefined gradient is zero. The defined gradients of the list that it returns replace them;
+  /// an empty list replaces none. Under create_graph its computations are recorded. Throws Error
+  /// for the node of a leaf, which has no backward. Backward throws Error if a gradient does not
+  /// fit.
   HookHandle register_prehook(NodePreHook hook);
-  /// Called after backward with the gradients of the inputs, which it may replace likewise, and of the outputs.
+  /// Registers a function that is called after backward with the gradients of the inputs, which it
+  /// may replace in the same way, and those of the outputs.
   HookHandle register_hook(NodeHook hook);
 
-  /// One output: what its gradient must look like, and the gradient that has come together so far in a walk.
+  // ---- for the engine ----
+  /// The shape and dtype of one output, and the sum of the gradients that have arrived for it.
   struct Output {
     Tensor pending;
     Shape shape;
     DType dtype = DType::F32;
-    bool masked = false;  ///< all that came together was marked by mark_masked
+    bool masked = false;  ///< all terms of `pending` have been masked, see relu_masks.h
   };
   Output& output(int i) {
     return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_;
@@ -150,24 +151,9 @@ class Node : public GraphNode {
     return output_count_ > 1 ? more_outputs_[static_cast<size_t>(i)] : output_;
   }
 
-  /// Rare things, made on demand: hooks, kept gradients.
-  struct Extras {
-    struct OutputHook {
-      int output;
-      std::shared_ptr<Hook> hook;
-    };
-    std::vector<OutputHook> hooks;  ///< of tensors; one that was removed is empty
-    std::vector<std::shared_ptr<NodePreHook>> prehooks;
-    std::vector<std::shared_ptr<NodeHook>> node_hooks;
-    std::vector<std::pair<int, Tensor>> kept;  ///< retain_grad(): output, gradient
-
-    Extras();
-    ~Extras();  // not inline: nodes that have none are freed the faster
-  };
-  Extras& extras() {
-    if (!extras_) extras_ = std::make_unique<Extras>();
-    return *extras_;
-  }
+  /// Hooks and kept gradients, which are created on demand: node_extras.h.
+  struct Extras;
+  Extras& extras();
   Extras* extras_if_any() const { return extras_.get(); }
 
  private:
@@ -177,23 +163,27 @@ class Node : public GraphNode {
   uint32_t depth_ = 0;
   uint32_t edge_count_ = 0;
   uint32_t output_count_;
-  bool queued_ = false;    // waits in a walk's heap
-  bool released_ = false;  // a walk has used and freed it
-  bool needed_ =
-      false;  // leads to an input that grad() was asked for; valid while mark_ is the walk's
-  uint64_t mark_ = 0;  // the walk that looked at it last
+  bool queued_ = false;    // is in the heap of a traversal
+  bool released_ = false;  // a traversal has used and freed it
+  // Leads to an input whose gradient grad() computes. Valid while mark_ is the id of the traversal.
+  bool needed_ = false;
+  uint64_t mark_ = 0;  // the id of the last traversal that visited the node
   std::source_location made_at_ = detail::call_site;
   Edge edges_[kInlineEdges];
   Output output_;
   std::unique_ptr<Edge[]> more_edges_;
   std::unique_ptr<Output[]> more_outputs_;
-  std::unique_ptr<Extras> extras_;
+  struct DeleteExtras {
+    void operator()(Extras* extras) const;
+  };
+  std::unique_ptr<Extras, DeleteExtras> extras_;
 };
 
 inline Node* Edge::node() const { return static_cast<Node*>(target.get()); }
 inline Node* Tensor::node() const { return static_cast<Node*>(body("node").node.get()); }
 
-/// The node of a leaf: where its gradient gathers. Holds no reference to the leaf's elements.
+/// The node of a leaf, which accumulates its gradient. It has no reference to the elements of the
+/// leaf.
 class LeafNode final : public Node {
  public:
   LeafNode() : Node(1) {}
@@ -204,9 +194,9 @@ class LeafNode final : public Node {
   Tensor grad;
 };
 
-/// "mul (2, 3) f32 (made at file.cpp:12): ", how errors name a node.
+/// Returns the description of a node in errors: "mul (2, 3) f32 (made at file.cpp:12): ".
 std::string describe(const Node& node);
-/// What the backward of an op without derivative throws.
+/// Throws the Error of the backward of an op without a derivative.
 [[noreturn]] void fail_without_derivative(const Node& node);
 
 }  // namespace ebb

@@ -14,8 +14,8 @@ class Saved {
   /// Keeps output `index` of the op, without a reference to the op's node.
   static Saved output(const Tensor& tensor, int index = 0);
 
-  /// Returns the tensor, with its history if backward is being recorded. REQUIRES a call from backward. Throws Error that
-  /// names the op if the elements have been changed in place.
+  /// Returns the tensor, with its history if backward is being recorded. REQUIRES a call from
+  /// backward. Throws Error that names the op if the elements have been changed in place.
   Tensor get() const;
   bool defined() const { return tensor_.defined(); }
   /// Returns the tensor without a check, for its shape and dtype.

@@ -1,4 +1,5 @@
-// The memory that the State of a structural op keeps alive. State is a plain aggregate, so it is counted field by field.
+// Counts the memory that the State of a structural op keeps alive, field by field, because State is
+// an aggregate.
 #pragma once
 
 #include <type_traits>
@@ -24,7 +25,8 @@ template <class... Fields> int64_t sum_of_bytes(const Fields&... fields) {
   return (int64_t{0} + ... + bytes_of(fields));
 }
 
-/// Returns the bytes of the tensors in a value: a Tensor, a Saved, a list of them, or an aggregate of at most 8 such fields.
+/// Returns the bytes of the tensors in a value: a Tensor, a Saved, a list of them, or an aggregate
+/// of at most 8 such fields.
 template <class T> int64_t bytes_of(const T& value) {
   if constexpr (std::is_same_v<T, Saved>) {
     return value.bytes();

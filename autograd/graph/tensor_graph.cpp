@@ -1,5 +1,6 @@
 // The members of Tensor that create or use a graph: conversions, in-place writes, gradients.
 #include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/graph/node_extras.h"
 #include "ebb/autograd/ops/formulas/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/pointwise.h"

@@ -6,6 +6,7 @@
 
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/graph/hooks.h"
+#include "ebb/autograd/graph/node_extras.h"
 #include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/reduce.h"
@@ -177,8 +178,7 @@ class Walk {
     if (!captures_.empty() && !leads_on(node)) return clear_pending(node);
     if (node.released_) {
       fail("backward", describe(node),
-           "the graph was freed by an earlier backward: pass retain_graph = true to that one to "
-           "walk it twice");
+           "the graph was freed by an earlier backward: pass retain_graph = true to that one");
     }
     run_node<kHooks>(node);
     if (!retain_graph_) {
@@ -214,11 +214,11 @@ class Walk {
       detail::run_prehooks(node, gradients);
     }
     BackwardContext context{create_graph_, retain_graph_, &node == root_, edges, &node};
-    context.unseen = !kHooks && !create_graph_;
+    context.state.unseen = !kHooks && !create_graph_;
     if (!captures_.empty()) {
-      context.unseen = false;
+      context.state.unseen = false;
       for (size_t i = 0; i < edges.size() && i < 64; ++i) {
-        if (edges[i].node() && !is_wanted(edges[i].node())) context.unwanted |= uint64_t{1} << i;
+        if (edges[i].node() && !is_wanted(edges[i].node())) context.state.unwanted |= uint64_t{1} << i;
       }
     }
     Node* outer = std::exchange(detail::running_node, &node);
@@ -233,7 +233,7 @@ class Walk {
     if (anomaly_detection()) [[unlikely]]
       check_gradients(node, results, gradients);
     if constexpr (kHooks) detail::run_node_hooks(node, results, gradients);
-    uint64_t masked = context.masked_results;
+    uint64_t masked = context.state.masked_results;
     for (size_t i = 0; i < edges.size(); ++i, masked >>= 1) {
       if (edges[i].node() && results[i].defined()) {
         add_gradient(edges[i].node(), edges[i].index, std::move(results[i]), &node, i);

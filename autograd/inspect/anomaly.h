@@ -1,4 +1,4 @@
-// Anomaly detection: finds the op that makes the first NaN or infinity, and where it was written.
+// Anomaly detection: finds the op that produces the first NaN or infinity, and its call site.
 #pragma once
 
 #include <span>
@@ -10,12 +10,15 @@
 
 namespace ebb {
 
-/// True while a detect_anomaly guard is alive on this thread.
+/// Returns true while a detect_anomaly guard exists on this thread.
 inline bool anomaly_detection() { return (detail::observers & detail::kAnomaly) != 0; }
 
-/// While it lives, every op checks its result and every backward its gradients: the first that is not finite although
-/// its inputs are throws an Error that names the op, the ranges of its inputs and the line in the user's code. Errors
-/// of backward name the ranges of the incoming gradients, and the line, too. Costs a pass over each tensor.
+/// A guard during whose lifetime every op checks its result and every backward its gradients.
+///
+/// The first result that is not finite, although the inputs are, throws an Error that names the op,
+/// the ranges of its inputs and the line in the user's code. An Error of backward names the ranges
+/// of the upstream gradients and the line of the forward call. The checks cost one pass over each
+/// tensor.
 class [[nodiscard]] DetectAnomaly {
  public:
   [[nodiscard]] explicit DetectAnomaly(bool on = true) : before_(detail::observers) {
@@ -28,16 +31,16 @@ class [[nodiscard]] DetectAnomaly {
  private:
   unsigned before_;
 };
-/// { auto guard = ebb::detect_anomaly(); ... }
+/// Returns a guard: { auto guard = ebb::detect_anomaly(); ... }
 [[nodiscard]] inline DetectAnomaly detect_anomaly() { return DetectAnomaly(); }
 
-/// After a node's backward made the gradients of its inputs from those of its outputs. Throws Error when one is not
+/// Checks the gradients of the inputs of a node after its backward. Throws Error if one is not
 /// finite.
 void check_gradients(const Node& node, std::span<const Tensor> results,
                      std::span<const Tensor> gradients);
 
 namespace detail {
-/// Throws Error when the result is not finite although all inputs are.
+/// Throws Error if the result is not finite although all inputs are.
 void check_result(std::string_view op, const Tensor& result, std::span<const Tensor* const> inputs);
 }  // namespace detail
 

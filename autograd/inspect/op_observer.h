@@ -1,5 +1,5 @@
-// Calls a function after each op that runs on this thread. gradcheck uses it to find the op at fault, and
-// summary() uses it to count. Without an observer it costs one test of a flag per op.
+// Calls a function after each op that runs on this thread. gradcheck uses it to find the op at
+// fault, and summary() uses it to count. Without an observer it costs one test of a flag per op.
 #pragma once
 
 #include <functional>
@@ -12,17 +12,19 @@
 
 namespace ebb {
 
-/// One output of an op that has just run. Ops that only other ops' forward calls are not reported.
+/// One output of an op that has just run. Ops that the forward function of another op calls are not
+/// reported.
 struct OpEvent {
   std::string_view op;
-  Node* node;                             ///< null when the op was not recorded
-  int output;                             ///< which output of the op `result` is
-  const Tensor& result;                   ///< nobody else has it yet
-  std::span<const Tensor* const> inputs;  ///< undefined ones left out
-  const std::source_location* call_site;  ///< where it was called; null when that is not known
+  Node* node;                             ///< null if the op was not recorded
+  int output;                             ///< the index of `result` among the outputs of the op
+  const Tensor& result;                   ///< no other code has a handle of it yet
+  std::span<const Tensor* const> inputs;  ///< without undefined tensors
+  const std::source_location* call_site;  ///< null if it is not known
 };
 
-/// Calls `watch` after every op on this thread during its lifetime, except for ops inside of `watch`.
+/// Calls `watch` after every op on this thread during its lifetime, except for ops inside of
+/// `watch`.
 class [[nodiscard]] OpObserver {
  public:
   [[nodiscard]] explicit OpObserver(std::function<void(const OpEvent&)> watch);
@@ -38,7 +40,8 @@ class [[nodiscard]] OpObserver {
   unsigned before_;
 };
 
-/// Informs the observers of an op that has run, and checks its results for anomalies. REQUIRES detail::observers.
+/// Informs the observers of an op that has run, and checks its results for anomalies. REQUIRES
+/// detail::observers.
 void note_results(std::string_view op, Node* node, std::span<const Tensor* const> results,
                   std::span<const Tensor* const> inputs);
 

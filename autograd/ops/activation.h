@@ -1,8 +1,8 @@
 // Activations of neural networks.
 //
-// All except softmax and its relatives work element by element. They have gradients of every order, with torch's
-// conventions at kinks. NaN stays NaN. They take f32 and f64, and throw Error for undefined and integer tensors. The
-// result has the shape of x unless stated otherwise.
+// All except softmax and its relatives work element by element. They have gradients of every order,
+// with torch's conventions at kinks. NaN stays NaN. They take f32 and f64, and throw Error for
+// undefined and integer tensors. The result has the shape of x unless stated otherwise.
 #pragma once
 
 #include "ebb/autograd/inspect/anomaly.h"
@@ -51,16 +51,16 @@ Tensor logsigmoid(const TensorArg& x);
 ///
 /// Formula: Tanh in formulas/activation.h. Test: tanh in rows_activation.cpp.
 Tensor tanh(const TensorArg& x);
-/// Returns log(1 + e^(beta x)) / beta where beta x <= threshold, else x. With an infinite threshold the first form applies
-/// everywhere.
+/// Returns log(1 + e^(beta x)) / beta where beta x <= threshold, else x. With an infinite threshold
+/// the first form applies everywhere.
 ///
 /// Derivative: sigmoid(beta x) where beta x <= threshold, else 1.
 ///
 /// Formula: Softplus in formulas/activation.h. Test: softplus in rows_activation.cpp.
 Tensor softplus(const TensorArg& x, double beta = 1, double threshold = 20);
 enum class GeluApproximate { None, Tanh };
-/// Returns x Phi(x), with the distribution function Phi of the normal distribution, or its approximation by tanh (Hendrycks
-/// and Gimpel 2016).
+/// Returns x Phi(x), with the distribution function Phi of the normal distribution, or its
+/// approximation by tanh (Hendrycks and Gimpel 2016).
 ///
 /// Derivative: Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi), or that of the approximation.
 ///
@@ -78,8 +78,8 @@ Tensor silu(const TensorArg& x);
 ///
 /// Formula: Hardtanh in formulas/activation.h. Test: hardtanh in rows_activation.cpp.
 Tensor hardtanh(const TensorArg& x, double min_val = -1, double max_val = 1);
-/// Returns scale max(x, 0) + scale alpha (e^min(x, 0) - 1), with alpha = 1.6732632 and scale = 1.0507010 (Klambauer et al.
-/// 2017).
+/// Returns scale max(x, 0) + scale alpha (e^min(x, 0) - 1), with alpha = 1.6732632 and scale =
+/// 1.0507010 (Klambauer et al. 2017).
 ///
 /// Derivative: scale where x > 0, else scale alpha e^x.
 ///
@@ -99,8 +99,9 @@ Tensor celu(const TensorArg& x, double alpha = 1);
 Tensor relu6(const TensorArg& x);
 /// Returns x where x > 0, else weight x (He et al. 2015).
 ///
-/// Derivatives: by x 1 where x > 0, else weight; by weight the sum of x where x <= 0. Shape: weight has one element, or one
-/// per channel, which is dim 1 of x: x (N, C, ...), weight (C). Throws Error for another shape.
+/// Derivatives: by x 1 where x > 0, else weight; by weight the sum of x where x <= 0. Shape: weight
+/// has one element, or one per channel, which is dim 1 of x: x (N, C, ...), weight (C). Throws
+/// Error for another shape.
 ///
 ///     Tensor y = prelu(tensor({-2., 4.}), tensor({0.25}));  // [-0.5, 4]
 ///
@@ -130,7 +131,8 @@ Tensor hardsigmoid(const TensorArg& x);
 ///
 /// Formula: Hardshrink in formulas/activation.h. Test: hardshrink in rows_activation_more.cpp.
 Tensor hardshrink(const TensorArg& x, double lambd = 0.5);
-/// Returns x - lambd where x > lambd, x + lambd where x < -lambd, else 0. Throws Error if lambd < 0.
+/// Returns x - lambd where x > lambd, x + lambd where x < -lambd, else 0. Throws Error if lambd <
+/// 0.
 ///
 /// Derivative: 1 where |x| > lambd, else 0.
 ///
@@ -160,11 +162,12 @@ Tensor threshold(const TensorArg& x, double threshold, double value);
 ///
 /// Composed in activation.cpp. Test: glu in rows_activation_more.cpp.
 Tensor glu(const TensorArg& x, int64_t dim = -1);
-/// Returns softmax((logits + noise) / tau) along dim, with noise from the Gumbel distribution: a differentiable sample of
-/// the classes (Jang et al. 2017).
+/// Returns softmax((logits + noise) / tau) along dim, with noise from the Gumbel distribution: a
+/// differentiable sample of the classes (Jang et al. 2017).
 ///
-/// If hard is true, it returns the one-hot vector of the largest class, with the gradient of the soft result. The noise
-/// comes from `generator`, or from the generator of the thread if that is null. Throws Error unless tau > 0.
+/// If hard is true, it returns the one-hot vector of the largest class, with the gradient of the
+/// soft result. The noise comes from `generator`, or from the generator of the thread if that is
+/// null. Throws Error unless tau > 0.
 ///
 /// Composed in activation.cpp. Kernels: random. Test: gumbel_softmax in rows_activation_more.cpp.
 Tensor gumbel_softmax(const TensorArg& logits, double tau = 1, bool hard = false, int64_t dim = -1,
@@ -176,13 +179,15 @@ Tensor gumbel_softmax(const TensorArg& logits, double tau = 1, bool hard = false
 ///
 ///     Tensor y = softmax(tensor({0., 0.}), 0);  // [0.5, 0.5]
 ///
-/// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: softmax in rows_reduce.cpp.
+/// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: softmax in
+/// rows_reduce.cpp.
 Tensor softmax(const TensorArg& x, int64_t dim);
 /// Returns x - log sum e^x along dim. The maximum is subtracted first, so it does not overflow.
 ///
 /// Derivative: g - e^y sum g for the upstream gradient g, computed from the output y.
 ///
-/// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: log_softmax in rows_reduce.cpp.
+/// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: log_softmax in
+/// rows_reduce.cpp.
 Tensor log_softmax(const TensorArg& x, int64_t dim);
 /// Returns softmax(-x, dim).
 ///

@@ -1,11 +1,13 @@
 // Arithmetic, elementary functions and comparisons, element by element.
 //
-// Operands broadcast by NumPy's rule. They must be on the same device, else Error. Gradients exist in every order.
+// Operands broadcast by NumPy's rule. They must be on the same device, else Error. Gradients exist
+// in every order.
 //
-// Dtypes: all functions take f32 and f64; "also integers" adds i64 and u8. If such a function gets an integer or bool tensor
-// together with a tensor of another dtype, it promotes it as torch does, in the order bool, u8, i64, floating. f32 together
-// with f64 is an Error. A C++ number takes the dtype of the tensor; it is an Error if an integer tensor cannot hold it.
-// Results of u8 keep the lowest 8 bits.
+// Dtypes: all functions take f32 and f64; "also integers" adds i64 and u8. If such a function gets
+// an integer or bool tensor together with a tensor of another dtype, it promotes it as torch does,
+// in the order bool, u8, i64, floating. f32 together with f64 is an Error. A C++ number takes the
+// dtype of the tensor; it is an Error if an integer tensor cannot hold it. Results of u8 keep the
+// lowest 8 bits.
 //
 // bool tensors behave as in torch:
 //
@@ -53,7 +55,8 @@ Tensor mul(const TensorArg& a, Scalar b);
 ///
 /// Derivatives: 1 / b by a, -a / b^2 by b.
 ///
-/// Formula: Div, DivScalar, ScalarDiv in formulas/arithmetic.h. Test: div, scalar_div in rows_arithmetic.cpp.
+/// Formula: Div, DivScalar, ScalarDiv in formulas/arithmetic.h. Test: div, scalar_div in
+/// rows_arithmetic.cpp.
 Tensor div(const TensorArg& a, const Tensor& b);
 Tensor div(const TensorArg& a, Scalar b);
 /// Returns -x, also for integers.
@@ -180,14 +183,15 @@ Tensor clamp_min(const TensorArg& x, double bound);
 Tensor clamp_max(const TensorArg& x, double bound);
 /// Returns a where the condition is true (not 0), else b. Also for integers.
 ///
-/// Derivatives: 1 by the operand that is chosen, 0 by the other one. The condition can have any dtype, and has no gradient.
+/// Derivatives: 1 by the operand that is chosen, 0 by the other one. The condition can have any
+/// dtype, and has no gradient.
 ///
 ///     Tensor y = where(tensor({1., 0.}), tensor({5., 6.}), 0);  // [5, 0]
 ///
 /// Formula: Where in formulas/arithmetic.h. Test: where in rows_arithmetic.cpp.
 Tensor where(const TensorArg& condition, const Tensor& a, const Tensor& b);
-/// The same with numbers. A number takes the dtype of the other operand, which must represent it exactly. The result of two
-/// numbers is f32, i64 or bool.
+/// The same with numbers. A number takes the dtype of the other operand, which must represent it
+/// exactly. The result of two numbers is f32, i64 or bool.
 Tensor where(const TensorArg& condition, Scalar a, const Tensor& b);
 Tensor where(const TensorArg& condition, const Tensor& a, Scalar b);
 Tensor where(const TensorArg& condition, Scalar a, Scalar b);

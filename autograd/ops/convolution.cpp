@@ -202,7 +202,7 @@ class Call {
     }
     for (int i = 0; i < dims; ++i) {
       if (weight.size(2 + i) < 1 || input.size(i - dims) < 1) {
-        fail(op, "expected sizes of at least 1 behind the channels, got input ", input.shape(),
+        fail(op, "expected sizes of at least 1 after the channels, got input ", input.shape(),
              " and weight ", weight.shape());
       }
     }

@@ -1,7 +1,7 @@
 // Trigonometry, rounding, reciprocals and tests for special values, element by element.
 //
-// They take f32 and f64 unless stated otherwise, have gradients of every order, and throw Error for undefined and integer
-// tensors.
+// They take f32 and f64 unless stated otherwise, have gradients of every order, and throw Error for
+// undefined and integer tensors.
 #pragma once
 
 #include "ebb/autograd/inspect/anomaly.h"
@@ -9,8 +9,8 @@
 
 namespace ebb {
 
-/// Returns the sine of x in radians, for every x, with an error of at most 1 ulp on the CPU and 2 on the GPU. NaN for
-/// infinite x.
+/// Returns the sine of x in radians, for every x, with an error of at most 1 ulp on the CPU and 2
+/// on the GPU. NaN for infinite x.
 ///
 /// Derivative: cos x.
 ///
@@ -22,7 +22,8 @@ Tensor sin(const TensorArg& x);
 ///
 /// Formula: Cos in formulas/elementary.h. Test: cos in rows_trigonometry.cpp.
 Tensor cos(const TensorArg& x);
-/// Returns the tangent of x in radians, with an error of at most 1 ulp on the CPU and 4 on the GPU. NaN for infinite x.
+/// Returns the tangent of x in radians, with an error of at most 1 ulp on the CPU and 4 on the GPU.
+/// NaN for infinite x.
 ///
 /// Derivative: 1 + tan^2 x.
 ///
@@ -34,7 +35,8 @@ Tensor tan(const TensorArg& x);
 ///
 /// Formula: Atan2 in formulas/elementary.h. Test: atan2 in rows_trigonometry.cpp.
 Tensor atan2(const TensorArg& y, const Tensor& x);
-/// Returns the exact remainder of x / y with the sign of x. NaN where y is 0 or x is infinite. The operands broadcast.
+/// Returns the exact remainder of x / y with the sign of x. NaN where y is 0 or x is infinite. The
+/// operands broadcast.
 ///
 /// Derivatives: 1 by x, -trunc(x / y) by y.
 ///
@@ -43,7 +45,8 @@ Tensor atan2(const TensorArg& y, const Tensor& x);
 /// Formula: Fmod, FmodScalar in formulas/elementary.h. Test: fmod in rows_trigonometry.cpp.
 Tensor fmod(const TensorArg& x, const Tensor& y);
 Tensor fmod(const TensorArg& x, double y);
-/// Returns the y with erf(y) = x, with an error of at most 4 ulp in f64 and 1 in f32. Infinite at -1 and 1, NaN beyond.
+/// Returns the y with erf(y) = x, with an error of at most 4 ulp in f64 and 1 in f32. Infinite at
+/// -1 and 1, NaN beyond.
 ///
 /// Derivative: sqrt(pi) / 2 e^(y^2).
 ///
@@ -62,7 +65,8 @@ Tensor rsqrt(const TensorArg& x);
 /// Formula: Reciprocal in formulas/elementary.h. Test: reciprocal in rows_trigonometry.cpp.
 Tensor reciprocal(const TensorArg& x);
 
-/// Returns the largest integer <= x. An i64 tensor is returned unchanged, here and in ceil, round and trunc.
+/// Returns the largest integer <= x. An i64 tensor is returned unchanged, here and in ceil, round
+/// and trunc.
 ///
 /// Derivative: 0.
 ///
@@ -89,15 +93,16 @@ Tensor round(const TensorArg& x);
 /// Formula: Trunc in formulas/elementary.h. Test: trunc in rows_trigonometry.cpp.
 Tensor trunc(const TensorArg& x);
 
-/// Returns the largest integer <= x / divisor in the dtype of x, also for integers. It has no gradient. Throws Error if an
-/// integer tensor is divided by 0 or by a number with a fraction.
+/// Returns the largest integer <= x / divisor in the dtype of x, also for integers. It has no
+/// gradient. Throws Error if an integer tensor is divided by 0 or by a number with a fraction.
 ///
 ///     Tensor y = floor_divide(tensor({7, -7}), 2);  // [3, -4]
 ///
-/// Formula: FloorDivide in formulas/elementary.h. Test: floor_divide in rows_rearrange.cpp.
+/// Formula: FloorDivide in formulas/elementary.h. Test: floor_divide in rows_numbers.cpp.
 Tensor floor_divide(const TensorArg& x, double divisor);
 
-/// Returns a bool tensor that is true where x is NaN. x can have any dtype, as in isinf and isfinite.
+/// Returns a bool tensor that is true where x is NaN. x can have any dtype, as in isinf and
+/// isfinite.
 ///
 /// Formula: IsNan in formulas/elementary.h. Test: isnan in rows_trigonometry.cpp.
 Tensor isnan(const TensorArg& x);

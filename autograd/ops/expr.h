@@ -1,7 +1,8 @@
-// Expr: what a formula is called with to get its derivatives as tensors: a Tensor, or a plain constant.
+// Expr: the argument of a formula whose derivatives are computed as tensors. It is a Tensor or a
+// plain constant.
 //
-// Formulas compute with it as with a number; every function becomes a recorded op. Constants are folded, so that
-// the zeros and ones of dual numbers leave no ops behind.
+// Formulas compute with it as with a number, and every function becomes a recorded op. Constants
+// are folded, so the zeros and ones of dual numbers do not become ops.
 #pragma once
 
 #include "ebb/core/scalar.h"
@@ -31,7 +32,7 @@ Expr operator*(const Expr& a, const Expr& b);
 Expr operator/(const Expr& a, const Expr& b);
 Expr operator-(const Expr& a);
 
-// Comparisons give a condition for where(): a bool tensor, or 0 and 1.
+// Comparisons return a condition for where(): a bool tensor, or 0 or 1.
 Expr operator<(const Expr& a, const Expr& b);
 Expr operator<=(const Expr& a, const Expr& b);
 Expr operator>(const Expr& a, const Expr& b);

@@ -61,7 +61,7 @@ void detail::check_given_gradient(const FormulaOp& op, const void* formula,
     if (!differ(op, formula, at, which, given, derived) ||
         !differ(op, formula, beside, there, other, another))
       continue;
-    fail(op.name, "the gradient given by hand for input ", which, " is ", given[which], " at (",
+    fail(op.name, "the explicit gradient of input ", which, " is ", given[which], " at (",
          place, "), the derivative of the formula is ", derived[which]);
   }
 }

@@ -18,7 +18,7 @@ int check_index(std::string_view op, const Shape& x, int64_t dim, const Tensor& 
   const int d = normalize_dim(op, dim, x.dim());
   bool fits = index.dim() == x.dim();
   for (int i = 0; fits && i < x.dim(); ++i) fits = i == d || index.shape()[i] <= x[i];
-  if (!fits) fail(op, "index ", index.shape(), " does not fit ", x, " beside dim ", d);
+  if (!fits) fail(op, "index ", index.shape(), " does not fit ", x, " outside of dim ", d);
   backend(device).check_indices(op, index, x.dim() ? x[d] : 1, std::nullopt);
   return d;
 }

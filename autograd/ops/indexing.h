@@ -22,7 +22,8 @@ Tensor gather(const TensorArg& x, int64_t dim, const Tensor& index);
 ///
 /// Derivative: gather of the upstream gradient. The order of the additions is always the same.
 ///
-/// Struct: ScatterAdd in indexing.cpp. Kernels: scatter_add. Test: scatter_add in rows_indexing.cpp.
+/// Struct: ScatterAdd in indexing.cpp. Kernels: scatter_add. Test: scatter_add in
+/// rows_indexing.cpp.
 Tensor scatter_add(const TensorArg& src, const Shape& shape, int64_t dim, const Tensor& index);
 /// Returns the slices index[0], index[1], ... along dim. index has shape (n).
 ///

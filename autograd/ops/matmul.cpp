@@ -141,7 +141,7 @@ struct Linear {
   static std::array<Tensor, 3> backward(const State& state, const Tensor& upstream,
                                         const BackwardContext& context) {
     Tensor g = upstream;
-    if (state.out.defined() && !context.is_masked())
+    if (state.out.defined() && !detail::is_masked(context))
       g = pointwise(formulas::ReluBackward{}, state.out.get().detach(), g);
     const bool recorded = context.create_graph;
     const bool wants_bias = state.has_bias && context.needs(2);
@@ -154,8 +154,8 @@ struct Linear {
     const bool in_passing = wants_bias && context.needs(1);
     if (in_passing) results[2] = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
     else if (wants_bias) results[2] = g;  // the engine sums it too
-    const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : context.relu_mask(0);
-    if (zero_mask.defined()) context.mark_masked(0);
+    const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : detail::relu_mask_of(context, 0);
+    if (zero_mask.defined()) detail::mark_masked(context, 0);
     const Tensor weight = context.needs(0) ? state.weight.get() : Tensor();
     const Tensor x = context.needs(1) ? state.x.get() : Tensor();
     linear_gradients(g, weight.defined() ? &weight : nullptr, x.defined() ? &x : nullptr,

@@ -2,18 +2,19 @@
 //
 //   struct Flip {
 //     static constexpr std::string_view name = "flip";
-//     struct State { int dim; };                                        // what backward needs: Saved tensors, sizes
-//     static Shape shape(const Tensor& x, int dim);                     // all checks; what it returns goes to forward
+//     struct State { int dim; };                     // what backward needs: Saved tensors, sizes
+//     static Shape shape(const Tensor& x, int dim);  // all checks; its result is passed to forward
 //     static Tensor forward(State& state, const Shape& out, const Tensor& x, int dim);
-//     static Tensor backward(const State& state, const Tensor& gradient);   // with public ops: every order is there
+//     static Tensor backward(const State& state, const Tensor& gradient);  // uses public ops, so every order follows
 //   };
 //   Tensor flip(const TensorArg& x, int dim) { return apply<Flip>(*x, dim); }
 //
-// Arguments of type Tensor or std::vector<Tensor> are inputs, in order; all others are options.
-// forward runs without recording. backward may take `const BackwardContext&` as a third parameter; it returns the
-// gradients of the inputs as a Tensor (one input), a std::array or a std::vector (undefined = no gradient). An op
-// with several outputs returns std::array<Tensor, N> from forward and takes std::span<const Tensor> in backward.
-// An op without a derivative has no backward: then reaching it is an error that names it.
+// Arguments of type Tensor or std::vector<Tensor> are inputs, in order. All others are options.
+// forward runs without recording. backward may take `const BackwardContext&` as a third parameter.
+// It returns the gradients of the inputs as a Tensor (for one input), a std::array or a
+// std::vector; an undefined tensor means no gradient. An op with several outputs returns
+// std::array<Tensor, N> from forward and takes std::span<const Tensor> in backward. An op without a
+// derivative has no backward. If a gradient reaches it, an error names the op.
 #pragma once
 
 #include <array>
@@ -44,7 +45,8 @@ template <class Visit, class Arg> void visit_inputs(Visit& visit, const Arg& arg
   }
 }
 
-// What forward returned, as a tensor of its own: an input that is passed on must not become an output of the op.
+// Replaces a result that is also an input by a view of it, because an input must not be an output
+// of the op.
 inline void own_result(std::string_view op, Tensor& result) {
   if (!result.defined()) [[unlikely]]
     fail(op, "forward returned an undefined tensor");
@@ -97,7 +99,7 @@ template <class Op> class OpNode final : public Node {
   typename Op::State state_;
 };
 
-/// Runs Op on the arguments; records it when recording is on and an input requires grad.
+/// Runs Op on the arguments. Records it if recording is on and an input requires grad.
 template <class Op, class... Args> auto apply(const Args&... args) {
   (void)detail::registered<Op>;
   const auto plan = Op::shape(args...);
@@ -156,11 +158,11 @@ template <class Op, class... Args> auto apply(const Args&... args) {
   return result;
 }
 
-// ---- checks that ops share; all throw Error ----
+// ---- checks of several ops ----
 
-/// Same floating dtype and device on all defined tensors.
+/// Throws Error unless all defined tensors have the same dtype and device.
 void check_same_kind(std::string_view op, std::span<const Tensor* const> tensors);
-/// A floating dtype.
+/// Throws Error unless the tensor has a floating dtype.
 void check_floating(std::string_view op, const Tensor& tensor);
 
 }  // namespace ebb

@@ -1,4 +1,4 @@
-// Operators on tensors that are not arithmetic: masks, assignment with an operation, and torch's short names of the
+// Operators that are not arithmetic: masks, compound assignment, and torch's short names of the
 // comparisons.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace ebb {
 
-// ---- comparisons by torch's short names; each is the operator, and the result is a bool tensor ----
+// ---- comparisons under torch's short names; each is the same as its operator ----
 
 inline Tensor lt(const TensorArg& a, const Tensor& b) { return a < b; }
 inline Tensor lt(const TensorArg& a, Scalar b) { return a < b; }
@@ -22,8 +22,9 @@ inline Tensor ne(const TensorArg& a, Scalar b) { return a != b; }
 
 // ---- masks ----
 
-/// Returns the logical and, or, exclusive or, or not of bool tensors, element by element; the operands broadcast. Throws
-/// Error for another dtype: logical_and() and its relatives take any.
+/// Returns the logical and, or, exclusive or, or not of bool tensors, element by element. The
+/// operands broadcast. Throws Error for other dtypes, which logical_and(), logical_or() and
+/// logical_not() take.
 ///
 ///     Tensor inside = (x > 0) & !(x > 1);
 Tensor operator&(const TensorArg& a, const Tensor& b);
@@ -32,14 +33,15 @@ Tensor operator^(const TensorArg& a, const Tensor& b);
 Tensor operator!(const TensorArg& a);
 inline Tensor operator~(const TensorArg& a) { return !a; }
 
-// ---- assignment with an operation ----
+// ---- compound assignment ----
 
 /// Adds to, subtracts from, multiplies or divides a tensor, and returns it.
 ///
-/// Without recording, the elements change in place, for every handle and view: a.add_(b). Where the result is
-/// recorded in the graph, elements cannot change in place, and `a` becomes a handle of the new tensor a + b instead; other
-/// handles keep the old one. Throws Error, as torch does, when a is a leaf that requires grad and recording is on, and when
-/// a + b has another shape or dtype than a.
+/// Without recording, the elements change in place for every handle and view, as with a.add_(b). If
+/// the result is recorded in the graph, elements must not change in place. `a` then becomes a
+/// handle of the new tensor a + b, and other handles keep the old one. Throws Error, as torch does,
+/// if a is a leaf that requires grad and recording is on, or if a + b has another shape or dtype
+/// than a.
 ///
 ///     Tensor loss = zeros({});
 ///     for (const Tensor& part : parts) loss += part;  // recorded, if a part requires grad
@@ -52,7 +54,7 @@ Tensor& operator-=(Tensor& a, Scalar b);
 Tensor& operator*=(Tensor& a, Scalar b);
 Tensor& operator/=(Tensor& a, Scalar b);
 
-/// The same on a temporary, such as the view x[0]: always in place.
+/// Does the same on a temporary, such as the view x[0]. This is always in place.
 inline void operator+=(Tensor&& a, const Tensor& b) { a.add_(b); }
 inline void operator-=(Tensor&& a, const Tensor& b) { a.sub_(b); }
 inline void operator*=(Tensor&& a, const Tensor& b) { a.mul_(b); }

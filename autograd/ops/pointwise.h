@@ -3,24 +3,29 @@
 //   struct Cube { template <class T> EBB_HD T operator()(T x) const { return x * x * x; } };
 //   Tensor y = ebb::pointwise(Cube{}, x);
 //
-// A formula uses the scalar functions of core/scalar.h. Outside of namespace ebb call them ebb::exp, ebb::where ...:
-// a bare exp may be the C library's, which does not vectorise. Value, gradient and second order come from it by dual
-// numbers, in vectorised passes; higher orders by calling it on tensors (Expr). Inputs broadcast; all floating inputs
-// share a dtype. A formula may state:
-//   name                 for messages and pictures (`static constexpr std::string_view`)
-//   gradient(x...)       returns Partials{d0, d1 ...} where its derivative is not that of its text, or is cheaper
-//   second(x..., c...)   returns Partials of sum_k c_k grad_k by each x, and as the last one that sum itself, likewise
-//   OutputGradient       a formula of (y, g): the gradient from the output (one input); then the output is saved
-//   compute_in_f64                 it may cancel: f32 tensors are computed in f64 and rounded once; costs speed
-//   partials_in_f64            the same where the gradient of another input than the first is asked for
-//   linear               true when all partials are constants: then nothing is saved
-//   masks                a mask of inputs that may have any dtype and get no gradient (conditions)
-//   no_gradient, boolean the result has no gradient; it is a bool tensor (comparisons)
-//   has_integers         int64 and u8 tensors may be used too, without gradient
-//   promotes_integers    integer and bool tensors may stand beside floating ones, and are converted; so has_integers
-//   has_bool             bool tensors may be used too: computed on 0 and 1, the result is true where it is not 0
-// A gradient that is given by hand is held against the derivative of the text in debug builds (without NDEBUG) of the
-// file that uses the formula, whenever a gradient is asked for: an Error unless they agree, or differ at a kink alone.
+// A formula uses the scalar functions of core/scalar.h. Outside of namespace ebb call them
+// ebb::exp, ebb::where, and so on: an unqualified exp may be that of the C library, which is not
+// vectorised. Vectorised passes compute value, gradient and second order with dual numbers. Higher
+// orders call the formula with tensors (Expr). Inputs broadcast, and all floating inputs must have
+// the same dtype. Optional members of a formula:
+//
+//   name               the name in messages and pictures (`static constexpr std::string_view`)
+//   gradient(x...)     returns Partials{d0, d1, ...}: another derivative than that of the formula, or a cheaper expression
+//   second(x..., c...) returns Partials of s = sum_k c_k grad_k by each x, followed by s itself
+//   OutputGradient     a formula of (y, g) that computes the gradient from the output y, which is saved instead of the input
+//   compute_in_f64     the formula may cancel: f32 tensors are computed in f64 and rounded once, which is slower
+//   partials_in_f64    the same, but only if the gradient of another input than the first is needed
+//   linear             all partials are constants, so nothing is saved
+//   masks              a bit mask of inputs that can have any dtype and have no gradient (conditions)
+//   no_gradient        the result has no gradient
+//   boolean            the result is a bool tensor (comparisons)
+//   has_integers       the formula also takes i64 and u8 tensors, without gradient
+//   promotes_integers  integer and bool tensors next to floating ones are converted; implies has_integers
+//   has_bool           the formula also takes bool tensors as 0 and 1; the result is true where it is not 0
+//
+// In debug builds (without NDEBUG) of the file that uses the formula, an explicit gradient is
+// compared with the derivative of the formula whenever a gradient is computed. Throws Error if they
+// differ, except at a kink.
 #pragma once
 
 #include <array>
@@ -42,7 +47,8 @@
 
 namespace ebb {
 
-/// A formula as the graph sees it; one static object for each (formula, arity).
+/// The properties of a formula that the graph uses. There is one static object per formula and
+/// arity.
 struct FormulaOp : FormulaTable {
   using OutputRule = Tensor (*)(const void* formula, const Tensor& y, const Tensor& g);
   using Constants = void (*)(const void* formula, double* partials);
@@ -51,21 +57,22 @@ struct FormulaOp : FormulaTable {
   using Check = void (*)(const void* formula, const double* x, double* given, double* derived);
 
   std::string_view gradient_name;  ///< of the node of the first order: "pow_backward"
-  std::string_view second_name;    ///< of that of the second: "pow_double_backward"
+  std::string_view second_name;    ///< of the node of the second order: "pow_double_backward"
   size_t size;                     ///< bytes of the formula object
   uint32_t masks;                  ///< inputs that are conditions
-  bool boolean;                    ///< gives a bool tensor
+  bool boolean;                    ///< returns a bool tensor
   bool has_integers;               ///< has a kernel for i64
-  bool promotes_integers;          ///< takes integer tensors beside floating ones, converted
-  bool has_bool;                   ///< bool tensors are integers of 0 and 1 to it
-  OutputRule output_rule;          ///< gradient from the output, or null
-  Constants constants;             ///< partials of a linear formula, or null
-  Compose compose;  ///< the second order as tensors, recorded; null without a gradient
-  Check
-      check;  ///< in debug builds: partials as given by hand and as derived from the text; else null
+  bool promotes_integers;          ///< converts integer tensors next to floating ones
+  bool has_bool;                   ///< takes bool tensors as integers of 0 and 1
+  OutputRule output_rule;          ///< computes the gradient from the output, or null
+  Constants constants;             ///< returns the partials of a linear formula, or null
+  Compose compose;                 ///< computes the second order with recorded tensors; null without a gradient
+  /// Computes the explicit partials and those of the formula, for comparison; null in release
+  /// builds.
+  Check check;
 };
 
-/// The largest formula object: parameters only, trivially copyable.
+/// The largest size of a formula object, which has only parameters and is trivially copyable.
 inline constexpr size_t kMaxFormulaBytes = 48;
 
 namespace detail {
@@ -93,8 +100,9 @@ void constant_partials(const void* formula, double* partials, std::index_sequenc
   differentiate<N>(*static_cast<const F*>(formula), x, value, partials, inputs);
 }
 
-/// Holds a gradient given by hand against the derivative of the formula at some of the elements. Throws Error where
-/// they differ, unless they agree right beside it: a convention at a kink is not a mistake.
+/// Compares an explicit gradient with the derivative of the formula at some of the elements. Throws
+/// Error if they differ, unless they agree right next to the element, because a convention at a
+/// kink is not a mistake.
 void check_given_gradient(const FormulaOp& op, const void* formula,
                           std::span<const Tensor* const> x);
 
@@ -121,11 +129,11 @@ void both_gradients(const void* formula, const double* x, double* given, double*
 }
 #endif
 
-/// Throws the Error of an op that computes with numbers and got a bool tensor.
+/// Throws the Error of an op for numbers that got a bool tensor.
 [[noreturn]] void refuse_bool(std::string_view op, const Tensor& x);
 Tensor call_pointwise(const FormulaOp& op, const void* formula,
                       std::span<const Tensor* const> inputs);
-/// Records what call_pointwise would have made.
+/// Records an op whose result, `made`, has been computed elsewhere.
 void record_pointwise(const FormulaOp& op, const void* formula,
                       std::span<const Tensor* const> inputs, const Tensor& made);
 
@@ -204,9 +212,10 @@ template <class F, int N, bool Loss> const FormulaOp& formula_op() {
 
 }  // namespace detail
 
-/// f(x, rest...) for every element, recorded in the graph.
-/// Shapes: inputs broadcast; the result has the broadcast shape. Throws Error when dtypes or devices differ, or when
-/// an input is not floating.
+/// Returns f(x, rest...) for every element, recorded in the graph.
+///
+/// Shape: inputs broadcast, and the result has the broadcast shape. Throws Error if dtypes or
+/// devices differ, or if an input is not floating.
 template <class F, class... Rest>
 Tensor pointwise(const F& formula, const TensorArg& x, const Rest&... rest) {
   constexpr int N = 1 + sizeof...(Rest);
@@ -216,7 +225,7 @@ Tensor pointwise(const F& formula, const TensorArg& x, const Rest&... rest) {
 
 namespace detail {
 
-/// pointwise(formula, x), computed unless `value` is its result already.
+/// Returns pointwise(formula, x). It does not compute the value if `value` is the result already.
 template <class F>
 Tensor pointwise_as_given(const F& formula, const Tensor& value, const Tensor& x) {
   if (!value.defined()) return pointwise(formula, x);
@@ -225,7 +234,7 @@ Tensor pointwise_as_given(const F& formula, const Tensor& value, const Tensor& x
   return value;
 }
 
-/// How a weighted, reduced sum over a pointwise loss is taken: scale * sum(weight * f(inputs)).
+/// Returns a weighted, scaled sum over a pointwise loss: scale * sum(weight * f(inputs)).
 Tensor pointwise_sum(const FormulaOp& op, const void* formula,
                      std::span<const Tensor* const> inputs, const Tensor& weight, double scale);
 

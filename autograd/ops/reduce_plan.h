@@ -1,4 +1,4 @@
-// How a reduction reads its input: shared by the ops that reduce.
+// ReducePlan: how a reduction reads its input. Used by all ops that reduce.
 #pragma once
 
 #include <string_view>
@@ -11,15 +11,16 @@ namespace ebb::detail {
 /// The dims that are reduced, the shapes of the result, and the input as (outer, n, inner).
 struct ReducePlan {
   bool reduced[kMaxDims] = {};
-  Shape kept;  ///< with size 1 in the reduced dims
-  Shape out;   ///< as the caller wants it
+  Shape kept;  ///< the shape of the result with keepdim: size 1 in the reduced dims
+  Shape out;   ///< the shape of the result
   RowsShape rows;
-  bool adjacent;  ///< the reduced dims are neighbours: no need to move elements
+  bool adjacent;  ///< the reduced dims are neighbours, so elements need not be moved
 };
 
-/// Throws Error naming op for an undefined tensor, and for dims that are out of range or named twice.
+/// Returns the plan. Throws Error that names op for an undefined tensor, and for dims that are out
+/// of range or occur twice.
 ReducePlan plan_reduction(std::string_view op, const Tensor& x, const Shape& dims, bool keepdim);
-/// Throws Error naming op when something has to be made of no elements.
+/// Throws Error that names op if a result would be computed from no elements.
 void check_not_empty(std::string_view op, const ReducePlan& plan, const Tensor& x);
 /// Reduces x without recording. Sums and products of integers are i64.
 Tensor reduce(ReduceKind kind, const ReducePlan& plan, const Tensor& x);

@@ -17,8 +17,8 @@ struct CrossEntropyRows {
 /// every form of target.
 ///
 /// Derivative: softmax(x) - y for weights of 1, without smoothing. Shape: input (N, C) or (N, C,
-/// inner), target (N) or (N, inner) of i64 or u8. The result has the shape of the target, or is 0-d.
-/// Throws Error for indices out of range.
+/// inner), target (N) or (N, inner) of i64 or u8. The result has the shape of the target, or is
+/// 0-d. Throws Error for indices out of range.
 ///
 /// Struct: CrossEntropy in row_loss.cpp. Kernels: cross_entropy. Test: cross_entropy in
 /// rows_losses_classes.cpp.

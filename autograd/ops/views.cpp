@@ -230,7 +230,7 @@ struct Cat {
       if (rest.dim() == plan.out.dim()) rest[plan.dim] = plan.out[plan.dim];
       if (!(rest == plan.out)) {
         fail(name, "shapes ", tensors[0].shape(), " and ", tensors[i].shape(),
-             " differ beside dim ", plan.dim);
+             " differ outside of dim ", plan.dim);
       }
       plan.out[plan.dim] = checked_add(name, plan.out[plan.dim], tensors[i].shape()[plan.dim]);
     }
@@ -294,7 +294,7 @@ Tensor flatten(const TensorArg& x, int64_t first, int64_t last) {
   if (x->dim() == 0) return reshape(x, {1});
   const int a = normalize_dim("flatten", first, x->dim()),
             b = normalize_dim("flatten", last, x->dim());
-  if (a > b) fail("flatten", "first dim ", a, " lies behind last dim ", b);
+  if (a > b) fail("flatten", "first dim ", a, " is after last dim ", b);
   Shape shape;
   int64_t merged = 1;
   for (int i = 0; i < x->dim(); ++i) {

@@ -1,6 +1,7 @@
 // Views and rearrangements: the same elements in another shape.
 //
-// Views share the storage. They take any dtype, and have gradients of every order for floating tensors.
+// Views share the storage. They take any dtype, and have gradients of every order for floating
+// tensors.
 #pragma once
 
 #include <vector>
@@ -89,8 +90,8 @@ Tensor alias(const TensorArg& x);
 ///
 /// Composed in views.cpp. Test: squeeze_all in rows_views.cpp.
 Tensor squeeze(const TensorArg& x);
-/// Returns a matrix with its dims exchanged, and a tensor of fewer dims unchanged. A view. Throws Error
-/// for more than two dims.
+/// Returns a matrix with its dims exchanged, and a tensor of fewer dims unchanged. A view. Throws
+/// Error for more than two dims.
 ///
 ///     Tensor y = t(tensor({{1, 2}, {3, 4}}));  // [[1, 3], [2, 4]]
 ///

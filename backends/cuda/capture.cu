@@ -74,7 +74,7 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
   const Generator& now = default_generator();
   if (seed != recording->at_start.seed || offset + static_cast<uint64_t>(count) != now.offset) {
     fail("capture",
-         "a captured step draws random numbers from the calling thread's default generator alone");
+         "a captured step draws random numbers only from the calling thread's default generator");
   }
   return recording->moved;
 }

@@ -1,5 +1,5 @@
-// Convolutions as products of matrices whose elements are looked up where they lie: no columns are
-// written.
+// Convolutions as products of matrices, whose elements are read from the tensors directly: no columns
+// are written.
 //
 // For each group, out (M, N) = a (M, K) b (K, N), with
 //
@@ -59,8 +59,8 @@ __device__ inline Place place_of(int64_t at, int rows, int columns) {
   return {image, static_cast<int>(line - image * rows), static_cast<int>(at - line * columns)};
 }
 
-/// Where an element of w lies: its input (or output) channel in the group, its distance from the
-/// kernel's first element in x, and for the input gradient its offset for m = 0.
+/// The position of an element of w: its input (or output) channel in the group, its distance from
+/// the kernel's first element in x, and for the input gradient its offset for m = 0.
 struct Tap {
   int channel, row, column;
   int64_t weight;
@@ -68,8 +68,8 @@ struct Tap {
 
 template <Kind kKind, class T, int Tile> class ConvolutionTile {
  public:
-  static constexpr bool kAlongK =
-      kKind == Kind::WeightGradient;  // adjacent threads load adjacent k
+  // Adjacent threads load adjacent k.
+  static constexpr bool kAlongK = kKind == Kind::WeightGradient;
 
   __device__ ConvolutionTile(const Problem<T>& p, int group, int64_t first_row,
                              int64_t first_column, int piece)

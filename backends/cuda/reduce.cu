@@ -187,8 +187,8 @@ __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out,
     }
 #pragma unroll
     for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-      const T other =
-          static_cast<T>(__shfl_xor_sync(kAllLanes, +value, distance));  // small types as int
+      // Small types are exchanged as int.
+      const T other = static_cast<T>(__shfl_xor_sync(kAllLanes, +value, distance));
       const int64_t other_best = __shfl_xor_sync(kAllLanes, best, distance);
       if (better(other, other_best, value, best)) value = other, best = other_best;
     }

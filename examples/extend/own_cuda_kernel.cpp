@@ -44,8 +44,8 @@ struct Median3 {
 
  private:
   template <class T> static void run_on(const Tensor& in, const Tensor& out, const Tensor& chosen) {
-    const T* x =
-        reinterpret_cast<const T*>(in.raw());  // the address of the first element, on any device
+    // The address of the first element, on any device.
+    const T* x = reinterpret_cast<const T*>(in.raw());
     T* y = reinterpret_cast<T*>(out.raw());
     int64_t* indices = reinterpret_cast<int64_t*>(chosen.raw());
     const int64_t n = in.numel();

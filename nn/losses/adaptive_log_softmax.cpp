@@ -22,7 +22,7 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
   int64_t before = 0;
   for (int64_t c : cutoffs) {
     if (c <= before || c >= n_classes) {
-      fail(kOp, "cutoffs must increase strictly and lie between 1 and ", n_classes - 1, ", got ", c,
+      fail(kOp, "cutoffs must increase strictly and be between 1 and ", n_classes - 1, ", got ", c,
            " after ", before);
     }
     before = c;

@@ -119,8 +119,8 @@ struct BceWithLogitsPos {
   }
   template <class T> EBB_HD auto gradient(T x, T t, T p) const {
     const T plus = softplus(x), minus = softplus(-x);
-    const T by_target =
-        where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);  // p * minus - plus would cancel
+    // The form p * minus - plus would cancel.
+    const T by_target = where(x < 0, (p - 1) * plus - p * x, (p - 1) * minus - x);
     return Partials<T, 3>{{(1 - t) * sigmoid(x) - p * t * sigmoid(-x), by_target, t * minus}};
   }
 };

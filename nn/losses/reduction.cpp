@@ -15,7 +15,7 @@ Reduction reduction_from_legacy(std::optional<bool> size_average, std::optional<
 
 void check_reduction(std::string_view op, Reduction reduction) {
   if (reduction == Reduction::BatchMean)
-    fail(op, "reduction BatchMean is kl_div's alone: use Mean or Sum");
+    fail(op, "reduction BatchMean is only for kl_div: use Mean or Sum");
 }
 
 Tensor reduce_losses(std::string_view op, const Tensor& losses, Reduction reduction) {

@@ -52,7 +52,7 @@ class HeaderReader {
     for (int i = 0; i < kDTypeCount; ++i) {
       if (text == kDTypes[i]) entry_.dtype = static_cast<DType>(i), has_dtype_ = true;
     }
-    if (!has_dtype_) fail_in("dtype ", shown(text), " is none of F32, F64, I64, U8, BOOL");
+    if (!has_dtype_) fail_in("dtype ", shown(text), " is not one of F32, F64, I64, U8, BOOL");
     return true;
   }
 

@@ -1,5 +1,6 @@
 // Hooks of nodes: their arguments, what they may replace, and when they end.
 #include "ebb/autograd/graph/engine.h"
+#include "ebb/autograd/graph/node_extras.h"
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/op.h"
@@ -48,8 +49,8 @@ TEST(NodeHooks, ReplaceGradientsByTheirResults) {
   const Tensor x = leaf({1, 2}), w = leaf({3, 4});
   const Tensor y = x * w;
   y.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] * 2}; });
-  y.node()->register_prehook(
-      [](Gradients outputs) { return Tensors{outputs[0] + 1}; });  // in order
+  // Prehooks run in order.
+  y.node()->register_prehook([](Gradients outputs) { return Tensors{outputs[0] + 1}; });
   y.node()->register_hook([](Gradients inputs, Gradients) {
     return Tensors{Tensor(), inputs[1] * 100};
   });
@@ -156,14 +157,14 @@ TEST(NodeHooks, GradientsThatDoNotFitAreErrors) {
 TEST(NodeHooks, AreDifferentiatedUnderCreateGraph) {
   const Tensor x = leaf({3});
   const Tensor y = x * x;
-  y.node()->register_prehook(
-      [x](Gradients outputs) { return Tensors{outputs[0] * x}; });  // g = 2 x^2
+  // g = 2 x^2
+  y.node()->register_prehook([x](Gradients outputs) { return Tensors{outputs[0] * x}; });
   const Tensor g = grad(y, x, {.create_graph = true});
   expect_values(g, {18});
   expect_values(grad(g, x), {12});
   const Tensor z = x * 5;
-  z.node()->register_hook(
-      [x](Gradients inputs, Gradients) { return Tensors{inputs[0] * x * x}; });  // 5 x^2
+  // 5 x^2
+  z.node()->register_hook([x](Gradients inputs, Gradients) { return Tensors{inputs[0] * x * x}; });
   const Tensor h = grad(z, x, {.create_graph = true});
   expect_values(h, {45});
   expect_values(grad(h, x), {30});

@@ -141,8 +141,8 @@ TEST_F(CudaEdges, MarginLossesOnBothSidesOfTheKink) {
 // strides.
 TEST_F(CudaEdges, ABadIndexOfIntegersGivesZero) {
   const Tensor x = ones({2, 3}, {.dtype = i64, .device = kCuda});
-  const Tensor index =
-      transpose(from_data(std::vector<int64_t>{0, 1, 7, 2}, {2, 2}).to(kCuda));  // 0 7, 1 2
+  // {{0, 7}, {1, 2}}
+  const Tensor index = transpose(from_data(std::vector<int64_t>{0, 1, 7, 2}, {2, 2}).to(kCuda));
   const Tensor got = gather(x, 1, index);
   expect_error([] { cuda::synchronize(); }, "gather", {"index 7 at position 1", "expected 0 to 2"});
   EXPECT_EQ(got.to_vector<double>(), (std::vector<double>{1, 0, 1, 1}));

@@ -198,7 +198,7 @@ std::vector<Lie> lies() {
       {R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", four, "tensor \"a\": no shape"},
       {R"({"a":{"dtype":"F32","shape":[1]}})", four, "tensor \"a\": no data_offsets"},
       {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", four, "the dtype is not text"},
-      {one("BF16", "[2]", "[0,4]"), four, "tensor \"a\": dtype \"BF16\" is none of F32"},
+      {one("BF16", "[2]", "[0,4]"), four, "tensor \"a\": dtype \"BF16\" is not one of F32"},
       {one("F32", "1", "[0,4]"), four, "shape is not a list"},
       {one("F32", "[-1]", "[0,4]"), four, "shape holds something other than whole numbers"},
       {one("F32", "[1.0]", "[0,4]"), four, "shape holds something other than whole numbers"},

@@ -210,7 +210,7 @@ std::vector<BadInput> bad_calls() {
            [] {
              conv2d(zeros({1, 1, 0, 3}), zeros({2, 1, 1, 1}), {}, {.padding = 1});
            },
-           "expected sizes of at least 1 behind the channels"},
+           "expected sizes of at least 1 after the channels"},
           {"integers",
            [] {
              conv2d(zeros({1, 1, 3, 3}, i64), zeros({2, 1, 3, 3}, i64));

@@ -47,7 +47,7 @@ void add_pair(std::vector<OpRow>& rows, OpRow row,
               [loss] {
                 loss({full({2}, 0.5), full({2}, 0.5), full({2}, 0.5)}, Reduction::BatchMean);
               },
-              "BatchMean is kl_div's alone"));
+              "BatchMean is only for kl_div"));
 }
 
 OpRow pair_row(const std::string& name, Function2 reference, Input input, Input target) {
@@ -306,7 +306,7 @@ std::vector<OpRow> distribution_rows() {
                "[kl_div] target (2,)");
   add_pair(rows, kl, [](const Tensors& in, Reduction r) {
     if (r == Reduction::BatchMean)
-      fail("kl_div", "BatchMean is kl_div's alone");  // allowed here: see the row below
+      fail("kl_div", "BatchMean is only for kl_div");  // allowed here: see the row below
     return nn::kl_div(in[0], in[1], {.reduction = r});
   });
   OpRow log_target =

@@ -85,7 +85,7 @@ std::vector<OpRow> reshape_rows() {
       [] {
         flatten(zeros({2, 3}), 1, 0);
       },
-      "first dim 1 lies behind last dim 0");
+      "first dim 1 is after last dim 0");
   rows[3] = Row(rows[3]).refuses(
       "dim", [] { unsqueeze(zeros({2}), 3); }, "dim 3 is out of range");
   rows[4] = Row(rows[4]).refuses(
@@ -247,7 +247,7 @@ std::vector<OpRow> join_rows() {
                          [] {
                            cat({zeros({2, 3}), zeros({3, 3})}, 1);
                          },
-                         "(2, 3) and (3, 3) differ beside dim 1")
+                         "(2, 3) and (3, 3) differ outside of dim 1")
                      .refuses(
                          "dims",
                          [] {
