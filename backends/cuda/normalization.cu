@@ -7,6 +7,8 @@
 // second kernel adds up the parts.
 #include "ebb/core/normalization.h"
 
+#include <algorithm>
+
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 
@@ -184,6 +186,11 @@ template <class T> T* write(Tensor& t) { return reinterpret_cast<T*>(t.raw()); }
 template <class T> const T* read(const Tensor* t) { return t ? read<T>(*t) : nullptr; }
 template <class T> T* write(Tensor* t) { return t ? write<T>(*t) : nullptr; }
 
+// The threads of a block for a group of n elements: whole warps, few for small groups.
+int threads_for(int64_t n) {
+  return static_cast<int>(std::clamp<int64_t>((n + kWarp - 1) / kWarp * kWarp, kWarp, kThreads));
+}
+
 class CudaNormalization final : public NormalizationKernels {
  public:
   void forward(Tensor& y, Tensor& mean, Tensor& rstd, const Tensor& x, const Tensor* weight,
@@ -191,7 +198,7 @@ class CudaNormalization final : public NormalizationKernels {
                const RunningStatistics* running) override {
     Tensor variance = empty(s.statistics(), {.dtype = DType::F64, .device = x.device()});
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      launch(forward_kernel<T>, grid_for(s.statistics(), 1), kThreads, s, read<T>(x),
+      launch(forward_kernel<T>, grid_for(s.statistics(), 1), threads_for(s.count()), s, read<T>(x),
              read<T>(weight), read<T>(bias), eps, write<T>(y), write<double>(mean),
              write<double>(rstd), write<double>(variance));
       if (!running) return;
@@ -208,13 +215,13 @@ class CudaNormalization final : public NormalizationKernels {
     dispatch_floating(x.dtype(), [&]<class T>(T) {
       const T *gs = read<T>(g), *xs = read<T>(x);
       const double *means = read<double>(mean), *rstds = read<double>(rstd);
-      launch(backward_kernel<T>, grid_for(s.statistics(), 1), kThreads, s, gs, xs, means, rstds,
-             read<T>(weight), write<T>(dx));
+      launch(backward_kernel<T>, grid_for(s.statistics(), 1), threads_for(s.count()), s, gs, xs,
+             means, rstds, read<T>(weight), write<T>(dx));
       if (!dweight && !dbias) return;
       T *dw = write<T>(dweight), *db = write<T>(dbias);
       if (s.inner > 1) {
-        launch(channels_kernel<T>, grid_for(s.channels, 1), kThreads, s, gs, xs, means, rstds, dw,
-               db);
+        launch(channels_kernel<T>, grid_for(s.channels, 1), threads_for(s.outer * s.inner), s, gs,
+               xs, means, rstds, dw, db);
         return;
       }
       const int64_t rows = std::max(kPartRows, (s.outer + kMostParts - 1) / kMostParts);
