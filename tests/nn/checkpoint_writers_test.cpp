@@ -85,6 +85,11 @@ TEST(CheckpointWriter, SaysAtOnceThatItCannotWrite) {
     expect_error([&] { CheckpointWriter(folder / "locked/x"); }, "save_checkpoint", {"locked"});
   }
   expect_error([&] { CheckpointWriter("/proc/ebb/x"); }, "save_checkpoint", {"/proc"});
+  fs::create_directory(folder / "gone");
+  CheckpointWriter writer(folder / "gone/x");
+  fs::remove_all(folder / "gone");
+  expect_error([&] { writer.save(numbered(1)); }, "save_checkpoint",
+               {"cannot write to " + (folder / "gone/.x.ebb-new"), "No such file"});
   fs::permissions(folder / "locked", fs::perms::owner_all);
 }
 
@@ -169,12 +174,22 @@ TEST(CheckpointFiles, EqualCheckpointsAreEqualFiles) {
   save_checkpoint(folder / "x", numbered(1));
   save_checkpoint(folder / "y", numbered(1));
   save_checkpoint(folder / "z", numbered(2));
+  EXPECT_EQ(id("x"), "03d7534043273a35bea96758941282c7");  // computed in another language
   EXPECT_EQ(id("x"), id("y"));
   EXPECT_NE(id("x"), id("z"));
   Checkpoint other = numbered(1);
   other.training.emplace_back("more", ones({1}));
   save_checkpoint(folder / "u", other);  // the same weights, another training
   EXPECT_NE(id("x"), id("u"));
+  const auto id_with = [&](const Metadata& metadata) {
+    Checkpoint c = numbered(1);
+    c.metadata = metadata;
+    save_checkpoint(folder / "v", c);
+    return id("v");
+  };
+  EXPECT_NE(id("x"), id_with({{"k", "1"}}));
+  EXPECT_NE(id_with({{"k", "1"}}), id_with({{"k", "2"}}));
+  EXPECT_NE(id_with({{"k", "1"}}), id_with({{"l", "1"}}));
 }
 
 // Versions before the id wrote none into either file.
@@ -207,6 +222,11 @@ TEST(CheckpointFiles, AModelThatNoTrainingSavedIsNotReplaced) {
   expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint",
                {"x/model.safetensors was not saved by a training"});
   EXPECT_EQ(load_safetensors(folder / "x/model.safetensors").tensors.size(), 1u);
+  for (const char* key : {"my.ebb.id", "ebb.idea"}) {  // similar keys are not the mark
+    save_safetensors(folder / "x/model.safetensors", numbered(1).model, {{key, "1"}});
+    expect_error([&] { save_checkpoint(folder / "x", numbered(2)); }, "save_checkpoint",
+                 {"was not saved by a training"});
+  }
 }
 
 TEST(CheckpointFiles, NoLinkIsFollowedFromAWorkFolder) {

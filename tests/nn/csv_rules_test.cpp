@@ -31,17 +31,34 @@ TEST(CsvRules, AQuotedFieldMayHoldDelimitersAndLineBreaks) {
   EXPECT_EQ(table.values.shape(), Shape({1, 2}));
 }
 
+TEST(CsvRules, BlanksMayPrecedeAQuoteAndAQuoteWithinAFieldIsText) {
+  const CsvTable table =
+      read_text("  \"a\nb\",\t\"c\nd\",5\" pipe\n \"1\",\t\"2\", 3\n", {.header = true});
+  EXPECT_EQ(table.columns, (std::vector<std::string>{"a\nb", "c\nd", "5\" pipe"}));
+  EXPECT_EQ(table.values.to_vector<double>(), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(read_text("a\t\t\"b\"\n1\t2\t3\n", {.header = true, .delimiter = '\t'}).columns,
+            (std::vector<std::string>{"a", "", "b"}));
+  expect_error([] { read_text("\"1\" \"\n2\n\"\n"); }, "read_csv",
+               {":1: column 1: text after a closing quote"});
+}
+
 TEST(CsvRules, TinyNumbersBecomeSubnormalOrZero) {
   const CsvOptions single{.dtype = f32};
   EXPECT_EQ(read_text("1e-50\n", single).values.item(), 0);
   EXPECT_EQ(read_text("1e-400\n").values.item(), 0);
-  EXPECT_TRUE(std::signbit(read_text("-1e-400\n").values.item()));
+  const double negative = read_text("-1e-400\n").values.item();
+  EXPECT_TRUE(negative == 0 && std::signbit(negative));
   EXPECT_EQ(read_text("1e-40\n", single).values.item<float>(), 1e-40f);
   EXPECT_EQ(read_text("4.9e-324\n").values.item(), 4.9e-324);
   EXPECT_EQ(read_text("0." + std::string(400, '0') + "1\n").values.item(), 0);
   EXPECT_EQ(read_text("100e-99999999999999999999\n").values.item(), 0);
   EXPECT_EQ(read_text("0e99999\n").values.item(), 0);
-  for (const std::string& large : {std::string("1e400"), std::string("-1e99999999999999999999"),
+  // Zeros before or after the digit outweigh the exponent, or do not.
+  const std::string zeros(450, '0');
+  EXPECT_EQ(read_text("0." + zeros + "1e400\n", single).values.item(), 0);
+  EXPECT_EQ(read_text("1" + zeros + "e-900\n").values.item(), 0);
+  for (const std::string& large : {"1" + zeros + "e-100", "0." + zeros + "1e900",
+                                   std::string("1e400"), std::string("-1e99999999999999999999"),
                                    std::string(400, '9'), "0.001e" + std::string("500")}) {
     expect_error([&] { read_text(large + "\n"); }, "read_csv", {"is out of the range of f64"});
   }
@@ -82,6 +99,8 @@ TEST(CsvRules, ARowWithoutAnEndIsAnError) {
                {"column 2: an empty field"});
   expect_error([&] { read_text(std::string(1'000'000, ',') + "\n1\n", {.header = true}); },
                "read_csv", {"more than 1000000 columns"});
+  expect_error([&] { read_text(std::string(999'999, ','), {.header = true}); }, "read_csv",
+               {"no rows below its header"});
 }
 
 TEST(CsvRules, ADelimiterMustNotBeAQuoteOrALineBreak) {

@@ -24,7 +24,9 @@ TEST(Dataset, TakesSamplesInTheRequestedOrder) {
   EXPECT_EQ(data.inputs().to_vector<double>(), (std::vector<double>{30, 31, 0, 1, 30, 31}));
   EXPECT_EQ(data.targets().to_vector<int64_t>(), (Numbers{3, 0, 3}));
   EXPECT_EQ(numbered(5).take(from_data(Numbers{}, {0})).size(), 0);
+  EXPECT_EQ(numbered(1).take(from_data(Numbers{}, {0})).size(), 0);
   EXPECT_EQ(Dataset().size(), 0);
+  EXPECT_EQ(Dataset().take(from_data(Numbers{}, {0})).size(), 0);
 }
 
 TEST(Dataset, PacksStridedTensors) {

@@ -84,6 +84,8 @@ TEST(HostileFiles, TextOfAFileIsShownEscapedAndShortened) {
   EXPECT_EQ(detail::shown("\xE2\x80\xAE\xC2\x9B"),
             R"("\u202e\u009b")");  // bidi override, C1 escape
   EXPECT_EQ(detail::shown("\xFF"), R"("\ufffd")");
+  EXPECT_EQ(detail::shown("four", 4), "\"four\"");
+  EXPECT_EQ(detail::shown("five5", 4), "\"five\"...");
   EXPECT_EQ(detail::shown(std::string(10'000'000, 'n')), "\"" + std::string(100, 'n') + "\"...");
 }
 
@@ -143,6 +145,34 @@ TEST(HostileFiles, ManyTensorsTakeLinearTime) {
   EXPECT_LT(many, 8 * few * 4 + 0.1);  // 64 times as long if it were quadratic
 }
 
+size_t open_files() {
+  const std::filesystem::directory_iterator open("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(open), end(open)));
+}
+
+TEST(HostileFiles, ErrorsLeaveNoFileOpen) {
+  if (!std::filesystem::exists("/proc/self/fd")) GTEST_SKIP() << "no /proc here";
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / ".x.ebb-partial");
+  test::write_bytes(folder / "damaged", "no header");
+  test::write_bytes(folder / "damaged.gz", "\x1f\x8b\x08 nothing");
+  save_checkpoint(folder / "c", {{{"a", ones({2})}}, {{"b", ones({2})}}, {}});
+  const CheckpointWriter writer(folder / "c");
+  const size_t before = open_files();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THROW(load_safetensors(folder / ""), Error);
+    EXPECT_THROW(load_safetensors(folder / "damaged"), Error);
+    EXPECT_THROW(data::read_csv(folder / ""), Error);
+    EXPECT_THROW(data::read_csv(folder / "damaged.gz"), Error);
+    EXPECT_THROW(save_safetensors(folder / "x", {{"a", ones({2})}}), Error);
+    EXPECT_THROW(CheckpointWriter(folder / "c"), Error);
+    load_checkpoint(folder / "c");
+    save_checkpoint(folder / "d", {{{"a", ones({2})}}, {{"b", ones({2})}}, {}});
+    EXPECT_TRUE(checkpoint_exists(folder / "d"));
+  }
+  EXPECT_EQ(open_files(), before);
+}
+
 TEST(HostileFiles, TooManyNamesAreAnError) {
   const TempFolder folder;
   std::string header = R"({"__metadata__":{)";
@@ -163,6 +193,10 @@ TEST(HostileFiles, AnIdxFileBeyondTheLimitIsAnErrorThatNamesTheOption) {
   expect_error([&] { data::read_idx(folder / "x.gz", {.max_bytes = (1 << 20) - 1}); }, "read_idx",
                {"(1024, 1024) takes 1048576 bytes as u8, more than max_bytes 1048575"});
   EXPECT_EQ(data::read_idx(folder / "x.gz", {.max_bytes = 1 << 20}).numel(), 1 << 20);
+  test::write_gz(folder / "i16.gz",
+                 std::string({0, 0, 11, 1, 0, 0, 0, 100}) + std::string(200, '\0'));
+  expect_error([&] { data::read_idx(folder / "i16.gz", {.max_bytes = 799}); }, "read_idx",
+               {"(100,) takes 800 bytes as i64, more than max_bytes 799"});
   // A header that asks for 10 GB of a file of 1 MB costs nothing.
   bytes[4] = 2, bytes[8] = 2;
   test::write_bytes(folder / "y", bytes + std::string(1 << 20, '\0'));

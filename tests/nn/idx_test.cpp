@@ -77,6 +77,25 @@ TEST_P(IdxKind, ReadsValuesPlainAndCompressed) {
 INSTANTIATE_TEST_SUITE_P(All, IdxKind, testing::ValuesIn(kKinds),
                          [](const auto& row) { return row.param.name; });
 
+TEST(Idx, ElementsOfSeveralBytesAreReadInPieces) {
+  const TempFolder folder;
+  for (uint32_t n : {65535u, 65536u, 65537u, 140000u}) {
+    std::string bytes = idx_header(0x0B, {n});
+    for (uint32_t i = 0; i < n; ++i) bytes += big_endian(i * 7 % 32749).substr(2);
+    test::write_bytes(folder / "x", bytes);
+    const std::vector<int64_t> values = read_idx(folder / "x").to_vector<int64_t>();
+    ASSERT_EQ(values.size(), n);
+    for (uint32_t i = 0; i < n; ++i) ASSERT_EQ(values[i], i * 7 % 32749) << n << " " << i;
+  }
+  // Compressed, so that the size of the file tells nothing.
+  test::write_gz(folder / "x.gz", idx_header(0x0B, {1000}) + std::string(1500, '\1'));
+  expect_error([&] { read_idx(folder / "x.gz"); }, "read_idx",
+               {"(1000,) takes 2000 bytes, the file holds 1500"});
+  test::write_gz(folder / "x.gz", idx_header(0x0B, {70000}) + std::string(139998, '\1'));
+  expect_error([&] { read_idx(folder / "x.gz"); }, "read_idx",
+               {"(70000,) takes 140000 bytes, the file holds 139998"});
+}
+
 TEST(Idx, AnEmptyDimensionGivesAnEmptyTensor) {
   const TempFolder folder;
   test::write_bytes(folder / "x", idx_header(0x08, {0, 28, 28}));

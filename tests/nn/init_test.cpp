@@ -46,6 +46,8 @@ TEST(Init, DiracPassesChannelsOnWithinEachGroup) {
   const Tensor image = init::dirac_(empty({1, 2, 4, 3}));
   EXPECT_EQ(image[0][0][2][1].item(), 1);
   EXPECT_EQ(sum(image).item(), 1);
+  EXPECT_EQ(init::dirac_(empty({2, 2, 1})).to_vector<float>(), (std::vector<float>{1, 0, 0, 1}));
+  EXPECT_EQ(init::dirac_(empty({2, 2, 0})).numel(), 0);
 }
 
 TEST(Init, UniformAndNormalHaveTheirMoments) {
@@ -83,11 +85,36 @@ TEST(Init, OrthogonalHasOrthonormalRowsOrColumns) {
   }
 }
 
+// Q of a QR decomposition is unique if the diagonal of R is positive: Gram-Schmidt finds the same.
+TEST(Init, OrthogonalIsTheQOfTheRandomMatrix) {
+  for (const Shape& shape : {Shape{5, 3}, Shape{3, 5}, Shape{4, 4}, Shape{1, 1}, Shape{2, 3, 2}}) {
+    Generator generator{7}, same{7};
+    const Tensor w = init::orthogonal_(empty(shape, f64), 2, &generator);
+    const int64_t rows = shape[0], columns = w.numel() / rows;
+    const int64_t tall = std::max(rows, columns), thin = std::min(rows, columns);
+    Tensor q = randn({tall, thin}, f64, &same);
+    if (rows < columns) q = transpose(q);
+    std::vector<Tensor> basis;
+    for (int64_t k = 0; k < thin; ++k) {
+      Tensor v = select(q, rows < columns ? 0 : 1, k);
+      for (const Tensor& b : basis) v = v - b * sum(b * v);
+      basis.push_back(v / sqrt(sum(square(v))));
+    }
+    const Tensor expected = stack(basis, rows < columns ? 0 : 1) * 2;
+    EXPECT_LT(max(abs(reshape(w, {rows, columns}) - expected)).item(), 1e-13) << shape;
+  }
+  EXPECT_EQ(init::orthogonal_(empty({0, 3})).numel(), 0);
+  EXPECT_EQ(init::orthogonal_(empty({3, 0})).numel(), 0);
+}
+
 TEST(Init, SparseColumnsHaveTheirZeros) {
   manual_seed(6);
   const Tensor w = init::sparse_(empty({10, 50}, f64), 0.25, 2);
   const std::vector<int64_t> zeros = sum(w == 0.0, {0}).to_vector<int64_t>();
   EXPECT_EQ(zeros, std::vector<int64_t>(50, 3));
+  Generator generator{8}, same{8};
+  EXPECT_EQ(init::sparse_(empty({4, 3}, f64), 0, 2, &generator).to_vector<double>(),
+            (randn({4, 3}, f64, &same) * 2).to_vector<double>());
 }
 
 TEST(Init, WrongArgumentsAreNamed) {
@@ -106,6 +133,8 @@ TEST(Init, GainsAreThoseOfTorch) {
   EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::Tanh), 5.0 / 3);
   EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::ReLU), std::sqrt(2.0));
   EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::LeakyReLU, 1), 1);
+  EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::LeakyReLU, 3), std::sqrt(0.2));
+  EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::Linear), 1);
   EXPECT_DOUBLE_EQ(init::calculate_gain(Nonlinearity::SELU), 0.75);
 }
 

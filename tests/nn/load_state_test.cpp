@@ -45,6 +45,15 @@ TEST(LoadState, ErrorsNameEverythingThatDoesNotFitAndChangeNothing) {
   expect_error(
       load(many), "load_state",
       {R"(missing: "a.bias", "a.weight"; unexpected: "k0", "k1", "k2", "k3", "k4" and 4 more)"});
+  many.resize(5);
+  const std::string five = "\"k0\", \"k1\", \"k2\", \"k3\", \"k4\"";
+  try {
+    load_state(target, many, "x.file");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_EQ(text.substr(text.size() - five.size()), five) << text;
+  }
   for (const auto& [name, tensor] : target) {
     for (double value : tensor.to_vector<double>()) EXPECT_EQ(value, 0) << name;
   }

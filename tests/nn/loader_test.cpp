@@ -97,6 +97,10 @@ TEST_P(Prefetch, SkippingGivesTheTailOfTheOrder) {
     EXPECT_EQ(resumed.consumed(), resumed.size());
     // The next epoch is complete again.
     EXPECT_EQ(samples_of(resumed), resumed.order(4).to_vector<int64_t>());
+    EXPECT_EQ(samples_of(resumed), resumed.order(5).to_vector<int64_t>());
+    resumed.skip(1);
+    resumed.set_epoch(6);  // forgets what was to be skipped
+    EXPECT_EQ(samples_of(resumed), resumed.order(6).to_vector<int64_t>());
   }
 }
 
@@ -159,22 +163,53 @@ TEST_P(Prefetch, RandomTransformsAreAFunctionOfSeedEpochAndBatch) {
   EXPECT_NE(drawn(2, 0, 0), all);
 }
 
+// A training that is resumed by a later version of Ebb must see the same batches.
+TEST_P(Prefetch, TheStreamsOfRandomNumbersStayTheSame) {
+  const uint64_t seed = 5, first = uint64_t{1} << 63;
+  std::vector<Generator> seen;
+  DataLoader loader(numbered(20), {.batch_size = 10,
+                                   .shuffle = true,
+                                   .seed = seed,
+                                   .prefetch = GetParam(),
+                                   .transform = [&](Batch batch) {
+                                     seen.push_back(default_generator());
+                                     return batch;
+                                   }});
+  const PhiloxBits bits = philox(seed, first + 3);
+  Generator order{uint64_t{bits.word[0]} << 32 | bits.word[1]};
+  EXPECT_EQ(loader.order(3).to_vector<int64_t>(), randperm(20, &order).to_vector<int64_t>());
+  loader.set_epoch(3);
+  samples_of(loader);
+  ASSERT_EQ(seen.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(seen[i].seed, uint64_t{bits.word[2]} << 32 | bits.word[3]);
+    EXPECT_EQ(seen[i].offset, uint64_t{i} << 40);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Batches, Prefetch, testing::Values(0, 1, 2, 50));
 
 TEST(DataLoader, ImagesBecomeFloatsFromZeroToOne) {
-  std::vector<uint8_t> pixels(512);
+  std::vector<uint8_t> pixels(450);  // the two differ in each pixel
   std::iota(pixels.begin(), pixels.end(), uint8_t{0});
-  const Dataset pictures(from_data(pixels, {2, 16, 16}), from_data(Numbers{0, 1}, {2}));
+  const Dataset pictures(from_data(pixels, {2, 15, 15}), from_data(Numbers{0, 1}, {2}));
   for (const Batch& batch : DataLoader(pictures, {.batch_size = 2})) {
     EXPECT_EQ(batch.input.dtype(), DType::F32);
-    EXPECT_EQ(batch.input.shape(), Shape({2, 16, 16}));
+    EXPECT_EQ(batch.input.shape(), Shape({2, 15, 15}));
     const std::vector<float> values = batch.input.to_vector<float>();
     for (size_t i = 0; i < values.size(); ++i)
       EXPECT_EQ(values[i], static_cast<float>(i % 256) / 255.0f);
   }
+  for (const Batch& batch : DataLoader(pictures, {.batch_size = 1})) {
+    EXPECT_EQ(batch.input.shape(), Shape({1, 15, 15}));
+    EXPECT_EQ(batch.input[0][0][1].item<float>(),
+              batch.target.item() == 0 ? 1 / 255.f : 226 / 255.f);
+  }
   for (const Batch& batch : DataLoader(pictures, {.batch_size = 2, .unit_float = false})) {
     EXPECT_EQ(batch.input.to_vector<uint8_t>(), pixels);
   }
+  const Dataset one_pixel(from_data(std::vector<uint8_t>{51}, {1, 1}), zeros({1}));
+  for (const Batch& batch : DataLoader(one_pixel)) EXPECT_EQ(batch.input.item<float>(), 0.2f);
 }
 
 TEST(DataLoader, RefusesBadOptions) {

@@ -119,6 +119,8 @@ TEST(Linear, DefaultInitIsUniformByFanIn) {
   EXPECT_LE(largest, bound);
   EXPECT_GT(largest, 0.99 * bound);
   EXPECT_NEAR(square / 120000, bound * bound / 3, 0.01 * bound * bound);
+  EXPECT_LT(min(layer.bias).item(), -0.9 * bound);
+  EXPECT_GT(max(layer.bias).item(), 0.9 * bound);
   EXPECT_NE(error_of([] { nn::Linear(0, 3); }), "");
 }
 
@@ -167,6 +169,12 @@ TEST(Init, DeviationsAreTorchs) {
   EXPECT_NEAR(deviation(w), std::sqrt(2.0 / 500), 0.002);
   nn::init::xavier_normal_(w, 2);
   EXPECT_NEAR(deviation(w), 2 * std::sqrt(2.0 / 500), 0.003);
+  Tensor kernels = empty({20, 30, 4, 5});  // each kernel element has fans of its own
+  nn::init::xavier_uniform_(kernels, 3);
+  EXPECT_NEAR(deviation(kernels), 3 * std::sqrt(2.0 / (20 * 50)), 0.003);
+  nn::init::kaiming_normal_(kernels, 0, nn::init::Mode::FanIn, nn::init::Nonlinearity::ReLU);
+  EXPECT_NEAR(deviation(kernels), std::sqrt(2.0 / (20 * 30)), 0.002);
+  EXPECT_EQ(nn::init::xavier_uniform_(empty({0, 3})).numel(), 0);
   Tensor vector = empty({3});
   EXPECT_NE(error_of([&] { nn::init::xavier_normal_(vector); }).find("two dims"),
             std::string::npos);

@@ -1,6 +1,7 @@
 // The progress line and the tables fit into the terminal.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -35,7 +36,18 @@ TEST(Progress, TheBarShrinksFirst) {
   EXPECT_EQ(nn::to_text(kLine, 60), "epoch 12/100  loss 0.1234  accuracy 98.76 %  12:34 left");
   EXPECT_EQ(nn::to_text(kLine, 50), "epoch 12/100  loss 0.1234  accuracy 98.76 %");
   EXPECT_EQ(nn::to_text(kLine, 30), "epoch 12/100  loss 0.1234");
+  EXPECT_EQ(nn::to_text(kLine, 20), "epoch 12/100  loss ");
   EXPECT_EQ(nn::to_text(kLine, 10), "epoch 12/");
+  for (int columns : {60, 50, 30}) {  // each text appears as soon as it fits
+    const std::string text = nn::to_text(kLine, columns);
+    EXPECT_EQ(nn::to_text(kLine, static_cast<int>(text.size()) + 1), text);
+    EXPECT_NE(nn::to_text(kLine, static_cast<int>(text.size())), text);
+  }
+  EXPECT_EQ(nn::to_text(kLine, 74), "epoch 12/100  " + numbers);
+  EXPECT_NE(nn::to_text(kLine, 73), "epoch 12/100  " + numbers);
+  nn::ProgressLine beyond = kLine;
+  beyond.share = 1e300;
+  EXPECT_EQ(nn::to_text(beyond, 80), "epoch 12/100 [####] " + numbers);
 }
 
 TEST(Progress, FitsAnyWidthWithAnyNumbers) {
@@ -80,12 +92,16 @@ class Terminal {
     size.ws_col = static_cast<unsigned short>(columns);
     ioctl(master_, TIOCSWINSZ, &size);
   }
-  // Returns the output since the last read().
+  // Returns the output since the last read(), without what has not been flushed.
   std::string read() {
-    std::fflush(stdout);
-    std::string text(4096, '\0');
-    text.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(master_, text.data(), 4096))));
-    return text;
+    std::string all;
+    for (pollfd ready{master_, POLLIN, 0}; poll(&ready, 1, all.empty() ? 1000 : 10) > 0;) {
+      char text[4096];
+      const ssize_t got = ::read(master_, text, sizeof text);
+      if (got <= 0) break;
+      all.append(text, static_cast<size_t>(got));
+    }
+    return all;
   }
   void restore() {
     if (before_ < 0) return;
@@ -107,19 +123,29 @@ TEST(Progress, FollowsTheTerminalFromRefreshToRefresh) {
   std::vector<int> told;
   {
     nn::Progress progress(1000);
-    for (int columns : {80, 120, 40, 20, 0}) {
+    for (int columns : {80, 120, 40, 20, 1, 0}) {
       terminal.resize(columns);
       told.push_back(nn::terminal_columns());
       progress.finish_epoch("epoch 7/10", 700, 0.25, 0.5);
-      printed.emplace_back(columns == 0 ? 80 : columns, terminal.read());
+      const std::string text = terminal.read();
+      if (columns != 1) printed.emplace_back(columns == 0 ? 80 : columns, text);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(110));
+    EXPECT_TRUE(progress.is_due());
+    progress.finish_epoch("epoch 7/10", 700, 0.25, 0.5);
+    EXPECT_FALSE(progress.is_due());
+    (void)terminal.read();
+    std::this_thread::sleep_for(std::chrono::milliseconds(110));
     terminal.resize(50);
+    EXPECT_TRUE(progress.is_due());
     progress.update("epoch 8/10", 800, 0.25, 0.5);
+    EXPECT_FALSE(progress.is_due());
     printed.emplace_back(50, terminal.read() + "\n");
   }
+  std::fflush(stdout);
+  EXPECT_EQ(terminal.read(), "\n");  // the line that was open
   terminal.restore();
-  EXPECT_EQ(told, (std::vector<int>{80, 120, 40, 20, 80}));
+  EXPECT_EQ(told, (std::vector<int>{80, 120, 40, 20, 1, 80}));
   const std::string clear = "\r\x1b[K";
   for (const auto& [columns, text] : printed) {
     EXPECT_EQ(text.find(clear), 0u) << text;
@@ -127,6 +153,54 @@ TEST(Progress, FollowsTheTerminalFromRefreshToRefresh) {
     EXPECT_LT(text.size() - clear.size() - 1, static_cast<size_t>(columns)) << text;
     EXPECT_NE(text.find("epoch "), std::string::npos) << text;
   }
+}
+
+TEST(Progress, TheRateCountsThisRunsSamplesOnly) {
+  using Clock = std::chrono::steady_clock;
+  const auto before = Clock::now();
+  testing::internal::CaptureStdout();
+  nn::Progress progress(100'000, 40'000);
+  const auto start = Clock::now();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto end = Clock::now();
+  progress.finish_epoch("x", 50'000, 1, NAN);
+  const auto after = Clock::now();
+  const std::string text = testing::internal::GetCapturedStdout();
+  double rate = 0, left = 0;
+  ASSERT_EQ(std::sscanf(text.c_str(), "x loss 1.0000 %lf samples/s %lf s left", &rate, &left), 2)
+      << text;
+  EXPECT_GE(rate, 10'000 / std::chrono::duration<double>(after - before).count() - 1);
+  EXPECT_LE(rate, 10'000 / std::chrono::duration<double>(end - start).count() + 1);
+  EXPECT_NEAR(left, 50'000 / rate, 1.001);  // rounded up
+}
+
+// The second of three batches takes longer than the time between two updates.
+TEST(Progress, ATrainingUpdatesTheLineBetweenItsEpochs) {
+  Terminal terminal;
+  if (!terminal.works()) GTEST_SKIP() << "no pseudo terminal here";
+  terminal.resize(120);
+  nn::Linear model(1, 2);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0});
+  data::DataLoader loader({ones({7, 1}), zeros({7}, {.dtype = i64})},
+                          {.batch_size = 2, .drop_last = true});
+  int batches = 0;
+  nn::Trainer trainer(model, optimizer, loader,
+                      [&](const Tensor& scores, const Tensor&) {
+                        if (batches++ % 3 == 1)
+                          std::this_thread::sleep_for(std::chrono::milliseconds(110));
+                        return sum(scores) * 0 + 1.5;
+                      },
+                      {.epochs = 2});
+  EXPECT_TRUE(trainer.run());
+  const std::string text = terminal.read();
+  terminal.restore();
+  const auto shows = [&](const std::string& label, size_t cells) {
+    const std::string bar = std::string(cells, '#') + std::string(24 - cells, '-');
+    return text.find("\r\x1b[K" + label + " [" + bar + "] loss 1.5000  ") != std::string::npos;
+  };
+  EXPECT_TRUE(shows("epoch 1/2", 8) && shows("epoch 1/2", 12)) << text;
+  EXPECT_TRUE(shows("epoch 2/2", 20) && shows("epoch 2/2", 24)) << text;
+  EXPECT_FALSE(shows("epoch 1/2", 24) || shows("epoch 2/2", 12)) << text;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {

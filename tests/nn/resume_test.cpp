@@ -210,6 +210,35 @@ TEST(Resume, EveryBatchCanBeTheLastBeforeAResume) {
   }
 }
 
+// The means of an epoch include the batches before the resume.
+TEST(Resume, TheLossAndAccuracyAreThoseOfTheWholeEpoch) {
+  const test::TempFolder folder;
+  const auto train = [&](int stop_after, bool resume) {
+    nn::Linear model(1, 2, {.bias = false});
+    nn::SGD optimizer(model.named_parameters(), {.lr = 0});
+    data::DataLoader loader({ones({4, 1}), tensor({0, 1, 1, 1}, i64)},
+                            {.batch_size = 1, .shuffle = false});
+    int batches = 0;
+    nn::Trainer* running = nullptr;
+    nn::Trainer trainer(model, optimizer, loader,
+                        [&](const Tensor& scores, const Tensor& target) {
+                          if (++batches == stop_after) running->stop();
+                          return sum(scores) * 0 + sum(target.to(f32)) + 1;
+                        },
+                        {.epochs = 1, .checkpoint = folder / "c", .resume = resume});
+    {
+      const NoGrad guard;
+      model.weight.fill_(0);
+    }
+    running = &trainer;
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(trainer.run(), stop_after == 0);
+    return testing::internal::GetCapturedStdout();
+  };
+  train(3, false);
+  EXPECT_NE(train(0, true).find("loss 1.7500  accuracy 25.00 %"), std::string::npos);
+}
+
 // ---- what is noticed before the first batch ----
 
 TEST(Trainer, AFolderThatCannotBeWrittenIsNoticedBeforeTheFirstBatch) {

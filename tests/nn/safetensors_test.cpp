@@ -227,6 +227,8 @@ std::vector<Lie> lies() {
        eight, "the name \"a\" comes twice"},
       {R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}})", four,
        "\"dtype\" comes twice"},
+      {R"({"__metadata__":{},"__metadata__":{}})", "", "\"__metadata__\" comes twice"},
+      {R"({"__metadata__":{"k":"1","k":"2"}})", "", "the name \"k\" comes twice"},
       {one("BOOL", "[4]", "[0,4]"), std::string("\0\1\2\0", 4),
        "tensor \"a\": a BOOL is neither 0 nor 1"},
       {R"({"line\nbreak":1})", "", "tensor \"line\\nbreak\": its entry"},
@@ -241,6 +243,20 @@ TEST(SafeTensors, FalseHeadersAreErrors) {
     test::write_bytes(folder / "x", file_of(lie.header, lie.data));
     expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors",
                  {folder / "x", lie.expected});
+  }
+}
+
+TEST(SafeTensors, FieldsThatItDoesNotKnowAreSkipped) {
+  const TempFolder folder;
+  const std::string unknown =
+      R"("x":{"y":[1,-2,{"z":null}],"dtype":7,"w":true},"more":[[1.5],["shape"],[]],"last":"text")";
+  for (const std::string& header :
+       {R"({"a":{)" + unknown + R"(,"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+        R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],)" + unknown + "}}",
+        R"({"a":{"dtype":"F32",)" + unknown + R"(,"shape":[1],"data_offsets":[0,4]}})"}) {
+    test::write_bytes(folder / "x", file_of(header, std::string("\0\0\x80\x3f", 4)));
+    EXPECT_EQ(load_safetensors(folder / "x").find("a")->to_vector<float>(),
+              std::vector<float>{1});
   }
 }
 

@@ -9,6 +9,7 @@
 #include <latch>
 #include <thread>
 
+#include "ebb/nn/train/stop_signals.h"
 #include "files.h"
 #include "training.h"
 
@@ -54,6 +55,44 @@ int train(const std::function<void(int, nn::Trainer&)>& each) {
   const bool finished = trainer.run();
   EXPECT_TRUE(finished || trainer.interrupted());
   return finished ? batches : -batches;
+}
+
+TEST(Stop, AnInnerTrainingThatEndsLeavesTheHandlerToTheOuterOne) {
+  const Handler handler(users_handler);
+  {
+    const nn::detail::StopSignals outer;
+    { const nn::detail::StopSignals inner; }
+    struct sigaction now = {};
+    sigaction(SIGINT, nullptr, &now);
+    EXPECT_NE(now.sa_handler, users_handler);
+    EXPECT_TRUE(now.sa_flags & SA_RESTART);
+    raise(SIGINT);
+    EXPECT_TRUE(outer.arrived());
+  }
+  EXPECT_EQ(users_calls, 0);
+  EXPECT_EQ(handler_of(SIGINT), users_handler);
+}
+
+TEST(Stop, AtTheEndOfAnEpochIsBetweenEpochs) {
+  Training t;
+  int batches = 0;
+  nn::Trainer* running = nullptr;
+  std::vector<bool> interrupted;
+  nn::Trainer trainer(t.model, t.optimizer, t.loader,
+                      [&](const Tensor& scores, const Tensor& target) {
+                        interrupted.push_back(running->interrupted());
+                        if (++batches == 4) running->stop();
+                        return nn::mse_loss(scores, target);
+                      },
+                      {.epochs = 2, .quiet = true});
+  running = &trainer;
+  EXPECT_FALSE(trainer.run());
+  EXPECT_TRUE(trainer.interrupted());
+  EXPECT_EQ(trainer.epochs_run(), 1);
+  EXPECT_TRUE(trainer.run());
+  EXPECT_FALSE(trainer.interrupted());
+  EXPECT_EQ(trainer.epochs_run(), 2);
+  EXPECT_EQ(interrupted, std::vector<bool>(8, false));  // not within a run
 }
 
 TEST(Stop, TheUsersHandlerIsThereBeforeAndAfterAndForTheSecondSignal) {

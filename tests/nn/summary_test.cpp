@@ -48,10 +48,10 @@ TEST(Summary, OfASequential) {
 }
 
 struct Chain : Module {
-  Linear body = add_module("body", Linear(3, 4, {.dtype = f64}));
+  Linear body = add_module("body", Linear(6, 4, {.dtype = f64}));
   Sequential head =
       add_module("head", Sequential(Tanh(), Linear(4, 2, {.bias = false, .dtype = f64})));
-  Tensor scale = add_parameter("scale", ones({3, 3}, {.dtype = f64}));
+  Tensor scale = add_parameter("scale", ones({3, 6}, {.dtype = f64}));
   Tensor forward(const Tensor& x) { return head(body(matmul(x, scale))); }
 };
 
@@ -59,14 +59,14 @@ TEST(Summary, OfACustomModule) {
   const Summary s = summary(Chain(), {5, 3});
   ASSERT_EQ(s.rows.size(), 5u);
   EXPECT_EQ(s.rows[0].type, "Chain");
-  EXPECT_EQ(s.rows[0].parameters, 9);
-  EXPECT_EQ(s.rows[0].multiply_adds, 5 * 3 * 3) << "its own product";
+  EXPECT_EQ(s.rows[0].parameters, 18);
+  EXPECT_EQ(s.rows[0].multiply_adds, 5 * 3 * 6) << "its own product";
   EXPECT_EQ(s.rows[1].name, "body");
   EXPECT_EQ(s.rows[2].name, "head");
   EXPECT_EQ(s.rows[4].name, "head.1");
   EXPECT_EQ(s.rows[4].depth, 2);
   EXPECT_EQ(s.rows[4].bytes, 8 * (8 + 5 * 2));
-  EXPECT_EQ(s.parameters, 9 + 16 + 8);
+  EXPECT_EQ(s.parameters, 18 + 28 + 8);
 }
 
 }  // namespace

@@ -109,6 +109,14 @@ TEST(TiedWeights, DifferentValuesForOneTensorAreRefused) {
   expect_error([&] { model.load_state_dict(state); }, "load_state",
                {"\"in\" and \"out\" are one tied tensor, but have different values"});
   EXPECT_EQ(model.in.to_vector<float>(), (std::vector<float>{1, 1, 1, 1}));
+  state[0].second = tensor({{7, 7}, {7, 8}}, f32);  // only the last element differs
+  EXPECT_THROW(model.load_state_dict(state), Error);
+  const Tensor flag = zeros({1}, {.dtype = boolean});
+  EXPECT_THROW(load_state({{"a", flag}, {"b", flag}},
+                          {{"a", zeros({1}, {.dtype = boolean})},
+                           {"b", ones({1}, {.dtype = boolean})}},
+                          "x"),
+               Error);
   state[0].second = full({2, 2}, NAN);
   state[1].second = full({2, 2}, NAN);
   model.load_state_dict(state);  // the same bits

@@ -91,6 +91,12 @@ TEST(Metrics, BestF1Threshold) {
     EXPECT_EQ(f1_at(scores, nn::best_f1_threshold(scores, target), target), best) << trial;
   }
   EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}, {2, 1}}, f32), tensor({{1, 0}, {0, 0}}, f32)), 2);
+  // F1 is 2 / 4 at the first score and 6 / 13 at the end. On a tie the larger threshold wins.
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}}, f32),
+                                  tensor({{1, 0, 0, 0, 0, 0, 0, 0, 1, 1}}, f32)),
+            8);
+  EXPECT_EQ(nn::best_f1_threshold(tensor({{9, 8, 7, 6, 5}}, f32), tensor({{1, 0, 0, 1, 0}}, f32)),
+            8);
   EXPECT_EQ(nn::best_f1_threshold(tensor({{3, 2}}, f32), ones({1, 2})),
             -std::numeric_limits<double>::infinity());
   EXPECT_NE(error_of([] {
