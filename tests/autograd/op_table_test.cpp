@@ -99,7 +99,7 @@ void every_op_has_a_row(const std::vector<OpRow>& rows) {
 // The index of ops, and the place of its page.
 constexpr const char* kIndex = EBB_SOURCE_DIR "/docs/ops.md";
 
-[[maybe_unused]] void index_is_current(const std::vector<OpRow>& rows) {
+void index_is_current(const std::vector<OpRow>& rows) {
   std::vector<std::string> problems;
   const std::string want = op_index(rows, EBB_SOURCE_DIR, problems);
   for (const std::string& problem : problems) ADD_FAILURE() << problem;
@@ -135,6 +135,7 @@ void register_all() {
              [why] { GTEST_SKIP() << why << ": " << rows.size() << " rows not run on a GPU"; });
   }
   add_test("every_op_has_a_row", [] { every_op_has_a_row(rows); });
+  add_test("index", [] { index_is_current(rows); });
 }
 
 }  // namespace
