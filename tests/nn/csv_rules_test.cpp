@@ -75,6 +75,11 @@ TEST(CsvRules, AHeaderThatWasNotAnnouncedGivesTheHint) {
   }
 }
 
+TEST(CsvRules, LongFieldsAreShortenedInErrors) {
+  expect_error([] { read_text(std::string(41, 'x') + "\n"); }, "read_csv",
+               {"\"" + std::string(40, 'x') + "\"... is not a number"});
+}
+
 TEST(CsvRules, LineNumbersCountTheBreaksWithinQuotes) {
   expect_error([] { read_text("\"a\nb\",c\n1,2\n3,x\n", {.header = true}); }, "read_csv",
                {"table.csv:4: column 2: \"x\" is not a number"});

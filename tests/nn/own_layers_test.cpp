@@ -50,6 +50,12 @@ TEST(Sequential, FusesExactlyItsOwnClasses) {
   };
   EXPECT_EQ(ops_of(nn::Sequential(unit<nn::Linear>(), nn::ReLU())), 1);
   EXPECT_EQ(ops_of(nn::Sequential(unit<nn::Linear>(), DoubledReLU())), 3);
+  for (const auto approximate : {GeluApproximate::None, GeluApproximate::Tanh}) {
+    const auto linear = unit<nn::Linear>();
+    const Tensor x = ones({1, 1});
+    EXPECT_FLOAT_EQ(nn::Sequential(linear, nn::GELU(approximate))(x).item<float>(),
+                    gelu(linear(x), approximate).item<float>());
+  }
 }
 
 TEST(Sequential, ACopyIsTheSameChain) {

@@ -39,6 +39,9 @@ TEST(Metrics, MeanRecallWeightsClassesEqually) {
   m.add(zeros({10}, {.dtype = i64}), tensor({0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, i64));
   EXPECT_DOUBLE_EQ(m.accuracy(), 0.9);
   EXPECT_DOUBLE_EQ(m.mean_recall(), 0.5);
+  nn::ConfusionMatrix one(1);
+  one.add(zeros({2}, {.dtype = i64}), zeros({2}, {.dtype = i64}));
+  EXPECT_DOUBLE_EQ(one.mean_recall(), 1);
 }
 
 TEST(Metrics, LabelCounts) {
