@@ -24,6 +24,7 @@
 #include "ebb/autograd/ops/resampling.h"
 #include "ebb/autograd/ops/sorting.h"
 #include "ebb/autograd/ops/statistics.h"
+#include "ebb/autograd/ops/tensor_index.h"
 #include "ebb/autograd/ops/unfold.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/cpu.h"

@@ -5,6 +5,13 @@
 #include "ebb/backends/cpu/gemm.h"
 #include "ebb/backends/cpu/parallel.h"
 
+namespace bench {
+namespace api = ebb;
+inline void clear_grad(ebb::Tensor& x) { x.set_grad({}); }
+inline ebb::Tensor normalize(const ebb::Tensor& x) { return ebb::normalize(x); }
+}  // namespace bench
+#include "op_rows.h"
+
 namespace {
 
 using namespace ebb;
@@ -147,6 +154,7 @@ Repetition prepare(const Work& w) {
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
     case Work::Kind::Layer: return make_layer(w);
+    case Work::Kind::Op: return bench::make_op(w);
     case Work::Kind::Infer:
       return [model = make_model(w), x = randn({w.batch, w.widths.front()})] {
         const NoGrad guard;

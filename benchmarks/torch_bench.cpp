@@ -5,6 +5,15 @@
 
 #include "driver.h"
 
+namespace bench {
+namespace api = torch;
+inline void clear_grad(torch::Tensor& x) { x.mutable_grad().reset(); }
+inline torch::Tensor normalize(const torch::Tensor& x) {
+  return torch::nn::functional::normalize(x);
+}
+}  // namespace bench
+#include "op_rows.h"
+
 namespace {
 
 namespace F = torch::nn::functional;
@@ -144,6 +153,7 @@ Repetition prepare(const Work& w) {
     case Work::Kind::OpChain: return make_op_chain(w);
     case Work::Kind::Loss: return make_loss(w);
     case Work::Kind::Layer: return make_layer(w);
+    case Work::Kind::Op: return bench::make_op(w);
     case Work::Kind::Infer:
       return [model = make_model(w), x = torch::randn({w.batch, w.widths.front()})]() mutable {
         const torch::InferenceMode guard;

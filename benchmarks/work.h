@@ -22,6 +22,7 @@ struct Work {
     Infer,     ///< an MLP forward without gradients
     OpChain,   ///< y = y * factor, ten times, and backward
     Loss,      ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
+    Op,        ///< one call of an op of op_rows.h on (batch, columns)
     Layer,     ///< a layer of (batch, columns, side, side), forward and backward
     Gemm,      ///< the floor of rows with matrix products: one sgemm
     Stream,    ///< the floor of rows that are limited by memory: c = a + b over large arrays
@@ -36,6 +37,7 @@ struct Work {
   int64_t side = 0;     ///< height and width of images, or 0
   int64_t samples = 0;  ///< of an epoch
   int64_t units = 1;    ///< units in one repetition; times are given per unit
+  std::string op = "";  ///< the name in op_rows.h
   double flops = 0;     ///< of the matrix products of one unit
   double bytes = 0;     ///< of one unit, if each input is read once and each result written once
   std::vector<int64_t> channels = {};  ///< of ConvStep: output channels of the two convolutions
@@ -92,6 +94,85 @@ inline double conv_step_flops(const Work& w) {
     size = out / 2;
   }
   return flops;
+}
+
+/// Returns the rows of single ops: small ones, where the time of a call matters, and large ones.
+inline std::vector<Work> op_work() {
+  // Those that read or write more than their input: how many arrays of its size.
+  const std::pair<const char*, double> ops[] = {{"sum", 1},
+                                                {"sum_dim0", 1},
+                                                {"sum_dim1", 1},
+                                                {"sum_dim1_backward", 2},
+                                                {"mean_dim1", 1},
+                                                {"max", 1},
+                                                {"amax_dim1", 1},
+                                                {"max_dim0", 1},
+                                                {"max_dim1", 1},
+                                                {"max_dim1_backward", 2},
+                                                {"argmax_dim0", 1},
+                                                {"argmax_dim1", 1},
+                                                {"var", 1},
+                                                {"var_dim0", 1},
+                                                {"std_dim1", 1},
+                                                {"std_dim1_backward", 3},
+                                                {"prod_dim1", 1},
+                                                {"norm", 1},
+                                                {"norm_dim1", 1},
+                                                {"norm_dim1_backward", 3},
+                                                {"norm1_dim1", 1},
+                                                {"logsumexp_dim0", 1},
+                                                {"logsumexp_dim1", 1},
+                                                {"logsumexp_dim1_backward", 3},
+                                                {"any_dim1", 1},
+                                                {"sort_dim0", 4},
+                                                {"sort_dim1", 4},
+                                                {"sort_dim1_backward", 8},
+                                                {"argsort_dim1", 3},
+                                                {"topk_dim1", 1},
+                                                {"cumsum_dim0", 2},
+                                                {"cumsum_dim1", 2},
+                                                {"cumsum_dim1_backward", 4},
+                                                {"cumprod_dim1", 2},
+                                                {"cumprod_dim1_backward", 5},
+                                                {"einsum_rows", 2},
+                                                {"tril", 2},
+                                                {"triu", 2},
+                                                {"normalize", 2},
+                                                {"cosine_similarity", 2},
+                                                {"sin", 2},
+                                                {"sin_backward", 5},
+                                                {"cos", 2},
+                                                {"tan", 2},
+                                                {"atan2", 3},
+                                                {"fmod", 3},
+                                                {"erfinv", 3},
+                                                {"floor", 2},
+                                                {"round", 2},
+                                                {"masked_fill", 2.25},
+                                                {"flip", 2},
+                                                {"roll", 2},
+                                                {"bernoulli", 3},
+                                                {"multinomial", 1}};
+  std::vector<Work> all;
+  const auto add = [&all](const std::string& op, int64_t rows, int64_t columns) -> Work& {
+    const std::string name =
+        "op_" + op + "_" + std::to_string(rows) + "x" + std::to_string(columns);
+    all.push_back(
+        {.name = name, .kind = Work::Kind::Op, .batch = rows, .columns = columns, .op = op});
+    return all.back();
+  };
+  for (const auto& [op, arrays] : ops) {
+    add(op, 64, 10);
+    add(op, 2048, 1000).bytes = 4 * arrays * 2048 * 1000;
+  }
+  for (const char* op : {"einsum_product", "einsum_product_backward"}) {
+    add(op, 64, 10);
+    add(op, 512, 1024).flops =
+        2.0 * 512 * 512 * 1024 * (std::string(op) == "einsum_product" ? 1 : 2);
+  }
+  add("einsum_outer", 64, 10);
+  add("einsum_outer", 64, 256);
+  return all;
 }
 
 inline std::vector<Work> all_work() {
@@ -162,6 +243,7 @@ inline std::vector<Work> all_work() {
   infer.flops = step_flops(infer.widths, 1, false);
   all.push_back(infer);
   for (const Work& w : layer_work()) all.push_back(w);
+  for (const Work& w : op_work()) all.push_back(w);
   return all;
 }
 

@@ -148,6 +148,10 @@ class Backend {
   /// synchronisation.
   virtual void copy(Tensor& out, const Tensor& in) = 0;
   virtual void pointwise(const PointwiseCall& call) = 0;
+  /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0: in and out (outer, n
+  /// rows, inner columns) contiguous, |diagonal| <= n + inner.
+  virtual void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal,
+                        bool upper) = 0;
 
   // reductions over the middle axis of a contiguous (outer, n, inner) into (outer, inner)
   virtual void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) = 0;

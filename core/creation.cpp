@@ -169,4 +169,12 @@ Tensor detail::copy_data(const void* values, size_t count, DType dtype, const Sh
   return out;
 }
 
+TensorOptions Tensor::options() const { return options_like(*this); }
+Tensor Tensor::new_empty(const Shape& shape) const { return empty(shape, options()); }
+Tensor Tensor::new_zeros(const Shape& shape) const { return zeros(shape, options()); }
+Tensor Tensor::new_ones(const Shape& shape) const { return ones(shape, options()); }
+Tensor Tensor::new_full(const Shape& shape, Scalar value) const {
+  return full(shape, value, options());
+}
+
 }  // namespace ebb

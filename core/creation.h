@@ -141,6 +141,16 @@ Tensor from_data(const std::vector<T>& values, const Shape& shape, Device device
   }
 }
 
+/// Returns a one-dimensional tensor of the values of a vector: from_data(values, {n}).
+///
+///     Tensor y = tensor(std::vector<float>{1, 2});
+template <class T>
+requires(std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, int64_t> ||
+         std::same_as<T, uint8_t> || std::same_as<T, bool>) Tensor
+    tensor(const std::vector<T>& values, Device device = Device::cpu()) {
+  return from_data(values, {static_cast<int64_t>(values.size())}, device);
+}
+
 // The same with a dtype or a device instead of the options.
 template <TensorOption O> Tensor empty(const Shape& shape, O option) {
   return empty(shape, options_of(option));

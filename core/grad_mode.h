@@ -16,6 +16,8 @@ class [[nodiscard]] GradMode {
   [[nodiscard]] explicit GradMode(bool on) : before_(detail::recording) { detail::recording = on; }
   ~GradMode() { detail::recording = before_; }
   GradMode(const GradMode&) = delete;
+  static bool is_enabled() { return detail::recording; }
+  static void set_enabled(bool on) { detail::recording = on; }
   GradMode& operator=(const GradMode&) = delete;
 
  private:

@@ -14,6 +14,7 @@
 #include "ebb/core/dual.h"
 #include "ebb/core/math.h"
 #include "ebb/core/math_erfinv.h"
+#include "ebb/core/math_trig.h"
 
 namespace ebb {
 
@@ -38,13 +39,13 @@ template <Real T> EBB_HD T tanh(T x) { return math::tanh(x); }
 template <Real T> EBB_HD T erf(T x) { return math::erf(x); }
 template <Real T> EBB_HD T sqrt(T x) { return std::sqrt(x); }
 template <Real T> EBB_HD T pow(T x, T y) { return std::pow(x, y); }
-// Functions of the C library, with an error of at most 1 ulp on the CPU and 2 (tan 4) on the GPU,
-// for every x. They are not vectorised.
-template <Real T> EBB_HD T sin(T x) { return std::sin(x); }
-template <Real T> EBB_HD T cos(T x) { return std::cos(x); }
-template <Real T> EBB_HD T tan(T x) { return std::tan(x); }
+// The error is at most 1 ulp on the CPU and 2 (tan 4) on the GPU, for every x. They are vectorised
+// for float, and those of the C library for double.
+template <Real T> EBB_HD T sin(T x) { return math::sin(x); }
+template <Real T> EBB_HD T cos(T x) { return math::cos(x); }
+template <Real T> EBB_HD T tan(T x) { return math::tan(x); }
 /// Returns the angle of the point (x, y), in (-pi, pi].
-template <Real T> EBB_HD T atan2(T y, T x) { return std::atan2(y, x); }
+template <Real T> EBB_HD T atan2(T y, T x) { return math::atan2(y, x); }
 /// Returns the exact remainder of x / y, with the sign of x.
 template <Real T> EBB_HD T fmod(T x, T y) { return std::fmod(x, y); }
 template <Real T> EBB_HD T erfinv(T x) { return math::erfinv(x); }

@@ -80,6 +80,11 @@ int64_t Tensor::size(int64_t d) const {
   return shape()[normalize_dim("size", d, dim())];
 }
 
+int64_t Tensor::stride(int64_t d) const {
+  const TensorImpl& b = body("stride");
+  return b.strides[normalize_dim("stride", d, b.shape.dim())];
+}
+
 void Tensor::check_access(DType asked) const {
   check_defined("data", *this);
   if (dtype() != asked) [[unlikely]]

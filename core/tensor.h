@@ -34,6 +34,7 @@ namespace ebb {
 
 class Node;              // a node of the graph: autograd/graph/node.h
 struct BackwardOptions;  // autograd/graph/engine.h
+struct TensorOptions;    // core/creation.h
 
 namespace detail {
 /// Throws the Error of a member of Tensor that was called on an undefined tensor.
@@ -100,8 +101,18 @@ class Tensor : public TensorMethods {
   int64_t numel() const { return body("numel").numel; }
   DType dtype() const { return body("dtype").dtype; }
   Device device() const { return body("device").storage->device(); }
-  /// Returns shape(), under torch's name.
+  /// Return shape(), dtype() and one of strides(), under torch's names.
   Shape sizes() const { return shape(); }
+  DType scalar_type() const { return dtype(); }
+  int64_t stride(int64_t dim) const;
+  bool is_floating_point() const { return is_floating(dtype()); }
+  /// The dtype and the device: zeros({2}, x.options()).
+  TensorOptions options() const;
+  /// zeros(shape, options()) and so on.
+  Tensor new_empty(const Shape& shape) const;
+  Tensor new_zeros(const Shape& shape) const;
+  Tensor new_ones(const Shape& shape) const;
+  Tensor new_full(const Shape& shape, Scalar value) const;
   bool is_cuda() const { return device() != Device::cpu(); }
   bool is_contiguous() const { return body("is_contiguous").contiguous; }
 
@@ -118,6 +129,8 @@ class Tensor : public TensorMethods {
     check_access(dtype_of<T>);
     return reinterpret_cast<const T*>(impl_->data);
   }
+  /// detach(), torch's name for it: w.data().fill_(0).
+  Tensor data() const& { return detach(); }
   template <class T> const T* data() const&& = delete;  // the elements may die with the temporary
   /// Returns the same pointer for writing. This counts as an in-place change, which a graph that
   /// saved this tensor notices.
@@ -162,6 +175,15 @@ class Tensor : public TensorMethods {
   /// On a GPU the Error is thrown the next time that the host waits for the device. Until then the
   /// element is 0.
   [[nodiscard]] Tensor to(DType dtype, Place where = Place::current()) const;
+  [[nodiscard]] Tensor cpu(Place where = Place::current()) const {
+    return to(Device::cpu(), where);
+  }
+  [[nodiscard]] Tensor cuda(Place where = Place::current()) const {
+    return to(Device::cuda(), where);
+  }
+  [[nodiscard]] Tensor type_as(const Tensor& other, Place where = Place::current()) const {
+    return to(other.dtype(), where);
+  }
   /// Returns a copy with its own storage.
   [[nodiscard]] Tensor clone(Place where = Place::current()) const;
   /// Returns this tensor if it is contiguous, else a contiguous copy.
@@ -185,7 +207,7 @@ class Tensor : public TensorMethods {
   /// += y and the other operators.
   Tensor& add_(const Tensor& other, double alpha = 1);
   Tensor& add_(Scalar other);
-  Tensor& sub_(const Tensor& other);
+  Tensor& sub_(const Tensor& other, double alpha = 1);
   Tensor& sub_(Scalar other);
   Tensor& mul_(const Tensor& other);
   Tensor& mul_(Scalar factor);

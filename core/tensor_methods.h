@@ -19,6 +19,9 @@
 namespace ebb {
 
 class Tensor;
+namespace indexing {
+class TensorIndex;  // autograd/ops/tensor_index.h
+}
 
 class TensorMethods {
   using Where = std::source_location;
@@ -34,8 +37,11 @@ class TensorMethods {
   // ---- arithmetic: autograd/ops/arithmetic.h ----
   Tensor add(const Tensor& other, Where where = Where::current()) const;
   Tensor add(Scalar other, Where where = Where::current()) const;
+  /// Returns this + alpha other.
+  Tensor add(const Tensor& other, double alpha, Where where = Where::current()) const;
   Tensor sub(const Tensor& other, Where where = Where::current()) const;
   Tensor sub(Scalar other, Where where = Where::current()) const;
+  Tensor sub(const Tensor& other, double alpha, Where where = Where::current()) const;
   Tensor mul(const Tensor& other, Where where = Where::current()) const;
   Tensor mul(Scalar other, Where where = Where::current()) const;
   Tensor div(const Tensor& other, Where where = Where::current()) const;
@@ -56,6 +62,11 @@ class TensorMethods {
   Tensor erf(Where where = Where::current()) const;
   Tensor sin(Where where = Where::current()) const;
   Tensor cos(Where where = Where::current()) const;
+  Tensor tan(Where where = Where::current()) const;
+  Tensor atan2(const Tensor& x, Where where = Where::current()) const;
+  Tensor fmod(const Tensor& divisor, Where where = Where::current()) const;
+  Tensor fmod(double divisor, Where where = Where::current()) const;
+  Tensor erfinv(Where where = Where::current()) const;
   Tensor floor(Where where = Where::current()) const;
   Tensor ceil(Where where = Where::current()) const;
   Tensor round(Where where = Where::current()) const;
@@ -65,6 +76,8 @@ class TensorMethods {
   Tensor clamp_max(double max, Where where = Where::current()) const;
   Tensor maximum(const Tensor& other, Where where = Where::current()) const;
   Tensor minimum(const Tensor& other, Where where = Where::current()) const;
+  /// Returns this where condition is true, else other.
+  Tensor where(const Tensor& condition, const Tensor& other, Where where = Where::current()) const;
 
   // ---- comparisons; each result is a bool tensor ----
   Tensor eq(const Tensor& other, Where where = Where::current()) const;
@@ -101,7 +114,9 @@ class TensorMethods {
   Tensor amax(const Shape& dims = {}, bool keepdim = false, Where where = Where::current()) const;
   Tensor amin(const Shape& dims = {}, bool keepdim = false, Where where = Where::current()) const;
   Tensor max(Where where = Where::current()) const;
+  Tensor max(const Tensor& other, Where where = Where::current()) const;
   Tensor min(Where where = Where::current()) const;
+  Tensor min(const Tensor& other, Where where = Where::current()) const;
   std::tuple<Tensor, Tensor> max(int64_t dim, bool keepdim = false,
                                  Where where = Where::current()) const;
   std::tuple<Tensor, Tensor> min(int64_t dim, bool keepdim = false,
@@ -156,9 +171,15 @@ class TensorMethods {
   Tensor tril(int64_t diagonal = 0, Where where = Where::current()) const;
   Tensor triu(int64_t diagonal = 0, Where where = Where::current()) const;
   Tensor diag(int64_t diagonal = 0, Where where = Where::current()) const;
+  Tensor diagonal(int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1,
+                  Where where = Where::current()) const;
+  std::vector<Tensor> unbind(int64_t dim = 0, Where where = Where::current()) const;
   std::vector<Tensor> chunk(int64_t chunks, int64_t dim = 0, Where where = Where::current()) const;
   std::vector<Tensor> split(int64_t split_size, int64_t dim = 0,
                             Where where = Where::current()) const;
+  std::vector<Tensor> split(const std::vector<int64_t>& sizes, int64_t dim = 0,
+                            Where where = Where::current()) const;
+  Tensor reshape_as(const Tensor& other, Where where = Where::current()) const;
 
   // ---- indexing: autograd/ops/indexing.h ----
   Tensor gather(int64_t dim, const Tensor& index, Where where = Where::current()) const;
@@ -166,9 +187,41 @@ class TensorMethods {
   Tensor masked_fill(const Tensor& mask, Scalar value, Where where = Where::current()) const;
   Tensor masked_select(const Tensor& mask, Where where = Where::current()) const;
   Tensor nonzero(Where where = Where::current()) const;
+  Tensor index(const std::vector<indexing::TensorIndex>& indices,
+               Where where = Where::current()) const;
+
+  // ---- in place: each sets this tensor to the result of its function; refused as copy_() is ----
+  Tensor& abs_();
+  Tensor& ceil_();
+  Tensor& clamp_(double min, double max);
+  Tensor& clamp_max_(double max);
+  Tensor& clamp_min_(double min);
+  Tensor& cos_();
+  Tensor& exp_();
+  Tensor& floor_();
+  Tensor& log_();
+  Tensor& neg_();
+  Tensor& pow_(double exponent);
+  Tensor& reciprocal_();
+  Tensor& relu_();
+  Tensor& round_();
+  Tensor& sigmoid_();
+  Tensor& sin_();
+  Tensor& sqrt_();
+  Tensor& square_();
+  Tensor& tanh_();
+  Tensor& masked_fill_(const Tensor& mask, Scalar value);
+  Tensor& index_put_(const std::vector<indexing::TensorIndex>& indices, const Tensor& value);
+  Tensor& index_put_(const std::vector<indexing::TensorIndex>& indices, Scalar value);
+  /// Random numbers, uniform in [from, to), normal, or 1 with probability p.
+  Tensor& uniform_(double from = 0, double to = 1);
+  Tensor& normal_(double mean = 0, double std = 1);
+  Tensor& bernoulli_(double p = 0.5);
 
  private:
   const Tensor& self() const;
+  Tensor& writable(const char* op);
+  Tensor& become(const Tensor& result);
 };
 
 }  // namespace ebb

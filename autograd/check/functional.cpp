@@ -36,8 +36,10 @@ struct Evaluation {
     for (const Tensor& t : outputs) check_defined(op, t);
   }
 
-  // Returns the gradients of outputs by the wanted inputs. For an input without influence it
-  // throws, or returns zero.
+  bool may_be_unused() const { return options.allow_unused || options.materialize_grads; }
+
+  // Returns the gradients of outputs by the wanted inputs, undefined for inputs without influence.
+  // Throws if none has influence, unless that is allowed.
   Tensors first(const Tensors& roots, const Tensors& upstreams, bool record) const {
     Tensors live, seeds;
     for (size_t i = 0; i < roots.size(); ++i) {
@@ -46,24 +48,32 @@ struct Evaluation {
       seeds.push_back(upstreams[i]);
     }
     if (live.empty()) {
-      if (!options.allow_unused)
-        fail(op, "no output depends on the inputs: pass allow_unused = true for zeros");
-      return zeros_for(Tensors(at.size()), at);
+      if (!may_be_unused())
+        fail(op, "no output depends on the inputs: pass allow_unused = true if that is meant");
+      return Tensors(at.size());
     }
-    Tensors gradients = grad(live, at,
-                             {.grad_outputs = seeds,
-                              .create_graph = record,
-                              .retain_graph = true,
-                              .allow_unused = true});
-    return options.allow_unused ? zeros_for(gradients, at) : gradients;
+    return grad(live, at,
+                {.grad_outputs = seeds,
+                 .create_graph = record,
+                 .retain_graph = true,
+                 .allow_unused = true});
   }
   void check_influence(const Tensors& gradients) const {
     for (size_t i = 0; i < gradients.size(); ++i) {
-      if (!gradients[i].defined() && !options.allow_unused) {
+      if (!gradients[i].defined() && !may_be_unused()) {
         fail(op, "input ", wanted[i], " ", at[i],
              " has no influence on the outputs: pass allow_unused = true if that is meant");
       }
     }
+  }
+
+  // Returns derivatives by the wanted inputs with those by inputs without influence, whose gradient
+  // is undefined: undefined, or zeros of their shape.
+  Tensors without_unused(Tensors derivatives, const Tensors& gradients) const {
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (!gradients[i].defined() && !options.materialize_grads) derivatives[i] = {};
+    }
+    return derivatives;
   }
 
   // Returns the derivatives of <results, upstreams> by `by`, with zeros where there are none.
@@ -168,7 +178,8 @@ Products vjp(const TensorFunction& f, const std::vector<Tensor>& inputs,
   check_vectors("vjp", "upstream", upstreams, e.outputs);
   const Tensors gradients = e.first(e.outputs, upstreams, options.create_graph);
   e.check_influence(gradients);
-  return {e.outputs_for_caller(), e.in_places(gradients)};
+  return {e.outputs_for_caller(),
+          e.in_places(e.without_unused(Evaluation::zeros_for(gradients, e.at), gradients))};
 }
 
 Products jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
@@ -195,7 +206,8 @@ Products hvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
   const Tensor y = e.scalar_output();
   const Tensors gradients = e.first({y}, {ones_like(y)}, true);
   e.check_influence(gradients);
-  return {e.outputs_for_caller(), e.in_places(e.second(gradients, e.chosen(directions), e.at))};
+  const Tensors products = e.second(gradients, e.chosen(directions), e.at);
+  return {e.outputs_for_caller(), e.in_places(e.without_unused(products, gradients))};
 }
 
 std::vector<std::vector<Tensor>> jacobian(const TensorFunction& f,
@@ -205,9 +217,11 @@ std::vector<std::vector<Tensor>> jacobian(const TensorFunction& f,
   const Evaluation e("jacobian", f, inputs, options);
   Tensors upstreams;
   for (const Tensor& t : e.outputs) upstreams.push_back(ones_like(t));
-  e.check_influence(e.first(e.outputs, upstreams, false));
+  const Tensors gradients = e.first(e.outputs, upstreams, false);
+  e.check_influence(gradients);
   std::vector<Tensors> rows;
-  for (const Tensor& t : e.outputs) rows.push_back(e.in_places(matrix_rows(e, t, e.at)));
+  for (const Tensor& t : e.outputs)
+    rows.push_back(e.in_places(e.without_unused(matrix_rows(e, t, e.at), gradients)));
   return rows;
 }
 
@@ -220,7 +234,9 @@ std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vec
   e.check_influence(gradients);
   std::vector<Tensors> rows(inputs.size(), Tensors(inputs.size()));
   for (size_t i = 0; i < gradients.size(); ++i) {
-    rows[e.wanted[i]] = e.in_places(matrix_rows(e, gradients[i], e.at));
+    if (!gradients[i].defined() && !options.materialize_grads) continue;
+    const Tensor row = gradients[i].defined() ? gradients[i] : zeros_like(e.at[i]);
+    rows[e.wanted[i]] = e.in_places(e.without_unused(matrix_rows(e, row, e.at), gradients));
   }
   return rows;
 }

@@ -11,9 +11,10 @@
 // definition of each derivative. It costs about three evaluations of f.
 //
 // Inputs that are not floating are passed to f and have no derivative: their entries in results are
-// undefined tensors. An input without influence on any output is an Error. With allow_unused its
-// derivative is zero. A second order that vanishes is zero. With create_graph the results can be
-// differentiated by the inputs that require grad.
+// undefined tensors. An input without influence on any output is an Error. As in grad(), it has an
+// undefined derivative with allow_unused, and zeros with materialize_grads. A second order that
+// vanishes is zero, and so is the entry of an output that only other inputs determine. With
+// create_graph the results can be differentiated by the inputs that require grad.
 #pragma once
 
 #include <functional>
@@ -28,6 +29,7 @@ using TensorFunction = std::function<std::vector<Tensor>(const std::vector<Tenso
 struct FunctionalOptions {
   bool create_graph = false;
   bool allow_unused = false;
+  bool materialize_grads = false;
 };
 
 /// The outputs of the function, and one product per input (vjp, hvp) or per output (jvp).

@@ -152,7 +152,10 @@ std::vector<Tensor> grad(std::span<const Tensor> outputs, std::span<const Tensor
   walk.run(outputs, seeds, false);
   std::vector<Tensor> results = walk.take_results();
   for (size_t i = 0; i < results.size(); ++i) {
-    if (!results[i].defined() && !options.allow_unused) {
+    if (results[i].defined()) continue;
+    if (options.materialize_grads) {
+      results[i] = zeros_like(inputs[i]);
+    } else if (!options.allow_unused) {
       fail("grad", "input ", i, " ", inputs[i],
            " has no influence on the outputs: pass allow_unused = true if that is meant");
     }

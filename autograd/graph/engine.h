@@ -27,8 +27,11 @@ struct GradOptions {
   bool create_graph = false;
   /// Keeps the saved tensors, so that the graph can be traversed again. Implied by create_graph.
   bool retain_graph = false;
-  /// Returns an undefined gradient for inputs without influence, instead of throwing Error.
+  /// Returns an undefined gradient for inputs without influence, instead of throwing Error. It
+  /// means the same in jacobian() and the other functions of functional.h.
   bool allow_unused = false;
+  /// Returns zeros for them.
+  bool materialize_grads = false;
 };
 
 /// The options of y.backward({...}), in the order of torch's backward.
@@ -43,7 +46,8 @@ struct BackwardOptions {
 
 /// Returns the gradients of sum(grad_outputs * outputs) with respect to `inputs`, one per input.
 /// The grad() of leaves does not change. Throws Error if there are no inputs, if an input does not
-/// require grad, or if it has no influence on the outputs (unless allow_unused).
+/// require grad, or if it has no influence on the outputs (unless allow_unused or
+/// materialize_grads).
 ///
 ///     Tensor x = tensor({3.}).requires_grad_();
 ///     Tensor dx = grad(x * x, x);  // [6]

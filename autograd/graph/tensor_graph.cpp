@@ -72,7 +72,9 @@ Tensor Tensor::contiguous(Place where) const {
   check_defined("contiguous", *this);
   return is_contiguous() ? *this : clone(where);
 }
-Tensor Tensor::operator[](Index i) const { return ebb::select(TensorArg(*this, i.where), 0, i.value); }
+Tensor Tensor::operator[](Index i) const {
+  return ebb::select(TensorArg(*this, i.where), 0, i.value);
+}
 
 // ---- in place ----
 
@@ -154,7 +156,9 @@ Tensor& Tensor::add_(const Tensor& other, double alpha) {
                     : update("add_", *this, formulas::AddScaled{alpha}, other);
 }
 Tensor& Tensor::add_(Scalar other) { return add_(operand_of("add_", *this, other)); }
-Tensor& Tensor::sub_(const Tensor& other) { return update("sub_", *this, formulas::Sub{}, other); }
+Tensor& Tensor::sub_(const Tensor& other, double alpha) {
+  return alpha == 1 ? update("sub_", *this, formulas::Sub{}, other) : add_(other, -alpha);
+}
 Tensor& Tensor::sub_(Scalar other) { return sub_(operand_of("sub_", *this, other)); }
 Tensor& Tensor::mul_(const Tensor& other) { return update("mul_", *this, formulas::Mul{}, other); }
 Tensor& Tensor::mul_(Scalar factor) { return mul_(operand_of("mul_", *this, factor)); }

@@ -24,26 +24,31 @@ double fitted(std::string_view op, const Tensor& x, Scalar number, double low = 
   return value;
 }
 
-// Returns x as an operand of an op with a number. A bool tensor takes the dtype of the number, as
-// in torch.
+// Returns x as an operand of an op with a number, as in torch. A bool tensor takes the dtype of the
+// number, and a tensor of integers becomes f32 if the number is floating.
 Tensor with_dtype_of(std::string_view op, const Tensor& x, Scalar number) {
   check_defined(op, x);
-  return x.dtype() == DType::Bool ? x.to(number.dtype()) : x;
+  if (is_floating(x.dtype())) return x;
+  return x.dtype() == DType::Bool || number.is_floating() ? x.to(number.dtype()) : x;
 }
 
 // Returns f(x, number). `make` returns the formula for the number.
 template <class Make>
 Tensor with_number(std::string_view op, const TensorArg& arg, Scalar number, const Make& make) {
   const Tensor& x = *arg;
-  if (x.defined() && x.dtype() != DType::Bool) return pointwise(make(fitted(op, x, number)), arg);
+  if (x.defined() && is_floating(x.dtype())) return pointwise(make(number.to_double()), arg);
   const CompositeScope scope(arg);
-  return pointwise(make(number.to_double()), with_dtype_of(op, x, number));
+  const Tensor there = with_dtype_of(op, x, number);
+  return pointwise(make(fitted(op, there, number)), there);
 }
 
 void check_not_bool(std::string_view op, const Tensor& x) {
   check_defined(op, x);
   if (x.dtype() == DType::Bool) detail::refuse_bool(op, x);
 }
+
+// Returns x, or f32 of integers and bools, as in torch.
+Tensor divisible(const Tensor& x) { return is_floating(x.dtype()) ? x : x.to(f32); }
 
 // Returns the number as a tensor that x can be compared with.
 Tensor number_like(std::string_view op, const Tensor& x, Scalar value) {
@@ -62,7 +67,12 @@ Tensor exactly(std::string_view op, const Tensor& x, Scalar number) {
 template <class Compare>
 Tensor compared(std::string_view op, const TensorArg& arg, Scalar number, const Compare& compare) {
   const CompositeScope scope(arg);
-  const Tensor x = with_dtype_of(op, *arg, number);
+  check_defined(op, *arg);
+  // Integers are compared exactly with whole numbers, whatever their type.
+  const double value = number.to_double();
+  const bool whole =
+      arg->dtype() != DType::Bool && std::fabs(value) <= 0x1p53 && value == std::trunc(value);
+  const Tensor x = whole ? *arg : with_dtype_of(op, *arg, number);
   return compare(x, number_like(op, x, number));
 }
 
@@ -82,19 +92,35 @@ Tensor mul(const TensorArg& a, const Tensor& b) { return pointwise(f::Mul{}, a, 
 Tensor mul(const TensorArg& a, Scalar b) {
   return with_number("mul", a, b, [](double c) { return f::MulScalar{c}; });
 }
-Tensor div(const TensorArg& a, const Tensor& b) { return pointwise(f::Div{}, a, b); }
-Tensor div(const TensorArg& a, Scalar b) { return pointwise(f::DivScalar{b.to_double()}, a); }
+Tensor div(const TensorArg& a, const Tensor& b) {
+  check_defined("div", a);
+  check_defined("div", b);
+  if (is_floating(a->dtype()) || is_floating(b.dtype())) return pointwise(f::Div{}, a, b);
+  const CompositeScope scope(a);
+  return pointwise(f::Div{}, divisible(a), divisible(b));
+}
+Tensor div(const TensorArg& a, Scalar b) {
+  check_defined("div", a);
+  if (is_floating(a->dtype())) return pointwise(f::DivScalar{b.to_double()}, a);
+  const CompositeScope scope(a);
+  return pointwise(f::DivScalar{b.to_double()}, divisible(a));
+}
 Tensor neg(const TensorArg& x) { return pointwise(f::Neg{}, x); }
 Tensor operator-(const TensorArg& a, Scalar b) {
   check_not_bool("sub", a);
-  fitted("sub", a, b);
+  if (!b.is_floating()) fitted("sub", a, b);
   return add(a, -b);
 }
 Tensor operator-(Scalar a, const TensorArg& b) {
   check_not_bool("sub", b);
-  return pointwise(f::ScalarSub{fitted("sub", b, a)}, b);
+  return with_number("sub", b, a, [](double c) { return f::ScalarSub{c}; });
 }
-Tensor operator/(Scalar a, const TensorArg& b) { return pointwise(f::ScalarDiv{a.to_double()}, b); }
+Tensor operator/(Scalar a, const TensorArg& b) {
+  check_defined("div", b);
+  if (is_floating(b->dtype())) return pointwise(f::ScalarDiv{a.to_double()}, b);
+  const CompositeScope scope(b);
+  return pointwise(f::ScalarDiv{a.to_double()}, divisible(b));
+}
 
 Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
 Tensor pow(const TensorArg& x, double exponent) {

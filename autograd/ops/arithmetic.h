@@ -6,8 +6,8 @@
 // Dtypes: all functions take f32 and f64; "also integers" adds i64 and u8. If such a function gets
 // an integer or bool tensor together with a tensor of another dtype, it promotes it as torch does,
 // in the order bool, u8, i64, floating. f32 together with f64 is an Error. A C++ number takes the
-// dtype of the tensor; it is an Error if an integer tensor cannot hold it. Results of u8 keep the
-// lowest 8 bits.
+// dtype of the tensor, but integers with a floating number give f32. It is an Error if an integer
+// tensor cannot hold an integer. Results of u8 keep the lowest 8 bits.
 //
 // bool tensors behave as in torch:
 //
@@ -18,6 +18,7 @@
 // | comparisons, logical functions      | bool                                                         |
 // | b + 2, b * 2, b < 2                 | computed in i64, where true is 1                             |
 // | b + 0.5, b * 0.5, b < 0.5           | computed in f32                                              |
+// | b / c, b / 2, 2 / b                 | computed in f32                                              |
 // | b - c, b - 2, 2 - b, -b, abs        | Error: convert with to(), or negate with logical_not()       |
 // | everything else                     | Error: expected floating tensors                             |
 #pragma once
@@ -51,9 +52,11 @@ Tensor sub(const TensorArg& a, const Tensor& b);
 /// Formula: Mul, MulScalar in formulas/arithmetic.h. Test: mul in rows_arithmetic.cpp.
 Tensor mul(const TensorArg& a, const Tensor& b);
 Tensor mul(const TensorArg& a, Scalar b);
-/// Returns a / b.
+/// Returns a / b. Integer and bool tensors are divided in f32, as in torch. floor_divide returns integers.
 ///
 /// Derivatives: 1 / b by a, -a / b^2 by b.
+///
+///     Tensor y = div(tensor({1, 2}), 4);  // [0.25, 0.5]
 ///
 /// Formula: Div, DivScalar, ScalarDiv in formulas/arithmetic.h. Test: div, scalar_div in
 /// rows_arithmetic.cpp.

@@ -171,7 +171,11 @@ Term joined(std::string_view equation, Term a, Term b, const auto& needed) {
   for (Label l : b.labels) {
     if (!has(a.labels, l)) right.push_back(l);
   }
-  Term out{matmul(grouped(a, batch, left, summed), grouped(b, batch, summed, right)), batch};
+  // Without a sum, a product of matrices would only multiply.
+  Term out{summed.empty()
+               ? mul(grouped(a, batch, left, {}), grouped(b, batch, {}, right))
+               : matmul(grouped(a, batch, left, summed), grouped(b, batch, summed, right)),
+           batch};
   Shape shape;
   for (Label l : batch) shape.push_back(a.x.shape()[position(a, l)]);
   for (Label l : left) shape.push_back(a.x.shape()[position(a, l)]);

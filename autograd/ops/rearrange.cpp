@@ -14,12 +14,6 @@
 namespace ebb {
 namespace {
 
-// Returns 0 ... n - 1 on the device of x, in a shape.
-Tensor count_up(const Tensor& x, int64_t n, const Shape& shape) {
-  return reshape(arange(0, static_cast<double>(n), 1, {.dtype = DType::I64, .device = x.device()}),
-                 shape);
-}
-
 struct Flip {
   static constexpr std::string_view name = "flip";
   struct State {
@@ -131,16 +125,45 @@ void check_mask(std::string_view op, const Tensor& x, const Tensor& mask) {
   if (mask.device() != x.device()) fail(op, "devices differ: ", x.device(), " and ", mask.device());
 }
 
-Tensor triangle(std::string_view op, const TensorArg& x, int64_t diagonal, bool lower) {
-  const CompositeScope scope(x);
+// tril and triu. Both select elements, so each is its own gradient.
+RowsShape matrices_of(std::string_view op, const Tensor& x) {
   check_defined(op, x);
-  if (x->dim() < 2) fail(op, "expected at least 2 dims, got shape ", x->shape());
-  const int64_t rows = x->shape()[x->dim() - 2], columns = x->shape()[x->dim() - 1];
-  const Tensor i = count_up(x, rows, {rows, 1}), j = count_up(x, columns, {columns});
-  const double shift = static_cast<double>(std::clamp(diagonal, -rows, columns));
-  const Tensor kept = lower ? less_equal(j, add(i, shift)) : greater_equal(j, add(i, shift));
-  return where(kept, x, zeros({}, {.dtype = x->dtype(), .device = x->device()}));
+  if (x.dim() < 2) fail(op, "expected at least 2 dims, got shape ", x.shape());
+  const int64_t rows = x.shape()[x.dim() - 2], columns = x.shape()[x.dim() - 1];
+  return {x.numel() == 0 ? 0 : x.numel() / (rows * columns), rows, columns};
 }
+Tensor triangle(const Tensor& x, RowsShape matrices, int64_t diagonal, bool upper) {
+  Tensor out = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+  diagonal = std::clamp(diagonal, -matrices.n, matrices.inner);
+  backend(x.device()).triangle(out, x.contiguous(), matrices, diagonal, upper);
+  return out;
+}
+
+struct Tril {
+  static constexpr std::string_view name = "tril";
+  struct State {
+    int64_t diagonal;
+  };
+  static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
+  static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
+    state.diagonal = diagonal;
+    return triangle(x, matrices, diagonal, false);
+  }
+  static Tensor backward(const State& state, const Tensor& g) { return tril(g, state.diagonal); }
+};
+
+struct Triu {
+  static constexpr std::string_view name = "triu";
+  struct State {
+    int64_t diagonal;
+  };
+  static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
+  static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
+    state.diagonal = diagonal;
+    return triangle(x, matrices, diagonal, true);
+  }
+  static Tensor backward(const State& state, const Tensor& g) { return triu(g, state.diagonal); }
+};
 
 }  // namespace
 
@@ -251,8 +274,8 @@ Tensor roll(const TensorArg& x, const Shape& shifts, const Shape& dims) {
   return out.impl() == x->impl() ? x->clone() : out;
 }
 
-Tensor tril(const TensorArg& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
-Tensor triu(const TensorArg& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
+Tensor tril(const TensorArg& x, int64_t diagonal) { return apply<Tril>(*x, diagonal); }
+Tensor triu(const TensorArg& x, int64_t diagonal) { return apply<Triu>(*x, diagonal); }
 
 Tensor diagonal(const TensorArg& x, int64_t offset, int64_t dim1, int64_t dim2) {
   const CompositeScope scope(x);
@@ -310,7 +333,7 @@ Tensor nonzero(const TensorArg& x) {
   for (int d = x->dim() - 1; d >= 0; --d) {
     const Tensor next =
         floor_divide(rest, static_cast<double>(std::max<int64_t>(x->shape()[d], 1)));
-    columns.insert(columns.begin(), sub(rest, mul(next, static_cast<double>(x->shape()[d]))));
+    columns.insert(columns.begin(), sub(rest, mul(next, x->shape()[d])));
     rest = next;
   }
   if (columns.empty())

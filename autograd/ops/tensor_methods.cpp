@@ -10,6 +10,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/sorting.h"
 #include "ebb/autograd/ops/statistics.h"
+#include "ebb/autograd/ops/tensor_index.h"
 #include "ebb/autograd/ops/views.h"
 
 namespace ebb {
@@ -306,6 +307,115 @@ Tensor TensorMethods::masked_select(const Tensor& mask, Where where) const {
   return ebb::masked_select(TensorArg(self(), where), mask);
 }
 Tensor TensorMethods::nonzero(Where where) const { return ebb::nonzero(TensorArg(self(), where)); }
+
+Tensor TensorMethods::add(const Tensor& other, double alpha, Where where) const {
+  return ebb::add(TensorArg(self(), where), ebb::mul(other, alpha));
+}
+Tensor TensorMethods::sub(const Tensor& other, double alpha, Where where) const {
+  return ebb::sub(TensorArg(self(), where), ebb::mul(other, alpha));
+}
+Tensor TensorMethods::tan(Where where) const { return ebb::tan(TensorArg(self(), where)); }
+Tensor TensorMethods::atan2(const Tensor& x, Where where) const {
+  return ebb::atan2(TensorArg(self(), where), x);
+}
+Tensor TensorMethods::fmod(const Tensor& divisor, Where where) const {
+  return ebb::fmod(TensorArg(self(), where), divisor);
+}
+Tensor TensorMethods::fmod(double divisor, Where where) const {
+  return ebb::fmod(TensorArg(self(), where), divisor);
+}
+Tensor TensorMethods::erfinv(Where where) const { return ebb::erfinv(TensorArg(self(), where)); }
+Tensor TensorMethods::where(const Tensor& condition, const Tensor& other, Where where) const {
+  return ebb::where(TensorArg(condition, where), self(), other);
+}
+Tensor TensorMethods::max(const Tensor& other, Where where) const {
+  return ebb::maximum(TensorArg(self(), where), other);
+}
+Tensor TensorMethods::min(const Tensor& other, Where where) const {
+  return ebb::minimum(TensorArg(self(), where), other);
+}
+Tensor TensorMethods::diagonal(int64_t offset, int64_t dim1, int64_t dim2, Where where) const {
+  return ebb::diagonal(TensorArg(self(), where), offset, dim1, dim2);
+}
+std::vector<Tensor> TensorMethods::unbind(int64_t dim, Where where) const {
+  return ebb::unbind(TensorArg(self(), where), dim);
+}
+std::vector<Tensor> TensorMethods::split(const std::vector<int64_t>& sizes, int64_t dim,
+                                         Where where) const {
+  return ebb::split(TensorArg(self(), where), sizes, dim);
+}
+Tensor TensorMethods::reshape_as(const Tensor& other, Where where) const {
+  check_defined("reshape_as", other);
+  return ebb::reshape(TensorArg(self(), where), other.shape());
+}
+Tensor TensorMethods::index(const std::vector<indexing::TensorIndex>& indices, Where where) const {
+  return ebb::index(TensorArg(self(), where), indices);
+}
+// ---- in place ----
+
+Tensor& TensorMethods::writable(const char* op) {
+  Tensor& x = static_cast<Tensor&>(*this);
+  check_defined(op, x);
+  check_writable(op, x);
+  return x;
+}
+Tensor& TensorMethods::become(const Tensor& result) {
+  return static_cast<Tensor&>(*this).copy_(result);
+}
+
+Tensor& TensorMethods::abs_() { return become(ebb::abs(writable("abs_").detach())); }
+Tensor& TensorMethods::ceil_() { return become(ebb::ceil(writable("ceil_").detach())); }
+Tensor& TensorMethods::cos_() { return become(ebb::cos(writable("cos_").detach())); }
+Tensor& TensorMethods::exp_() { return become(ebb::exp(writable("exp_").detach())); }
+Tensor& TensorMethods::floor_() { return become(ebb::floor(writable("floor_").detach())); }
+Tensor& TensorMethods::log_() { return become(ebb::log(writable("log_").detach())); }
+Tensor& TensorMethods::neg_() { return become(ebb::neg(writable("neg_").detach())); }
+Tensor& TensorMethods::reciprocal_() {
+  return become(ebb::reciprocal(writable("reciprocal_").detach()));
+}
+Tensor& TensorMethods::relu_() { return become(ebb::relu(writable("relu_").detach())); }
+Tensor& TensorMethods::round_() { return become(ebb::round(writable("round_").detach())); }
+Tensor& TensorMethods::sigmoid_() { return become(ebb::sigmoid(writable("sigmoid_").detach())); }
+Tensor& TensorMethods::sin_() { return become(ebb::sin(writable("sin_").detach())); }
+Tensor& TensorMethods::sqrt_() { return become(ebb::sqrt(writable("sqrt_").detach())); }
+Tensor& TensorMethods::square_() { return become(ebb::square(writable("square_").detach())); }
+Tensor& TensorMethods::tanh_() { return become(ebb::tanh(writable("tanh_").detach())); }
+Tensor& TensorMethods::clamp_(double min, double max) {
+  return become(ebb::clamp(writable("clamp_").detach(), min, max));
+}
+Tensor& TensorMethods::clamp_max_(double max) {
+  return become(ebb::clamp_max(writable("clamp_max_").detach(), max));
+}
+Tensor& TensorMethods::clamp_min_(double min) {
+  return become(ebb::clamp_min(writable("clamp_min_").detach(), min));
+}
+Tensor& TensorMethods::pow_(double exponent) {
+  return become(ebb::pow(writable("pow_").detach(), exponent));
+}
+Tensor& TensorMethods::masked_fill_(const Tensor& mask, Scalar value) {
+  return become(ebb::masked_fill(writable("masked_fill_").detach(), mask, value));
+}
+Tensor& TensorMethods::index_put_(const std::vector<indexing::TensorIndex>& indices,
+                                  const Tensor& value) {
+  ebb::index_put_(writable("index_put_"), indices, value);
+  return static_cast<Tensor&>(*this);
+}
+Tensor& TensorMethods::index_put_(const std::vector<indexing::TensorIndex>& indices, Scalar value) {
+  ebb::index_put_(writable("index_put_"), indices, value);
+  return static_cast<Tensor&>(*this);
+}
+Tensor& TensorMethods::uniform_(double from, double to) {
+  ebb::uniform_(writable("uniform_"), from, to);
+  return static_cast<Tensor&>(*this);
+}
+Tensor& TensorMethods::normal_(double mean, double std) {
+  ebb::normal_(writable("normal_"), mean, std);
+  return static_cast<Tensor&>(*this);
+}
+Tensor& TensorMethods::bernoulli_(double p) {
+  ebb::bernoulli_(writable("bernoulli_"), p);
+  return static_cast<Tensor&>(*this);
+}
 
 const Tensor Tensor::operator[](const Tensor& index) const { return ebb::index(*this, index); }
 

@@ -1,4 +1,4 @@
-// Fill and copy with any strides, and between dtypes.
+// Fill and copy with any strides, and between dtypes; triangles of matrices.
 //
 // Both iterate over runs of the last coalesced dim; a copy between contiguous tensors of one dtype
 // is a memcpy. Parallel over chunks of elements. Traffic: each element is read and written once.
@@ -23,6 +23,10 @@ template <class To, class From>
 void copy_run(To* to, int64_t to_stride, const From* from, int64_t from_stride, int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
     for (int64_t i = 0; i < n; ++i) to[i] = convert<To>(from[i]);
+  } else if (to_stride == 1 && from_stride == -1) {
+    for (int64_t i = 0; i < n; ++i) to[i] = convert<To>(from[-i]);
+  } else if (to_stride == 1 && from_stride == 0) {
+    std::fill_n(to, n, convert<To>(*from));
   } else {
     for (int64_t i = 0; i < n; ++i) to[i * to_stride] = convert<To>(from[i * from_stride]);
   }
@@ -62,6 +66,28 @@ void copy(Tensor& out, const Tensor& in) {
   dispatch_all(out.dtype(), [&]<class To>(To) {
     dispatch_all(in.dtype(), [&]<class From>(From) { copy_strided<To, From>(out, in); });
   });
+}
+
+void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal, bool upper) {
+  const int64_t rows = matrices.n, columns = matrices.inner;
+  const int64_t size = static_cast<int64_t>(size_of(in.dtype()));
+  std::byte* to = static_cast<std::byte*>(out.raw());
+  const std::byte* from = static_cast<const std::byte*>(in.raw());
+  parallel_for(matrices.outer * rows, std::max<int64_t>(1, kChunk / std::max<int64_t>(columns, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   // Columns before `border` belong to the lower part, the others to the upper one.
+                   const int64_t below = i % rows + diagonal + (upper ? 0 : 1);
+                   const int64_t border = std::clamp<int64_t>(below, 0, columns);
+                   const int64_t first = upper ? border : 0, last = upper ? columns : border;
+                   const int64_t at = i * columns * size;
+                   const auto bytes = [size](int64_t n) { return static_cast<size_t>(n * size); };
+                   std::memset(to + at, 0, bytes(first));
+                   std::memcpy(to + at + first * size, from + at + first * size,
+                               bytes(last - first));
+                   std::memset(to + at + last * size, 0, bytes(columns - last));
+                 }
+               });
 }
 
 void fill(Tensor& out, Scalar value) {

@@ -21,6 +21,10 @@ class CpuBackend final : public Backend {
   void fill(Tensor& out, Scalar value) override { cpu::fill(out, value); }
   void copy(Tensor& out, const Tensor& in) override { cpu::copy(out, in); }
   void pointwise(const PointwiseCall& call) override { cpu::pointwise(call); }
+  void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal,
+                bool upper) override {
+    cpu::triangle(out, in, matrices, diagonal, upper);
+  }
   void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
     cpu::reduce(kind, out, in, rows);
   }

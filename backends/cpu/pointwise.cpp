@@ -30,6 +30,8 @@ void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
     const int64_t stride = cursor.run_stride();
     if (stride == 1) {
       for (int64_t i = 0; i < run; ++i) to[i] = operand_as<To>(p[i]);
+    } else if (stride == 0) {
+      std::fill_n(to, run, operand_as<To>(*p));
     } else {
       for (int64_t i = 0; i < run; ++i) to[i] = operand_as<To>(p[i * stride]);
     }

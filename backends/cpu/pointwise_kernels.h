@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "ebb/core/formula.h"
@@ -79,6 +80,21 @@ EBB_KERNEL void second_order_loop(const F& f, int64_t n, const T* const* in, T* 
   }
 }
 
+/// A formula that has a cheaper one for arguments near 0: is_near(x...) says of which ones, and
+/// near() returns it. Both have the same bits there.
+template <class F, class T>
+concept HasNear = std::is_same_v<T, float> && requires(const F& f) {
+  f.near();
+};
+
+template <class F, class T, size_t... I>
+EBB_KERNEL bool all_near(const F& f, int64_t n, const T* const* in, std::index_sequence<I...>) {
+  const T* x[] = {in[I]...};
+  uint32_t far = 0;
+  for (int64_t i = 0; i < n; ++i) far |= f.is_near(x[I][i]...) ? 0u : 1u;
+  return far == 0;
+}
+
 template <class F, class T, int N> struct Blocks {
   using Inputs = std::make_index_sequence<N>;
   static const F& formula(const void* f) { return *static_cast<const F*>(f); }
@@ -88,6 +104,12 @@ template <class F, class T, int N> struct Blocks {
   static T* const* typed(void* const* p) { return reinterpret_cast<T* const*>(p); }
 
   static void value(const void* f, int64_t n, const void* const* in, void* const* out) {
+    if constexpr (HasNear<F, T>) {
+      if (all_near(formula(f), n, typed(in), Inputs{})) {
+        const auto near = formula(f).near();
+        return value_loop(near, n, static_cast<T*>(out[0]), Inputs{}, typed(in));
+      }
+    }
     value_loop<F, T>(formula(f), n, static_cast<T*>(out[0]), Inputs{}, typed(in));
   }
   template <int Wanted, bool Value>

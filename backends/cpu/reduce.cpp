@@ -24,34 +24,27 @@ template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 struct SumStep {
-  template <class A, class T> static A step(A a, T x) { return a + static_cast<A>(x); }
+  template <class A> EBB_HD static A step(A a, A x) { return a + x; }
   template <class A> static constexpr A first() { return A(0); }
 };
 struct ProductStep {
-  template <class A, class T> static A step(A a, T x) { return a * static_cast<A>(x); }
+  template <class A> EBB_HD static A step(A a, A x) { return a * x; }
   template <class A> static constexpr A first() { return A(1); }
 };
 struct SquareStep {
-  template <class A, class T> static A step(A a, T x) {
-    return a + static_cast<A>(x) * static_cast<A>(x);
-  }
+  template <class A> EBB_HD static A step(A a, A x) { return a + x * x; }
   template <class A> static constexpr A first() { return A(0); }
 };
+// NaN where either is.
 struct MaxStep {
-  template <class A, class T> static A step(A a, T x) {
-    if constexpr (Number<A>) return maximum(a, static_cast<A>(x));
-    else return a > x ? a : x;
-  }
+  template <class A> EBB_HD static A step(A a, A x) { return a > x ? a : (a == a ? x : a); }
   template <class A> static constexpr A first() {
     return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
                                                 : std::numeric_limits<A>::lowest();
   }
 };
 struct MinStep {
-  template <class A, class T> static A step(A a, T x) {
-    if constexpr (Number<A>) return minimum(a, static_cast<A>(x));
-    else return a < x ? a : x;
-  }
+  template <class A> EBB_HD static A step(A a, A x) { return a < x ? a : (a == a ? x : a); }
   template <class A> static constexpr A first() {
     return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity()
                                                 : std::numeric_limits<A>::max();
@@ -62,19 +55,53 @@ struct MinStep {
 template <class Step>
 using Joining = std::conditional_t<std::is_same_v<Step, SquareStep>, SumStep, Step>;
 
-template <class Step, class A, class T> EBB_MULTIVERSION A reduce_run(const T* x, int64_t n) {
-  A lanes[kLanes];
-  for (A& lane : lanes) lane = Step::template first<A>();
-  int64_t at = 0;
-  for (; at + kLanes <= n; at += kLanes) {
+// Rows of n elements. Long ones: element i belongs to lane i % kLanes, and the loop over the lanes
+// is vectorised. Short ones: one element after another, four rows at a time, so that their
+// additions overlap.
+template <class Step, class A, class T, class Out>
+EBB_MULTIVERSION void reduce_rows(const T* x, int64_t rows, int64_t n, Out* out) {
+  int64_t i = 0;
+  for (; n < kLanes && i + 4 <= rows; i += 4) {
+    const T* row = x + i * n;
+    A a = Step::template first<A>(), b = a, c = a, d = a;
+    for (int64_t j = 0; j < n; ++j) {
+      a = Step::step(a, static_cast<A>(row[j]));
+      b = Step::step(b, static_cast<A>(row[n + j]));
+      c = Step::step(c, static_cast<A>(row[2 * n + j]));
+      d = Step::step(d, static_cast<A>(row[3 * n + j]));
+    }
+    out[i] = static_cast<Out>(a), out[i + 1] = static_cast<Out>(b);
+    out[i + 2] = static_cast<Out>(c), out[i + 3] = static_cast<Out>(d);
+  }
+  for (; i < rows; ++i) {
+    const T* row = x + i * n;
+    int64_t at = 0;
+    if (n < kLanes) {
+      A a = Step::template first<A>();
+      for (; at < n; ++at) a = Step::step(a, static_cast<A>(row[at]));
+      out[i] = static_cast<Out>(a);
+      continue;
+    }
+    A lanes[kLanes];
+    for (A& lane : lanes) lane = Step::template first<A>();
+    for (; at + kLanes <= n; at += kLanes) {
 #pragma GCC ivdep
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] = Step::step(lanes[j], x[at + j]);
+      for (int64_t j = 0; j < kLanes; ++j)
+        lanes[j] = Step::step(lanes[j], static_cast<A>(row[at + j]));
+    }
+    for (int64_t j = 0; at < n; ++at, ++j) lanes[j] = Step::step(lanes[j], static_cast<A>(row[at]));
+    for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+      for (int64_t j = 0; j < width; ++j)
+        lanes[j] = Joining<Step>::step(lanes[j], lanes[j + width]);
+    }
+    out[i] = static_cast<Out>(lanes[0]);
   }
-  for (int64_t j = 0; j < n - at; ++j) lanes[j] = Step::step(lanes[j], x[at + j]);
-  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (int64_t j = 0; j < width; ++j) lanes[j] = Joining<Step>::step(lanes[j], lanes[j + width]);
-  }
-  return lanes[0];
+}
+
+template <class Step, class A, class T> A reduce_run(const T* x, int64_t n) {
+  A result;
+  reduce_rows<Step, A>(x, 1, n, &result);
+  return result;
 }
 
 // Reduces a long row in pieces, and combines them in order.
@@ -92,10 +119,21 @@ template <class Step, class A, class T>
 EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64_t width, T* out) {
   A block[kBlock];
   for (int64_t j = 0; j < width; ++j) block[j] = Step::template first<A>();
-  for (int64_t i = 0; i < n; ++i) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {  // four rows for each time that the accumulators are loaded
     const T* row = x + i * inner;
 #pragma GCC ivdep
-    for (int64_t j = 0; j < width; ++j) block[j] = Step::step(block[j], row[j]);
+    for (int64_t j = 0; j < width; ++j) {
+      A a = Step::step(block[j], static_cast<A>(row[j]));
+      a = Step::step(a, static_cast<A>(row[inner + j]));
+      a = Step::step(a, static_cast<A>(row[2 * inner + j]));
+      block[j] = Step::step(a, static_cast<A>(row[3 * inner + j]));
+    }
+  }
+  for (; i < n; ++i) {
+    const T* row = x + i * inner;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < width; ++j) block[j] = Step::step(block[j], static_cast<A>(row[j]));
   }
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
 }
@@ -123,8 +161,7 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
     }
     parallel_for(outer, std::max<int64_t>(1, kChunk / std::max<int64_t>(n, 1)),
                  [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i)
-                     out[i] = static_cast<T>(reduce_run<Step, A>(x + i * n, n));
+                   reduce_rows<Step, A>(x + begin * n, end - begin, n, out + begin);
                  });
     return;
   }
@@ -133,26 +170,49 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
   });
 }
 
-// Returns log(sum(e^x)) of strided elements, shifted by the maximum.
-template <class T> T log_sum_exp(const T* x, int64_t n, int64_t stride) {
-  if (const T top = stride == 1 ? row_max(x, n) : T(HUGE_VAL); std::isfinite(top)) {
-    return top + static_cast<T>(log(row_exp_sum(x, top, n)));
+// Returns log(sum(e^x)), shifted by the maximum.
+template <class T> T log_sum_exp(const T* x, int64_t n) {
+  if (const T top = row_max(x, n); std::isfinite(top)) {
+    const double sum = row_exp_sum(x, top, n);  // NaN if an element is
+    return top + static_cast<T>(log(sum));
   }
   T top = -std::numeric_limits<T>::infinity();
-  for (int64_t i = 0; i < n; ++i) top = maximum(top, x[i * stride]);
-  if (top == -std::numeric_limits<T>::infinity() || top == std::numeric_limits<T>::infinity())
-    return top;
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(exp(x[i * stride] - top));
-  return top + static_cast<T>(log(sum));
+  for (int64_t i = 0; i < n; ++i) top = maximum(top, x[i]);
+  return top;  // infinite or NaN
+}
+
+template <class T>
+EBB_KERNEL void log_sum_exp_columns(const T* x, int64_t n, int64_t inner, int64_t width, T* out) {
+  T top[kBlock], shift[kBlock];
+  double sum[kBlock] = {};
+  constexpr T inf = std::numeric_limits<T>::infinity();
+  for (int64_t j = 0; j < width; ++j) top[j] = -inf;
+  for (int64_t i = 0; i < n; ++i) {
+    EBB_INDEPENDENT
+    for (int64_t j = 0; j < width; ++j) top[j] = MaxStep::step(top[j], x[i * inner + j]);
+  }
+  for (int64_t j = 0; j < width; ++j) shift[j] = abs(top[j]) < inf ? top[j] : T(0);
+  for (int64_t i = 0; i < n; ++i) {
+    EBB_INDEPENDENT
+    for (int64_t j = 0; j < width; ++j)
+      sum[j] += static_cast<double>(math::exp_nonpositive(x[i * inner + j] - shift[j]));
+  }
+  // An infinite or NaN maximum is the result.
+  for (int64_t j = 0; j < width; ++j)
+    out[j] = abs(top[j]) < inf ? top[j] + static_cast<T>(log(sum[j])) : top[j];
 }
 
 template <class T> void log_sum_exp_all(const T* x, T* out, RowsShape rows) {
   const auto [outer, n, inner] = rows;
-  parallel_for(outer * inner, std::max<int64_t>(1, kChunk / 8 / std::max<int64_t>(n, 1)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t k = begin; k < end; ++k)
-                   out[k] = log_sum_exp(x + k / inner * n * inner + k % inner, n, inner);
+  if (inner > 1) {
+    each_block(rows, [=, n = n, inner = inner](int64_t from, int64_t width, int64_t to) {
+      log_sum_exp_columns(x + from, n, inner, width, out + to);
+    });
+    return;
+  }
+  parallel_for(outer, std::max<int64_t>(1, kChunk / 8 / std::max<int64_t>(n, 1)),
+               [&, n = n](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) out[i] = log_sum_exp(x + i * n, n);
                });
 }
 
@@ -239,7 +299,8 @@ template <class T> void deviations_all(const T* x, T* out, RowsShape rows) {
 
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
   if (out.numel() == 0) return;
-  const auto run = [&]<class T>(T) {
+  dispatch_all(in.dtype(), [&]<class Stored>(Stored) {
+    using T = std::conditional_t<std::is_same_v<Stored, bool>, uint8_t, Stored>;  // 0 or 1
     const T* x = reinterpret_cast<const T*>(in.raw());
     T* to = reinterpret_cast<T*>(out.raw());
     if (kind == ReduceKind::Max) return reduce_all<MaxStep, T>(x, to, rows);
@@ -253,9 +314,7 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) {
       if (kind == ReduceKind::SquaredDeviations) return deviations_all(x, to, rows);
       log_sum_exp_all(x, to, rows);
     }
-  };
-  if (in.dtype() == DType::Bool) run(uint8_t{});  // a byte that is 0 or 1
-  else dispatch_all(in.dtype(), run);
+  });
 }
 
 }  // namespace ebb::cpu

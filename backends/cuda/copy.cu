@@ -1,6 +1,6 @@
-// Fill and copy with any strides and between dtypes. The CUDA runtime makes contiguous copies of
-// one dtype. In other copies a thread processes one element. Traffic: each element is read and
-// written once.
+// Fill and copy with any strides and between dtypes, and triangles of matrices. The CUDA runtime
+// makes contiguous copies of one dtype. In other copies a thread processes one element. Traffic:
+// each element is read and written once.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
 
@@ -17,6 +17,16 @@ __global__ void __launch_bounds__(kThreads)
     copy_kernel(const __grid_constant__ CopyPlan plan, To* to, const From* from) {
   for (int64_t i = first_item(); i < plan.space.numel; i += item_step()) {
     to[offset_of(plan.space, plan.to, i)] = convert<To>(from[offset_of(plan.space, plan.from, i)]);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    triangle_kernel(T* to, const T* from, int64_t numel, int64_t rows, int64_t columns,
+                    int64_t diagonal, bool upper) {
+  for (int64_t i = first_item(); i < numel; i += item_step()) {
+    const int64_t apart = i % columns - i / columns % rows;
+    to[i] = (upper ? apart >= diagonal : apart <= diagonal) ? from[i] : T(0);
   }
 }
 
@@ -50,6 +60,16 @@ void copy(Tensor& out, const Tensor& in) {
              CopyPlan{space, steps[0], steps[1]}, reinterpret_cast<To*>(out.raw()),
              reinterpret_cast<const From*>(in.raw()));
     });
+  });
+}
+
+void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal, bool upper) {
+  const int64_t numel = matrices.outer * matrices.n * matrices.inner;
+  if (numel == 0) return;
+  dispatch_all(in.dtype(), [&]<class T>(T) {
+    launch(triangle_kernel<T>, grid_for(numel), kThreads, reinterpret_cast<T*>(out.raw()),
+           reinterpret_cast<const T*>(in.raw()), numel, matrices.n, matrices.inner, diagonal,
+           upper);
   });
 }
 

@@ -42,6 +42,10 @@ class CudaBackend final : public Backend {
   void fill(Tensor& out, Scalar value) override { cuda::fill(out, value); }
   void copy(Tensor& out, const Tensor& in) override { cuda::copy(out, in); }
   void pointwise(const PointwiseCall& call) override { cuda::pointwise(call); }
+  void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal,
+                bool upper) override {
+    cuda::triangle(out, in, matrices, diagonal, upper);
+  }
   void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows) override {
     cuda::reduce(kind, out, in, rows);
   }

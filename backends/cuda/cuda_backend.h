@@ -11,6 +11,7 @@ void receive(const Tensor& uploaded);
 void fill(Tensor& out, Scalar value);
 void copy(Tensor& out, const Tensor& in);
 void pointwise(const PointwiseCall& call);
+void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal, bool upper);
 void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
 void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
 void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,

@@ -23,8 +23,8 @@ Activation fusible(const Layer& layer) {
 
 }  // namespace
 
-void Sequential::append(std::shared_ptr<Layer> layer) {
-  add_child(std::to_string(steps_->size()), *layer);
+void Sequential::append(std::string_view name, std::shared_ptr<Layer> layer) {
+  add_child(name, *layer);
   if (!steps_->empty() && steps_->back().linear) steps_->back().follows = fusible(*layer);
   const Linear* linear = exactly<Linear>(*layer);
   steps_->push_back({std::move(layer), linear});

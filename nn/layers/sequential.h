@@ -32,8 +32,19 @@ class Sequential : public Layer {
   /// Appends a layer, or a module with Tensor forward(const Tensor&).
   template <class M>
   requires(std::is_base_of_v<Module, M>) void push_back(M module) {
-    append(as_layer(std::move(module)));
+    append(std::to_string(size()), as_layer(std::move(module)));
   }
+  /// Appends it under a name of its own instead of its number. Throws Error on a name that is taken
+  /// or has a '.'.
+  ///
+  ///     model.push_back("hidden", nn::Linear(784, 128));
+  template <class M>
+  requires(std::is_base_of_v<Module, M>) void push_back(std::string_view name, M module) {
+    append(name, as_layer(std::move(module)));
+  }
+  /// As torch's module holders: model->push_back(...).
+  Sequential* operator->() { return this; }
+  const Sequential* operator->() const { return this; }
 
   Tensor forward(const Tensor& x) const override;
   int64_t size() const { return static_cast<int64_t>(steps_->size()); }
@@ -44,7 +55,7 @@ class Sequential : public Layer {
     const Linear* linear = nullptr;         // the layer, when it is a Linear and nothing more
     Activation follows = Activation::None;  // the next layer, when it runs together with this one
   };
-  void append(std::shared_ptr<Layer> layer);
+  void append(std::string_view name, std::shared_ptr<Layer> layer);
 
   std::shared_ptr<std::vector<Step>> steps_ = std::make_shared<std::vector<Step>>();
 };

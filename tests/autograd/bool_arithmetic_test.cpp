@@ -53,21 +53,32 @@ TEST(BoolArithmetic, WhatHasNoMeaningIsRefused) {
                             +[] { return b - 0.5; }, +[] { return b - true; }, +[] { return -b; },
                             +[] { return abs(b); }, +[] { return sub(b, c); }})
     expect_error(wrong, "", {"expected numbers, got bool of shape (4,)", "logical_not()"});
-  for (const auto& wrong :
-       {+[] { return b / c; }, +[] { return b / 2; }, +[] { return exp(b); },
-        +[] { return pow(b, 3); }, +[] { return clamp(b, 0, 1); }, +[] { return relu(b); }})
+  for (const auto& wrong : {+[] { return exp(b); }, +[] { return pow(b, 3); },
+                            +[] { return clamp(b, 0, 1); }, +[] { return relu(b); }})
     expect_error(wrong, "", {"expected floating tensors, got bool"});
 }
 
-// Integers combined with numbers keep their dtype.
-TEST(BoolArithmetic, IntegersDoNotChangeTheirDtype) {
+TEST(BoolArithmetic, IntegersKeepTheirDtypeBesideIntegersAndFloatBesideFloats) {
   const Tensor x = tensor({1, 2});
   expect(x * 6, i64, {6, 12});
-  expect(x * 6.0, i64, {6, 12});
   expect(x + true, i64, {2, 3});
   expect(tensor({255}, u8) + 2, u8, {1});
-  expect_error([&] { x * 2.5; }, "mul", {"2.5 does not fit a tensor of i64"});
-  expect_error([&] { x - 2.5; }, "sub", {"2.5 does not fit a tensor of i64"});
+  expect(x * 6.0, f32, {6, 12});
+  expect(x * 2.5, f32, {2.5, 5});
+  expect(x - 2.5, f32, {-1.5, -0.5});
+  expect(0.5 - x, f32, {-0.5, -1.5});
+  expect(tensor({255}, u8) + 0.5, f32, {255.5});
+  expect(x < 1.5, boolean, {1, 0});
+  expect(tensor({(int64_t{1} << 53) - 1, int64_t{5}}) == 9007199254740991.0, boolean, {1, 0});
+}
+
+TEST(BoolArithmetic, DivisionIsOfFloats) {
+  const Tensor x = tensor({1, 2});
+  expect(x / tensor({4, 4}), f32, {0.25, 0.5});
+  expect(x / 4, f32, {0.25, 0.5});
+  expect(1 / x, f32, {1, 0.5});
+  expect(b / 2, f32, {0.5, 0.5, 0, 0});
+  expect(x / tensor({4.0, 4.0}, f64), f64, {0.25, 0.5});
 }
 
 }  // namespace

@@ -177,12 +177,40 @@ TEST(Functional, LostInputsAreErrors) {
   expect_error([&] { jacobian(lost, x); }, "jacobian",
                {"no output depends on the inputs", "allow_unused"});
   expect_error([&] { jvp(lost, x, one); }, "jvp", {"no output depends"});
-  expect_values(jacobian(lost, x, {.allow_unused = true}), {0, 0, 0, 0});
+  expect_values(jacobian(lost, x, {.materialize_grads = true}), {0, 0, 0, 0});
   expect_values(jvp(lost, x, one, {.allow_unused = true}), {0, 0});
   const TensorFunction first = [](const Tensors& in) { return Tensors{in[0] * in[0]}; };
   expect_error([&] { vjp(first, {x, one}, {one}); }, "vjp", {"input 1", "no influence"});
   expect_error([&] { jacobian(first, {x, one}); }, "jacobian", {"input 1", "no influence"});
-  expect_values(vjp(first, {x, one}, {one}, {.allow_unused = true}).products[1], {0, 0});
+  expect_values(vjp(first, {x, one}, {one}, {.materialize_grads = true}).products[1], {0, 0});
+}
+
+// allow_unused means undefined, and materialize_grads zeros, in grad() and in all functions here.
+TEST(Functional, UnusedInputsAreThoseOfGrad) {
+  Tensor x = tensor({1, 2}, f64).requires_grad_(), one = tensor({1, 1}, f64).requires_grad_();
+  const std::vector<Tensor> unused = grad(sum(x * x), {x, one}, {.allow_unused = true});
+  const std::vector<Tensor> zeros = grad(sum(x * x), {x, one}, {.materialize_grads = true});
+  EXPECT_FALSE(unused[1].defined());
+  expect_values(zeros[1], {0, 0});
+
+  const TensorFunction square = [](const Tensors& in) { return Tensors{in[0] * in[0]}; };
+  const TensorFunction total = [](const Tensors& in) { return Tensors{sum(in[0] * in[0])}; };
+  const FunctionalOptions allow{.allow_unused = true}, fill{.materialize_grads = true};
+  EXPECT_FALSE(vjp(square, {x, one}, {one}, allow).products[1].defined());
+  expect_values(vjp(square, {x, one}, {one}, allow).products[0], {2, 4});
+  EXPECT_FALSE(hvp(total, {x, one}, {one, one}, allow).products[1].defined());
+  expect_values(hvp(total, {x, one}, {one, one}, allow).products[0], {2, 2});
+  expect_values(hvp(total, {x, one}, {one, one}, fill).products[1], {0, 0});
+  expect_values(jvp(square, {x, one}, {one, one}, allow).products[0], {2, 4});
+  EXPECT_FALSE(jacobian(square, {x, one}, allow)[0][1].defined());
+  expect_values(jacobian(square, {x, one}, allow)[0][0], {2, 0, 0, 4});
+  expect_values(jacobian(square, {x, one}, fill)[0][1], {0, 0, 0, 0});
+  const auto matrix = hessian(total, {x, one}, allow), full = hessian(total, {x, one}, fill);
+  expect_values(matrix[0][0], {2, 0, 0, 2});
+  for (const Tensor& entry : {matrix[0][1], matrix[1][0], matrix[1][1]})
+    EXPECT_FALSE(entry.defined());
+  for (const Tensor& entry : {full[0][1], full[1][0], full[1][1]})
+    expect_values(entry, {0, 0, 0, 0});
 }
 
 TEST(Functional, BadArgumentsAreNamed) {

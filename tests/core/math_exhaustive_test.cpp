@@ -18,7 +18,8 @@ template <class Op> class MathExhaustiveTest : public testing::Test {};
 struct OpName {
   template <class Op> static std::string GetName(int) { return Op::name; }
 };
-using Ops = testing::Types<Exp, ExpNonpositive, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf>;
+using Ops = testing::Types<Exp, ExpNonpositive, Log, Log1p, Log1pUnit, Expm1, Tanh, Erf, Sin, Cos,
+                           Tan, Erfinv>;
 TYPED_TEST_SUITE(MathExhaustiveTest, Ops, OpName);
 
 /// Returns the worst of `count` floats, whose bits start at `first`.

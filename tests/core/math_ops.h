@@ -14,6 +14,8 @@
 
 #include "ebb/core/host_device.h"
 #include "ebb/core/math.h"
+#include "ebb/core/math_erfinv.h"
+#include "ebb/core/math_trig.h"
 
 namespace ebb::test {
 
@@ -85,6 +87,35 @@ struct Erf {
   static constexpr double critical[] = {0, 0.9, 1111. / 1024, 1.2, 3.95, 5.95};
   template <class T> EBB_HD T operator()(T x) const { return math::erf(x); }
   template <class R> static R reference(R x) { return std::erf(x); }
+};
+
+struct Sin {
+  static constexpr const char* name = "sin";
+  static constexpr double low = -20, high = 20;
+  template <class T> EBB_HD T operator()(T x) const { return math::sin(x); }
+  template <class R> static R reference(R x) { return std::sin(x); }
+};
+
+struct Cos {
+  static constexpr const char* name = "cos";
+  static constexpr double low = -20, high = 20;
+  template <class T> EBB_HD T operator()(T x) const { return math::cos(x); }
+  template <class R> static R reference(R x) { return std::cos(x); }
+};
+
+struct Tan {
+  static constexpr const char* name = "tan";
+  static constexpr double low = -20, high = 20;
+  template <class T> EBB_HD T operator()(T x) const { return math::tan(x); }
+  template <class R> static R reference(R x) { return std::tan(x); }
+};
+
+/// The reference is the function of double, which has tests of its own.
+struct Erfinv {
+  static constexpr const char* name = "erfinv";
+  static constexpr double low = -1, high = 1;
+  template <class T> EBB_HD T operator()(T x) const { return math::erfinv(x); }
+  static double reference(double x) { return math::erfinv(x); }
 };
 
 /// Computes out[i] = op(in[i]) like a kernel: vectors, then a tail.

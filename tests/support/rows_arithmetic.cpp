@@ -62,6 +62,8 @@ std::vector<OpRow> scalar_rows() {
     row.zero_second = {0};
     if (row.has_integers) row.bad.erase(row.bad.begin());
   }
+  for (OpRow* row : {&rows.back(), &c_div})  // integers are divided in f32
+    row->bad.front() = {"undefined", [] { (void)(Tensor() / 3); }, "undefined tensor"};
   rows.push_back(c_div);
   return rows;
 }

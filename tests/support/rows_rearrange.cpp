@@ -156,7 +156,7 @@ std::vector<OpRow> triangle_rows() {
     const int64_t shift = lower ? -1 : 1;
     rows.push_back(
         Row(moved(
-                lower ? "tril" : "triu", {"where"}, {2, 3, 4},
+                lower ? "tril" : "triu", {lower ? "tril" : "triu"}, {2, 3, 4},
                 [=](const Tensor& x) { return lower ? tril(x, shift) : triu(x, shift); }, {2, 3, 4},
                 [=](const Shape& at) {
                   const bool kept = lower ? at[2] <= at[1] + shift : at[2] >= at[1] + shift;

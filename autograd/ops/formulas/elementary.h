@@ -8,35 +8,69 @@
 
 namespace ebb::formulas {
 
+/// sin, cos, tan, atan2 and fmod where math_trig.h has the cheaper functions (HasNear in
+/// backends/cpu/pointwise_kernels.h).
+struct SinNear {
+  EBB_HD float operator()(float x) const { return math::sin_near(x); }
+};
+struct CosNear {
+  EBB_HD float operator()(float x) const { return math::cos_near(x); }
+};
+struct TanNear {
+  EBB_HD float operator()(float x) const { return math::tan_near(x); }
+};
+struct Atan2Near {
+  EBB_HD float operator()(float y, float x) const { return math::atan2_near(y, x); }
+};
+struct FmodNear {
+  EBB_HD float operator()(float x, float y) const { return math::fmod_near(x, y); }
+};
+struct FmodScalarNear {
+  double y;
+  EBB_HD float operator()(float x) const { return math::fmod_near(x, static_cast<float>(y)); }
+};
+
 struct Sin {
   static constexpr std::string_view name = "sin";
   template <class T> EBB_HD T operator()(T x) const { return sin(x); }
+  EBB_HD static bool is_near(float x) { return std::fabs(x) < math::kNear; }
+  static SinNear near() { return {}; }
 };
 
 struct Cos {
   static constexpr std::string_view name = "cos";
   template <class T> EBB_HD T operator()(T x) const { return cos(x); }
+  EBB_HD static bool is_near(float x) { return std::fabs(x) < math::kNear; }
+  static CosNear near() { return {}; }
 };
 
 struct Tan {
   static constexpr std::string_view name = "tan";
   template <class T> EBB_HD T operator()(T x) const { return tan(x); }
+  EBB_HD static bool is_near(float x) { return std::fabs(x) < math::kNear; }
+  static TanNear near() { return {}; }
 };
 
 struct Atan2 {
   static constexpr std::string_view name = "atan2";
   template <class T> EBB_HD T operator()(T y, T x) const { return atan2(y, x); }
+  EBB_HD static bool is_near(float y, float x) { return math::is_near_point(y, x); }
+  static Atan2Near near() { return {}; }
 };
 
 struct Fmod {
   static constexpr std::string_view name = "fmod";
   template <class T> EBB_HD T operator()(T x, T y) const { return fmod(x, y); }
+  EBB_HD static bool is_near(float x, float y) { return math::is_near_quotient(x, y); }
+  static FmodNear near() { return {}; }
 };
 
 struct FmodScalar {
   static constexpr std::string_view name = "fmod";
   double y;
   template <class T> EBB_HD T operator()(T x) const { return fmod(x, T(y)); }
+  EBB_HD bool is_near(float x) const { return math::is_near_quotient(x, static_cast<float>(y)); }
+  FmodScalarNear near() const { return {y}; }
 };
 
 struct Erfinv {
