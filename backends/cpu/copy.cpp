@@ -22,6 +22,10 @@ template <class To, class From> To convert(From x) {
 template <class To, class From>
 void copy_run(To* to, int64_t to_stride, const From* from, int64_t from_stride, int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
+    if constexpr (std::is_same_v<To, From>) {
+      std::memmove(to, from, static_cast<size_t>(n) * sizeof(To));
+      return;
+    }
     for (int64_t i = 0; i < n; ++i) to[i] = convert<To>(from[i]);
   } else if (to_stride == 1 && from_stride == -1) {
     for (int64_t i = 0; i < n; ++i) to[i] = convert<To>(from[-i]);
@@ -96,8 +100,13 @@ void fill(Tensor& out, Scalar value) {
     const T v = value.to<T>("fill");
     T* to = reinterpret_cast<T*>(out.raw());
     if (out.is_contiguous()) {
-      parallel_for(out.numel(), 4 * kChunk,
-                   [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, v); });
+      constexpr T kZero{};
+      const bool zero = std::memcmp(&v, &kZero, sizeof(T)) == 0;  // -0 is not
+      parallel_for(out.numel(), 4 * kChunk, [&](int64_t begin, int64_t end) {
+        // Where memory is the limit, memset does not read what it overwrites.
+        if (zero) std::memset(to + begin, 0, static_cast<size_t>(end - begin) * sizeof(T));
+        else std::fill(to + begin, to + end, v);
+      });
       return;
     }
     Shape shape = out.shape(), strides = out.strides();

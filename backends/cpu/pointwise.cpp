@@ -7,6 +7,7 @@
 #include "ebb/backends/cpu/pointwise_kernels.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "ebb/backends/cpu/cpu_backend.h"
 #include "ebb/backends/cpu/parallel.h"
@@ -28,7 +29,9 @@ void pack(const std::byte* base, StridedCursor& cursor, int64_t n, To* to) {
     const int64_t run = std::min(n, cursor.run_left());
     const From* p = from + cursor.offset();
     const int64_t stride = cursor.run_stride();
-    if (stride == 1) {
+    if (stride == 1 && std::is_same_v<From, To>) {
+      std::memcpy(to, p, static_cast<size_t>(run) * sizeof(To));
+    } else if (stride == 1) {
       for (int64_t i = 0; i < run; ++i) to[i] = operand_as<To>(p[i]);
     } else if (stride == 0) {
       std::fill_n(to, run, operand_as<To>(*p));
