@@ -9,6 +9,7 @@
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/attention.h"
 #include "ebb/autograd/ops/convolution.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
@@ -22,6 +23,7 @@
 #include "ebb/core/grad_mode.h"
 #include "ebb/nn/layers/bilinear.h"
 #include "ebb/nn/layers/dropout.h"
+#include "ebb/nn/layers/embedding.h"
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/multilabel.h"
@@ -83,6 +85,8 @@ using nn::ctc_loss;
 using nn::dropout;
 using nn::dropout1d;
 using nn::dropout2d;
+using nn::embedding;
+using nn::embedding_bag;
 using nn::feature_alpha_dropout;
 using nn::hinge_embedding_loss;
 using nn::huber_loss;

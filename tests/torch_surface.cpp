@@ -324,6 +324,35 @@ TEST(TorchSurface, Convolutions) {
   EXPECT_EQ(F::fold(F::unfold(x, 2), 8, 2).sizes(), x.sizes());
 }
 
+TEST(TorchSurface, SequenceLayers) {
+  namespace F = nn::functional;
+  Tensor words = ebb::randint(10, {5, 2});
+  nn::Embedding embedding(10, 4);
+  Tensor x = embedding->forward(words);
+  EXPECT_TRUE(ebb::equal(x, F::embedding(words, embedding->weight)));
+  nn::GRU gru(4, 8, {.num_layers = 2});
+  auto gru_output = gru->forward(x);
+  EXPECT_EQ(std::get<0>(gru_output).sizes(), ebb::Shape({5, 2, 8}));
+  EXPECT_EQ(std::get<1>(gru_output).sizes(), ebb::Shape({2, 2, 8}));
+  nn::LSTM lstm(4, 8);
+  std::tuple<Tensor, std::tuple<Tensor, Tensor>> lstm_output = lstm->forward(x);
+  auto [hx, cx] = std::get<1>(lstm_output);
+  EXPECT_EQ(std::get<0>(lstm->forward(x, std::make_tuple(hx, cx))).sizes(), ebb::Shape({5, 2, 8}));
+  nn::LSTMCell cell(4, 8);
+  auto [h, c] = cell->forward(x[0], std::make_tuple(hx[0], cx[0]));
+  EXPECT_EQ(h.sizes(), c.sizes());
+  namespace rnn = nn::utils::rnn;
+  auto packed = rnn::pack_padded_sequence(x, ebb::tensor({5, 3}));
+  auto [padded, lengths] =
+      rnn::pad_packed_sequence(std::get<0>(gru->forward_with_packed_input(packed)));
+  EXPECT_EQ(padded.sizes(), ebb::Shape({5, 2, 8}));
+  EXPECT_EQ(lengths[1].item<int64_t>(), 3);
+  nn::MultiheadAttention attention(4, 2, {.dropout = 0.1});
+  auto [output, weights] = attention->forward(x, x, x, Tensor(), true, Tensor());
+  EXPECT_EQ(weights.sizes(), ebb::Shape({2, 5, 5}));
+  EXPECT_EQ(F::scaled_dot_product_attention(x, x, x).sizes(), x.sizes());
+}
+
 TEST(TorchSurface, FunctionalLosses) {
   namespace F = ebb::nn::functional;
   Tensor logits = ebb::randn({4, 3}), target = ebb::tensor({0, 1, 2, 1});

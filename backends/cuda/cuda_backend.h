@@ -49,6 +49,7 @@ void enter_elementary();
 void enter_trigonometry();
 void enter_activations();
 void enter_more_activations();
+void enter_recurrent_gates();
 void enter_regression_losses();
 void enter_label_losses();
 

@@ -14,6 +14,10 @@ import arithmetic
 import convolutions
 import elementary
 import images
+import layers_attention
+import layers_embedding
+import layers_recurrent
+import layers_transformer
 import losses_classes
 import losses_extra
 import losses_margin
@@ -43,6 +47,10 @@ MODULES = [
     reductions,
     spread,
     rearrange,
+    layers_embedding,
+    layers_recurrent,
+    layers_attention,
+    layers_transformer,
     sorting,
     pooling,
     normalization,

@@ -7,12 +7,13 @@ namespace ebb::test {
 std::vector<OpRow> all_rows() {
   std::vector<OpRow> rows;
   for (auto family :
-       {arithmetic_rows, comparison_rows,     elementary_rows,      trigonometry_rows,
-        number_rows,     activation_rows,     more_activation_rows, reduce_rows,
-        statistics_rows, softmax_rows,        matmul_rows,          convolution_rows,
-        view_rows,       indexing_rows,       rearrange_rows,       sorting_rows,
-        pooling_rows,    normalization_rows,  resampling_rows,      pointwise_loss_rows,
-        class_loss_rows, similarity_loss_rows}) {
+       {arithmetic_rows, comparison_rows,      elementary_rows,      trigonometry_rows,
+        number_rows,     activation_rows,      more_activation_rows, reduce_rows,
+        statistics_rows, softmax_rows,         matmul_rows,          convolution_rows,
+        view_rows,       indexing_rows,        rearrange_rows,       sorting_rows,
+        pooling_rows,    normalization_rows,   resampling_rows,      pointwise_loss_rows,
+        class_loss_rows, similarity_loss_rows, embedding_rows,       recurrent_rows,
+        attention_rows}) {
     for (OpRow& row : family()) rows.push_back(std::move(row));
   }
   return rows;

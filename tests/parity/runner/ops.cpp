@@ -196,7 +196,7 @@ void Arguments::check_all_read() const {
 const Op& find_op(std::string_view name) {
   for (const auto& table :
        {basic_ops(), elementary_ops(), reduction_ops(), rearrange_ops(), convolution_ops(),
-        pooling_ops(), normalization_ops(), image_ops(), loss_ops()}) {
+        pooling_ops(), normalization_ops(), image_ops(), loss_ops(), sequence_ops()}) {
     const auto found = std::ranges::find(table, name, &Op::name);
     if (found != table.end()) return *found;
   }

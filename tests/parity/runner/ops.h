@@ -86,6 +86,7 @@ std::span<const Op> normalization_ops();
 std::span<const Op> image_ops();
 std::span<const Op> convolution_ops();
 std::span<const Op> loss_ops();
+std::span<const Op> sequence_ops();
 /// Throws Problem if there is no such op.
 const Op& find_op(std::string_view name);
 
