@@ -138,7 +138,34 @@ template <class L> Repetition repeat_layer(const Work& w, L layer) {
   };
 }
 
+/// Does the same with a layer of sequences, whose first result is `first(layer, x)`.
+template <class L, class First>
+Repetition repeat_sequences(const Work& w, L layer, const First& first, Tensor x) {
+  const bool integers = x.dtype() == DType::I64;
+  if (!integers) x.requires_grad_();
+  const Shape shape = integers ? Shape{w.batch, w.side, w.columns} : x.shape();
+  return [=, upstream = rand(shape)]() mutable {
+    first(layer, x).backward(upstream);
+    if (!integers) x.set_grad({});
+    layer.zero_grad();
+  };
+}
+
 Repetition make_layer(const Work& w) {
+  const auto all = [](const auto& layer, const Tensor& x) { return layer(x); };
+  const auto output = [](const auto& layer, const Tensor& x) { return std::get<0>(layer(x)); };
+  const auto attend = [](const auto& layer, const Tensor& x) {
+    return std::get<0>(layer(x, x, x, Tensor(), false));
+  };
+  if (w.loss == "embedding") {
+    return repeat_sequences(w, nn::Embedding(50000, w.columns), all,
+                            randint(50000, {w.batch, w.side}));
+  }
+  const auto x = [&w] { return randn({w.side, w.batch, w.columns}); };
+  if (w.loss == "gru") return repeat_sequences(w, nn::GRU(w.columns, w.columns), output, x());
+  if (w.loss == "lstm") return repeat_sequences(w, nn::LSTM(w.columns, w.columns), output, x());
+  if (w.loss == "attention")
+    return repeat_sequences(w, nn::MultiheadAttention(w.columns, 4), attend, x());
   if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
   if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
   if (w.loss == "layer_norm") return repeat_layer(w, nn::LayerNorm(w.columns));

@@ -135,8 +135,35 @@ template <class L> Repetition repeat_layer(const Work& w, L layer) {
   };
 }
 
+template <class L, class First>
+Repetition repeat_sequences(const Work& w, L layer, const First& first, Tensor x) {
+  const bool integers = x.dtype() == torch::kInt64;
+  if (!integers) x.requires_grad_();
+  const Tensor upstream =
+      integers ? torch::rand({w.batch, w.side, w.columns}) : torch::rand_like(x);
+  return [=]() mutable {
+    first(layer, x).backward(upstream);
+    if (!integers) x.mutable_grad().reset();
+    layer->zero_grad();
+  };
+}
+
 Repetition make_layer(const Work& w) {
   namespace nn = torch::nn;
+  const auto all = [](auto& layer, const Tensor& x) { return layer->forward(x); };
+  const auto output = [](auto& layer, const Tensor& x) { return std::get<0>(layer->forward(x)); };
+  const auto attend = [](auto& layer, const Tensor& x) {
+    return std::get<0>(layer->forward(x, x, x, Tensor(), false));
+  };
+  if (w.loss == "embedding") {
+    return repeat_sequences(w, nn::Embedding(50000, w.columns), all,
+                            torch::randint(50000, {w.batch, w.side}));
+  }
+  const auto x = [&w] { return torch::randn({w.side, w.batch, w.columns}); };
+  if (w.loss == "gru") return repeat_sequences(w, nn::GRU(w.columns, w.columns), output, x());
+  if (w.loss == "lstm") return repeat_sequences(w, nn::LSTM(w.columns, w.columns), output, x());
+  if (w.loss == "attention")
+    return repeat_sequences(w, nn::MultiheadAttention(w.columns, 4), attend, x());
   if (w.loss == "max_pool2d") return repeat_layer(w, nn::MaxPool2d(2));
   if (w.loss == "batch_norm2d") return repeat_layer(w, nn::BatchNorm2d(w.columns));
   if (w.loss == "layer_norm")

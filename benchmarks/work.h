@@ -23,7 +23,7 @@ struct Work {
     OpChain,   ///< y = y * factor, ten times, and backward
     Loss,      ///< a loss (or log_softmax, sigmoid) of (batch, columns), forward and backward
     Op,        ///< one call of an op of op_rows.h on (batch, columns)
-    Layer,     ///< a layer of (batch, columns, side, side), forward and backward
+    Layer,     ///< a layer of (batch, columns, side, side), or of sequences, forward and backward
     Gemm,      ///< the floor of rows with matrix products: one sgemm
     Stream,    ///< the floor of rows that are limited by memory: c = a + b over large arrays
   };
@@ -78,6 +78,28 @@ inline std::vector<Work> layer_work() {
     all.push_back(w);
   }
   return all;
+}
+
+/// Returns the rows of layers for sequences: side steps of columns features. Embeddings have 50,000
+/// rows, whose dense gradient is their floor; attention has 4 heads, and steps before the batch.
+inline std::vector<Work> sequence_work() {
+  const auto row = [](const char* name, const char* layer, int64_t batch, int64_t steps) {
+    return Work{.name = name,
+                .kind = Work::Kind::Layer,
+                .loss = layer,
+                .batch = batch,
+                .columns = 128,
+                .side = steps};
+  };
+  Work embedding = row("layer_embedding_50000x128_64x128", "embedding", 64, 128);
+  embedding.bytes = 4.0 * 128 * (50000 + 5 * 64 * 128);
+  Work gru = row("layer_gru_128_t50_b32", "gru", 32, 50);
+  gru.flops = 6.0 * 50 * 32 * 3 * 128 * (128 + 128);
+  Work lstm = row("layer_lstm_128_t50_b32", "lstm", 32, 50);
+  lstm.flops = gru.flops * 4 / 3;
+  Work attention = row("layer_attention_128_h4_t128_b16", "attention", 16, 128);
+  attention.flops = 6.0 * 16 * 128 * 128 * (4 * 128 + 2 * 128);
+  return {embedding, gru, lstm, attention};
 }
 
 /// Adds the products of the convolutions of a ConvStep; widths are those of its linear layers.
@@ -244,6 +266,7 @@ inline std::vector<Work> all_work() {
   all.push_back(infer);
   for (const Work& w : layer_work()) all.push_back(w);
   for (const Work& w : op_work()) all.push_back(w);
+  for (const Work& w : sequence_work()) all.push_back(w);
   return all;
 }
 
