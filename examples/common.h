@@ -28,9 +28,27 @@ struct Flags {
   std::string checkpoint() const { return out + "/checkpoint"; }
 };
 
-/// Runs an example: parses its flags and calls body(flags). Every error is one line on standard
-/// error. The exit status is 2 for wrong flags, 130 if training was stopped, and 1 for other
-/// errors.
+/// Runs an example: parses the flags of app and calls body(). Every error is one line on standard
+/// error. The exit status is 2 for wrong flags, that of body(), or 1 for an exception.
+template <class Body> int run(CLI::App& app, int argc, char** argv, Body&& body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::fprintf(stderr, "error: %s (--help lists the flags)\n", error.what());
+    return 2;
+  }
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}
+
+/// Runs a training example, which has the flags of Flags: calls body(flags). The exit status is 130
+/// if training was stopped.
 template <class Body>
 int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body) {
   CLI::App app(what);
@@ -46,22 +64,11 @@ int run(int argc, char** argv, const std::string& what, Flags flags, Body&& body
       ->capture_default_str();
   app.add_flag("--capture", flags.capture, "Run each step as one CUDA graph (GPU only)");
   app.add_flag("--resume", flags.resume, "Continue from the checkpoint in --out");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    std::fprintf(stderr, "error: %s (--help lists the flags)\n", error.what());
-    return 2;
-  }
-  try {
+  return run(app, argc, argv, [&] {
     if (flags.threads > 0) ebb::cpu::set_num_threads(flags.threads);
     ebb::manual_seed(flags.seed);
     return body(flags);
-  } catch (const std::exception& error) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  });
 }
 
 /// Prints where the checkpoint is after Ctrl-C, and returns the exit status.

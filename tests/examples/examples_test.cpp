@@ -110,6 +110,28 @@ TEST_F(Examples, SpiralsDrawTheirBoundary) {
   EXPECT_EQ(read_file(path("spirals/decision_boundary.png")).substr(1, 3), "PNG");
 }
 
+TEST_F(Examples, PinnSolvesTheHeatEquation) {
+  const Result r = run("pinn", {"--out", path("pinn"), "--epochs", "60"});
+  ASSERT_EQ(r.status, 0) << r.error;
+  const size_t at = r.out.rfind("largest error: ");
+  ASSERT_NE(at, std::string::npos) << r.out;
+  EXPECT_LT(std::atof(r.out.c_str() + at + 15), 0.02) << r.out;
+  EXPECT_EQ(read_file(path("pinn/solution.png")).substr(1, 3), "PNG");
+}
+
+TEST_F(Examples, CartpoleBalancesThePole) {
+  for (const char* seed : {"1", "2", "3"}) {
+    const Result r = run("cartpole", {"--out", path(seed), "--seed", seed});
+    EXPECT_EQ(r.status, 0) << r.out << r.error;
+    EXPECT_NE(r.out.find("\nsolved after "), std::string::npos) << r.out;
+    EXPECT_EQ(read_file(path(seed) + "/returns.png").substr(1, 3), "PNG");
+  }
+  const Result untrained = run("cartpole", {"--out", path("o"), "--episodes", "150", "--lr", "0"});
+  EXPECT_EQ(untrained.status, 1);
+  EXPECT_NE(untrained.out.find("not solved after 150 episodes"), std::string::npos);
+  expect_one_line(run("cartpole", {"--episodes", "0"}), "--episodes");
+}
+
 // Returns the numbers in the line of a table that starts with label, without "%" and "|". A "-" is
 // NaN.
 std::vector<double> row(const Result& r, const std::string& label) {
