@@ -64,6 +64,8 @@
 #include "ebb/nn/serialize/safetensors.h"
 #include "ebb/nn/summary.h"
 #include "ebb/nn/torch_names.h"
+#include "ebb/nn/train/callbacks.h"
+#include "ebb/nn/train/evaluate.h"
 #include "ebb/nn/train/metrics.h"
 #include "ebb/nn/train/progress.h"
 #include "ebb/nn/train/trainer.h"

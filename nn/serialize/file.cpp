@@ -236,4 +236,20 @@ std::string work_path(const std::string& path, std::string_view purpose) {
   return (whole.parent_path() / name.append(purpose)).string();
 }
 
+void replace_file(std::string_view op, const std::string& path,
+                  const std::function<void(File&)>& write) {
+  const std::string work = work_path(path, "partial");
+  File file = File::claim(op, work);
+  try {
+    write(file);
+    file.sync();
+    rename_path(op, work, path);  // while it is still locked
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(work, ignored);
+    throw;
+  }
+  sync_folder(op, parent_of(path));
+}
+
 }  // namespace ebb::detail

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -106,5 +107,12 @@ std::string parent_of(const std::string& path);
 /// Returns the path of a hidden work file or folder for `path`, in the same folder:
 /// "runs/.x.ebb-new" for "runs/x" and "new".
 std::string work_path(const std::string& path, std::string_view purpose);
+
+/// Writes a file in one step: calls write with a work file in the same folder, syncs it, renames it
+/// over path, and syncs the folder. If write throws, or a step fails, the old file is untouched and
+/// the work file is removed. Only if the folder cannot be synced is the new file in place.
+void replace_file(std::string_view op, const std::string& path,
+                  const std::function<void(File&)>& write);
+
 
 }  // namespace ebb::detail

@@ -69,25 +69,16 @@ std::string header_bytes(const std::string& path, const NamedTensors& tensors,
   return bytes;
 }
 
-// Writes a work file in the folder of path, and renames it over path while it is locked.
 void write_file(const std::string& path, const std::string& header, const NamedTensors& tensors,
                 const std::vector<size_t>& layout) {
-  const std::string work = detail::work_path(path, "partial");
-  detail::File file = detail::File::claim(kSave, work);
-  try {
+  detail::replace_file(kSave, path, [&](detail::File& file) {
     file.write(header.data(), header.size());
     const NoGrad guard;
     for (size_t i : layout) {
       const Tensor packed = tensors[i].second.detach().to(Device::cpu()).contiguous();
       file.write(packed.raw(), static_cast<size_t>(packed.numel()) * size_of(packed.dtype()));
     }
-    file.sync();
-    detail::rename_path(kSave, work, path);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(work, ignored);
-    throw;
-  }
+  });
 }
 
 // ---- reading ----
@@ -162,7 +153,6 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors,
   const std::vector<size_t> layout = choose_layout(tensors);
   const std::string header = header_bytes(path, tensors, metadata, layout);
   write_file(path, header, tensors, layout);
-  detail::sync_folder(kSave, detail::parent_of(path));
 }
 
 SafeTensors load_safetensors(const std::string& path) {

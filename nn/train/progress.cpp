@@ -66,6 +66,8 @@ std::string to_text(const ProgressLine& line, int columns) {
       formatted(std::fabs(line.loss) < 1e6 ? "loss %.4f" : "loss %.4g", line.loss)};
   if (!std::isnan(line.accuracy))
     texts.push_back(formatted("accuracy %5.2f %%", 100 * line.accuracy));
+  for (const auto& [name, value] : line.figures)
+    texts.push_back(name + formatted(std::fabs(value) < 1e6 ? " %.4f" : " %.4g", value));
   texts.push_back(formatted(line.rate < 1e9 ? "%.0f samples/s" : "%.3g samples/s", line.rate));
   texts.push_back(format_seconds(line.left) + " left");
   if (columns <= 0) return line.label + "  " + joined(texts);
@@ -86,15 +88,10 @@ std::string to_text(const ProgressLine& line, int columns) {
   return (line.label + "  " + joined(texts)).substr(0, limit);
 }
 
-void Progress::print(const std::string& label, int64_t done, double loss, double accuracy) const {
-  const double rate = static_cast<double>(done - first_) / std::max(seconds_since_start(), 1e-9);
-  const ProgressLine line{
-      .label = label,
-      .share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1,
-      .loss = loss,
-      .accuracy = accuracy,
-      .rate = rate,
-      .left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0};
+void Progress::print(ProgressLine line, int64_t done) const {
+  line.rate = static_cast<double>(done - first_) / std::max(seconds_since_start(), 1e-9);
+  line.share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1;
+  line.left = line.rate > 0 ? static_cast<double>(total_ - done) / line.rate : 0;
   std::printf("%s%s", terminal_ ? "\r\x1b[K" : "",
               to_text(line, terminal_ ? std::max(terminal_columns(), 1) : 0).c_str());
 }
@@ -107,13 +104,18 @@ void Progress::update(const std::string& label, int64_t done, double loss, doubl
   if (!is_due()) return;
   shown_ = Clock::now();
   open_line_ = terminal_;
-  print(label, done, loss, accuracy);
+  print({.label = label, .loss = loss, .accuracy = accuracy}, done);
   if (!terminal_) std::printf("\n");
   std::fflush(stdout);
 }
 
-void Progress::finish_epoch(const std::string& label, int64_t done, double loss, double accuracy) {
-  print(label, done, loss, accuracy);
+void Progress::finish_epoch(const std::string& label, int64_t done, const EpochRecord& record) {
+  ProgressLine line{.label = label,
+                    .loss = record.at("loss"),
+                    .accuracy = record.has("accuracy") ? record.at("accuracy") : std::nan("")};
+  for (const auto& figure : record.values)
+    if (figure.first.starts_with("val_")) line.figures.push_back(figure);
+  print(line, done);
   std::printf("\n");
   std::fflush(stdout);
   open_line_ = false;

@@ -5,8 +5,23 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "ebb/nn/train/callback.h"
 
 namespace ebb::nn {
+
+/// The contents of a progress line.
+struct ProgressLine {
+  std::string label;  ///< "epoch 2/10"
+  double share = 0;   ///< of all samples, in [0, 1]
+  double loss = 0;
+  double accuracy = 0;                                       ///< NaN: omitted
+  double rate = 0;                                           ///< samples/s
+  double left = 0;                                           ///< seconds
+  std::vector<std::pair<std::string, double>> figures = {};  ///< more, after the accuracy
+};
 
 class Progress {
  public:
@@ -22,12 +37,12 @@ class Progress {
   /// the epoch; an accuracy of NaN is omitted), samples/s and the time left. A terminal is updated
   /// at most every 0.1 s. Elsewhere a line is printed every 10 s and by finish_epoch().
   void update(const std::string& label, int64_t done, double loss, double accuracy);
-  /// Prints the last state of an epoch and moves to the next line.
-  void finish_epoch(const std::string& label, int64_t done, double loss, double accuracy);
+  /// Prints the last state of an epoch, with its validation figures, and moves to the next line.
+  void finish_epoch(const std::string& label, int64_t done, const EpochRecord& record);
 
  private:
   using Clock = std::chrono::steady_clock;
-  void print(const std::string& label, int64_t done, double loss, double accuracy) const;
+  void print(ProgressLine line, int64_t done) const;
   double seconds_since_start() const;
 
   int64_t total_, first_;
@@ -40,16 +55,6 @@ class Progress {
 /// standard output is not a terminal. Each call asks the terminal, because it may have been
 /// resized.
 int terminal_columns();
-
-/// The contents of a progress line.
-struct ProgressLine {
-  std::string label;  ///< "epoch 2/10"
-  double share = 0;   ///< of all samples, in [0, 1]
-  double loss = 0;
-  double accuracy = 0;  ///< NaN: omitted
-  double rate = 0;      ///< samples/s
-  double left = 0;      ///< seconds
-};
 
 /// Returns the line for a terminal, with at most columns - 1 characters, so that it never wraps.
 /// The bar uses the remaining width, up to 24 cells. If fewer than 4 remain, the bar is omitted,

@@ -28,10 +28,6 @@ Tensor first_parameter(const Module& model) {
   return parameters.empty() ? Tensor() : parameters[0];
 }
 
-Device device_of(const Tensor& parameter) {
-  return parameter.defined() ? parameter.device() : Device::cpu();
-}
-
 // Calls a function at the end of a scope.
 template <class F> class AtEnd {
  public:
@@ -54,6 +50,10 @@ void check_options(const TrainerOptions& options, const data::DataLoader& loader
   }
   if (options.resume && options.checkpoint.empty())
     fail("Trainer", "resuming needs a checkpoint folder");
+  if (!options.metrics.empty() && !options.validation)
+    fail("Trainer", "metrics need validation data");
+  for (const std::shared_ptr<Callback>& callback : options.callbacks)
+    if (!callback) fail("Trainer", "a callback is null");
 }
 
 void check_can_capture(Device device) {
@@ -71,23 +71,23 @@ Trainer::Trainer(std::shared_ptr<Layer> model, Optimizer& optimizer, data::DataL
       loss_(std::move(loss)),
       options_(std::move(options)),
       first_parameter_(first_parameter(*model_)),
-      loss_sum_(zeros({}, {.dtype = DType::F64, .device = device()})),
-      correct_(zeros_like(loss_sum_)) {
+      running_(device()) {
   check_options(options_, loader_);
   if (options_.capture) check_can_capture(device());
 }
 
-Device Trainer::device() const { return device_of(first_parameter_); }
+Device Trainer::device() const {
+  return first_parameter_.defined() ? first_parameter_.device() : Device::cpu();
+}
 
 // The model may have been moved. The sums follow, and a captured step is discarded.
 void Trainer::follow_model() {
   const Device now = device();
-  if (loss_sum_.device() == now) return;
+  if (running_.loss_sum.device() == now) return;
   if (options_.capture) check_can_capture(now);
   captured_.reset();
   input_ = target_ = Tensor();
-  loss_sum_ = loss_sum_.to(now);
-  correct_ = correct_.to(now);
+  running_.move_to(now);
 }
 
 bool Trainer::should_stop() const {
@@ -119,14 +119,35 @@ bool Trainer::run() {
                                           samples_before(first_epoch_, first_batch_));
   }
   if (!model_->is_training()) model_->train();
-  const bool finished = run_epochs(progress.get());
+  const bool finished = run_with_callbacks(progress.get());
   interrupted_ = should_stop();
+  return finished;
+}
+
+bool Trainer::run_with_callbacks(Progress* progress) {
+  if (first_epoch_ == 0 && first_batch_ == 0) history_.clear();
+  finish_asked_ = false;
+  bool finished = false;
+  try {
+    for (const std::shared_ptr<Callback>& callback : options_.callbacks) callback->on_start(*this);
+    finished = run_epochs(progress);
+  } catch (...) {
+    for (const std::shared_ptr<Callback>& callback : options_.callbacks) {
+      try {
+        callback->on_end(*this, false);
+      } catch (const std::exception&) {  // the first exception tells more
+      }
+    }
+    throw;
+  }
+  for (const std::shared_ptr<Callback>& callback : options_.callbacks)
+    callback->on_end(*this, finished);
   return finished;
 }
 
 // Stores the position where the next run() continues.
 bool Trainer::run_epochs(Progress* progress) {
-  for (; first_epoch_ < options_.epochs;) {
+  for (; first_epoch_ < options_.epochs && !finish_asked_;) {
     const auto start = Clock::now();
     const bool goes_on = run_epoch(first_epoch_, progress);
     if (!goes_on && first_batch_ > 0) return false;
@@ -145,8 +166,7 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   if (first_batch_ > 0) {
     loader_.skip(first_batch_);
   } else {
-    seen_ = 0;
-    for (Tensor* total : {&loss_sum_, &correct_}) total->zero_();
+    running_.clear();
   }
   for (const data::Batch& batch : loader_) {
     if (options_.lr_schedule) {
@@ -158,18 +178,22 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
     }
     train_batch(batch);
     const int64_t done = samples_before(epoch, loader_.consumed());
-    if (progress && progress->is_due()) progress->update(label, done, mean_loss(), accuracy());
+    if (progress && progress->is_due()) {
+      progress->update(label, done, running_.mean_loss(), running_.accuracy());
+    }
     if (should_stop() && loader_.consumed() < loader_.size()) {
       first_batch_ = loader_.consumed();
       save(epoch, first_batch_);
       return false;
     }
   }
-  if (progress)
-    progress->finish_epoch(label, samples_before(epoch + 1, 0), mean_loss(), accuracy());
   first_epoch_ = epoch + 1;
   first_batch_ = 0;
-  const bool is_last = first_epoch_ == options_.epochs;
+  history_.push_back(record_of(first_epoch_));
+  if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), history_.back());
+  for (const std::shared_ptr<Callback>& callback : options_.callbacks)
+    callback->on_epoch_end(*this, history_.back());
+  const bool is_last = first_epoch_ == options_.epochs || finish_asked_;
   // Reads the request once. A later stop must not end the run without a checkpoint.
   const bool stop = should_stop();
   if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(first_epoch_, 0);
@@ -198,7 +222,7 @@ void Trainer::train_batch(const data::Batch& batch) {
   } else {
     step(batch.input.to(device()), batch.target.to(device()));
   }
-  seen_ += batch.input.size(0);
+  running_.seen += batch.input.size(0);
 }
 
 // Makes one step, and adds its loss and hits to the sums on the device of the model. It does not
@@ -206,24 +230,48 @@ void Trainer::train_batch(const data::Batch& batch) {
 void Trainer::step(const Tensor& input, const Tensor& target) {
   const Tensor scores = (*model_)(input);
   const Tensor loss = loss_(scores, target);
-  check_defined("Trainer", loss);
-  if (loss.numel() != 1) fail("Trainer", "expected a loss of one element, got ", loss);
+  running_.add("Trainer", scores, target, loss, input.size(0));
   optimizer_.zero_grad();
   loss.backward();
   optimizer_.step();
-  const NoGrad guard;
-  loss_sum_.add_(reshape(loss.detach().to(DType::F64), {}), static_cast<double>(input.size(0)));
-  has_classes_ = scores.dim() == 2 && target.dim() == 1 && holds_class_numbers(target.dtype());
-  if (has_classes_) correct_.add_(count_correct(scores.detach(), target));
 }
 
-double Trainer::mean_loss() const {
-  return loss_sum_.item() / static_cast<double>(std::max<int64_t>(seen_, 1));
+EpochRecord Trainer::record_of(int64_t epoch) const {
+  EpochRecord record{.epoch = epoch, .values = {{"loss", running_.mean_loss()}}};
+  if (running_.has_classes) record.values.emplace_back("accuracy", running_.accuracy());
+  record.values.emplace_back("lr", optimizer_.lr());
+  if (!options_.validation) return record;
+  for (auto& figure : validate(*model_, *options_.validation, loss_, options_.metrics))
+    record.values.push_back(std::move(figure));
+  return record;
 }
 
-double Trainer::accuracy() const {
-  if (!has_classes_) return std::numeric_limits<double>::quiet_NaN();
-  return correct_.item() / static_cast<double>(std::max<int64_t>(seen_, 1));
+NamedTensors Trainer::callback_states() const {
+  NamedTensors states;
+  for (size_t k = 0; k < options_.callbacks.size(); ++k) {
+    const std::string prefix = detail::callback_prefix(options_.callbacks, k);
+    for (const auto& [name, tensor] : options_.callbacks[k]->state_dict())
+      states.emplace_back(prefix + name, tensor);
+  }
+  return states;
+}
+
+// A callback that the checkpoint does not know starts anew. If one throws, the others get back what they had.
+void Trainer::load_callback_states(const NamedTensors& states) {
+  const auto load = [&](const NamedTensors& from) {
+    for (size_t k = 0; k < options_.callbacks.size(); ++k) {
+      const NamedTensors own =
+          detail::with_prefix(from, detail::callback_prefix(options_.callbacks, k));
+      if (!own.empty()) options_.callbacks[k]->load_state_dict(own, *this);
+    }
+  };
+  const NamedTensors before = callback_states();
+  try {
+    load(states);
+  } catch (...) {
+    load(before);
+    throw;
+  }
 }
 
 int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
@@ -238,10 +286,12 @@ void Trainer::save(int64_t epoch, int64_t consumed) {
                                     .consumed = consumed,
                                     .generator = default_generator(),
                                     .loader = detail::facts_of(loader_),
-                                    .correct = correct_.item<int64_t>(),
-                                    .seen = seen_,
-                                    .loss_sum = loss_sum_.item(),
-                                    .optimizer = optimizer_.state_dict()};
+                                    .correct = running_.correct.item<int64_t>(),
+                                    .seen = running_.seen,
+                                    .loss_sum = running_.loss_sum.item(),
+                                    .optimizer = optimizer_.state_dict(),
+                                    .history = history_,
+                                    .callbacks = callback_states()};
   writer_->save({model_->state_dict(), detail::to_tensors(state), {}});
   saved_ = Clock::now();
 }
@@ -253,32 +303,17 @@ void Trainer::restore() {
   const detail::TrainingState state = detail::from_tensors(checkpoint.training, from);
   detail::check_resumable(state, loader_, optimizer_, from);
   check_state(model_->state_dict(), checkpoint.model, from);
+  load_callback_states(state.callbacks);
   writer_ = std::make_unique<CheckpointWriter>(from);
   load_state(model_->state_dict(), checkpoint.model, from);
   optimizer_.load_state_dict(state.optimizer);
   default_generator() = state.generator;
   first_epoch_ = state.epoch;
   first_batch_ = state.consumed;
-  seen_ = state.seen;
-  correct_.fill_(static_cast<double>(state.correct));
-  loss_sum_.fill_(state.loss_sum);
-}
-
-Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
-  const NoGrad guard;
-  const ModeGuard mode(model, false);
-  std::vector<Tensor> parts;
-  data::DataLoader loader(dataset,
-                          {.batch_size = batch_size, .device = device_of(first_parameter(model))});
-  for (const data::Batch& batch : loader) parts.push_back(model(batch.input).to(Device::cpu()));
-  return cat(parts);
-}
-
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes,
-                         int64_t batch_size) {
-  ConfusionMatrix matrix(classes);
-  matrix.add(argmax(predict(model, dataset, batch_size), 1), dataset.targets());
-  return matrix;
+  running_.seen = state.seen;
+  running_.correct.fill_(static_cast<double>(state.correct));
+  running_.loss_sum.fill_(state.loss_sum);
+  history_ = state.history;
 }
 
 }  // namespace ebb::nn

@@ -13,14 +13,11 @@
 #include "ebb/nn/module.h"
 #include "ebb/nn/optim/optimizer.h"
 #include "ebb/nn/serialize/checkpoint.h"
-#include "ebb/nn/train/metrics.h"
+#include "ebb/nn/train/callback.h"
+#include "ebb/nn/train/evaluate.h"
 #include "ebb/nn/train/stop_signals.h"
 
 namespace ebb::nn {
-
-/// Computes the loss to minimise, a tensor of one element, from the model's output and the targets
-/// of one batch.
-using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& target)>;
 
 struct TrainerOptions {
   int64_t epochs = 10;
@@ -41,6 +38,13 @@ struct TrainerOptions {
   bool quiet = false;
   /// On a GPU, runs the steps of whole batches as one CUDA graph (cuda::CapturedStep).
   bool capture = false;
+  /// Data on which the model is evaluated after each epoch, in evaluation mode. Null: none. REQUIRES
+  /// that the loader outlives the trainer.
+  data::DataLoader* validation = nullptr;
+  /// Figures to compute on the validation data, besides the loss and the accuracy.
+  std::vector<Metric> metrics = {};
+  /// Run after each epoch, in this order. Their state is part of the checkpoint.
+  std::vector<std::shared_ptr<Callback>> callbacks = {};
 };
 
 /// Trains a model, with a progress line, checkpoints, resuming, and a clean stop on Ctrl-C.
@@ -83,6 +87,15 @@ class Trainer {
   /// batch.
   void stop() noexcept { stop_asked_.store(true); }
 
+  /// Ends the training after the current epoch, as if it were the last one, so run() returns true.
+  /// Callbacks call it. In on_start() it ends the training before the first batch.
+  void finish() noexcept { finish_asked_ = true; }
+
+  /// Returns the figures of all finished epochs of this training, also of those before a resume.
+  const std::vector<EpochRecord>& history() const { return history_; }
+  Layer& model() const { return *model_; }
+  Optimizer& optimizer() const { return optimizer_; }
+
   /// Returns true if a stop was requested during run(). If run() still returned true, training had
   /// already finished.
   bool interrupted() const { return interrupted_; }
@@ -96,14 +109,16 @@ class Trainer {
   Trainer(std::shared_ptr<Layer> model, Optimizer& optimizer, data::DataLoader& loader,
           LossFunction loss, TrainerOptions options);
   bool run_epochs(class Progress* progress);
+  bool run_with_callbacks(class Progress* progress);
   bool run_epoch(int64_t epoch, class Progress* progress);
   void train_batch(const data::Batch& batch);
   void step(const Tensor& input, const Tensor& target);
   Device device() const;
   void follow_model();
   bool should_stop() const;
-  double mean_loss() const;
-  double accuracy() const;
+  EpochRecord record_of(int64_t epoch) const;
+  NamedTensors callback_states() const;
+  void load_callback_states(const NamedTensors& states);
   void save(int64_t epoch, int64_t consumed);
   void restore();
   int64_t samples_before(int64_t epoch, int64_t consumed) const;
@@ -115,10 +130,9 @@ class Trainer {
   TrainerOptions options_;
   Tensor first_parameter_;  // has the device of the model; undefined if the model has no parameters
   int64_t first_epoch_ = 0, first_batch_ = 0;
-  // running sums of the epoch, which are saved; f64, on the device of the model
-  Tensor loss_sum_, correct_;
-  int64_t seen_ = 0;
-  bool has_classes_ = false;  // the targets are class numbers, so accuracy is defined
+  detail::RunningFigures running_;  // of the epoch, saved with it
+  std::vector<EpochRecord> history_;
+  bool finish_asked_ = false;
   // the captured step, and the tensors from which it reads its batch
   Tensor input_, target_;
   std::unique_ptr<cuda::CapturedStep> captured_;
@@ -131,24 +145,5 @@ class Trainer {
   double seconds_ = 0;
   int64_t epochs_run_ = 0;
 };
-
-/// Returns the outputs of the model for the samples of a data set: (N, ...), on the CPU. They are
-/// computed in evaluation mode, batch by batch, without a graph. Afterwards, also after an
-/// exception, every module has its previous mode.
-Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size = 1000);
-template <class M>
-Tensor predict(M& model, const data::Dataset& dataset, int64_t batch_size = 1000) {
-  return predict(*as_layer(model), dataset, batch_size);
-}
-
-/// Returns the confusion matrix of a classifier over a data set whose targets are class numbers
-/// (N).
-ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t classes,
-                         int64_t batch_size = 1000);
-template <class M>
-ConfusionMatrix evaluate(M& model, const data::Dataset& dataset, int64_t classes,
-                         int64_t batch_size = 1000) {
-  return evaluate(*as_layer(model), dataset, classes, batch_size);
-}
 
 }  // namespace ebb::nn

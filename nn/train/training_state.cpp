@@ -1,12 +1,16 @@
 #include "ebb/nn/train/training_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
+
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb::nn::detail {
 namespace {
 
-constexpr std::string_view kOp = "resume", kOptimizerPrefix = "optimizer.";
+constexpr std::string_view kOp = "resume", kOptimizerPrefix = "optimizer.",
+                           kHistoryPrefix = "history.", kCallbackPrefix = "callbacks.";
 constexpr size_t kOldFacts = 3, kFacts = 6;
 
 Tensor integers(const std::vector<int64_t>& values) {
@@ -21,6 +25,52 @@ std::string described(const std::vector<int64_t>& facts, size_t count) {
   for (size_t i = kOldFacts; i < count; ++i)
     text.append(", ").append(names[i - kOldFacts]).append(facts[i] != 0 ? " true" : " false");
   return text;
+}
+
+// One column for each figure; NaN in epochs that lack it.
+void add_history(NamedTensors& tensors, const std::vector<EpochRecord>& history) {
+  if (history.empty()) return;
+  std::vector<std::string> names;
+  for (const EpochRecord& record : history) {
+    for (const auto& [name, value] : record.values)
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  const auto epochs = static_cast<int64_t>(history.size());
+  std::vector<int64_t> numbers;
+  for (const EpochRecord& record : history) numbers.push_back(record.epoch);
+  tensors.emplace_back("epochs", integers(numbers));
+  for (const std::string& name : names) {
+    std::vector<double> column;
+    for (const EpochRecord& record : history)
+      column.push_back(record.has(name) ? record.at(name) : std::nan(""));
+    tensors.emplace_back(std::string(kHistoryPrefix) + name, from_data(column, {epochs}));
+  }
+}
+
+std::vector<EpochRecord> history_of(const NamedTensors& tensors, const std::string& from) {
+  std::vector<EpochRecord> history;
+  for (const auto& [key, tensor] : tensors) {
+    if (key != "epochs" || tensor.dtype() != DType::I64) continue;
+    for (int64_t epoch : tensor.to_vector<int64_t>()) {
+      const int64_t before = history.empty() ? 0 : history.back().epoch;
+      if (epoch <= before) fail(kOp, from, ": epoch ", epoch, " after epoch ", before);
+      history.push_back({.epoch = epoch});
+    }
+  }
+  const auto epochs = static_cast<int64_t>(history.size());
+  for (const auto& [name, tensor] : with_prefix(tensors, kHistoryPrefix)) {
+    if (tensor.dtype() != DType::F64 || tensor.shape() != Shape{epochs}) {
+      fail(kOp, from, ": history of ", ebb::detail::shown(name), ": expected f64 of shape ",
+           Shape{epochs}, ", got ", tensor.dtype(), " of shape ", tensor.shape());
+    }
+    const std::vector<double> column = tensor.to_vector<double>();
+    for (size_t i = 0; i < column.size(); ++i) history[i].values.emplace_back(name, column[i]);
+  }
+  for (const char* always : {"loss", "lr"}) {
+    if (!history.empty() && !history[0].has(always))
+      fail(kOp, from, ": the checkpoint has no history of ", always);
+  }
+  return history;
 }
 
 class Entries {
@@ -49,6 +99,20 @@ class Entries {
 
 }  // namespace
 
+std::string callback_prefix(const std::vector<std::shared_ptr<Callback>>& callbacks, size_t k) {
+  const std::string_view name = callbacks[k]->name();
+  const auto earlier = std::count_if(callbacks.begin(), callbacks.begin() + static_cast<int64_t>(k),
+                                     [&](const auto& other) { return other->name() == name; });
+  return std::string(name) + (earlier > 0 ? "." + std::to_string(earlier + 1) : "") + ".";
+}
+
+NamedTensors with_prefix(const NamedTensors& tensors, std::string_view prefix) {
+  NamedTensors found;
+  for (const auto& [key, tensor] : tensors)
+    if (key.starts_with(prefix)) found.emplace_back(key.substr(prefix.size()), tensor);
+  return found;
+}
+
 std::vector<int64_t> facts_of(const data::DataLoader& loader) {
   const data::LoaderOptions& o = loader.options();
   const bool scaled = o.unit_float && loader.dataset().inputs().dtype() == DType::U8;
@@ -70,6 +134,9 @@ NamedTensors to_tensors(const TrainingState& state) {
   tensors.emplace_back("loader", integers(state.loader));
   tensors.emplace_back("counts", integers({state.correct, state.seen}));
   tensors.emplace_back("loss_sum", scalar(state.loss_sum, {.dtype = DType::F64}));
+  add_history(tensors, state.history);
+  for (const auto& [name, tensor] : state.callbacks)
+    tensors.emplace_back(std::string(kCallbackPrefix) + name, tensor);
   return tensors;
 }
 
@@ -93,10 +160,9 @@ TrainingState from_tensors(const NamedTensors& tensors, const std::string& from)
          " samples classified rightly is out of range");
   }
   state.loss_sum = entries.take("loss_sum", DType::F64, {1}).item();
-  for (const auto& [key, tensor] : tensors) {
-    if (key.starts_with(kOptimizerPrefix))
-      state.optimizer.emplace_back(key.substr(kOptimizerPrefix.size()), tensor);
-  }
+  state.optimizer = with_prefix(tensors, kOptimizerPrefix);
+  state.history = history_of(tensors, from);
+  state.callbacks = with_prefix(tensors, kCallbackPrefix);
   return state;
 }
 

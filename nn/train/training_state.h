@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ebb/core/random.h"
 #include "ebb/nn/data/loader.h"
 #include "ebb/nn/optim/optimizer.h"
 #include "ebb/nn/serialize/safetensors.h"
+#include "ebb/nn/train/callback.h"
 
 namespace ebb::nn::detail {
 
@@ -21,7 +24,15 @@ struct TrainingState {
   int64_t correct = 0, seen = 0;
   double loss_sum = 0;
   NamedTensors optimizer;  ///< its state_dict()
+  std::vector<EpochRecord> history;
+  NamedTensors callbacks;  ///< their state_dicts, each behind its callback_prefix()
 };
+
+/// Returns "early_stopping." for a callback of that name, "early_stopping.2." for the second one.
+std::string callback_prefix(const std::vector<std::shared_ptr<Callback>>& callbacks, size_t k);
+
+/// Returns the tensors whose names start with prefix, without it.
+NamedTensors with_prefix(const NamedTensors& tensors, std::string_view prefix);
 
 /// Returns the values that the sequence of batches depends on: samples, batch_size, seed, shuffle,
 /// drop_last and unit_float. Older checkpoints have only the first three.

@@ -116,6 +116,8 @@ class Terminal {
   int master_, before_ = -1;
 };
 
+const nn::EpochRecord kSeventh{7, {{"loss", 0.25}, {"accuracy", 0.5}, {"val_loss", 0.125}}};
+
 TEST(Progress, FollowsTheTerminalFromRefreshToRefresh) {
   Terminal terminal;
   if (!terminal.works()) GTEST_SKIP() << "no pseudo terminal here";
@@ -126,13 +128,13 @@ TEST(Progress, FollowsTheTerminalFromRefreshToRefresh) {
     for (int columns : {80, 120, 40, 20, 1, 0}) {
       terminal.resize(columns);
       told.push_back(nn::terminal_columns());
-      progress.finish_epoch("epoch 7/10", 700, 0.25, 0.5);
+      progress.finish_epoch("epoch 7/10", 700, kSeventh);
       const std::string text = terminal.read();
       if (columns != 1) printed.emplace_back(columns == 0 ? 80 : columns, text);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(110));
     EXPECT_TRUE(progress.is_due());
-    progress.finish_epoch("epoch 7/10", 700, 0.25, 0.5);
+    progress.finish_epoch("epoch 7/10", 700, kSeventh);
     EXPECT_FALSE(progress.is_due());
     (void)terminal.read();
     std::this_thread::sleep_for(std::chrono::milliseconds(110));
