@@ -17,6 +17,7 @@ Backend& cuda_backend() {
     cuda::enter_more_activations();
     cuda::enter_recurrent_gates();
     cuda::enter_regression_losses();
+    cuda::enter_optimizer_rules();
     cuda::enter_label_losses();
     return cuda::backend();
   }();

@@ -2,7 +2,7 @@
 #
 # tests/ compiles EBB_CUDA_SOURCES as plain C++ against the emulation.
 file(GLOB EBB_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/backends/cuda/*.cu
-     ${PROJECT_SOURCE_DIR}/autograd/ops/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu)
+     ${PROJECT_SOURCE_DIR}/autograd/ops/formulas/*.cu ${PROJECT_SOURCE_DIR}/nn/losses/*.cu ${PROJECT_SOURCE_DIR}/nn/optim/*.cu)
 
 set(EBB_HOST_LIBRARIES ${EBB_PRIVATE_LIBRARIES})
 set(EBB_WITH_CUDA OFF)

@@ -93,19 +93,6 @@ struct MarginArgs {
   Tensor* gradient = nullptr;        ///< with the shape of input, or null
 };
 
-/// Which update an optimizer step makes, with torch's formulas (nn/optim/optimizer.h documents
-/// them).
-struct OptimizerStep {
-  enum class Kind : uint8_t { SGD, Adam, AdamW } kind = Kind::SGD;
-  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
-  bool nesterov = false;
-  double beta1 = 0, beta2 = 0, eps = 0;
-  int64_t step = 0;  ///< 1 at the first step
-  /// Parallel lists. SGD: first = momentum buffer (empty list without momentum). Adam: first,
-  /// second = moments.
-  std::span<Tensor> params, grads, first, second;
-};
-
 /// A condition on every element of a tensor: low <= x <= high. NaN violates it, unless it is
 /// allowed.
 struct ValueRule {
@@ -122,6 +109,7 @@ class ConvolutionKernels;    // core/convolution.h
 class NormalizationKernels;  // core/normalization.h
 class PoolingKernels;        // core/pooling.h
 class ResamplingKernels;     // core/resampling.h
+struct OptimizerStep;         // core/optimizer_rule.h
 
 class Backend {
  public:
@@ -216,9 +204,11 @@ class Backend {
   virtual ResamplingKernels& resampling() = 0;
 
   // training
-  /// Updates all parameters in one pass. A captured step (backends/cuda/capture.h) reads lr and
-  /// counts `step` in the object that it was given, which must live as long as the captured step.
+  /// Updates all parameters of the step in one pass. Throws Error if the rule has no kernels for this
+  /// device.
   virtual void optimizer_step(OptimizerStep& step) = 0;
+  /// Computes the sum of the squares of all elements of contiguous f32 and f64 tensors. out: 0-d, f64.
+  virtual void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) = 0;
 };
 
 /// Returns the backend of a device. Throws Error if the backend is not built in, or if the device

@@ -28,7 +28,10 @@
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/multilabel.h"
 #include "ebb/nn/losses/regression.h"
+#include "ebb/nn/optim/layerwise.h"
+#include "ebb/nn/optim/lbfgs.h"
 #include "ebb/nn/optim/optimizer.h"
+#include "ebb/nn/optim/schedules.h"
 
 namespace ebb {
 
@@ -126,11 +129,35 @@ inline void backward(const std::vector<Tensor>& tensors,
 }  // namespace autograd
 
 namespace optim {
+using nn::ASGD;
+using nn::ASGDOptions;
+using nn::Adadelta;
+using nn::AdadeltaOptions;
+using nn::Adafactor;
+using nn::AdafactorOptions;
+using nn::Adagrad;
+using nn::AdagradOptions;
 using nn::Adam;
 using nn::AdamOptions;
 using nn::AdamW;
 using nn::AdamWOptions;
+using nn::Adamax;
+using nn::AdamaxOptions;
+using nn::LBFGS;
+using nn::LBFGSOptions;
+using nn::Muon;
+using nn::MuonOptions;
+using nn::NAdam;
+using nn::NAdamOptions;
 using nn::Optimizer;
+using nn::RAdam;
+using nn::RAdamOptions;
+using nn::RMSprop;
+using nn::RMSpropOptions;
+using nn::ReduceLROnPlateau;
+using nn::ReduceLROnPlateauOptions;
+using nn::Rprop;
+using nn::RpropOptions;
 using nn::SGD;
 using nn::SGDOptions;
 }  // namespace optim

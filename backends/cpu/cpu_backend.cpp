@@ -75,6 +75,9 @@ class CpuBackend final : public Backend {
   PoolingKernels& pooling() override { return cpu::pooling(); }
   ResamplingKernels& resampling() override { return cpu::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
+  void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) override {
+    cpu::sum_of_squares(out, in);
+  }
 };
 
 }  // namespace

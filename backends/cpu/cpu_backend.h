@@ -31,6 +31,7 @@ void check_indices(std::string_view op, const Tensor& index, int64_t limit,
 void check_values(std::string_view op, const Tensor& values, const ValueRule& rule);
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 void optimizer_step(const OptimizerStep& step);
+void sum_of_squares(Tensor& out, std::span<const Tensor* const> in);
 
 NormalizationKernels& normalization();
 PoolingKernels& pooling();

@@ -16,6 +16,7 @@
 #include "ebb/backends/cuda/memory.h"
 #include "ebb/backends/cuda/runtime.h"
 #include "ebb/core/cuda.h"
+#include "ebb/core/optimizer_rule.h"
 #include "ebb/core/random.h"
 #include "ebb/core/rebinding.h"
 

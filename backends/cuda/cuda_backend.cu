@@ -99,6 +99,9 @@ class CudaBackend final : public Backend {
   PoolingKernels& pooling() override { return cuda::pooling(); }
   ResamplingKernels& resampling() override { return cuda::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
+  void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) override {
+    cuda::sum_of_squares(out, in);
+  }
 };
 
 }  // namespace

@@ -37,6 +37,7 @@ NormalizationKernels& normalization();
 PoolingKernels& pooling();
 ResamplingKernels& resampling();
 void optimizer_step(OptimizerStep& step);
+void sum_of_squares(Tensor& out, std::span<const Tensor* const> in);
 
 /// Returns the object behind core/backend.h's backend(Device::cuda()). Throws Error if there is no
 /// device.
@@ -51,6 +52,7 @@ void enter_activations();
 void enter_more_activations();
 void enter_recurrent_gates();
 void enter_regression_losses();
+void enter_optimizer_rules();
 void enter_label_losses();
 
 }  // namespace ebb::cuda

@@ -5,7 +5,11 @@
 // after all earlier work and before all later work. Nothing has to wait, and memory may be freed at
 // once.
 #include "own_cuda_kernel.h"
+
+#include <ebb/nn/optim/rule_optimizer.h>
+
 #include "check.h"
+#include "sign_descent.h"
 
 using ebb::Shape;
 using ebb::Tensor;
@@ -76,6 +80,7 @@ int main() {
     for (Tensor* t : {&on_host, &on_device}) {
       const Tensor y = median3(soft_ramp(*t));
       log_cosh_loss(y, ebb::ones_like(y)).backward();
+      ebb::nn::RuleOptimizer<SignDescent>({{"x", *t}}, {.lr = 0.5}).step();
     }
     expect("values on the GPU", median3(soft_ramp(on_device)).to(ebb::Device::cpu()),
            median3(soft_ramp(on_host)));

@@ -1,12 +1,15 @@
-// Your own CUDA kernel, and the kernels of two formulas. own_cuda_kernel.cpp has the op.
+// Your own CUDA kernel, and the kernels of two formulas and of an optimizer. own_cuda_kernel.cpp has the op.
 #include "own_cuda_kernel.h"
+#include "sign_descent.h"
 
 #include <cuda_runtime.h>
 #include <ebb/backends/cuda/pointwise_kernels.h>
+#include <ebb/backends/cuda/rule_kernels.h>
 #include <ebb/core/error.h>
 
 EBB_CUDA_FORMULA(SoftRamp)
 EBB_CUDA_LOSS(LogCoshLoss)
+EBB_CUDA_RULE(SignDescent)
 
 namespace {
 

@@ -175,11 +175,13 @@ void check_resumable(const TrainingState& state, const data::DataLoader& loader,
          described(now, known), ": another sequence of batches");
   }
   optimizer.check_state_dict(state.optimizer);
-  int64_t steps = 0;
+  int64_t steps = 0, pending = 0;
   for (const auto& [name, tensor] : state.optimizer) {
     if (name == "step") steps = tensor.item<int64_t>();
+    if (name == "accumulated") pending = tensor.item<int64_t>();
   }
-  // Each batch is one step of the optimizer, which may have made other steps before this training.
+  // Each batch is one step() of the optimizer, which may have made other steps before this training.
+  steps = checked_mul(kOp, steps, optimizer.grad_options().accumulate) + pending;
   if (state.consumed > loader.size() || state.epoch > steps / loader.size() ||
       state.epoch * loader.size() + state.consumed > steps) {
     fail(kOp, from, ": position ", state.consumed, " of epoch ", state.epoch,

@@ -25,7 +25,19 @@ std::vector<MakeOptimizer> all_optimizers() {
   return {make<nn::SGD>(nn::SGDOptions{.lr = 0.125}),
           make<nn::SGD>(nn::SGDOptions{.lr = 0.125, .momentum = 0.5}),
           make<nn::Adam>(nn::AdamOptions{.lr = 0.125}),
-          make<nn::AdamW>(nn::AdamWOptions{.lr = 0.125})};
+          make<nn::AdamW>(nn::AdamWOptions{.lr = 0.125}),
+          make<nn::Adam>(nn::AdamOptions{.lr = 0.125, .amsgrad = true}),
+          make<nn::Adamax>(nn::AdamaxOptions{.lr = 0.125}),
+          make<nn::NAdam>(nn::NAdamOptions{.lr = 0.125}),
+          make<nn::RAdam>(nn::RAdamOptions{.lr = 0.125}),
+          make<nn::RMSprop>(nn::RMSpropOptions{.lr = 0.125, .momentum = 0.5}),
+          make<nn::Adagrad>(nn::AdagradOptions{.lr = 0.125}),
+          make<nn::Adadelta>(nn::AdadeltaOptions{}),
+          make<nn::Rprop>(nn::RpropOptions{.lr = 0.125}),
+          make<nn::ASGD>(nn::ASGDOptions{.lr = 0.125}),
+          make<nn::Lion>(nn::LionOptions{.lr = 0.125}),
+          make<nn::LAMB>(nn::LAMBOptions{.lr = 0.125}),
+          make<nn::Adafactor>(nn::AdafactorOptions{.eps1 = 1e-7})};
 }
 
 TEST(OptimizerFollows, AdamAfterAConversion) {
@@ -111,11 +123,6 @@ void expect_refused(const std::function<void(nn::Linear&)>& change, const std::s
   }
 }
 
-TEST(OptimizerRefuses, AFrozenParameter) {
-  expect_refused([](nn::Linear& m) { m.weight.requires_grad_(false); },
-                 "parameter weight was frozen after the optimizer was made");
-}
-
 TEST(OptimizerRefuses, AnotherShape) {
   expect_refused(
       [](nn::Linear& m) {
@@ -146,16 +153,168 @@ TEST(OptimizerRefuses, AGradientThatWasChangedThroughItsHandle) {
                  "of parameter bias does not match");
 }
 
-TEST(OptimizerRefuses, AParameterThatWasThawed) {
+TEST(OptimizerRefuses, AModelThatWasFrozenAltogether) {
+  expect_refused([](nn::Linear& m) { m.requires_grad_(false); },
+                 "got no parameter that requires grad: all of them were frozen");
+}
+
+TEST(OptimizerRefuses, AThawedParameterWithoutGradient) {
+  expect_refused(
+      [](nn::Linear& m) {
+        m.weight.requires_grad_(false);
+        m.weight.requires_grad_();
+      },
+      "parameter weight of shape (2, 2) received no gradient");
+}
+
+// Freezing one of two parameters for two steps, under every optimizer: the other one goes on, the
+// frozen one stays, and goes on from its own state.
+TEST(OptimizerFreezing, AParameterKeepsItsStateAndItsOwnSteps) {
+  for (const MakeOptimizer& optimizer_of : all_optimizers()) {
+    Tensor a = tensor({1, 2, 3}, f64).requires_grad_(), b = tensor({4, 5}, f64).requires_grad_();
+    Tensor alone = tensor({4, 5}, f64).requires_grad_();
+    const auto both = optimizer_of({{"a", a}, {"b", b}}), one = optimizer_of({{"b", alone}});
+    for (int t = 1; t <= 6; ++t) {
+      const bool frozen = t == 3 || t == 4;
+      b.requires_grad_(!frozen);
+      both->zero_grad();
+      const double before = a[0].item();
+      a.set_grad(full({3}, std::cos(t), {.dtype = f64}));
+      const Tensor g = full({2}, std::sin(t), {.dtype = f64});
+      if (!frozen) {
+        b.set_grad(g);
+        alone.set_grad(g);
+        one->step();
+      }
+      both->step();
+      EXPECT_NE(a[0].item(), before);
+      EXPECT_EQ(b.to_vector<double>(), alone.to_vector<double>()) << "step " << t;
+    }
+    EXPECT_EQ(both->steps(), 6);
+    EXPECT_EQ(one->steps(), 4);
+  }
+}
+
+TEST(OptimizerFreezing, AParameterThatWasFrozenFromTheStartBeginsWhenItIsThawed) {
   nn::Linear model(1, 1);
   model.bias.requires_grad_(false);
-  nn::SGD optimizer(model.named_parameters(), {});
+  nn::Adam optimizer(model.named_parameters(), {.lr = 0.125});
+  EXPECT_EQ(optimizer.state_dict().size(), 3u);
+  const auto step = [&] {
+    for (const Tensor& p : model.parameters()) {
+      if (p.requires_grad()) p.set_grad(ones(p.shape()));
+    }
+    optimizer.step();
+  };
+  step();
+  step();
   model.bias.requires_grad_();
-  for (const Tensor& p : model.parameters()) {
-    Tensor leaf = p;
-    leaf.set_grad(ones(p.shape()));
+  const float before = model.bias.item<float>();
+  step();
+  EXPECT_NEAR(model.bias.item(), before - 0.125, 1e-6);  // the first step of Adam is lr
+  nn::Adam other(model.named_parameters(), {.lr = 0.125});
+  other.load_state_dict(optimizer.state_dict());
+  const auto a = optimizer.state_dict(), b = other.state_dict();
+  ASSERT_EQ(a.size(), 6u);
+  EXPECT_EQ(a[5].first, "step.bias");
+  for (size_t k = 0; k < a.size(); ++k)
+    EXPECT_EQ(a[k].second.to_vector<double>(), b[k].second.to_vector<double>()) << a[k].first;
+}
+
+TEST(OptimizerGroups, HaveRatesAndOptionsOfTheirOwn) {
+  Tensor a = tensor({1}, f64).requires_grad_(), b = tensor({1}, f64).requires_grad_();
+  nn::SGD optimizer({{"a", a}}, {.lr = 0.5});
+  optimizer.add_param_group({{"b", b}}, {.lr = 0.25, .weight_decay = 1});
+  EXPECT_EQ(optimizer.groups(), 2u);
+  const auto step = [&] {
+    for (const Tensor* p : {&a, &b}) p->set_grad(ones({1}, {.dtype = f64}));
+    optimizer.step();
+  };
+  step();
+  EXPECT_EQ(a.item(), 0.5);
+  EXPECT_EQ(b.item(), 0.5);
+  optimizer.set_lr_factor(0.5);
+  EXPECT_EQ(optimizer.lr(), 0.25);
+  EXPECT_EQ(optimizer.lr(1), 0.125);
+  optimizer.set_lr(1, 1);
+  EXPECT_EQ(optimizer.lr(0), 0.5);
+  step();
+  EXPECT_EQ(a.item(), 0);
+  EXPECT_EQ(b.item(), -1);
+  EXPECT_THROW(optimizer.lr(2), Error);
+  EXPECT_THROW(optimizer.set_lr(1, 2), Error);
+}
+
+TEST(OptimizerGroups, AGroupThatIsRefusedChangesNothing) {
+  Tensor a = tensor({1}, f64).requires_grad_(), b = tensor({1}, f64).requires_grad_();
+  nn::SGD optimizer({{"a", a}}, {.lr = 0.5});
+  expect_error([&] { optimizer.add_param_group({{"a", b}}); }, "optimizer", {"have the name a"});
+  expect_error(
+      [&] {
+        optimizer.add_param_group({{"b", a}});
+      },
+      "optimizer", {"is the same tensor as a"});
+  expect_error([&] { optimizer.add_param_group({{"b", b * 2.0}}); }, "optimizer", {"not a leaf"});
+  expect_error([&] { optimizer.add_param_group({{"b", b}}, {.lr = -1}); }, "SGD", {"lr"});
+  EXPECT_EQ(optimizer.groups(), 1u);
+  EXPECT_EQ(optimizer.state_dict().size(), 1u);
+  a.set_grad(ones({1}, {.dtype = f64}));
+  optimizer.step();
+  optimizer.add_param_group({{"b", b}}, {.lr = 0.25});  // begins at its own step 1
+  EXPECT_EQ(optimizer.state_dict().back().first, "step.b");
+}
+
+TEST(OptimizerAverages, AreInTheModelForAScope) {
+  nn::Linear model(2, 1, {.bias = false});
+  nn::SGD optimizer(model.named_parameters(), {.lr = 1});
+  optimizer.average_weights(0.75);
+  std::vector<float> want;
+  for (int t = 0; t < 5; ++t) {
+    model.weight.set_grad(ones({1, 2}));
+    optimizer.step();
+    const auto now = model.weight.to_vector<float>();
+    if (t == 0) want = now;
+    for (size_t i = 0; i < want.size(); ++i) want[i] += 0.25f * (now[i] - want[i]);
   }
-  expect_error([&] { optimizer.step(); }, "optimizer", {"parameter bias was thawed"});
+  const auto trained = model.weight.to_vector<float>();
+  {
+    const nn::AveragedWeights averaged(optimizer);
+    const auto got = model.weight.to_vector<float>();
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-6);
+  }
+  EXPECT_EQ(model.weight.to_vector<float>(), trained);
+  EXPECT_THROW(optimizer.average_weights(1), Error);
+  nn::SGD other(model.named_parameters(), {.lr = 1});
+  expect_error([&] { other.load_state_dict(optimizer.state_dict()); }, "load_state", {"average"});
+}
+
+TEST(OptimizerGradients, OptionsOutOfRangeAreRefused) {
+  Tensor p = tensor({3, 4}, f64).requires_grad_();
+  nn::SGD optimizer({{"p", p}}, {.lr = 1});
+  EXPECT_THROW(optimizer.set_grad_options({.scale = NAN}), Error);
+  EXPECT_THROW(optimizer.set_grad_options({.max_norm = -1}), Error);
+  EXPECT_THROW(optimizer.set_grad_options({.max_value = -1}), Error);
+  EXPECT_THROW(optimizer.set_grad_options({.accumulate = 0}), Error);
+  optimizer.set_grad_options({.scale = 0.5, .max_norm = 1, .accumulate = 2});
+  p.set_grad(tensor({12, 16}, f64));
+  optimizer.step();
+  EXPECT_EQ(optimizer.steps(), 0);
+  EXPECT_EQ(optimizer.accumulated(), 1);
+  expect_error([&] { optimizer.set_grad_options({}); }, "optimizer", {"1 of 2 calls"});
+  optimizer.zero_grad();
+  EXPECT_TRUE(p.grad().defined());
+  optimizer.step();
+  EXPECT_EQ(optimizer.steps(), 1);
+  EXPECT_NEAR(optimizer.grad_norm().item(), 5, 1e-12);  // of 0.5 (12, 16) / 2
+  EXPECT_NEAR(p[0].item(), 3 - 0.6, 1e-6);
+  optimizer.zero_grad();
+  EXPECT_FALSE(p.grad().defined());
+}
+
+TEST(OptimizerMuon, TakesMatricesAlone) {
+  nn::Linear model(2, 2);
+  expect_error([&] { nn::Muon optimizer(model.named_parameters()); }, "Muon",
+               {"got a parameter of shape (2,)"});
 }
 
 TEST(OptimizerDefaults, WeightDecayOfAdamWDoesNotDependOnTheOptionsGiven) {

@@ -165,7 +165,7 @@ TEST(Progress, TheRateCountsThisRunsSamplesOnly) {
   const auto start = Clock::now();
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const auto end = Clock::now();
-  progress.finish_epoch("x", 50'000, 1, NAN);
+  progress.finish_epoch("x", 50'000, {1, {{"loss", 1}}});
   const auto after = Clock::now();
   const std::string text = testing::internal::GetCapturedStdout();
   double rate = 0, left = 0;

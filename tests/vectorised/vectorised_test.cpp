@@ -60,5 +60,20 @@ TEST(VectorisedAtO2, SecondOrderOfAMarkedFormula) {
   expect_vectorised("second_order_loop", "ps", "MarkedBump");
   expect_vectorised("second_order_loop", "pd", "MarkedBump");
 }
+TEST(VectorisedAtO2, RuleOfAnOptimizer) {
+  for (const std::string type : {"ps", "pd"}) {
+    const std::string name =
+        "rule_loop<Damped::Update<" + std::string(type == "ps" ? "float" : "double") + ">";
+    int found = 0;
+    for (const auto& [function, products] : packed_products(type)) {
+      if (function.find(name) == std::string::npos ||
+          function.find("resolver") != std::string::npos)
+        continue;
+      ++found;
+      EXPECT_GE(products, 3) << function;
+    }
+    EXPECT_GE(found, 3) << name << ": expected a clone for each instruction set";
+  }
+}
 
 }  // namespace

