@@ -158,8 +158,9 @@ void check_mask(const Tensor& mask, const Tensor& query, const Shape& scores) {
 
 }  // namespace
 
-std::vector<Tensor> detail::split_heads(const Tensor& x, int parts, int64_t heads,
+std::vector<Tensor> detail::split_heads(const TensorArg& packed, int parts, int64_t heads,
                                         bool batch_first) {
+  const Tensor& x = *packed;
   const HeadsShape shape{x.size(0), x.size(1), heads, x.size(2) / (parts * heads), batch_first};
   const auto list = [](const auto& array) {
     return std::vector<Tensor>(array.begin(), array.end());
@@ -168,7 +169,8 @@ std::vector<Tensor> detail::split_heads(const Tensor& x, int parts, int64_t head
   return parts == 2 ? list(apply_split<2>(x, shape)) : list(apply_split<3>(x, shape));
 }
 
-Tensor detail::join_heads(const std::vector<Tensor>& parts, int64_t heads, bool batch_first) {
+Tensor detail::join_heads(const TensorsArg& list, int64_t heads, bool batch_first) {
+  const std::vector<Tensor>& parts = *list;
   const int64_t batch = parts[0].size(0) / heads, steps = parts[0].size(1);
   const HeadsShape shape{batch_first ? batch : steps, batch_first ? steps : batch, heads,
                          parts[0].size(2), batch_first};

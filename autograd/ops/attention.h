@@ -43,9 +43,9 @@ std::pair<Tensor, Tensor> attention(const Tensor& query, const Tensor& key, cons
 
 /// Cuts features into heads: x (outer, inner, parts H D) -> `parts` matrices (N H, T, D), where N is inner, or outer with
 /// batch_first. parts is 1, 2 or 3.
-std::vector<Tensor> split_heads(const Tensor& x, int parts, int64_t heads, bool batch_first);
+std::vector<Tensor> split_heads(const TensorArg& x, int parts, int64_t heads, bool batch_first);
 /// Joins the heads of `parts` tensors again: the reverse of split_heads.
-Tensor join_heads(const std::vector<Tensor>& parts, int64_t heads, bool batch_first);
+Tensor join_heads(const TensorsArg& parts, int64_t heads, bool batch_first);
 }  // namespace detail
 
 }  // namespace ebb

@@ -48,9 +48,6 @@ template <class Options> class OptimizerOf : public Optimizer {
   void add_param_group(std::vector<NamedTensor> parameters, Options options = {}) {
     add_group(std::move(parameters), detail::rule_of(options));
   }
-  void add_param_group(const NamedTensor& parameter, Options options = {}) {
-    add_param_group(std::vector<NamedTensor>{parameter}, options);
-  }
 };
 
 class SGD : public OptimizerOf<SGDOptions> {

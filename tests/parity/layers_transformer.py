@@ -36,7 +36,7 @@ def _shapes(width, hidden, bias):
 def _fill(suite):
     factors = {
         "dtype": DTYPES,
-        "sizes": [(4, 2, 3, 3, 2), (2, 1, 4, 1, 3), (4, 4, 2, 3, None)],  # d_model, nhead, dim_feedforward, L, N
+        "sizes": [(4, 2, 3, 3, 2), (3, 1, 4, 1, 3), (4, 4, 2, 3, None)],  # d_model, nhead, dim_feedforward, L, N
         "regime": ["normal", "normal", "wide"],
         "activation": [None, "relu", "gelu"],
         "norm_first": [None, True],

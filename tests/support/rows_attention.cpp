@@ -146,7 +146,8 @@ OpRow heads_row(int parts, bool batch_first) {
       },
       .inputs = {{.shape = {3, 2, features}}},
       .reference = [=](const Arrays& in) -> Arrays {
-        const int64_t batch = batch_first ? 3 : 2, steps = batch_first ? 2 : 3;
+        const int64_t outer = in[0].shape[0], inner = in[0].shape[1];
+        const int64_t batch = batch_first ? outer : inner, steps = batch_first ? inner : outer;
         Arrays all;
         for (int64_t p = 0; p < parts; ++p) {
           all.push_back(make_array({batch * 2, steps, 2}, [&](const Shape& at) {
