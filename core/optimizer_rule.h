@@ -30,7 +30,7 @@
 
 namespace ebb {
 
-/// What an update may depend on besides the options of its rule.
+/// The values on which an update may depend, in addition to the options of its rule.
 struct StepNumbers {
   double lr;     ///< the learning rate of this step
   int64_t step;  ///< 1 at the first step of these parameters

@@ -66,7 +66,7 @@ struct ActorCritic : nn::Module {
   Tensor scores(const Tensor& observation) const { return actor(relu(hidden(observation))); }
 };
 
-// What happened in one episode.
+// The course of one episode.
 struct Episode {
   std::vector<float> observations;
   std::vector<int64_t> actions;

@@ -1,5 +1,5 @@
 // Solves the heat equation with a physics-informed network: a network whose loss contains its own
-// second derivative. Writes an image of the solution beside the exact one.
+// second derivative. Writes an image of the solution next to the exact one.
 #include <cmath>
 #include <numbers>
 

@@ -14,7 +14,7 @@ namespace ebb {
 /// Rows `start ... start + count - 1` of a packed matrix.
 struct StepRows {
   int64_t start, count;
-  /// Returns them as a view of x, which lies contiguous.
+  /// Returns them as a view of x, which is contiguous.
   Tensor of(const Tensor& x) const {
     const int64_t width = x.shape()[1];
     return make_view(x, {count, width}, {width, 1}, start * width);

@@ -15,9 +15,9 @@ namespace ebb {
 namespace indexing {
 
 struct EllipsisIndexType {};
-/// Inserts a dim of size 1, and stands for an absent bound of a Slice.
+/// Inserts a dim of size 1, and means an absent bound of a Slice.
 inline constexpr std::nullopt_t None = std::nullopt;
-/// Stands for as many full slices as x has further dims. The string "..." means the same.
+/// Means as many full slices as x has further dims. The string "..." means the same.
 inline constexpr EllipsisIndexType Ellipsis{};
 
 /// The elements start, start + step ... below stop, as in Python: negative bounds count from the
@@ -54,7 +54,7 @@ class TensorIndex {
 /// Ellipsis give a view.
 ///
 /// Tensors of i64 broadcast against each other and choose elements one by one; a bool mask over k
-/// dims stands for the k tensors of the indices of its true elements. Their dims take the place of
+/// dims means the k tensors of the indices of its true elements. Their dims take the place of
 /// the first one, or come first if a number or a slice is between them. Differentiable. Throws
 /// Error where there are more indices than dims, and for an index out of range.
 ///

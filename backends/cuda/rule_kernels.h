@@ -7,7 +7,7 @@
 // and nn::RuleOptimizer<MyRule> runs on the GPU as well.
 //
 // All parameters go in one launch (a few, when they are many). A block takes a chunk of one parameter: a thread loads
-// all of its elements, 16 bytes at once, before it computes with the first one. What is the same for all elements (the
+// all of its elements, 16 bytes at once, before it computes with the first one. Values that are the same for all elements (the
 // Update) the first thread of each block computes from the learning rate and the step's number, which a captured step
 // reads from the device; its last block counts the step there. Traffic: each element is read and written once.
 #pragma once

@@ -1,5 +1,5 @@
 // Modules of modules: lists and dictionaries for forwards of one's own, and the ways to combine layers that Sequential does
-// not have: beside each other, around a shortcut, and a layer made of a function.
+// not have: in parallel, around a shortcut, and a layer made of a function.
 #pragma once
 
 #include <functional>

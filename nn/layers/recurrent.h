@@ -56,7 +56,7 @@ struct LSTMOptions {
 
 namespace detail {
 
-/// What RNN, GRU and LSTM share: the parameters, the shapes, and the order of layers and directions.
+/// The common part of RNN, GRU and LSTM: the parameters, the shapes, and the order of layers and directions.
 class RecurrentBase : public Module {
  public:
   int64_t input_size() const { return input_size_; }

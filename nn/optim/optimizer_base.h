@@ -19,7 +19,7 @@ namespace ebb::nn {
 /// Returns the parameters under the names "0", "1", ...: what an optimizer of model.parameters() calls them.
 std::vector<NamedTensor> numbered(const std::vector<Tensor>& parameters);
 
-/// What step() does with the gradients, in the same pass over memory: it sums them over `accumulate` calls and takes the
+/// The treatment of gradients in step(), in the same pass over memory: it sums them over `accumulate` calls and takes the
 /// mean, multiplies by scale, clips the norm, and clips each element. The tensors grad() keep their values. Calls at the
 /// end of a training that do not fill a sum have no effect.
 struct GradOptions {

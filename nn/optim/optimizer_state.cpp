@@ -93,7 +93,7 @@ std::vector<NamedTensor> Optimizer::state_dict() const {
   return state;
 }
 
-// What this source should hold: the entries that every state has, and those of the optional ones that it has and that
+// The entries that this source should have: the entries that every state has, and those of the optional ones that it has and that
 // mean something here.
 std::vector<NamedTensor> Optimizer::target_for(const std::vector<NamedTensor>& source) const {
   const NoGrad guard;

@@ -48,7 +48,7 @@ struct SgdMomentum : SGDOptions {
 
 namespace detail {
 
-/// Moments and weight decay of Adam and its kin. rate = 1 - beta.
+/// Moments and weight decay of Adam and similar rules. rate = 1 - beta.
 template <class T> struct Moments {
   T rate1, beta2, rate2, eps, l2, shrink;
   template <class O>

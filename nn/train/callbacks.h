@@ -17,7 +17,7 @@
 
 namespace ebb::nn {
 
-/// Whether a smaller or a larger figure is better.
+/// The direction in which a figure improves.
 enum class Mode : uint8_t { Min, Max };
 
 /// The best value so far of a figure of the epochs. NaN is never better.

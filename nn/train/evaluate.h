@@ -64,7 +64,7 @@ namespace detail {
 struct RunningFigures {
   explicit RunningFigures(Device device);
 
-  /// Adds a batch. Throws Error naming op unless loss has one element.
+  /// Adds a batch. Throws Error that names op unless loss has one element.
   void add(std::string_view op, const Tensor& scores, const Tensor& target, const Tensor& loss,
            int64_t samples);
   void clear();

@@ -41,7 +41,7 @@ struct TrainerOptions {
   /// Data on which the model is evaluated after each epoch, in evaluation mode. Null: none. REQUIRES
   /// that the loader outlives the trainer.
   data::DataLoader* validation = nullptr;
-  /// Figures to compute on the validation data, besides the loss and the accuracy.
+  /// Figures to compute on the validation data, in addition to loss and accuracy.
   std::vector<Metric> metrics = {};
   /// Run after each epoch, in this order. Their state is part of the checkpoint.
   std::vector<std::shared_ptr<Callback>> callbacks = {};

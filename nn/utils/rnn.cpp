@@ -84,7 +84,7 @@ std::tuple<Tensor, Tensor> pad_packed_sequence(const PackedSequence& sequence, b
   if (steps < longest) {
     fail(kOp, "total_length is ", steps, ": expected at least the longest length, ", longest);
   }
-  // One row of padding stands behind the data; each place of the result names its row.
+  // One row of padding follows the data. Each element of the result has the number of its row.
   const Tensor& data = sequence.data;
   Shape row = data.shape();
   row[0] = 1;

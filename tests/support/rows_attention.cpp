@@ -75,7 +75,7 @@ OpRow plain_row() {
 OpRow masked_row() {
   const Values allowed = {0, 0, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0};
   OpRow row{.name = "attention_mask",
-            .covers = {"masked_fill", "softmax"},
+            .covers = {"where", "softmax"},
             .op = [](const Tensors& in) -> Tensors {
               return {scaled_dot_product_attention(in[0], in[1], in[2], {.attn_mask = in[3]})};
             },
@@ -117,7 +117,7 @@ OpRow added_row() {
 
 OpRow causal_row() {
   OpRow row{.name = "attention_causal",
-            .covers = {"masked_fill", "softmax"},
+            .covers = {"where", "softmax"},
             .op = [](const Tensors& in) -> Tensors {
               return {scaled_dot_product_attention(in[0], in[1], in[2], {.is_causal = true})};
             },
