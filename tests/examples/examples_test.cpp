@@ -132,6 +132,32 @@ TEST_F(Examples, CartpoleBalancesThePole) {
   expect_one_line(run("cartpole", {"--episodes", "0"}), "--episodes");
 }
 
+// Two classes that a convolution tells apart at once: horizontal and vertical stripes.
+TEST_F(Examples, FashionCnnTrainsAndDrawsItsFiltersAndMistakes) {
+  const auto write = [&](const std::string& name, int count) {
+    std::ofstream images(path(name + "-images-idx3-ubyte"), std::ios::binary);
+    std::ofstream labels(path(name + "-labels-idx1-ubyte"), std::ios::binary);
+    const auto word = [](std::ofstream& file, int value) {
+      for (int shift : {24, 16, 8, 0}) file.put(static_cast<char>(value >> shift));
+    };
+    for (int value : {0x803, count, 28, 28}) word(images, value);
+    for (int value : {0x801, count}) word(labels, value);
+    for (int i = 0; i < count; ++i) {
+      labels.put(static_cast<char>(i % 2));
+      for (int p = 0; p < 28 * 28; ++p)
+        images.put(static_cast<char>((i % 2 ? p % 28 : p / 28) % 4 < 2 ? 200 - i % 50 : 0));
+    }
+  };
+  write("train", 200);
+  write("t10k", 40);
+  const Result r = run("fashion_cnn", {"--data", folder_, "--out", path("f"), "--epochs", "4",
+                                       "--batch-size", "20"});
+  ASSERT_EQ(r.status, 0) << r.error;
+  EXPECT_EQ(last_accuracy(r), 100) << r.out;
+  for (const char* picture : {"f/filters.png", "f/mistakes.png"})
+    EXPECT_EQ(read_file(path(picture)).substr(1, 3), "PNG");
+}
+
 // Returns the numbers in the line of a table that starts with label, without "%" and "|". A "-" is
 // NaN.
 std::vector<double> row(const Result& r, const std::string& label) {
