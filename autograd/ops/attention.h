@@ -27,6 +27,8 @@ struct AttentionOptions {
 ///
 ///     Tensor x = randn({2, 5, 8});
 ///     Tensor y = scaled_dot_product_attention(x, x, x, {.is_causal = true});  // (2, 5, 8)
+///
+/// Composed in attention.cpp. Test: attention in rows_attention.cpp.
 Tensor scaled_dot_product_attention(const TensorArg& query, const Tensor& key, const Tensor& value,
                                     AttentionOptions options = {});
 /// The same with the arguments of torch.

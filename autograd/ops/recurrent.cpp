@@ -49,9 +49,6 @@ namespace {
 
 enum class Cell { Tanh, Relu, Gru, Lstm };
 
-constexpr std::string_view name_of(Cell cell) {
-  return cell == Cell::Gru ? "gru" : cell == Cell::Lstm ? "lstm" : "rnn";
-}
 constexpr int64_t gates_of(Cell cell) { return cell == Cell::Gru ? 3 : cell == Cell::Lstm ? 4 : 1; }
 
 struct Inputs {
@@ -105,8 +102,7 @@ void check_shape(std::string_view op, const char* what, const Tensor& x, const S
   check_same_kind(op, both);
 }
 
-void check_inputs(Cell cell, const Inputs& in, const SequenceSteps& steps) {
-  const std::string_view op = name_of(cell);
+void check_inputs(std::string_view op, Cell cell, const Inputs& in, const SequenceSteps& steps) {
   check_floating(op, in.gates);
   const std::vector<int64_t>& sizes = steps.batch_sizes;
   if (!std::ranges::is_sorted(sizes, std::greater<>()) || (!sizes.empty() && sizes.back() < 0))
@@ -138,7 +134,8 @@ struct Kept {
 };
 
 template <Cell kCell> struct Sequence {
-  static constexpr std::string_view name = name_of(kCell);
+  static constexpr std::string_view name =
+      kCell == Cell::Gru ? "gru" : kCell == Cell::Lstm ? "lstm" : "rnn";
   static constexpr size_t kOutputs = kCell == Cell::Lstm ? 3 : 2;
   struct State {
     std::array<Saved, 5> inputs;   // gates, weight, bias, h0, c0
@@ -149,7 +146,7 @@ template <Cell kCell> struct Sequence {
 
   static int shape(const Tensor& gates, const Tensor& weight, const Tensor& bias, const Tensor& h0,
                    const Tensor& c0, const SequenceSteps& steps) {
-    check_inputs(kCell, {gates, weight, bias, h0, c0, {}}, steps);
+    check_inputs(name, kCell, {gates, weight, bias, h0, c0, {}}, steps);
     return 0;
   }
 
@@ -352,7 +349,7 @@ std::tuple<Tensor, Tensor, Tensor> lstm_sequence(const TensorArg& gates, const T
   if (projection.defined()) {
     const CompositeScope scope(gates);
     const Inputs in{*gates, weight, bias, h0, c0, projection};
-    check_inputs(Cell::Lstm, in, steps);
+    check_inputs("lstm", Cell::Lstm, in, steps);
     const std::vector<Tensor> results = composed(Cell::Lstm, in, StepList(steps));
     return {results[0], results[1], results[2]};
   }

@@ -26,6 +26,8 @@ struct SequenceSteps {
 /// gates (rows, H), weight (H, H), bias (H) or undefined, h0 (B, H) with B sequences. Returns the states of all rows
 /// (rows, H) and the last state of each sequence (B, H). Derivative: by all four, of every order. Throws Error where
 /// shapes do not fit.
+///
+/// Struct: Sequence in recurrent.cpp. Test: rnn in rows_recurrent.cpp.
 std::tuple<Tensor, Tensor> rnn_sequence(const TensorArg& gates, const Tensor& weight,
                                         const Tensor& bias, const Tensor& h0,
                                         const SequenceSteps& steps, bool relu = false);
@@ -36,6 +38,8 @@ std::tuple<Tensor, Tensor> rnn_sequence(const TensorArg& gates, const Tensor& we
 ///
 /// where q = h weight^T + bias. gates (rows, 3 H), weight (3 H, H), bias (3 H) or undefined, h0 (B, H). Returns the states
 /// (rows, H) and the last ones (B, H). Derivative: by all four, of every order.
+///
+/// Struct: Sequence in recurrent.cpp. Test: gru in rows_recurrent.cpp.
 std::tuple<Tensor, Tensor> gru_sequence(const TensorArg& gates, const Tensor& weight,
                                         const Tensor& bias, const Tensor& h0,
                                         const SequenceSteps& steps);
@@ -48,6 +52,8 @@ std::tuple<Tensor, Tensor> gru_sequence(const TensorArg& gates, const Tensor& we
 /// and c0 (B, H). projection (P, H), where defined, is applied to each state: h' = o tanh(c') projection^T; then weight is
 /// (4 H, P) and h0 (B, P). Returns the states (rows, H or P), and the last state and cell of each sequence. Derivative: by
 /// all inputs, of every order.
+///
+/// Struct: Sequence in recurrent.cpp. Test: lstm in rows_recurrent.cpp.
 std::tuple<Tensor, Tensor, Tensor> lstm_sequence(const TensorArg& gates, const Tensor& weight,
                                                  const Tensor& bias, const Tensor& h0,
                                                  const Tensor& c0, const SequenceSteps& steps,

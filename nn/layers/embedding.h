@@ -24,6 +24,8 @@ struct EmbeddingFuncOptions {
 /// index or padding_idx outside of the rows.
 ///
 ///     Tensor y = nn::embedding(tensor({1, 1, 0}), tensor({{1., 2.}, {3., 4.}}));  // (3, 2)
+///
+/// Composed in embedding.cpp. Test: embedding in rows_embedding.cpp.
 Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOptions options = {});
 
 /// How the vectors of a bag become one.
@@ -49,6 +51,8 @@ struct EmbeddingBagFuncOptions {
 ///
 ///     Tensor w = tensor({{1., 2.}, {3., 4.}});
 ///     nn::embedding_bag(tensor({{0, 1}}), w);  // [[2, 3]]
+///
+/// Composed in embedding.cpp. Test: embedding_bag in rows_embedding.cpp.
 Tensor embedding_bag(const TensorArg& input, const Tensor& weight,
                      EmbeddingBagFuncOptions options = {});
 
