@@ -19,9 +19,9 @@ namespace ebb::test {
 using Words = std::map<std::string, double>;
 
 struct OptimizerCase {
-  std::string optimizer, text;
-  Words options, way;
-  std::vector<double> values;
+  std::string optimizer = {}, text = {};
+  Words options = {}, way = {};
+  std::vector<double> values = {};
 
   double of_way(const std::string& name, double otherwise) const {
     const auto entry = way.find(name);

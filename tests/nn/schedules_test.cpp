@@ -152,7 +152,7 @@ TEST(Schedules, RefuseImpossibleOptions) {
   EXPECT_THROW(sequence({constant(), constant(), constant()}, {9, 3}), Error);
   EXPECT_THROW(one_cycle(10, {.pct_start = 2}), Error);
   EXPECT_THROW(constant().by_progress(0), Error);
-  EXPECT_THROW(Schedule(std::function<double(int64_t)>()), Error);
+  EXPECT_THROW(Schedule{std::function<double(int64_t)>()}, Error);
   expect_error([] { exponential(0.9)(-1); }, "schedule", {"a step of at least 0, got -1"});
   expect_error([] { one_cycle(10)(10); }, "schedule",
                {"one_cycle has 10 steps, and this is step 10"});
