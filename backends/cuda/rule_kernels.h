@@ -106,7 +106,8 @@ template <class T> class Elements {
 
 template <class Update, class T, size_t... I>
 __device__ __forceinline__ void update_element(const Update& update, T& p, T g,
-                                               Elements<T>* buffers, int e,
+                                               [[maybe_unused]] Elements<T>* buffers,
+                                               [[maybe_unused]] int e,
                                                std::index_sequence<I...>) {
   update(p, g, buffers[I].at(e)...);
 }
