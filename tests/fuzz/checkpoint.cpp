@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "ebb/core/random.h"
 #include "ebb/nn/layers/linear.h"
 #include "ebb/nn/losses/regression.h"
 #include "ebb/nn/train/trainer.h"
