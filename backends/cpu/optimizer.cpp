@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kChunk = 32 * 1024;
 constexpr int64_t kAlone = 2 * kChunk;  // so many elements stay on the calling thread
-constexpr int64_t kBlock = 1024;
+constexpr int64_t kBlock = 2048;
 
 template <class T> EBB_MULTIVERSION void adjust(int64_t n, T scale, T bound, const T* g, T* out) {
   EBB_INDEPENDENT
@@ -48,14 +48,16 @@ template <class T> class Runner {
     for (size_t b = 0; b < buffers_; ++b) buffers[b] = elements<T>(item.buffers[b]) + begin;
     double scale = step_.grad_scale;
     if (item.factor) scale *= *elements<double>(item.factor);
-    if (scale == 1 && !clips_ && !item.average) return run_(update_, n, p, g, buffers);
+    const bool adjusts = scale != 1 || clips_;
+    if (!adjusts && !item.average) return run_(update_, n, p, g, buffers);
 
     alignas(64) T adjusted[kBlock];
     T* mean = item.average ? elements<T>(item.average) + begin : nullptr;
     for (int64_t at = 0; at < n; at += kBlock) {
       const int64_t count = std::min(kBlock, n - at);
-      adjust(count, static_cast<T>(scale), static_cast<T>(step_.clip_value), g + at, adjusted);
-      run_(update_, count, p + at, adjusted, buffers);
+      if (adjusts)
+        adjust(count, static_cast<T>(scale), static_cast<T>(step_.clip_value), g + at, adjusted);
+      run_(update_, count, p + at, adjusts ? adjusted : g + at, buffers);
       for (size_t b = 0; b < buffers_; ++b) buffers[b] = static_cast<T*>(buffers[b]) + count;
       if (!mean) continue;
       if (step_.average_rate == 1) std::copy_n(p + at, count, mean + at);

@@ -193,6 +193,8 @@ void World::new_optimizer() {
     o.dampening = o.nesterov || random_.chance(0.5) ? 0 : 0.25;
   }
   if (o.rule == Rule::AdamW) o.weight_decay = 0.01;
+  // A small eps multiplies rounding errors of gradients near 0 in every step.
+  if (o.rule == Rule::RMSprop) o.eps = 0.5;
   if (random_.chance(0.3)) o.weight_decay = 0.1;
   reference_.new_optimizer(o);
   make_optimizer();
