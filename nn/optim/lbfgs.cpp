@@ -188,7 +188,9 @@ LBFGS::Found LBFGS::strong_wolfe(const std::function<Tensor()>& closure, double 
   if (iteration == most) bracket = {{0, start}, {t, now}};
 
   bool insufficient = false;
-  size_t low = bracket[0].point.loss <= bracket.back().point.loss ? 0 : 1, high = 1 - low;
+  // A bracket of one point is a result.
+  size_t low = bracket.size() == 1 || bracket[0].point.loss <= bracket[1].point.loss ? 0 : 1;
+  size_t high = 1 - low;
   while (!done && iteration < most) {
     const double left = std::min(bracket[0].t, bracket[1].t);
     const double right = std::max(bracket[0].t, bracket[1].t);

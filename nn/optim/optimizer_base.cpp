@@ -66,6 +66,8 @@ void Optimizer::add_group(std::vector<NamedTensor> parameters, detail::RuleChoic
         fail(kOp, "a buffer of ", rule.table->name, " is called ", taken, ", as other state is");
     }
   }
+  if (!(rule.lr >= 0) || !std::isfinite(rule.lr))
+    fail(kOp, "expected a finite learning rate of at least 0, got ", rule.lr);
   const size_t before = parameters_.size();
   for (auto& [name, p] : parameters) {
     Parameter& added = parameters_.emplace_back();

@@ -43,8 +43,10 @@ double Schedule::operator()(int64_t step) const {
 
 std::function<double(double)> Schedule::by_progress(int64_t steps) const {
   check_positive("steps", steps);
+  constexpr double kRounding = 1e-6;  // of a share whose product with steps is an integer
   return [schedule = *this, steps](double progress) {
-    return schedule(std::llround(progress * static_cast<double>(steps)));
+    const double step = std::floor(progress * static_cast<double>(steps) + kRounding);
+    return schedule(static_cast<int64_t>(step));
   };
 }
 
@@ -188,6 +190,7 @@ Schedule sequence(std::vector<Schedule> schedules, std::vector<int64_t> mileston
 }
 
 Schedule warm_up(int64_t steps, double start_factor, Schedule then) {
+  if (steps == 0) return then;
   return sequence({linear(start_factor, 1, steps), std::move(then)}, {steps});
 }
 

@@ -17,6 +17,7 @@
 // that they fit groups with different rates.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -32,8 +33,12 @@ class Schedule {
 
   /// Returns the factor at a step. Throws Error when it is negative or the factor is not finite or is negative.
   double operator()(int64_t step) const;
-  /// Returns the schedule as a function of the share of `steps` that have been made, from 0 to 1: for
-  /// TrainerOptions::lr_schedule. Throws Error unless steps >= 1.
+  /// Does not compile, because a share is not a step: write by_progress(steps).
+  template <std::floating_point Progress> double operator()(Progress progress) const = delete;
+  /// Returns the schedule as a function of the share of `steps` that have been made, from 0 to 1, for
+  /// TrainerOptions::lr_schedule. The step is rounded down. With steps = epochs the schedule changes
+  /// between epochs, with steps = epochs * loader.size() after each batch. Throws Error unless
+  /// steps >= 1.
   std::function<double(double progress)> by_progress(int64_t steps) const;
 
  private:

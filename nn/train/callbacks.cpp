@@ -57,13 +57,18 @@ bool Best::improves(const EpochRecord& record) {
   return improved;
 }
 
+// The name says what the value is of, so that another figure is not compared with it.
+std::string Best::entry() const {
+  return (mode_ == Mode::Min ? "smallest." : "largest.") + figure_;
+}
+
 NamedTensors Best::state_dict() const {
-  return {{"best", scalar(value_, {.dtype = DType::F64})},
+  return {{entry(), scalar(value_, {.dtype = DType::F64})},
           {"best_epoch", scalar(epoch_, {.dtype = DType::I64})}};
 }
 
 void Best::load_state_dict(const NamedTensors& state, std::string_view owner) {
-  const double value = number_of(state, "best", DType::F64, owner);
+  const double value = number_of(state, entry(), DType::F64, owner);
   epoch_ = count_of(state, "best_epoch", owner);
   value_ = value;
 }

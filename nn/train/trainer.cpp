@@ -52,8 +52,26 @@ void check_options(const TrainerOptions& options, const data::DataLoader& loader
     fail("Trainer", "resuming needs a checkpoint folder");
   if (!options.metrics.empty() && !options.validation)
     fail("Trainer", "metrics need validation data");
-  for (const std::shared_ptr<Callback>& callback : options.callbacks)
-    if (!callback) fail("Trainer", "a callback is null");
+  if (!(options.checkpoint_every >= 0))
+    fail("Trainer", "expected checkpoint_every >= 0, got ", options.checkpoint_every);
+  std::vector<std::string> names{"loss", "accuracy"};
+  for (const Metric& metric : options.metrics) {
+    if (!metric.compute) fail("Trainer", "the metric '", metric.name, "' has no function");
+    if (std::find(names.begin(), names.end(), metric.name) != names.end())
+      fail("Trainer", "two figures of the validation are called '", metric.name, "'");
+    names.push_back(metric.name);
+  }
+  std::vector<std::string> prefixes;
+  for (size_t k = 0; k < options.callbacks.size(); ++k) {
+    const auto begin = options.callbacks.begin();
+    if (!options.callbacks[k]) fail("Trainer", "a callback is null");
+    if (std::find(begin, begin + static_cast<int64_t>(k), options.callbacks[k]) !=
+        begin + static_cast<int64_t>(k))
+      fail("Trainer", "the callback '", options.callbacks[k]->name(), "' is given twice");
+    prefixes.push_back(detail::callback_prefix(options.callbacks, k));
+    if (std::find(prefixes.begin(), prefixes.end() - 1, prefixes.back()) != prefixes.end() - 1)
+      fail("Trainer", "two callbacks save their state as '", prefixes.back(), "'");
+  }
 }
 
 void check_can_capture(Device device) {
@@ -73,6 +91,7 @@ Trainer::Trainer(std::shared_ptr<Layer> model, Optimizer& optimizer, data::DataL
       first_parameter_(first_parameter(*model_)),
       running_(device()) {
   check_options(options_, loader_);
+  if (!loss_) fail("Trainer", "the loss has no function");
   if (options_.capture) check_can_capture(device());
 }
 
@@ -130,19 +149,27 @@ bool Trainer::run_with_callbacks(Progress* progress) {
   bool finished = false;
   try {
     for (const std::shared_ptr<Callback>& callback : options_.callbacks) callback->on_start(*this);
+    if (finish_asked_ && !options_.quiet && first_epoch_ < options_.epochs)
+      std::printf("nothing left to train: a callback has ended this training\n");
     finished = run_epochs(progress);
   } catch (...) {
-    for (const std::shared_ptr<Callback>& callback : options_.callbacks) {
-      try {
-        callback->on_end(*this, false);
-      } catch (const std::exception&) {  // the first exception tells more
-      }
-    }
-    throw;
+    end_callbacks(false, std::current_exception());
   }
-  for (const std::shared_ptr<Callback>& callback : options_.callbacks)
-    callback->on_end(*this, finished);
+  end_callbacks(finished, nullptr);
   return finished;
+}
+
+// Every callback gets its on_end(). The first exception tells most.
+void Trainer::end_callbacks(bool finished, std::exception_ptr first) {
+  for (auto callback = options_.callbacks.rbegin(); callback != options_.callbacks.rend();
+       ++callback) {
+    try {
+      (*callback)->on_end(*this, finished);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  }
+  if (first) std::rethrow_exception(first);
 }
 
 // Stores the position where the next run() continues.
@@ -265,7 +292,8 @@ void Trainer::load_callback_states(const NamedTensors& states) {
       if (!own.empty()) options_.callbacks[k]->load_state_dict(own, *this);
     }
   };
-  const NamedTensors before = callback_states();
+  NamedTensors before;
+  for (const auto& [name, tensor] : callback_states()) before.emplace_back(name, tensor.clone());
   try {
     load(states);
   } catch (...) {

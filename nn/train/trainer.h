@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -110,6 +111,7 @@ class Trainer {
           LossFunction loss, TrainerOptions options);
   bool run_epochs(class Progress* progress);
   bool run_with_callbacks(class Progress* progress);
+  void end_callbacks(bool finished, std::exception_ptr first);
   bool run_epoch(int64_t epoch, class Progress* progress);
   void train_batch(const data::Batch& batch);
   void step(const Tensor& input, const Tensor& target);

@@ -1,7 +1,6 @@
 #include "ebb/nn/train/training_state.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 
 #include "ebb/nn/serialize/shown.h"
@@ -27,23 +26,27 @@ std::string described(const std::vector<int64_t>& facts, size_t count) {
   return text;
 }
 
-// One column for each figure; NaN in epochs that lack it.
+// For each figure the epochs that have it, counted from 0, and its values: (2, n).
 void add_history(NamedTensors& tensors, const std::vector<EpochRecord>& history) {
   if (history.empty()) return;
   std::vector<std::string> names;
+  std::vector<int64_t> numbers;
   for (const EpochRecord& record : history) {
+    numbers.push_back(record.epoch);
     for (const auto& [name, value] : record.values)
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
-  const auto epochs = static_cast<int64_t>(history.size());
-  std::vector<int64_t> numbers;
-  for (const EpochRecord& record : history) numbers.push_back(record.epoch);
   tensors.emplace_back("epochs", integers(numbers));
   for (const std::string& name : names) {
-    std::vector<double> column;
-    for (const EpochRecord& record : history)
-      column.push_back(record.has(name) ? record.at(name) : std::nan(""));
-    tensors.emplace_back(std::string(kHistoryPrefix) + name, from_data(column, {epochs}));
+    std::vector<double> rows, values;
+    for (size_t i = 0; i < history.size(); ++i) {
+      if (!history[i].has(name)) continue;
+      rows.push_back(static_cast<double>(i));
+      values.push_back(history[i].at(name));
+    }
+    const auto count = static_cast<int64_t>(rows.size());
+    rows.insert(rows.end(), values.begin(), values.end());
+    tensors.emplace_back(std::string(kHistoryPrefix) + name, from_data(rows, {2, count}));
   }
 }
 
@@ -57,18 +60,24 @@ std::vector<EpochRecord> history_of(const NamedTensors& tensors, const std::stri
       history.push_back({.epoch = epoch});
     }
   }
-  const auto epochs = static_cast<int64_t>(history.size());
   for (const auto& [name, tensor] : with_prefix(tensors, kHistoryPrefix)) {
-    if (tensor.dtype() != DType::F64 || tensor.shape() != Shape{epochs}) {
-      fail(kOp, from, ": history of ", ebb::detail::shown(name), ": expected f64 of shape ",
-           Shape{epochs}, ", got ", tensor.dtype(), " of shape ", tensor.shape());
+    if (tensor.dtype() != DType::F64 || tensor.dim() != 2 || tensor.size(0) != 2) {
+      fail(kOp, from, ": history of ", ebb::detail::shown(name),
+           ": expected f64 of shape (2, n), got ", tensor.dtype(), " of shape ", tensor.shape());
     }
     const std::vector<double> column = tensor.to_vector<double>();
-    for (size_t i = 0; i < column.size(); ++i) history[i].values.emplace_back(name, column[i]);
+    const size_t count = column.size() / 2;
+    for (size_t i = 0; i < count; ++i) {
+      if (!(column[i] >= 0 && column[i] < static_cast<double>(history.size())))
+        fail(kOp, from, ": history of ", ebb::detail::shown(name), ": no epoch ", column[i]);
+      history[static_cast<size_t>(column[i])].values.emplace_back(name, column[count + i]);
+    }
   }
   for (const char* always : {"loss", "lr"}) {
-    if (!history.empty() && !history[0].has(always))
-      fail(kOp, from, ": the checkpoint has no history of ", always);
+    for (const EpochRecord& record : history) {
+      if (!record.has(always))
+        fail(kOp, from, ": the checkpoint has no ", always, " of epoch ", record.epoch);
+    }
   }
   return history;
 }
@@ -103,7 +112,7 @@ std::string callback_prefix(const std::vector<std::shared_ptr<Callback>>& callba
   const std::string_view name = callbacks[k]->name();
   const auto earlier = std::count_if(callbacks.begin(), callbacks.begin() + static_cast<int64_t>(k),
                                      [&](const auto& other) { return other->name() == name; });
-  return std::string(name) + (earlier > 0 ? "." + std::to_string(earlier + 1) : "") + ".";
+  return std::string(name) + (earlier > 0 ? "." + std::to_string(earlier + 1) : "") + "/";
 }
 
 NamedTensors with_prefix(const NamedTensors& tensors, std::string_view prefix) {

@@ -28,7 +28,7 @@ struct TrainingState {
   NamedTensors callbacks;  ///< their state_dicts, each behind its callback_prefix()
 };
 
-/// Returns "early_stopping." for a callback of that name, "early_stopping.2." for the second one.
+/// Returns "early_stopping/" for a callback of that name, "early_stopping.2/" for the second one.
 std::string callback_prefix(const std::vector<std::shared_ptr<Callback>>& callbacks, size_t k);
 
 /// Returns the tensors whose names start with prefix, without it.

@@ -215,14 +215,83 @@ TEST(Callbacks, StoppedAndRunAgainItContinuesFromTheLastWeights) {
   EXPECT_EQ(trainer.history().size(), 8u);
 }
 
+// Each of two callbacks gives the model its best weights at the end.
+TEST(Callbacks, TwoThatRestoreWeightsDoNotDisturbTheTraining) {
+  const auto both = [] {
+    return std::vector<std::shared_ptr<nn::Callback>>{
+        nn::early_stopping({.patience = 50}),
+        nn::early_stopping({.monitor = "val_accuracy", .patience = 50, .mode = nn::Mode::Max})};
+  };
+  Classifier whole;
+  whole.trainer({.epochs = 8, .callbacks = both()}).run();
+  Classifier parts;
+  auto callbacks = both();
+  callbacks.push_back(after_epoch([](nn::Trainer& trainer, const nn::EpochRecord& record) {
+    if (record.epoch == 6) trainer.stop();
+  }));
+  nn::Trainer trainer = parts.trainer({.epochs = 8, .callbacks = callbacks});
+  EXPECT_FALSE(trainer.run());
+  EXPECT_TRUE(trainer.run());
+  EXPECT_EQ(parts.weights(), whole.weights());
+}
+
+TEST(Callbacks, EachOneGetsItsEnd) {
+  struct End : nn::Callback {
+    explicit End(int& count) : count(count) {}
+    std::string_view name() const override { return "end"; }
+    void on_end(nn::Trainer&, bool) override {
+      ++count;
+      fail("end", "number ", count);
+    }
+    int& count;
+  };
+  int count = 0;
+  Classifier c;
+  nn::Trainer trainer = c.trainer(
+      {.epochs = 1, .callbacks = {std::make_shared<End>(count), std::make_shared<End>(count)}});
+  expect_error([&] { trainer.run(); }, "end", {"number 1"});
+  EXPECT_EQ(count, 2);
+}
+
+TEST(Callbacks, AnotherFigureIsNotComparedWithTheSavedOne) {
+  const test::TempFolder folder;
+  Classifier c;
+  c.trainer({.epochs = 2, .checkpoint = folder / "c", .callbacks = {nn::early_stopping()}}).run();
+  Classifier other;
+  nn::Trainer trainer = other.trainer(
+      {.epochs = 4,
+       .checkpoint = folder / "c",
+       .resume = true,
+       .callbacks = {nn::early_stopping({.monitor = "val_accuracy", .mode = nn::Mode::Max})}});
+  expect_error([&] { trainer.run(); }, "early_stopping", {"largest.val_accuracy"});
+}
+
+TEST(Callbacks, AFigureThatEpochsLackIsMissingAfterAResumeToo) {
+  const test::TempFolder folder;
+  for (const int64_t epochs : {2, 3, 4}) {
+    Classifier c;
+    nn::Trainer trainer(c.model, c.optimizer, c.train_loader, nn::CrossEntropyLoss(),
+                        {.epochs = epochs,
+                         .checkpoint = folder / "c",
+                         .resume = epochs > 2,
+                         .quiet = true,
+                         .validation = epochs > 2 ? &c.validation : nullptr});
+    ASSERT_TRUE(trainer.run());
+    ASSERT_EQ(trainer.history().size(), static_cast<size_t>(epochs));
+    for (const nn::EpochRecord& record : trainer.history())
+      EXPECT_EQ(record.has("val_loss"), record.epoch > 2);
+  }
+}
+
 TEST(Callbacks, AStateThatDoesNotFitChangesNothing) {
   const test::TempFolder folder;
   Classifier c;
   c.trainer({.epochs = 2, .checkpoint = folder / "c", .callbacks = {nn::early_stopping()}}).run();
   for (auto [entry, value, message] :
-       {std::tuple{"callbacks.early_stopping.waited", scalar(-1, {.dtype = i64}), "waited -1"},
-        std::tuple{"callbacks.early_stopping.best", scalar(1, {.dtype = f32}), "'best'"},
-        std::tuple{"callbacks.early_stopping.weights.0.bias", zeros({3}), "0.bias"},
+       {std::tuple{"callbacks.early_stopping/waited", scalar(-1, {.dtype = i64}), "waited -1"},
+        std::tuple{"callbacks.early_stopping/smallest.val_loss", scalar(1, {.dtype = f32}),
+                   "'smallest.val_loss'"},
+        std::tuple{"callbacks.early_stopping/weights.0.bias", zeros({3}), "0.bias"},
         std::tuple{"history.loss", zeros({3}, {.dtype = f64}), "history of \"loss\""}}) {
     Checkpoint checkpoint = load_checkpoint(folder / "c");
     for (auto& [name, tensor] : checkpoint.training)
@@ -262,13 +331,22 @@ TEST(Callbacks, WrongOptionsAreErrors) {
   expect_error([] { nn::early_stopping({.patience = 0}); }, "EarlyStopping", {"patience"});
   expect_error([] { nn::early_stopping({.min_delta = -1}); }, "Best", {"min_delta", "-1"});
   expect_error([&] { c.trainer({.callbacks = {nullptr}}); }, "Trainer", {"callback is null"});
+  const auto twice = nn::early_stopping();
+  expect_error([&] { c.trainer({.callbacks = {twice, twice}}); }, "Trainer", {"given twice"});
+  const nn::Metric one{"m", [](const Tensor&, const Tensor&) { return 1.0; }};
+  expect_error([&] { c.trainer({.metrics = {one, one}}); }, "Trainer", {"'m'"});
+  expect_error([&] { c.trainer({.metrics = {{"loss", one.compute}}}); }, "Trainer", {"'loss'"});
+  expect_error([&] { c.trainer({.metrics = {{"m", {}}}}); }, "Trainer", {"no function"});
+  expect_error([&] { c.trainer({.checkpoint_every = std::nan("")}); }, "Trainer", {"nan"});
+  expect_error([&] { nn::Trainer(c.model, c.optimizer, c.train_loader, nullptr, {}); }, "Trainer",
+               {"loss has no function"});
   const auto unknown = nn::early_stopping({.monitor = "val_f1"});
   expect_error([&] { c.trainer({.epochs = 2, .callbacks = {unknown}}).run(); }, "EpochRecord",
                {"'val_f1'", "val_loss"});
   expect_error(
       [&] {
         nn::Trainer(c.model, c.optimizer, c.train_loader, nn::CrossEntropyLoss(),
-                    {.metrics = {{"m", {}}}});
+                    {.metrics = {one}});
       },
       "Trainer", {"metrics", "validation"});
   expect_error([&] { c.trainer({.callbacks = {nn::csv_log("/nowhere/a.csv")}}).run(); },

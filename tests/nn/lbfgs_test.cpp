@@ -111,4 +111,18 @@ TEST(LBFGS, RefusesWhatItCannotUpdate) {
 }
 
 }  // namespace
+// A loss that is NaN with a finite slope ends the search of the step.
+TEST(LBFGS, ALossOfNaNIsTakenAsItIs) {
+  Tensor p = ones({4}).requires_grad_();
+  nn::LBFGS optimizer({p}, {.line_search_fn = nn::LineSearch::StrongWolfe});
+  int calls = 0;
+  const auto closure = [&] {
+    optimizer.zero_grad();
+    Tensor loss = sum(square(p));
+    loss.backward();
+    return ++calls == 2 ? loss * std::nan("") : loss;
+  };
+  EXPECT_NO_THROW(optimizer.step(closure));
+}
+
 }  // namespace ebb::test

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <type_traits>
 
 #include "ebb/ebb.h"
 #include "files.h"
@@ -167,6 +168,15 @@ TEST(Schedules, RefuseImpossibleOptions) {
   state[1].second = from_data(std::vector<int64_t>{0, -1, 0}, {3});
   EXPECT_THROW(plateau.load_state_dict(state), Error);
   EXPECT_EQ(optimizer.lr(), 0.5);
+}
+
+TEST(Schedules, ByProgressChangesBetweenEpochs) {
+  const auto factor = schedules::step(1, 0.5).by_progress(3);
+  std::vector<double> factors;
+  for (int batch = 0; batch < 21; ++batch) factors.push_back(factor(batch / 21.0));
+  for (size_t i = 0; i < factors.size(); ++i) EXPECT_EQ(factors[i], std::pow(0.5, i / 7)) << i;
+  EXPECT_FALSE((std::is_constructible_v<std::function<double(double)>, Schedule>));
+  EXPECT_EQ(schedules::warm_up(0, 0.1, schedules::constant(1))(0), 1);
 }
 
 }  // namespace
