@@ -185,6 +185,7 @@ class Layer : public Module {
   Layer() = default;
   virtual Tensor forward(const Tensor& x) const = 0;
   /// Allows layer->forward(x), as torch's module holders do.
+  Layer* operator->() { return this; }
   const Layer* operator->() const { return this; }
   Tensor operator()(const Tensor& x) const {
     LayerWatch* watch = LayerWatch::active();

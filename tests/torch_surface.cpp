@@ -370,4 +370,21 @@ TEST(TorchSurface, FunctionalLosses) {
   EXPECT_EQ(logits[0][0].item<float>(), 0.5f);
 }
 
+TEST(TorchSurface, ModulesChangeThroughTheirArrow) {
+  using namespace ebb;
+  nn::Conv2d conv(1, 2, 3);
+  conv->eval();
+  EXPECT_FALSE(conv->is_training());
+  conv->weight.requires_grad_(false);
+  conv->weight.fill_(1.0);
+  EXPECT_EQ(conv->weight.sum().item(), 18);
+  nn::LSTM lstm(2, 3);
+  lstm->to(kFloat64);
+  EXPECT_EQ(lstm->parameters()[0].dtype(), kFloat64);
+  EXPECT_EQ(nn::LayerNorm({5})(randn({2, 5})).size(1), 5);
+  // A dim whose size stays the same is copied, whatever the factor.
+  const Tensor x = randn({1, 1, 3});
+  EXPECT_TRUE(equal(interpolate(x, {.scale_factor = {1.3}, .mode = InterpolateMode::Linear}), x));
+}
+
 }  // namespace

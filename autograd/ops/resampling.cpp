@@ -87,6 +87,7 @@ ResampleAxis axis_of(const Tensor& x, const InterpolateOptions& o, int i) {
   } else {
     axis.scale = factor > 0 && !o.recompute_scale_factor ? 1 / factor : whole;
   }
+  if (linear && axis.out == in) axis.scale = 1;  // torch copies the elements
   if (!linear) {  // torch's rounding, and its exact ratios in two dimensions
     axis.in_f32 = x.dim() == 4 || x.dtype() == DType::F32;
     if (x.dim() == 4 && axis.out == in) axis.scale = 1;

@@ -60,6 +60,7 @@ class MultiheadAttention : public Module {
                                         MultiheadAttentionForwardOptions options) const {
     return forward(query, key, value, std::move(options));
   }
+  MultiheadAttention* operator->() { return this; }
   const MultiheadAttention* operator->() const { return this; }
 
   Tensor in_proj_weight;                               ///< undefined where kdim or vdim differ

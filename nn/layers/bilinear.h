@@ -35,6 +35,7 @@ class Bilinear : public Module {
   Tensor operator()(const Tensor& input1, const Tensor& input2) const {
     return forward(input1, input2);
   }
+  Bilinear* operator->() { return this; }
   const Bilinear* operator->() const { return this; }
   std::string extra_repr() const override;
 

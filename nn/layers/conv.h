@@ -92,6 +92,7 @@ class Conv1d : public detail::ConvLayer {
   Conv1d(int64_t in_channels, int64_t out_channels, const Shape& kernel_size,
          const Conv1dOptions& options = {})
       : ConvLayer("Conv1d", 1, in_channels, out_channels, kernel_size, options) {}
+  Conv1d* operator->() { return this; }
   const Conv1d* operator->() const { return this; }
 };
 
@@ -106,6 +107,7 @@ class Conv2d : public detail::ConvLayer {
   Conv2d(int64_t in_channels, int64_t out_channels, const Shape& kernel_size,
          const Conv2dOptions& options = {})
       : ConvLayer("Conv2d", 2, in_channels, out_channels, kernel_size, options) {}
+  Conv2d* operator->() { return this; }
   const Conv2d* operator->() const { return this; }
 };
 
@@ -122,6 +124,7 @@ class ConvTranspose1d : public detail::ConvTransposeLayer {
   ConvTranspose1d(int64_t in_channels, int64_t out_channels, const Shape& kernel_size,
                   const ConvTranspose1dOptions& options = {})
       : ConvTransposeLayer("ConvTranspose1d", 1, in_channels, out_channels, kernel_size, options) {}
+  ConvTranspose1d* operator->() { return this; }
   const ConvTranspose1d* operator->() const { return this; }
 };
 
@@ -137,6 +140,7 @@ class ConvTranspose2d : public detail::ConvTransposeLayer {
   ConvTranspose2d(int64_t in_channels, int64_t out_channels, const Shape& kernel_size,
                   const ConvTranspose2dOptions& options = {})
       : ConvTransposeLayer("ConvTranspose2d", 2, in_channels, out_channels, kernel_size, options) {}
+  ConvTranspose2d* operator->() { return this; }
   const ConvTranspose2d* operator->() const { return this; }
 };
 

@@ -86,6 +86,7 @@ class Embedding : public Layer {
   static Embedding from_pretrained(const Tensor& weight,
                                    EmbeddingFromPretrainedOptions options = {});
   Tensor forward(const Tensor& input) const override;
+  Embedding* operator->() { return this; }
   const Embedding* operator->() const { return this; }
   std::string extra_repr() const override;
 
@@ -119,6 +120,7 @@ class EmbeddingBag : public Layer {
                     const Tensor& per_sample_weights = {}) const {
     return forward(input, offsets, per_sample_weights);
   }
+  EmbeddingBag* operator->() { return this; }
   const EmbeddingBag* operator->() const { return this; }
   std::string extra_repr() const override;
 

@@ -22,6 +22,7 @@ class Linear : public Layer {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions options = {});
   Tensor forward(const Tensor& x) const override { return ebb::linear(x, weight, bias); }
+  Linear* operator->() { return this; }
   const Linear* operator->() const { return this; }
   std::string extra_repr() const override;
 

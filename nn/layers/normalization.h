@@ -117,10 +117,13 @@ struct LayerNormOptions {
 class LayerNorm : public Layer {
  public:
   explicit LayerNorm(const Shape& normalized_shape, LayerNormOptions options = {});
+  LayerNorm(std::initializer_list<int64_t> normalized_shape, LayerNormOptions options = {})
+      : LayerNorm(Shape(normalized_shape), options) {}
   Tensor forward(const Tensor& x) const override {
     return layer_norm(x, normalized_shape_, weight, bias, options_.eps);
   }
   std::string extra_repr() const override;
+  LayerNorm* operator->() { return this; }
   const LayerNorm* operator->() const { return this; }
 
   Tensor weight;
@@ -145,6 +148,7 @@ class GroupNorm : public Layer {
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions options = {});
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
+  GroupNorm* operator->() { return this; }
   const GroupNorm* operator->() const { return this; }
 
   Tensor weight;
@@ -165,10 +169,13 @@ struct RMSNormOptions {
 class RMSNorm : public Layer {
  public:
   explicit RMSNorm(const Shape& normalized_shape, RMSNormOptions options = {});
+  RMSNorm(std::initializer_list<int64_t> normalized_shape, RMSNormOptions options = {})
+      : RMSNorm(Shape(normalized_shape), options) {}
   Tensor forward(const Tensor& x) const override {
     return rms_norm(x, normalized_shape_, weight, options_.eps);
   }
   std::string extra_repr() const override;
+  RMSNorm* operator->() { return this; }
   const RMSNorm* operator->() const { return this; }
 
   Tensor weight;

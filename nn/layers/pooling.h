@@ -27,6 +27,7 @@ class MaxPool1d : public Layer {
   Tensor forward(const Tensor& x) const override;
   /// Returns the values, and the positions of the elements: return_indices of torch.
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
+  MaxPool1d* operator->() { return this; }
   const MaxPool1d* operator->() const { return this; }
   std::string extra_repr() const override;
 
@@ -44,6 +45,7 @@ class MaxPool2d : public Layer {
       : kernel_size_(kernel_size), options_(options) {}
   Tensor forward(const Tensor& x) const override;
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
+  MaxPool2d* operator->() { return this; }
   const MaxPool2d* operator->() const { return this; }
   std::string extra_repr() const override;
 
@@ -124,6 +126,7 @@ class AdaptiveAvgPool2d : public detail::AdaptivePool<ebb::adaptive_avg_pool2d> 
 class AdaptiveMaxPool1d : public detail::AdaptivePool<ebb::adaptive_max_pool1d> {
  public:
   using AdaptivePool::AdaptivePool;
+  AdaptiveMaxPool1d* operator->() { return this; }
   const AdaptiveMaxPool1d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool1d_with_indices(x, output_size_);
@@ -133,6 +136,7 @@ class AdaptiveMaxPool1d : public detail::AdaptivePool<ebb::adaptive_max_pool1d> 
 class AdaptiveMaxPool2d : public detail::AdaptivePool<ebb::adaptive_max_pool2d> {
  public:
   using AdaptivePool::AdaptivePool;
+  AdaptiveMaxPool2d* operator->() { return this; }
   const AdaptiveMaxPool2d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool2d_with_indices(x, output_size_);

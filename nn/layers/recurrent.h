@@ -113,6 +113,7 @@ class RNN : public detail::RecurrentBase {
   }
   std::tuple<utils::rnn::PackedSequence, Tensor> forward_with_packed_input(
       const utils::rnn::PackedSequence& input, const Tensor& hx = {}) const;
+  RNN* operator->() { return this; }
   const RNN* operator->() const { return this; }
 
  private:
@@ -134,6 +135,7 @@ class GRU : public detail::RecurrentBase {
   }
   std::tuple<utils::rnn::PackedSequence, Tensor> forward_with_packed_input(
       const utils::rnn::PackedSequence& input, const Tensor& hx = {}) const;
+  GRU* operator->() { return this; }
   const GRU* operator->() const { return this; }
 
  private:
@@ -161,6 +163,7 @@ class LSTM : public detail::RecurrentBase {
   }
   std::tuple<utils::rnn::PackedSequence, LSTMState> forward_with_packed_input(
       const utils::rnn::PackedSequence& input, const std::optional<LSTMState>& hx = {}) const;
+  LSTM* operator->() { return this; }
   const LSTM* operator->() const { return this; }
 
  private:

@@ -61,6 +61,7 @@ class RNNCell : public detail::RecurrentCellBase {
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions options = {});
   Tensor forward(const Tensor& input, const Tensor& hx = {}) const;
   Tensor operator()(const Tensor& input, const Tensor& hx = {}) const { return forward(input, hx); }
+  RNNCell* operator->() { return this; }
   const RNNCell* operator->() const { return this; }
 
  private:
@@ -73,6 +74,7 @@ class GRUCell : public detail::RecurrentCellBase {
   GRUCell(int64_t input_size, int64_t hidden_size, GRUCellOptions options = {});
   Tensor forward(const Tensor& input, const Tensor& hx = {}) const;
   Tensor operator()(const Tensor& input, const Tensor& hx = {}) const { return forward(input, hx); }
+  GRUCell* operator->() { return this; }
   const GRUCell* operator->() const { return this; }
 };
 
@@ -84,6 +86,7 @@ class LSTMCell : public detail::RecurrentCellBase {
   LSTMState operator()(const Tensor& input, const std::optional<LSTMState>& hx = {}) const {
     return forward(input, hx);
   }
+  LSTMCell* operator->() { return this; }
   const LSTMCell* operator->() const { return this; }
 };
 

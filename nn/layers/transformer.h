@@ -45,6 +45,7 @@ class TransformerEncoderLayer : public Layer {
                     const Tensor& src_key_padding_mask = {}) const {
     return forward(src, src_mask, src_key_padding_mask);
   }
+  TransformerEncoderLayer* operator->() { return this; }
   const TransformerEncoderLayer* operator->() const { return this; }
   /// Returns a layer with parameters of its own that have the same values.
   TransformerEncoderLayer clone() const;
@@ -78,6 +79,7 @@ class TransformerEncoder : public Layer {
                     const Tensor& src_key_padding_mask = {}) const {
     return forward(src, src_mask, src_key_padding_mask);
   }
+  TransformerEncoder* operator->() { return this; }
   const TransformerEncoder* operator->() const { return this; }
 
  private:

@@ -178,7 +178,7 @@ TEST(OptimizerFreezing, AParameterKeepsItsStateAndItsOwnSteps) {
       const bool frozen = t == 3 || t == 4;
       b.requires_grad_(!frozen);
       both->zero_grad();
-      a.set_grad(full({3}, std::cos(t), {.dtype = f64}));
+      a.set_grad(full({3}, 2 + std::cos(t), {.dtype = f64}));  // of one sign
       const Tensor g = full({2}, std::sin(t), {.dtype = f64});
       if (!frozen) {
         b.set_grad(g);
