@@ -160,7 +160,7 @@ TEST_F(ExamplesOnGpu, multilabel) { compare("multilabel", "--epochs 1 --batch-si
 TEST_F(ExamplesOnGpu, outliers) { compare("outliers", "--epochs 1 --batch-size 64", 4); }
 
 // The forward of this model computes gradients.
-TEST_F(ExamplesOnGpu, pinn) { compare("pinn", "--epochs 1", 1); }
+TEST_F(ExamplesOnGpu, pinn) { compare("pinn", "--epochs 1 --batch-size 512", 1); }
 
 TEST_F(ExamplesOnGpu, distillation) {
   compare("distillation", "--epochs 2 --data " + some_of_each_class("digits.csv.gz", 40), 3);
