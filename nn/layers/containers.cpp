@@ -33,7 +33,8 @@ const Layer& ModuleDict::operator[](const std::string& name) const {
   if (found == layers_->end()) {
     std::string names;
     for (const Entry& entry : *layers_) names += (names.empty() ? "" : ", ") + entry.first;
-    fail("ModuleDict", "no layer '", name, "': expected one of ", names);
+    fail("ModuleDict", "no layer '", name,
+         names.empty() ? "': it is empty" : "': expected one of " + names);
   }
   return *found->second;
 }
