@@ -73,7 +73,7 @@ void draw_mistakes(const nn::Sequential& model, const data::Dataset& test,
     const auto name = [&](const Tensor& classes) {
       return test.class_names()[static_cast<size_t>(classes[i].item<int64_t>())];
     };
-    std::printf("%4lld: a %s, taken for a %s with %.2f %%\n", static_cast<long long>(i),
+    std::printf("%4lld: %s, taken for %s with %.2f %%\n", static_cast<long long>(i),
                 name(test.targets()).c_str(), name(predicted).c_str(), 100 * certainty[i].item());
   }
   image.save(path);

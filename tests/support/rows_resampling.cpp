@@ -103,7 +103,7 @@ std::vector<OpRow> resampling_rows() {
                        [] {
                          interpolate(zeros({1, 1, 2}), {.size = {2, 2}});
                        },
-                       "one number or 1, got 2"},
+                       "1 dims after the channels, got 2 sizes"},
                       {"size",
                        [] {
                          interpolate(zeros({1, 1, 2}), {.size = 0});
@@ -113,7 +113,7 @@ std::vector<OpRow> resampling_rows() {
                        [] {
                          interpolate(zeros({1, 1, 2}), {.scale_factor = {-1}});
                        },
-                       "above 0, got -1"},
+                       "below 2^53, got -1"},
                       {"mode",
                        [] {
                          interpolate(zeros({1, 1, 2}), {.size = 2, .mode = Mode::Bilinear});
