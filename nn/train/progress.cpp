@@ -66,8 +66,10 @@ std::string to_text(const ProgressLine& line, int columns) {
       formatted(std::fabs(line.loss) < 1e6 ? "loss %.4f" : "loss %.4g", line.loss)};
   if (!std::isnan(line.accuracy))
     texts.push_back(formatted("accuracy %5.2f %%", 100 * line.accuracy));
-  for (const auto& [name, value] : line.figures)
-    texts.push_back(name + formatted(std::fabs(value) < 1e6 ? " %.4f" : " %.4g", value));
+  for (const auto& [name, value] : line.figures) {
+    if (name == "val_accuracy") texts.push_back(formatted("val_accuracy %5.2f %%", 100 * value));
+    else texts.push_back(name + formatted(std::fabs(value) < 1e6 ? " %.4f" : " %.4g", value));
+  }
   texts.push_back(formatted(line.rate < 1e9 ? "%.0f samples/s" : "%.3g samples/s", line.rate));
   texts.push_back(format_seconds(line.left) + " left");
   if (columns <= 0) return line.label + "  " + joined(texts);
