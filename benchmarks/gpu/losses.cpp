@@ -81,7 +81,9 @@ void run_loss(const Bench& bench, const Loss& loss, int64_t rows, int64_t column
   // Inputs of more than a few MB alternate, so that none is in the cache. Smaller ones would be in
   // the cache in any program.
   const double turn = 512e6;
-  const size_t sets = bytes < 8e6 ? 1 : std::max<size_t>(1, static_cast<size_t>(turn / bytes));
+  const size_t sets = bench.options().once || bytes < 8e6
+                          ? 1
+                          : std::max<size_t>(1, static_cast<size_t>(turn / bytes));
   manual_seed(1);
   std::vector<Data> data;
   for (size_t i = 0; i < sets; ++i) data.push_back(make_data(bench, loss, rows, columns));

@@ -1,9 +1,11 @@
-// ebb-gpu-bench: measures ceilings, training steps and losses on the GPU. Prints one JSON line per
+// ebb-gpu-bench: measures ceilings, training steps, layers and losses on the GPU. Prints one JSON line per
 // row.
 //
-//   ebb-gpu-bench [--group ceiling|training|loss] [--filter TEXT] [--quick] [--device cuda|cpu]
+//   ebb-gpu-bench [--group ceiling|training|layer|loss] [--filter TEXT] [--quick] [--once]
+//                 [--device cuda|cpu]
 //
-// --quick tests the program with small shapes. Its figures have no meaning.
+// --quick tests the program with small shapes. Its figures have no meaning. --once runs every step twice
+// and prints nothing, for a profiler.
 #include <cstdio>
 #include <exception>
 
@@ -22,10 +24,14 @@ Options read_options(int argc, char** argv) {
     };
     if (flag == "--quick") {
       options.quick = true;
+    } else if (flag == "--once") {
+      options.once = true;
     } else if (flag == "--group") {
       options.group = value();
-      if (options.group != "ceiling" && options.group != "training" && options.group != "loss") {
-        fail("ebb-gpu-bench", "expected --group ceiling, training or loss, got ", options.group);
+      if (options.group != "ceiling" && options.group != "training" && options.group != "layer" &&
+          options.group != "loss") {
+        fail("ebb-gpu-bench", "expected --group ceiling, training, layer or loss, got ",
+             options.group);
       }
     } else if (flag == "--filter") {
       options.filter = value();
@@ -33,7 +39,7 @@ Options read_options(int argc, char** argv) {
       options.device = Device::parse(value());
     } else {
       fail("ebb-gpu-bench",
-           "expected --group GROUP, --filter TEXT, --quick or --device DEVICE, got ", flag);
+           "expected --group GROUP, --filter TEXT, --quick, --once or --device DEVICE, got ", flag);
     }
   }
   return options;
@@ -48,6 +54,7 @@ void run(const Options& options) {
   };
   if (wanted("ceiling")) run_ceilings(bench);
   if (wanted("training")) run_training(bench);
+  if (wanted("layer")) run_layers(bench);
   if (wanted("loss")) run_losses(bench);
 }
 

@@ -23,6 +23,10 @@ void Bench::run(const Row& row, const std::string& mode, const std::function<voi
   const double batch_seconds = options_.quick ? 1e-4 : 5e-3,
                all_seconds = options_.quick ? 1e-2 : 0.4;
   const size_t least_batches = options_.quick ? 3 : 15;
+  if (options_.once) {
+    seconds_of(2, step);
+    return;
+  }
   // The first calls create handles, fill caches and record graphs. After them the clocks rise to
   // full speed.
   seconds_of(8, step);

@@ -12,14 +12,15 @@ struct Options {
   Device device = Device::cuda();
   /// Uses small shapes and few repetitions, to test the program. The figures have no meaning.
   bool quick = false;
-  std::string group;   ///< ceiling, training (with its products) or loss; empty: all
+  bool once = false;   ///< runs each step twice and measures nothing, for a profiler
+  std::string group;   ///< ceiling, training (with its products), layer or loss; empty: all
   std::string filter;  ///< only rows whose name contains it
 };
 
 /// A measurement. Rows with the same group, name and variant are compared between modes and with
 /// PyTorch.
 struct Row {
-  std::string group;    ///< ceiling, products, training or loss
+  std::string group;    ///< ceiling, products, training, layer or loss
   std::string name;     ///< for example mlp_64_32_10_b32
   std::string variant;  ///< for example "adam f32"
   double flops = 0;     ///< of one step; 0: unknown
@@ -69,6 +70,7 @@ void require_finite(const Row& row, const Tensor& result);
 
 void run_ceilings(const Bench& bench);
 void run_training(const Bench& bench);
+void run_layers(const Bench& bench);
 void run_losses(const Bench& bench);
 
 }  // namespace ebb::gpu_bench

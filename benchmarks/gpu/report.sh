@@ -2,7 +2,7 @@
 # Writes the report of scripts/gpu-check from the files of its stages in $results. This file is sourced.
 # shellcheck disable=SC2154  # the script that sources it sets root, results and build
 
-report_stages=(build tests bench cpu memcheck racecheck synccheck)
+report_stages=(build tests bench profile cpu memcheck racecheck synccheck)
 
 # counts_table FILE...: prints lines of counts as a table.
 counts_table() {
@@ -87,17 +87,27 @@ report_sanitizer() {
 report_bench() {
   section 'Benchmarks' bench || return 0
   printf 'Medians. Result: %s. ' "$(value_of "$results/bench/stage" result)"
-  if [ -s "$results/bench/torch" ]; then
-    printf 'Compared with %s on the same card.\n\n' "$(paste -sd ' ' "$results/bench/torch")"
-  else
-    printf 'PyTorch was not measured: %s.\n\n' "$(tail -n 1 "$results/bench/torch.log")"
-  fi
+  local peer
+  for peer in torch jax; do
+    if [ -s "$results/bench/$peer" ]; then
+      printf 'Compared with %s on the same card. ' "$(paste -sd ' ' "$results/bench/$peer")"
+    else
+      printf 'Not measured: %s, %s. ' "$peer" "$(tail -n 1 "$results/bench/$peer.log" 2>/dev/null)"
+    fi
+  done
+  printf '\n\n'
   if [ -s "$results/bench/broken_off" ]; then
     printf 'Not completed:\n\n'
     sed 's/^/- /' "$results/bench/broken_off"
     printf '\n'
   fi
-  awk -f "$root/benchmarks/gpu/tables.awk" "$results/bench/ebb.jsonl" "$results/bench/torch.jsonl" 2>&1
+  awk -f "$root/benchmarks/gpu/tables.awk" "$results/bench/ebb.jsonl" "$results/bench/torch.jsonl" "$results/bench/jax.jsonl" \
+    2>&1
+}
+
+report_profile() {
+  section 'Kernels' profile || return 0
+  cat "$results/profile/kernels.md"
 }
 
 # report_is_possible: returns 0 if all results are of one card and one commit. Otherwise prints an error.
@@ -149,6 +159,7 @@ write_report() {
   done
   report_tests
   report_bench
+  report_profile
   report_sanitizer
   report_cpu
 }

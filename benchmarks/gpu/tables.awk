@@ -1,5 +1,5 @@
-# Prints the tables of a report from the JSON lines of ebb-gpu-bench and torch_bench.py:
-#   awk -f tables.awk ebb.jsonl torch.jsonl
+# Prints the tables of a report from the JSON lines of ebb-gpu-bench, torch_bench.py and jax_bench.py:
+#   awk -f tables.awk ebb.jsonl torch.jsonl jax.jsonl
 # A dash means that a figure was not measured. A ceiling is the better measurement of the two programs.
 
 # field(line, key): returns the value of a key in a flat JSON object.
@@ -95,19 +95,20 @@ END {
   }
 
   print "\n### Training steps, microseconds\n"
-  print "Forward, cross-entropy, backward and optimizer. x: PyTorch's time over Ebb's.\n"
-  print "| net | optimizer | Ebb eager | Ebb captured | PyTorch eager | PyTorch captured | x eager / eager |" \
-        " x eager / captured | x captured / captured | TFLOP/s | of ceiling |"
-  print "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+  print "Forward, cross-entropy, backward and optimizer. x: PyTorch's time over Ebb's. XLA: 100 steps in one scan.\n"
+  print "| net | optimizer | Ebb eager | Ebb captured | PyTorch eager | PyTorch captured | XLA | x eager / eager |" \
+        " x eager / captured | x captured / captured | XLA / captured | TFLOP/s | of ceiling |"
+  print "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
   for (i = 1; i <= rows; ++i) {
     split(order[i], part, SUBSEP)
     if (part[1] != "training") continue
     e = us("ebb", "eager", order[i]); c = us("ebb", "captured", order[i])
     te = us("torch", "eager", order[i]); tc = us("torch", "captured", order[i])
+    xla = us("xla", "scan", order[i])
     split(part[3], variant, " ")
     speed = rate(flops[order[i]], c, 1e6)
     print "| " part[2] " | " part[3] " | " number(e) " | " number(c) " | " number(te) " | " number(tc) " | " \
-          ratio(te, e) " | " ratio(te, c) " | " ratio(tc, c) " | " number(speed) " | " \
+          number(xla) " | " ratio(te, e) " | " ratio(te, c) " | " ratio(tc, c) " | " ratio(xla, c) " | " number(speed) " | " \
           percent(speed, peak[variant[2]]) " |"
     if (part[2] ~ /^mlp_(2_16_16_2|64_32_10|784_128_10)_/) {
       judge("eager", quotient(te, c), part[2] ", " part[3])
@@ -133,6 +134,18 @@ END {
       judge("floor sgd", quotient(sgd, floor), part[2] ", sgd " part[3])
       judge("floor adam", quotient(adam, floor), part[2] ", adam " part[3])
     }
+  }
+
+  print "\n### Layers and convolution nets, microseconds\n"
+  print "Nets: a training step with SGD. Layers: forward and backward. x: PyTorch's time over Ebb's, both captured.\n"
+  print "| layer | precision | Ebb eager | Ebb captured | PyTorch eager | PyTorch captured | x |"
+  print "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+  for (i = 1; i <= rows; ++i) {
+    split(order[i], part, SUBSEP)
+    if (part[1] != "layer") continue
+    c = us("ebb", "captured", order[i]); tc = us("torch", "captured", order[i])
+    print "| " part[2] " | " part[3] " | " number(us("ebb", "eager", order[i])) " | " number(c) " | " \
+          number(us("torch", "eager", order[i])) " | " number(tc) " | " ratio(tc, c) " |"
   }
 
   print "\n### Losses, forward and backward\n"

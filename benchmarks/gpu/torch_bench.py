@@ -7,11 +7,10 @@ Eager steps use PyTorch's defaults. Captured steps use its fused optimizers, whi
 Exit status 77: torch cannot be imported or finds no GPU, and nothing was measured.
 """
 import argparse
-import json
-import math
-import statistics
 import sys
-import time
+
+from peers import LARGE, NETS, Timer, add_options, flops_of, make_row
+from peers import require_finite as require_finite_sum
 
 try:
     import torch
@@ -20,15 +19,6 @@ except ImportError as error:
     print(f"torch_bench: skipped: {error}", file=sys.stderr)
     sys.exit(77)
 
-NETS = [
-    ("mlp_2_16_16_2_b32", [2, 16, 16, 2], 32),
-    ("mlp_64_32_10_b32", [64, 32, 10], 32),
-    ("mlp_784_128_10_b64", [784, 128, 10], 64),
-    ("mlp_784_512_512_10_b128", [784, 512, 512, 10], 128),
-    ("mlp_1024x4_10_b512", [1024, 1024, 1024, 1024, 10], 512),
-    ("mlp_4096x4_10_b1024", [4096, 4096, 4096, 4096, 10], 1024),
-]
-LARGE = ("mlp_1024x4_10_b512", "mlp_4096x4_10_b1024")
 SHAPES = [(128, 10), (4096, 1000), (16384, 4096), (256, 50257)]
 
 
@@ -37,41 +27,10 @@ class Bench:
         self.options = options
         self.device = torch.device(options.device)
         self.on_gpu = self.device.type == "cuda"
+        self.run = Timer("torch", options, torch.cuda.synchronize if self.on_gpu else lambda: None).run
 
     def wanted(self, name):
         return self.options.filter in name
-
-    def seconds_of(self, steps, step):
-        self.wait()
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        self.wait()
-        return time.perf_counter() - start
-
-    def wait(self):
-        if self.on_gpu:
-            torch.cuda.synchronize()
-
-    def run(self, row, mode, step):
-        """Calls step in batches between two waits for the device, and prints the median time of a step."""
-        quick = self.options.quick
-        batch_seconds, all_seconds, least_batches = (1e-4, 1e-2, 3) if quick else (5e-3, 0.4, 15)
-        self.seconds_of(8, step)
-        steps = 1
-        while self.seconds_of(steps, step) < batch_seconds:
-            steps *= 2
-        times, total = [], 0.0
-        while len(times) < least_batches or total < all_seconds:
-            seconds = self.seconds_of(steps, step)
-            total += seconds
-            times.append(seconds / steps * 1e6)
-        times.sort()
-        last = len(times) - 1
-        line = {"source": "torch", **row, "mode": mode, "us": round(statistics.median(times), 4)}
-        line |= {"us_p10": round(times[int(0.1 * last)], 4), "us_p90": round(times[int(0.9 * last)], 4)}
-        line |= {"batches": len(times), "steps": steps, "quick": quick}
-        print(json.dumps(line, separators=(",", ":")), flush=True)
 
     def capture(self, step):
         """Returns the step as a CUDA graph, recorded as PyTorch's documentation recommends: after warm-up on a side stream."""
@@ -88,16 +47,12 @@ class Bench:
 
 
 def require_finite(row, result):
-    if not math.isfinite(result.detach().double().sum().item()):
-        sys.exit(f"torch_bench: {row['name']}: a result is not finite")
-
-
-def make_row(group, name, variant, flops=0, size=0):
-    return {"group": group, "name": name, "variant": variant, "flops": int(flops), "bytes": int(size)}
+    require_finite_sum("torch_bench", row, result.detach().double().sum().item())
 
 
 def allow_tf32(on):
     torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on
 
 
 def run_ceilings(bench):
@@ -144,10 +99,6 @@ class Training:
         self.optimizer.step()
 
 
-def flops_of(widths, batch):
-    return sum((4 if i == 0 else 6) * batch * a * b for i, (a, b) in enumerate(zip(widths, widths[1:])))
-
-
 def run_products(bench, name, widths, batch, tf32):
     """Measures only the products of a step."""
     row = make_row("products", name, "tf32" if tf32 else "f32", flops_of(widths, batch))
@@ -191,6 +142,124 @@ def run_training(bench):
                     bench.run(row, "captured", bench.capture(training.step).replay)
                     require_finite(row, training.loss)
             run_products(bench, name, widths, batch, tf32)
+            allow_tf32(False)
+
+
+class ConvTraining:
+    def __init__(self, bench, model, shape):
+        self.model = model.to(bench.device)
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, fused=bench.on_gpu)
+        self.x = torch.randn(shape, device=bench.device)
+        self.target = torch.arange(shape[0], device=bench.device) % 10
+
+    def __call__(self):
+        loss = F.cross_entropy(self.model(self.x), self.target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+
+def lenet(bench):
+    nn = torch.nn
+    model = nn.Sequential(
+        *[nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)],
+        *[nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)],
+    )
+    return ConvTraining(bench, model, (128, 1, 28, 28))
+
+
+def convnet(bench):
+    nn = torch.nn
+    layers, widths = [], [3, 64, 64, 128, 128]
+    for i in range(4):
+        layers += [nn.Conv2d(widths[i], widths[i + 1], 3, padding=1), nn.BatchNorm2d(widths[i + 1]), nn.ReLU()]
+        if i in (1, 2):
+            layers.append(nn.MaxPool2d(2))
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+    return ConvTraining(bench, model, (128, 3, 32, 32))
+
+
+def layer_step(module, *shape):
+    """Returns a function that makes forward and backward with respect to the input and all parameters."""
+
+    def make(bench):
+        layer = module.to(bench.device)
+        x = torch.randn(*shape, device=bench.device, requires_grad=True)
+
+        def forward():
+            y = layer(x)
+            return y[0] if isinstance(y, tuple) else y
+
+        upstream = torch.randn_like(forward())
+
+        def step():
+            x.grad = None
+            layer.zero_grad(set_to_none=True)
+            forward().backward(upstream)
+
+        return step
+
+    return make
+
+
+def embedding(bench):
+    layer = torch.nn.Embedding(50000, 128).to(bench.device)
+    indices = torch.randint(50000, (64, 128), device=bench.device)
+    upstream = torch.randn(64, 128, 128, device=bench.device)
+
+    def step():
+        layer.zero_grad(set_to_none=True)
+        layer(indices).backward(upstream)
+
+    return step
+
+
+def attention(bench):
+    qkv = [torch.randn(16, 8, 512, 64, device=bench.device, requires_grad=True) for _ in range(3)]
+    upstream = torch.randn(16, 8, 512, 64, device=bench.device)
+
+    def step():
+        for t in qkv:
+            t.grad = None
+        F.scaled_dot_product_attention(*qkv).backward(upstream)
+
+    return step
+
+
+# Name, whether products limit it (then it is measured in TF32 too), function that makes a step.
+LAYERS = [
+    ("lenet_b128", True, lenet),
+    ("convnet_4x3x3_bn_b128", True, convnet),
+    ("conv2d_64_64_k3_b32_56x56", True, layer_step(torch.nn.Conv2d(64, 64, 3, padding=1), 32, 64, 56, 56)),
+    ("conv2d_256_256_k3_b64_14x14", True, layer_step(torch.nn.Conv2d(256, 256, 3, padding=1), 64, 256, 14, 14)),
+    ("max_pool2d_64x64x56x56", False, layer_step(torch.nn.MaxPool2d(2), 64, 64, 56, 56)),
+    ("batch_norm2d_64x64x56x56", False, layer_step(torch.nn.BatchNorm2d(64), 64, 64, 56, 56)),
+    ("layer_norm_8192x1024", False, layer_step(torch.nn.LayerNorm(1024), 8192, 1024)),
+    ("embedding_50000x128_64x128", False, embedding),
+    ("attention_b16_h8_t512_d64", True, attention),
+    ("lstm_128_256_t64_b64", True, layer_step(torch.nn.LSTM(128, 256), 64, 64, 128)),
+    ("gru_128_256_t64_b64", True, layer_step(torch.nn.GRU(128, 256), 64, 64, 128)),
+]
+
+
+def run_layers(bench):
+    for name, products, make in LAYERS[:1] if bench.options.quick else LAYERS:
+        for tf32 in (False, True) if products and bench.on_gpu else (False,):
+            row = make_row("layer", name, "tf32" if tf32 else "f32")
+            if not bench.wanted(name):
+                continue
+            allow_tf32(tf32)
+            torch.manual_seed(1)
+            step = make(bench)
+            bench.run(row, "eager", step)
+            if bench.on_gpu:
+                try:
+                    replay = bench.capture(step).replay
+                except RuntimeError as error:  # an op of PyTorch that cannot be captured
+                    print(f"torch_bench: {name} captured: {str(error).splitlines()[0]}", file=sys.stderr)
+                    torch.cuda.synchronize()
+                else:
+                    bench.run(row, "captured", replay)
             allow_tf32(False)
 
 
@@ -260,8 +329,7 @@ def run_loss(bench, loss, rows, columns):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--filter", default="", help="only rows whose name contains this")
-    parser.add_argument("--quick", action="store_true", help="small shapes, few repetitions; the figures have no meaning")
+    add_options(parser)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     bench = Bench(parser.parse_args())
     if bench.on_gpu and not torch.cuda.is_available():
@@ -270,6 +338,7 @@ def main():
     print(f"torch {torch.__version__}, CUDA {torch.version.cuda}", file=sys.stderr)
     run_ceilings(bench)
     run_training(bench)
+    run_layers(bench)
     for loss in LOSSES:
         for rows, columns in [(128, 10), (64, 33)] if bench.options.quick else SHAPES:
             run_loss(bench, loss, rows, columns)

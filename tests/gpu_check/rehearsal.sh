@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and scripts in bin/ replace
-# nvidia-smi, nvcc, CMake, compute-sanitizer and PyTorch. Everything runs in a copy in a temporary folder, including the
+# nvidia-smi, nvcc, CMake, compute-sanitizer, ncu, PyTorch and JAX. Everything runs in a copy in a temporary folder, including the
 # report. This cannot test nvcc and a real device.
 #
 #   tests/gpu_check/rehearsal.sh BUILD_DIR
@@ -45,7 +45,7 @@ report=${reports[0]}
 cmp "$report" "$OUT/report.md"
 has '^# stand-in: emulated on the host without a GPU, '
 has '^\| warnings of the compilers \| 1 \|$'
-[ "$(grep -cE '^\| (build|tests|bench|cpu|memcheck|racecheck|synccheck) \| passed \|' "$report")" -eq 7 ] || fail 'stages are missing'
+[ "$(grep -cE '^\| (build|tests|bench|profile|cpu|memcheck|racecheck|synccheck) \| passed \|' "$report")" -eq 8 ] || fail 'stages are missing'
 grep -qx -- '-DCMAKE_CUDA_ARCHITECTURES=90-real' "$REHEARSAL_WORK/configured" || fail 'another architecture'
 # Compares the counts of the tests and of the three tools with the lists of the programs.
 count() { "$copy/build-gpu/tests/$1" --gtest_list_tests --gtest_filter='*' | grep -c '^  '; }
@@ -60,14 +60,19 @@ has '^\| own_cuda_kernel \| 1 \| 1 \| 0 \| 0 \| 0 \|$'
 has '^Parity files on the device: .*[1-9][0-9]* cases'
 has '^\| cpu \| 2 \| 1 \| 0 \| 1 \| 0 \|$'
 has '^- without.data \(skipped\)$'
-# The tables have one row per network and optimizer, with both times, and the ratio of 2 that the stand-in for PyTorch gives.
+# The tables have one row per network and optimizer, with both times, and the ratios of 2 and 3 that
+# the stand-ins for PyTorch and JAX give.
 has '^From the 10th .* [0-9.]+ % of its median in the middle row, over [0-9.]+ % in the worst \([a-z]+ [a-z0-9_]+\)\.$'
 has '^\| copy of .* GB/s \|$'
 has '^\| matrix product 64\^3, f32 \|.* TFLOP/s \|$'
 time=' [0-9.]+ \|'
-steps="^\| mlp_[0-9_b]+ \| (sgd|adam) f32 \|($time){4} 2\.00 \|$time 2\.00 \|$time [0-9.]+ % \|$"
+steps="^\| mlp_[0-9_b]+ \| (sgd|adam) f32 \|($time){5} 2\.00 \|$time 2\.00 \| 3\.00 \|$time [0-9.]+ % \|$"
 [ "$(grep -cE "$steps" "$report")" -eq 6 ] || fail 'rows of training steps'
 [ "$(grep -cE "^\| [a-z_0-9]+x[0-9]+ \|($time){6} [0-9.]+ % \| [0-9.]+ % \|$" "$report")" -eq 14 ] || fail 'rows of losses'
+[ "$(grep -cE "^\| lenet_b128 \| f32 \|($time){4} 2\.00 \|$" "$report")" -eq 1 ] || fail 'rows of layers'
+has '^Compared with torch stand-in, CUDA none on the same card\. Compared with jax stand-in on the same card\. $'
+has '^\| mlp_64_32_10_b32 \| `second\(float \*\)` \| 1 \| 9\.0 \| 80 \| 25 \| 4 \| 64 \| 1,1 \| 32,2 \|$'
+has '^\| mlp_64_32_10_b32 \| `void ebb::first\(T1 \*, long\)` \| 2 \| 2\.5 \| 20 \| 50 \| 4 \| 32 \| 2112 \| 256 \|$'
 has '^\| small MLP steps no slower than PyTorch captured \| 2\.00 times \| mlp_.* \| yes \|$'
 has '^\| 4096-wide MLP with SGD .* \| not measured \|'
 has_no 'Not run|\| not run \| \| \||nan |inf '
