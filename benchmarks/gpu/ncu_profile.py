@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Profiles the kernels of rows of ebb-gpu-bench with ncu (Nsight Compute), and prints one table.
 
-    profile.py EBB_GPU_BENCH [ROW,ROW...]
+    ncu_profile.py EBB_GPU_BENCH [ROW,ROW...]
 """
 import csv
 import os
@@ -30,7 +30,7 @@ def profile(bench, row):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     lines = [line for line in done.stdout.splitlines() if line.startswith('"')]
     if len(lines) < 3:
-        sys.exit(f"profile.py: {row}: ncu measured nothing: {(done.stderr or done.stdout).strip()[-300:]}")
+        sys.exit(f"ncu_profile.py: {row}: ncu measured nothing: {(done.stderr or done.stdout).strip()[-300:]}")
     return [dict(zip(next(csv.reader([lines[0]])), values)) for values in csv.reader(lines[2:])]
 
 
