@@ -108,6 +108,7 @@ std::optional<ValueRule> conversion_rule(DType from, DType to);
 class ConvolutionKernels;    // core/convolution.h
 class NormalizationKernels;  // core/normalization.h
 class PoolingKernels;        // core/pooling.h
+class RecurrentKernels;      // core/recurrent.h
 class ResamplingKernels;     // core/resampling.h
 struct OptimizerStep;         // core/optimizer_rule.h
 
@@ -201,6 +202,7 @@ class Backend {
   // Families with an interface of their own. The objects live as long as the backend.
   virtual NormalizationKernels& normalization() = 0;
   virtual PoolingKernels& pooling() = 0;
+  virtual RecurrentKernels& recurrent() = 0;
   virtual ResamplingKernels& resampling() = 0;
 
   // training

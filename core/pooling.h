@@ -8,46 +8,50 @@
 
 namespace ebb {
 
-/// The windows along one axis. Window i reads the positions i stride - padding + k dilation for k
+/// The windows along one axis, with integers of type I. Window i reads the positions i stride - padding + k dilation for k
 /// in [0, kernel) that are in [0, in). Adaptive: it reads [floor(i in / out), ceil((i + 1) in /
 /// out)), and kernel is the longest window.
-struct PoolAxis {
-  int64_t in, out;
-  int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
+template <class I, class Divisor = I> struct BasicPoolAxis {
+  Divisor in, out;
+  I kernel = 1;
+  Divisor stride = 1;
+  I padding = 0;
+  Divisor dilation = 1;
   bool adaptive = false;
 
   /// Returns the position that window i reads for k = 0. It can be negative.
-  EBB_HD int64_t start(int64_t i) const { return adaptive ? i * in / out : i * stride - padding; }
+  EBB_HD I start(I i) const { return adaptive ? i * in / out : i * stride - padding; }
   /// Returns the first and the last k + 1 of window i that are inside of the axis.
-  EBB_HD int64_t first(int64_t i) const {
-    const int64_t before = -start(i);
+  EBB_HD I first(I i) const {
+    const I before = -start(i);
     return before <= 0 ? 0 : (before + dilation - 1) / dilation;
   }
-  EBB_HD int64_t last(int64_t i) const {
+  EBB_HD I last(I i) const {
     if (adaptive) return ((i + 1) * in + out - 1) / out - start(i);
-    const int64_t rest = in - start(i);
-    const int64_t most = rest <= 0 ? 0 : (rest + dilation - 1) / dilation;
+    const I rest = in - start(i);
+    const I most = rest <= 0 ? 0 : (rest + dilation - 1) / dilation;
     return most < kernel ? most : kernel;
   }
   /// Returns the first window that can read position p, and the last one + 1.
-  EBB_HD int64_t first_window(int64_t p) const {
+  EBB_HD I first_window(I p) const {
     if (adaptive) return p * out / in;
-    const int64_t least = p + padding - (kernel - 1) * dilation;
+    const I least = p + padding - (kernel - 1) * dilation;
     return least <= 0 ? 0 : (least + stride - 1) / stride;
   }
-  EBB_HD int64_t last_window(int64_t p) const {
+  EBB_HD I last_window(I p) const {
     if (adaptive) return ((p + 1) * out + in - 1) / in;
-    const int64_t most = (p + padding) / stride + 1;
-    return most < out ? most : out;
+    const I most = (p + padding) / stride + 1;
+    return most < out ? most : static_cast<I>(out);
   }
   /// Returns the k for which window i reads position p, or -1.
-  EBB_HD int64_t offset(int64_t i, int64_t p) const {
-    const int64_t from_start = p - start(i);
+  EBB_HD I offset(I i, I p) const {
+    const I from_start = p - start(i);
     if (from_start < 0 || from_start % dilation != 0) return -1;
-    const int64_t k = from_start / dilation;
+    const I k = from_start / dilation;
     return k < (adaptive ? last(i) : kernel) ? k : -1;
   }
 };
+using PoolAxis = BasicPoolAxis<int64_t>;
 
 /// Planes of (rows.in, cols.in) that become planes of (rows.out, cols.out).
 struct PoolShape {
@@ -64,12 +68,12 @@ struct PoolDivisor {
   bool count_include_pad = true;
   int64_t divisor = 0;
 
-  EBB_HD int64_t of(const PoolShape& shape, int64_t row, int64_t col) const {
+  template <class Planes, class I> EBB_HD int64_t of(const Planes& shape, I row, I col) const {
     return divisor != 0 ? divisor : count(shape.rows, row) * count(shape.cols, col);
   }
-  EBB_HD int64_t count(const PoolAxis& axis, int64_t i) const {
+  template <class Axis, class I> EBB_HD int64_t count(const Axis& axis, I i) const {
     if (axis.adaptive || !count_include_pad) return axis.last(i) - axis.first(i);
-    const int64_t start = axis.start(i), rest = axis.in + axis.padding - start;
+    const I start = axis.start(i), rest = axis.in + axis.padding - start;
     return rest < axis.kernel ? rest : axis.kernel;
   }
 };

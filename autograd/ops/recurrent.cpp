@@ -15,6 +15,7 @@
 #include "ebb/autograd/ops/rearrange.h"
 #include "ebb/autograd/ops/recurrent_steps.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/core/recurrent.h"
 
 namespace ebb {
 
@@ -127,15 +128,16 @@ void check_inputs(std::string_view op, Cell cell, const Inputs& in, const Sequen
   else if (out != width) fail(op, "c0 ", in.c0.shape(), " does not match h0 ", in.h0.shape());
 }
 
-// Values that the loops keep for the gradient. GRU: r, z, n. LSTM: i, f, g, o, tanh(c'). q: the products of
-// the states, of a GRU.
+// What the loops keep for the gradient. gates: of a GRU r, z and the products of the states in the
+// candidate; of an LSTM i, f, g and o.
 struct Kept {
-  Tensor first, second, candidate, output_gate, squashed, q;
+  Tensor gates, candidate, tanh_cell;
 };
 
 template <Cell kCell> struct Sequence {
-  static constexpr std::string_view name =
-      kCell == Cell::Gru ? "gru" : kCell == Cell::Lstm ? "lstm" : "rnn";
+  static constexpr std::string_view name = kCell == Cell::Gru    ? "gru"
+                                           : kCell == Cell::Lstm ? "lstm"
+                                                                 : "rnn";
   static constexpr size_t kOutputs = kCell == Cell::Lstm ? 3 : 2;
   struct State {
     std::array<Saved, 5> inputs;   // gates, weight, bias, h0, c0
@@ -161,15 +163,9 @@ template <Cell kCell> struct Sequence {
     Tensor out = make(n), cells = kCell == Cell::Lstm ? make(n) : Tensor();
     loop.q = make(gates_of(kCell) * n);
     Kept kept;
-    if constexpr (kCell == Cell::Gru || kCell == Cell::Lstm) {
-      kept.first = make(n);
-      kept.second = make(n);
-      kept.candidate = make(n);
-    }
-    if constexpr (kCell == Cell::Lstm) {
-      kept.output_gate = make(n);
-      kept.squashed = make(n);
-    }
+    if constexpr (kCell == Cell::Gru) kept.candidate = make(n);
+    if constexpr (kCell == Cell::Lstm) kept.tanh_cell = make(n);
+    RecurrentKernels& kernels = backend(gates.device()).recurrent();
     const PreviousRows states(out, h0.contiguous(), steps);
     const PreviousRows earlier(cells, c0.defined() ? c0.contiguous() : c0, steps);
     for (size_t i = 0; i < steps.count(); ++i) {
@@ -181,26 +177,13 @@ template <Cell kCell> struct Sequence {
         compute(next, GateTanh{}, a, q);
       } else if constexpr (kCell == Cell::Relu) {
         compute(next, GateRelu{}, a, q);
+      } else if constexpr (kCell == Cell::Gru) {
+        kernels.gru({a, q, before, at.of(kept.candidate), next});
       } else {
-        Tensor first = at.of(kept.first), second = at.of(kept.second);
-        Tensor candidate = at.of(kept.candidate);
-        compute(first, GateSigmoid{}, columns(a, 0, 1, n), columns(q, 0, 1, n));
-        compute(second, GateSigmoid{}, columns(a, 1, 1, n), columns(q, 1, 1, n));
-        if constexpr (kCell == Cell::Gru) {
-          compute(candidate, GruCandidate{}, columns(a, 2, 1, n), first, columns(q, 2, 1, n));
-          compute(next, GruState{}, candidate, second, before);
-        } else {
-          Tensor gate = at.of(kept.output_gate), squashed = at.of(kept.squashed);
-          Tensor cell = at.of(cells);
-          compute(candidate, GateTanh{}, columns(a, 2, 1, n), columns(q, 2, 1, n));
-          compute(gate, GateSigmoid{}, columns(a, 3, 1, n), columns(q, 3, 1, n));
-          compute(cell, LstmCell{}, second, earlier.at(i), first, candidate);
-          compute(squashed, GateTanhOf{}, cell);
-          compute(next, GateProduct{}, gate, squashed);
-        }
+        kernels.lstm({a, q, earlier.at(i), at.of(cells), at.of(kept.tanh_cell), next});
       }
     }
-    if constexpr (kCell == Cell::Gru) kept.q = loop.q;
+    if constexpr (kCell == Cell::Gru || kCell == Cell::Lstm) kept.gates = loop.q;
     state = {{Saved(gates), Saved(weight), Saved(bias), Saved(h0), Saved(c0)},
              {Saved::output(out), Saved(cells)},
              std::move(kept),
@@ -227,51 +210,33 @@ template <Cell kCell> struct Sequence {
       by_c = start(upstream[2], in[4]);
       earlier = PreviousRows(state.outputs[1].peek(), in[4].contiguous(), steps).all();
     }
-    Scratch scratch(steps.most(), n, out);
+    RecurrentKernels& kernels = backend(out.device()).recurrent();
+    const Kept& kept = state.kept;
+    const Tensor scratch = empty({kCell == Cell::Lstm ? 0 : steps.most(), n}, options_like(out));
     for (size_t i = steps.count(); i-- > 0;) {
       const StepRows at = steps.rows(i);
       if (at.count == 0) continue;
-      Tensor to = narrow(by_h, 0, 0, at.count), g = scratch.rows(0, at.count);
-      if (given.defined()) compute(g, GateSum{}, to, at.of(given));
-      else g.copy_(to);
-      const Tensor gates = at.of(by_q);
-      const Kept& kept = state.kept;
-      Tensor through;  // the factor of g in the gradient of the state before, without the product
-      if constexpr (kCell == Cell::Tanh || kCell == Cell::Relu) {
-        Tensor target = gates;
-        if constexpr (kCell == Cell::Tanh) compute(target, GateTanhBackward{}, g, at.of(out));
-        else compute(target, GateReluBackward{}, g, at.of(out));
-        product_into(to, gates, weight);
-        continue;
-      } else if constexpr (kCell == Cell::Gru) {
-        const Tensor r = at.of(kept.first), z = at.of(kept.second);
-        const Tensor candidate = at.of(kept.candidate), q = columns(at.of(kept.q), 2, 1, n);
-        Tensor dn = at.of(by_candidate), part = scratch.rows(1, at.count);
-        compute(dn, GruCandidateBackward{}, g, z, candidate);
-        compute(part, GateSigmoidBackward{}, dn, q, r);
-        columns(gates, 0, 1, n).copy_(part);
-        compute(part, GruUpdateBackward{}, g, at.of(before), candidate, z);
-        columns(gates, 1, 1, n).copy_(part);
-        compute(part, GateProduct{}, dn, r);
-        columns(gates, 2, 1, n).copy_(part);
+      Tensor to = narrow(by_h, 0, 0, at.count), gates = at.of(by_q);
+      const Tensor from_step = given.defined() ? at.of(given) : Tensor();
+      const Tensor* here = given.defined() ? &from_step : nullptr;
+      if constexpr (kCell == Cell::Gru) {
+        kernels.gru_backward({at.of(kept.gates), at.of(kept.candidate), at.of(before), here, to,
+                              gates, at.of(by_candidate)});
+        Tensor part = StepRows{0, at.count}.of(scratch);
         product_into(part, gates, weight);
-        compute(to, GateProductSum{}, g, z, part);
+        compute(to, GateSum{}, to, part);
+      } else if constexpr (kCell == Cell::Lstm) {
+        kernels.lstm_backward({at.of(kept.gates), at.of(earlier), at.of(kept.tanh_cell), here, to,
+                               narrow(by_c, 0, 0, at.count), gates});
+        product_into(to, gates, weight);
       } else {
-        const Tensor i_gate = at.of(kept.first), f_gate = at.of(kept.second);
-        const Tensor candidate = at.of(kept.candidate), o = at.of(kept.output_gate),
-                     squashed = at.of(kept.squashed);
-        Tensor dc = scratch.rows(2, at.count), part = scratch.rows(1, at.count);
-        Tensor to_c = narrow(by_c, 0, 0, at.count);
-        compute(dc, LstmCellBackward{}, to_c, g, o, squashed);
-        compute(part, GateSigmoidBackward{}, dc, candidate, i_gate);
-        columns(gates, 0, 1, n).copy_(part);
-        compute(part, GateSigmoidBackward{}, dc, at.of(earlier), f_gate);
-        columns(gates, 1, 1, n).copy_(part);
-        compute(part, LstmCandidateBackward{}, dc, i_gate, candidate);
-        columns(gates, 2, 1, n).copy_(part);
-        compute(part, GateSigmoidBackward{}, g, squashed, o);
-        columns(gates, 3, 1, n).copy_(part);
-        compute(to_c, GateProduct{}, dc, f_gate);
+        Tensor g = to;
+        if (here) {
+          g = StepRows{0, at.count}.of(scratch);
+          compute(g, GateSum{}, to, *here);
+        }
+        if constexpr (kCell == Cell::Tanh) compute(gates, GateTanhBackward{}, g, at.of(out));
+        else compute(gates, GateReluBackward{}, g, at.of(out));
         product_into(to, gates, weight);
       }
     }

@@ -144,20 +144,6 @@ struct StepLoop {
   }
 };
 
-/// Three matrices for the gradients of a step.
-class Scratch {
- public:
-  Scratch(int64_t rows, int64_t width, const Tensor& like)
-      : memory_(empty({3 * rows, width}, options_like(like))), rows_(rows) {}
-  Tensor rows(int64_t which, int64_t count) const {
-    return StepRows{which * rows_, count}.of(memory_);
-  }
-
- private:
-  Tensor memory_;
-  int64_t rows_;
-};
-
 /// Returns g^T x, and the sums of the columns of g where wanted.
 inline std::pair<Tensor, Tensor> weight_gradients(const Tensor& g, const Tensor& x,
                                                   bool wants_bias) {

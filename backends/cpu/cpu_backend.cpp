@@ -73,6 +73,7 @@ class CpuBackend final : public Backend {
   }
   NormalizationKernels& normalization() override { return cpu::normalization(); }
   PoolingKernels& pooling() override { return cpu::pooling(); }
+  RecurrentKernels& recurrent() override { return cpu::recurrent(); }
   ResamplingKernels& resampling() override { return cpu::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cpu::optimizer_step(step); }
   void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) override {

@@ -35,6 +35,7 @@ void sum_of_squares(Tensor& out, std::span<const Tensor* const> in);
 
 NormalizationKernels& normalization();
 PoolingKernels& pooling();
+RecurrentKernels& recurrent();
 ResamplingKernels& resampling();
 
 /// Returns the object behind core/backend.h's backend(Device::cpu()).

@@ -97,6 +97,7 @@ class CudaBackend final : public Backend {
   }
   NormalizationKernels& normalization() override { return cuda::normalization(); }
   PoolingKernels& pooling() override { return cuda::pooling(); }
+  RecurrentKernels& recurrent() override { return cuda::recurrent(); }
   ResamplingKernels& resampling() override { return cuda::resampling(); }
   void optimizer_step(OptimizerStep& step) override { cuda::optimizer_step(step); }
   void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) override {

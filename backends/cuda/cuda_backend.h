@@ -35,6 +35,7 @@ void check_values(std::string_view op, const Tensor& values, const ValueRule& ru
 void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, double a, double b);
 NormalizationKernels& normalization();
 PoolingKernels& pooling();
+RecurrentKernels& recurrent();
 ResamplingKernels& resampling();
 void optimizer_step(OptimizerStep& step);
 void sum_of_squares(Tensor& out, std::span<const Tensor* const> in);

@@ -1,183 +1,248 @@
-// Normalisation of a contiguous (outer, channels, inner), forward and first-order backward.
+// Normalization of a contiguous (outer, channels, inner), forward and first-order backward.
 //
-// A block per group: it reads the group for the mean, again for the variance and again to write y
-// (twice and once for dx), mostly from the cache. Sums are in f64 and in a fixed order, without
-// atomic additions. The gradients of weight and bias: a block per channel; with inner = 1,
-// blocks of 32 neighbouring channels and a part of the rows, so that reads are whole lines, and a
-// second kernel adds up the parts.
+// Batch norm has few statistics of many elements: one kernel adds up the parts of each channel,
+// and a second one reads x again and writes the result (channels.h). Traffic: x twice and y once;
+// backward g and x twice, dx once. All other norms have a contiguous row for each statistic, which
+// a warp or a block keeps in registers (rows.h): x and y once, backward g, x and dx once. Their
+// gradients of weight and bias are sums for each channel, which read g and x again. Sums are in f64.
 #include "ebb/core/normalization.h"
 
-#include <algorithm>
-
-#include "ebb/backends/cuda/block.h"
+#include "ebb/backends/cuda/channels.h"
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/rows.h"
 
 namespace ebb::cuda {
 namespace {
 
-// Element e of group k: its position and its channel.
-struct Element {
-  int64_t at, channel;
-};
-__device__ Element element(const NormShape& s, int64_t k, int64_t e) {
-  const int64_t plane = s.channels / s.groups * s.inner, first = k % s.groups * plane;
-  const int64_t outer = s.across_outer ? e / plane : k / s.groups;
-  const int64_t rest = first + (s.across_outer ? e % plane : e);
-  return {outer * s.channels * s.inner + rest, rest / s.inner};
-}
-// The statistic of channel c in an outer index.
-__device__ int64_t statistic(const NormShape& s, int64_t outer, int64_t c) {
-  const int64_t group = c / (s.channels / s.groups);
-  return s.across_outer ? group : outer * s.groups + group;
-}
-
 template <class T> __device__ double value(const T* data, int64_t i, double otherwise) {
   return data ? static_cast<double>(data[i]) : otherwise;
 }
+template <int V, class T> __device__ Pack<T, V> load(const T* data, int64_t at) {
+  return *reinterpret_cast<const Pack<T, V>*>(data + at);
+}
+template <int V, class T> __device__ void store(T* data, int64_t at, const Pack<T, V>& pack) {
+  *reinterpret_cast<Pack<T, V>*>(data + at) = pack;
+}
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    forward_kernel(NormShape s, const T* x, const T* weight, const T* bias, double eps, T* y,
-                   double* mean, double* rstd, double* variance) {
+// What x is compared with before it is squared: an element of the channel. The variance is then
+// exact to n rounding errors of f64, however large the mean is.
+template <class T> __device__ double pivot(const NormShape& s, const T* x, int64_t c) {
+  const double first = static_cast<double>(x[c * s.inner]);
+  return first - first == 0 ? first : 0;  // 0 instead of an infinity or NaN
+}
+
+// The sums of x - pivot and of its square.
+template <int V, class T> struct Deviations {
+  const T* x;
+
+  __device__ auto of(const NormShape& s, int64_t c) const {
+    return [x = x, from = pivot(s, x, c)](int64_t, int64_t at, Sums& sums) {
+      const Pack<T, V> xs = load<V>(x, at);
+#pragma unroll
+      for (int u = 0; u < V; ++u) {
+        const double d = static_cast<double>(xs.v[u]) - from;
+        sums.first += d;
+        sums.second += d * d;
+      }
+    };
+  }
+};
+
+template <class T> struct RunningAverages {
+  T *mean = nullptr, *variance = nullptr;
+  double momentum = 0;
+  const int64_t* updates = nullptr;  // f = 1 / *updates instead of momentum
+
+  // Adds the statistics of a batch of n elements.
+  __device__ void update(int64_t c, double m, double v, double n) const {
+    const double f = updates ? 1 / static_cast<double>(*updates) : momentum;
+    mean[c] = static_cast<T>((1 - f) * static_cast<double>(mean[c]) + f * m);
+    variance[c] = static_cast<T>((1 - f) * static_cast<double>(variance[c]) + f * v * n / (n - 1));
+  }
+};
+
+// Batch norm.
+template <int V, class T> struct Forward {
+  const T *x, *weight, *bias;
+  T* y;
+  double *mean, *rstd, eps;
+  RunningAverages<T> running;
+
+  __device__ auto of(const NormShape& s, int64_t c, Sums total, bool leads) const {
+    const double n = static_cast<double>(s.count()), d = total.first / n;
+    const double m = pivot(s, x, c) + d;
+    double v = total.second / n - d * d;
+    if (v < 0) v = 0;  // a rounding error
+    const double r = 1 / sqrt(v + eps);
+    if (leads) {
+      mean[c] = m;
+      rstd[c] = r;
+      if (running.mean) running.update(c, m, v, n);
+    }
+    const double w = value(weight, c, 1), b = value(bias, c, 0);
+    return [x = x, y = y, m, r, w, b](int64_t at) {
+      Pack<T, V> xs = load<V>(x, at);
+#pragma unroll
+      for (int u = 0; u < V; ++u)
+        xs.v[u] = static_cast<T>((static_cast<double>(xs.v[u]) - m) * r * w + b);
+      store<V>(y, at, xs);
+    };
+  }
+};
+
+// The sums of g (x - mean) rstd and of g: the gradients of weight and bias.
+template <int V, class T> struct Gradients {
+  const T *g, *x;
+  const double *mean, *rstd;
+
+  __device__ auto of(const NormShape& s, int64_t c) const {
+    const int64_t group = c / (s.channels / s.groups), step = s.across_outer ? 0 : s.groups;
+    return [*this, group, step](int64_t o, int64_t at, Sums& sums) {
+      const Pack<T, V> gs = load<V>(g, at), xs = load<V>(x, at);
+      const int64_t k = o * step + group;
+      const double m = mean[k], r = rstd[k];
+#pragma unroll
+      for (int u = 0; u < V; ++u) {
+        const double gradient = static_cast<double>(gs.v[u]);
+        sums.first += gradient * ((static_cast<double>(xs.v[u]) - m) * r);
+        sums.second += gradient;
+      }
+    };
+  }
+};
+
+// Batch norm, from the sums of Gradients.
+template <int V, class T> struct Backward {
+  const T *g, *x, *weight;
+  T *dx, *dweight, *dbias;
+  const double *mean, *rstd;
+
+  __device__ auto of(const NormShape& s, int64_t c, Sums total, bool leads) const {
+    const double n = static_cast<double>(s.count()), m = mean[c], r = rstd[c];
+    const double w = r * value(weight, c, 1);
+    const double k1 = w * total.second / n, k2 = w * r * total.first / n;
+    if (leads && dweight) dweight[c] = static_cast<T>(total.first);
+    if (leads && dbias) dbias[c] = static_cast<T>(total.second);
+    return [g = g, x = x, dx = dx, m, w, k1, k2](int64_t at) {
+      Pack<T, V> gs = load<V>(g, at);
+      const Pack<T, V> xs = load<V>(x, at);
+#pragma unroll
+      for (int u = 0; u < V; ++u) {
+        gs.v[u] = static_cast<T>(w * static_cast<double>(gs.v[u]) - k1 -
+                                 (static_cast<double>(xs.v[u]) - m) * k2);
+      }
+      store<V>(dx, at, gs);
+    };
+  }
+};
+
+// The channel of element e of row k.
+struct RowChannels {
+  int64_t first, inner;
+  __device__ RowChannels(const NormShape& s, int64_t k)
+      : first((k - quotient(k, s.groups) * s.groups) * (s.channels / s.groups)), inner(s.inner) {}
+  __device__ int64_t operator()(int64_t e) const {
+    return first + (inner == 1 ? e : quotient(e, inner));
+  }
+};
+
+// Half as many blocks as of other rows, because f64 sums and positions of weights need registers.
+template <class Team> inline constexpr int kRowBlocks = Team::blocks > 1 ? Team::blocks / 2 : 1;
+
+template <class Team, class T>
+__global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
+    forward_rows(NormShape s, const T* x, const T* weight, const T* bias, double eps, T* y,
+                 double* mean, double* rstd, double* variance) {
   const int64_t n = s.count();
-  for (int64_t k = blockIdx.x; k < s.statistics(); k += gridDim.x) {
+  int slot = 0;
+  for (int64_t k = Team::first_row(); k < s.statistics(); k += Team::row_step()) {
+    Row<Team, T> row({x + k * n}, n);
     double m = 0, squares = 0;
     if (s.centred) {
-      for (int64_t e = threadIdx.x; e < n; e += blockDim.x)
-        m += static_cast<double>(x[element(s, k, e).at]);
-      m = block_join<AddUp>(m) / static_cast<double>(n);
+      row.each([&](auto, const T(&v)[1]) { m += static_cast<double>(v[0]); });
+      m = Team::template join<AddUp>(slot, m) / static_cast<double>(n);
+      slot ^= 1;
     }
-    for (int64_t e = threadIdx.x; e < n; e += blockDim.x) {
-      const double d = static_cast<double>(x[element(s, k, e).at]) - m;
+    row.each([&](auto, const T(&v)[1]) {
+      const double d = static_cast<double>(v[0]) - m;
       squares += d * d;
-    }
-    const double v = block_join<AddUp>(squares) / static_cast<double>(n), r = 1 / sqrt(v + eps);
-    for (int64_t e = threadIdx.x; e < n; e += blockDim.x) {
-      const Element i = element(s, k, e);
-      y[i.at] =
-          static_cast<T>((static_cast<double>(x[i.at]) - m) * r * value(weight, i.channel, 1) +
-                         value(bias, i.channel, 0));
-    }
-    if (threadIdx.x == 0) {
+    });
+    const double v = Team::template join<AddUp>(slot, squares) / static_cast<double>(n);
+    slot ^= 1;
+    const double r = 1 / sqrt(v + eps);
+    const RowChannels channel(s, k);
+    T* to = y + k * n;
+    row.each([&](auto e, const T(&xs)[1]) {
+      const int64_t c = channel(e);
+      Team::store(to + e,
+                  static_cast<T>((static_cast<double>(xs[0]) - m) * r * value(weight, c, 1) +
+                                 value(bias, c, 0)));
+    });
+    if (Team::rank() == 0) {
       mean[k] = m;
       rstd[k] = r;
-      variance[k] = v;
+      if (variance) variance[k] = v;
     }
   }
 }
 
+template <class Team, class T>
+__global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
+    backward_rows(NormShape s, const T* g, const T* x, const double* mean, const double* rstd,
+                  const T* weight, T* dx) {
+  const int64_t n = s.count();
+  for (int64_t k = Team::first_row(); k < s.statistics(); k += Team::row_step()) {
+    Row<Team, T, 2> row({g + k * n, x + k * n}, n);
+    const double m = mean[k], r = rstd[k];
+    const RowChannels channel(s, k);
+    double sum = 0, product = 0;
+    row.each([&](auto e, const T(&v)[2]) {
+      const double h = static_cast<double>(v[0]) * value(weight, channel(e), 1);
+      sum += h;
+      product += h * (static_cast<double>(v[1]) - m);
+    });
+    sum = Team::template join<AddUp>(0, sum);
+    product = Team::template join<AddUp>(1, product);
+    const double k1 = s.centred ? r * sum / static_cast<double>(n) : 0;
+    const double k2 = r * r * r * product / static_cast<double>(n);
+    T* to = dx + k * n;
+    row.each([&](auto e, const T(&v)[2]) {
+      Team::store(to + e,
+                  static_cast<T>(r * value(weight, channel(e), 1) * static_cast<double>(v[0]) - k1 -
+                                 (static_cast<double>(v[1]) - m) * k2));
+    });
+  }
+}
+
+// Instance norm: the statistics of a channel are averages over the outer indices.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    running_kernel(NormShape s, const double* mean, const double* variance, double momentum,
-                   const int64_t* updates, T* means, T* variances) {
-  const int64_t outer = s.statistics() / s.channels;
-  const double n = static_cast<double>(s.count());
-  const double f = updates ? 1 / static_cast<double>(*updates) : momentum;
+    running_kernel(NormShape s, const double* mean, const double* variance,
+                   RunningAverages<T> running) {
   for (int64_t c = first_item(); c < s.channels; c += item_step()) {
     double m = 0, v = 0;
-    for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t o = 0; o < s.outer; ++o) {
       m += mean[o * s.channels + c];
       v += variance[o * s.channels + c];
     }
-    m /= static_cast<double>(outer);
-    v *= n / (n - 1) / static_cast<double>(outer);
-    means[c] = static_cast<T>((1 - f) * static_cast<double>(means[c]) + f * m);
-    variances[c] = static_cast<T>((1 - f) * static_cast<double>(variances[c]) + f * v);
+    const double outer = static_cast<double>(s.outer);
+    running.update(c, m / outer, v / outer, static_cast<double>(s.count()));
   }
 }
 
+// The gradients of weight and bias from the sums of their parts.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    backward_kernel(NormShape s, const T* g, const T* x, const double* mean, const double* rstd,
-                    const T* weight, T* dx) {
-  const int64_t n = s.count();
-  for (int64_t k = blockIdx.x; k < s.statistics(); k += gridDim.x) {
-    const double m = mean[k], r = rstd[k];
-    double sum = 0, product = 0;
-    for (int64_t e = threadIdx.x; e < n; e += blockDim.x) {
-      const Element i = element(s, k, e);
-      const double h = static_cast<double>(g[i.at]) * value(weight, i.channel, 1);
-      sum += h;
-      product += h * (static_cast<double>(x[i.at]) - m);
-    }
-    const double k1 = s.centred ? r * block_join<AddUp>(sum) / static_cast<double>(n) : 0;
-    const double k2 = r * r * r * block_join<AddUp>(product) / static_cast<double>(n);
-    for (int64_t e = threadIdx.x; e < n; e += blockDim.x) {
-      const Element i = element(s, k, e);
-      dx[i.at] = static_cast<T>(r * value(weight, i.channel, 1) * static_cast<double>(g[i.at]) -
-                                k1 - (static_cast<double>(x[i.at]) - m) * k2);
-    }
-  }
-}
-
-// dweight = sum g (x - mean) rstd and dbias = sum g of each channel.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    channels_kernel(NormShape s, const T* g, const T* x, const double* mean, const double* rstd,
-                    T* dweight, T* dbias) {
-  for (int64_t c = blockIdx.x; c < s.channels; c += gridDim.x) {
-    double sum = 0, product = 0;
-    for (int64_t e = threadIdx.x; e < s.outer * s.inner; e += blockDim.x) {
-      const int64_t o = e / s.inner, at = (o * s.channels + c) * s.inner + e % s.inner;
-      const int64_t k = statistic(s, o, c);
-      sum += static_cast<double>(g[at]);
-      product += static_cast<double>(g[at]) * (static_cast<double>(x[at]) - mean[k]) * rstd[k];
-    }
-    sum = block_join<AddUp>(sum);
-    product = block_join<AddUp>(product);
-    if (threadIdx.x == 0 && dweight) dweight[c] = static_cast<T>(product);
-    if (threadIdx.x == 0 && dbias) dbias[c] = static_cast<T>(sum);
-  }
-}
-
-constexpr int kRowLanes = kThreads / kWarp;
-constexpr int64_t kPartRows = 64;  // rows whose sums a block makes
-constexpr int64_t kMostParts = 64;
-
-// The same for inner = 1: the sums of `rows` rows, in parts (part, product or sum, channel).
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    columns_kernel(NormShape s, const T* g, const T* x, const double* mean, const double* rstd,
-                   double* parts, int64_t rows, int64_t count) {
-  __shared__ double sums[kRowLanes][kWarp], products[kRowLanes][kWarp];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp,
-            row = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t blocks = (s.channels + kWarp - 1) / kWarp;
-  for (int64_t i = blockIdx.x; i < blocks * count; i += gridDim.x) {
-    const int64_t part = i / blocks, c = i % blocks * kWarp + lane;
-    const int64_t end = (part + 1) * rows < s.outer ? (part + 1) * rows : s.outer;
-    double sum = 0, product = 0;
-    for (int64_t o = part * rows + row; c < s.channels && o < end; o += kRowLanes) {
-      const int64_t at = o * s.channels + c, k = statistic(s, o, c);
-      sum += static_cast<double>(g[at]);
-      product += static_cast<double>(g[at]) * (static_cast<double>(x[at]) - mean[k]) * rstd[k];
-    }
-    sums[row][lane] = sum;
-    products[row][lane] = product;
-    __syncthreads();
-    if (row == 0 && c < s.channels) {
-      for (int r = 1; r < kRowLanes; ++r) {
-        sum += sums[r][lane];
-        product += products[r][lane];
-      }
-      parts[2 * part * s.channels + c] = product;
-      parts[(2 * part + 1) * s.channels + c] = sum;
-    }
-    __syncthreads();
-  }
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    parts_kernel(const double* parts, int64_t count, int64_t channels, T* dweight, T* dbias) {
+    totals_kernel(const double* sums, int parts, int64_t channels, T* dweight, T* dbias) {
   for (int64_t c = first_item(); c < channels; c += item_step()) {
-    double product = 0, sum = 0;
-    for (int64_t part = 0; part < count; ++part) {
-      product += parts[2 * part * channels + c];
-      sum += parts[(2 * part + 1) * channels + c];
+    Sums total;
+#pragma unroll 8
+    for (int p = 0; p < parts; ++p) {
+      total.first += sums[2 * p * channels + c];
+      total.second += sums[(2 * p + 1) * channels + c];
     }
-    if (dweight) dweight[c] = static_cast<T>(product);
-    if (dbias) dbias[c] = static_cast<T>(sum);
+    if (dweight) dweight[c] = static_cast<T>(total.first);
+    if (dbias) dbias[c] = static_cast<T>(total.second);
   }
 }
 
@@ -186,9 +251,14 @@ template <class T> T* write(Tensor& t) { return reinterpret_cast<T*>(t.raw()); }
 template <class T> const T* read(const Tensor* t) { return t ? read<T>(*t) : nullptr; }
 template <class T> T* write(Tensor* t) { return t ? write<T>(*t) : nullptr; }
 
-// The threads of a block for a group of n elements: whole warps, few for small groups.
-int threads_for(int64_t n) {
-  return static_cast<int>(std::clamp<int64_t>((n + kWarp - 1) / kWarp * kWarp, kWarp, kThreads));
+template <class... Tensors> bool are_aligned(const Tensors&... tensors) {
+  return ((reinterpret_cast<uintptr_t>(tensors.raw()) % 16 == 0) && ...);
+}
+Tensor empty_sums(const Tensor& x, int parts, int64_t channels) {
+  return empty({parts, 2, channels}, {.dtype = DType::F64, .device = x.device()});
+}
+template <class Team> dim3 grid_of(int64_t rows) {
+  return grid_for(rows, Team::threads / Team::size);
 }
 
 class CudaNormalization final : public NormalizationKernels {
@@ -196,16 +266,40 @@ class CudaNormalization final : public NormalizationKernels {
   void forward(Tensor& y, Tensor& mean, Tensor& rstd, const Tensor& x, const Tensor* weight,
                const Tensor* bias, const NormShape& s, double eps,
                const RunningStatistics* running) override {
-    Tensor variance = empty(s.statistics(), {.dtype = DType::F64, .device = x.device()});
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      launch(forward_kernel<T>, grid_for(s.statistics(), 1), threads_for(s.count()), s, read<T>(x),
-             read<T>(weight), read<T>(bias), eps, write<T>(y), write<double>(mean),
-             write<double>(rstd), write<double>(variance));
-      if (!running) return;
-      launch(running_kernel<T>, grid_for(s.channels), kThreads, s, read<double>(mean),
-             read<double>(variance), running->momentum.value_or(0),
-             running->momentum ? nullptr : read<int64_t>(running->updates), write<T>(running->mean),
-             write<T>(running->variance));
+      RunningAverages<T> averages;
+      if (running) {
+        averages = {write<T>(running->mean), write<T>(running->variance),
+                    running->momentum.value_or(0),
+                    running->momentum ? nullptr : read<int64_t>(running->updates)};
+      }
+      const T *xs = read<T>(x), *w = read<T>(weight), *b = read<T>(bias);
+      double *means = write<double>(mean), *rstds = write<double>(rstd);
+      if (s.across_outer) {
+        with_channel_parts<T>(
+            s, are_aligned(x, y),
+            [&]<bool kColumns, int V>(ChannelParts<kColumns, V> parts, dim3 grid) {
+              Tensor sums = empty_sums(x, parts.parts, s.channels);
+              launch(sums_kernel<ChannelParts<kColumns, V>, Deviations<V, T>>, grid, kThreads, s,
+                     parts, Deviations<V, T>{xs}, write<double>(sums));
+              launch(channels_kernel<ChannelParts<kColumns, V>, Forward<V, T>>, grid, kThreads, s,
+                     parts, Forward<V, T>{xs, w, b, write<T>(y), means, rstds, eps, averages},
+                     read<double>(sums));
+            });
+        return;
+      }
+      Tensor variance;
+      if (running) {
+        variance = empty(s.statistics(), {.dtype = DType::F64, .device = x.device()});
+      }
+      double* variances = running ? write<double>(variance) : nullptr;
+      with_row_team<T>(s.count(), [&]<class Team>(Team) {
+        launch(forward_rows<Team, T>, grid_of<Team>(s.statistics()), Team::threads, s, xs, w, b,
+               eps, write<T>(y), means, rstds, variances);
+      });
+      if (running) {
+        launch(running_kernel<T>, grid_for(s.channels), kThreads, s, means, variances, averages);
+      }
     });
   }
 
@@ -213,24 +307,31 @@ class CudaNormalization final : public NormalizationKernels {
                 const Tensor& mean, const Tensor& rstd, const Tensor* weight,
                 const NormShape& s) override {
     dispatch_floating(x.dtype(), [&]<class T>(T) {
-      const T *gs = read<T>(g), *xs = read<T>(x);
+      const T *gs = read<T>(g), *xs = read<T>(x), *w = read<T>(weight);
       const double *means = read<double>(mean), *rstds = read<double>(rstd);
-      launch(backward_kernel<T>, grid_for(s.statistics(), 1), threads_for(s.count()), s, gs, xs,
-             means, rstds, read<T>(weight), write<T>(dx));
-      if (!dweight && !dbias) return;
       T *dw = write<T>(dweight), *db = write<T>(dbias);
-      if (s.inner > 1) {
-        launch(channels_kernel<T>, grid_for(s.channels, 1), threads_for(s.outer * s.inner), s, gs,
-               xs, means, rstds, dw, db);
-        return;
+      if (!s.across_outer) {
+        with_row_team<T>(s.count(), [&]<class Team>(Team) {
+          launch(backward_rows<Team, T>, grid_of<Team>(s.statistics()), Team::threads, s, gs, xs,
+                 means, rstds, w, write<T>(dx));
+        });
+        if (!dweight && !dbias) return;
       }
-      const int64_t rows = std::max(kPartRows, (s.outer + kMostParts - 1) / kMostParts);
-      const int64_t count = (s.outer + rows - 1) / rows;
-      Tensor parts = empty({count, 2, s.channels}, {.dtype = DType::F64, .device = x.device()});
-      launch(columns_kernel<T>, grid_for(count * ((s.channels + kWarp - 1) / kWarp), 1), kThreads,
-             s, gs, xs, means, rstds, write<double>(parts), rows, count);
-      launch(parts_kernel<T>, grid_for(s.channels), kThreads, read<double>(parts), count,
-             s.channels, dw, db);
+      with_channel_parts<T>(
+          s, are_aligned(g, x, dx),
+          [&]<bool kColumns, int V>(ChannelParts<kColumns, V> parts, dim3 grid) {
+            Tensor sums = empty_sums(x, parts.parts, s.channels);
+            launch(sums_kernel<ChannelParts<kColumns, V>, Gradients<V, T>>, grid, kThreads, s,
+                   parts, Gradients<V, T>{gs, xs, means, rstds}, write<double>(sums));
+            if (s.across_outer) {
+              launch(channels_kernel<ChannelParts<kColumns, V>, Backward<V, T>>, grid, kThreads, s,
+                     parts, Backward<V, T>{gs, xs, w, write<T>(dx), dw, db, means, rstds},
+                     read<double>(sums));
+            } else {
+              launch(totals_kernel<T>, grid_for(s.channels), kThreads, read<double>(sums),
+                     parts.parts, s.channels, dw, db);
+            }
+          });
     });
   }
 };

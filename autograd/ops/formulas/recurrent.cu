@@ -10,9 +10,7 @@ using namespace formulas;
 
 void enter_recurrent_gates() {
   enter_formulas<false, GateSigmoid, GateTanh, GateRelu, GruCandidate, GruState, LstmCell,
-                 LstmState, GateTanhBackward, GateReluBackward, GruCandidateBackward,
-                 GruUpdateBackward, GateSigmoidBackward, LstmCandidateBackward, LstmCellBackward,
-                 GateProduct, GateTanhOf, GateProductSum, GateSum>();
+                 LstmState, GateTanhBackward, GateReluBackward, GateSum>();
 }
 
 }  // namespace ebb::cuda

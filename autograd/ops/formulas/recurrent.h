@@ -68,48 +68,6 @@ struct GateReluBackward : GateGradient {
   template <class T> EBB_HD T operator()(T d, T y) const { return where(y <= 0, T(0), d); }
 };
 
-/// By the sum in the candidate n: d (1 - z) (1 - n^2).
-struct GruCandidateBackward : GateGradient {
-  template <class T> EBB_HD T operator()(T d, T z, T n) const { return d * (1 - z) * (1 - n * n); }
-};
-
-/// By the sum in the update gate z: d (h - n) z (1 - z).
-struct GruUpdateBackward : GateGradient {
-  template <class T> EBB_HD T operator()(T d, T h, T n, T z) const {
-    return d * (h - n) * z * (1 - z);
-  }
-};
-
-/// By the sum in a sigmoid gate y, whose value is multiplied by x: d x y (1 - y).
-struct GateSigmoidBackward : GateGradient {
-  template <class T> EBB_HD T operator()(T d, T x, T y) const { return d * x * y * (1 - y); }
-};
-
-/// By the sum in the candidate g of an LSTM: d i (1 - g^2).
-struct LstmCandidateBackward : GateGradient {
-  template <class T> EBB_HD T operator()(T d, T i, T g) const { return d * i * (1 - g * g); }
-};
-
-/// The gradient of the cell: what comes from the next step, dc, and from the state o t with t = tanh(c).
-struct LstmCellBackward : GateGradient {
-  template <class T> EBB_HD T operator()(T dc, T d, T o, T t) const {
-    return dc + d * o * (1 - t * t);
-  }
-};
-
-struct GateProduct : GateGradient {
-  template <class T> EBB_HD T operator()(T a, T b) const { return a * b; }
-};
-
-struct GateTanhOf : GateGradient {
-  template <class T> EBB_HD T operator()(T c) const { return tanh(c); }
-};
-
-/// a b + c
-struct GateProductSum : GateGradient {
-  template <class T> EBB_HD T operator()(T a, T b, T c) const { return a * b + c; }
-};
-
 struct GateSum : GateGradient {
   template <class T> EBB_HD T operator()(T a, T b) const { return a + b; }
 };
