@@ -149,9 +149,9 @@ install_packages() {
   exit 1
 }
 
-# configure OPTION...: configures a Release build in build/.
+# configure OPTION...: configures a Release build in build/, in which warnings are errors.
 configure() {
-  local options=(-S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release "$@")
+  local options=(-S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DEBB_WERROR=ON "$@")
   if [ ! -e "$build/CMakeCache.txt" ] && [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
     options+=(-G Ninja)
   fi
