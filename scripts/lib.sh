@@ -21,6 +21,7 @@ build      nlohmann-json3-dev     <nlohmann/json.hpp>
 examples   libcli11-dev           <CLI/CLI.hpp>
 examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
+tests      pkg-config             pkg-config
 tests      libboost-context-dev   <boost/context/detail/fcontext.hpp>
 benchmarks python3                python3
 benchmarks valgrind               valgrind
