@@ -20,7 +20,7 @@ for name in libebb0.1 libebb-dev ebb-doc ebb-examples; do
 done
 lintian --fail-on error --suppress-tags bad-distribution-in-changes-file "$packages"/*.deb
 
-debootstrap --variant=minbase bookworm "$work/machine" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$work/log" 2>&1 || {
+debootstrap --variant=minbase bookworm "$work/machine" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$work/log" 2>&1 || {
   tail -n 20 "$work/log" >&2
   exit 1
 }
