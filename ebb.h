@@ -33,6 +33,7 @@
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 #include "ebb/core/tensor.h"
+#include "ebb/core/version.h"
 #include "ebb/nn/data/csv.h"
 #include "ebb/nn/data/dataset.h"
 #include "ebb/nn/data/digits.h"

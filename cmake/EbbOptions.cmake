@@ -1,5 +1,14 @@
 # Compiler options, and the libraries that Ebb uses.
 
+foreach(least GNU:12 Clang:16)
+  string(REPLACE ":" ";" least ${least})
+  list(GET least 0 compiler)
+  list(GET least 1 version)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL compiler AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS version)
+    message(FATAL_ERROR "Ebb needs g++ 12, clang 16, or newer: this is ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+  endif()
+endforeach()
+
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json REQUIRED)

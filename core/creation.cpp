@@ -39,10 +39,13 @@ Tensor generate(std::string_view op, const Shape& shape, TensorOptions options,
 
 // Returns the length of [start, stop) with an integer step. It is exact over the whole range.
 int64_t count_integers(int64_t start, int64_t stop, int64_t step) {
-  const __int128 span = static_cast<__int128>(stop) - start;
-  if (span == 0 || (span > 0) != (step > 0)) return 0;
-  const __int128 count = (span + step - (step > 0 ? 1 : -1)) / step;
-  return count > kMaxElements ? kMaxElements + 1 : static_cast<int64_t>(count);
+  const bool up = step > 0;
+  if (start == stop || (start < stop) != up) return 0;
+  const uint64_t from = static_cast<uint64_t>(start), to = static_cast<uint64_t>(stop);
+  const uint64_t span = up ? to - from : from - to;
+  const uint64_t size = up ? static_cast<uint64_t>(step) : -static_cast<uint64_t>(step);
+  const uint64_t count = (span - 1) / size + 1;
+  return count > uint64_t{kMaxElements} ? kMaxElements + 1 : static_cast<int64_t>(count);
 }
 
 int64_t count_floating(double start, double stop, double step) {

@@ -1,6 +1,12 @@
 // Compiler-specific marks of functions and loops.
 #pragma once
 
+#include <version>
+
+#ifndef __cpp_lib_source_location
+#error "Ebb needs C++20 with std::source_location: g++ 12, clang 16, or newer"
+#endif
+
 // EBB_HD marks a function that is compiled for the host and, under nvcc, for the device. On the
 // host it is always inlined: kernels are cloned for several instruction sets, and only code that is
 // inlined into a clone uses its set.

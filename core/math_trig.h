@@ -153,7 +153,7 @@ EBB_HD float atan2(float y, float x) {
   const double large = steep ? b : a, small = steep ? a : b;
   const double angle = detail::atan_of_unit(small / (large == 0 ? 1 : large));
   const float result = detail::mirrored(angle, steep, y, x);
-  return (x != x) | (y != y) ? x + y : result;
+  return ((x != x) | (y != y)) ? x + y : result;
 }
 #endif
 

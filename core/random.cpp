@@ -7,12 +7,14 @@ namespace {
 
 Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
 
+__extension__ typedef unsigned __int128 Product;  // of two 64-bit numbers
+
 // A number in [0, range) from draw `number` of a stream; the bias of the multiply-shift is below
 // range / 2^64.
 uint64_t draw_below(uint64_t range, uint64_t seed, uint64_t number) {
   const PhiloxBits bits = philox(seed, number);
   const uint64_t word = static_cast<uint64_t>(bits.word[0]) << 32 | bits.word[1];
-  return static_cast<uint64_t>((static_cast<unsigned __int128>(word) * range) >> 64);
+  return static_cast<uint64_t>((static_cast<Product>(word) * range) >> 64);
 }
 
 void draw(std::string_view op, Distribution kind, Tensor& out, double a, double b,

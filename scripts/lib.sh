@@ -21,6 +21,7 @@ build      nlohmann-json3-dev     <nlohmann/json.hpp>
 examples   libcli11-dev           <CLI/CLI.hpp>
 examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
+tests      pkg-config             pkg-config
 tests      libboost-context-dev   <boost/context/detail/fcontext.hpp>
 benchmarks python3                python3
 benchmarks valgrind               valgrind
@@ -149,9 +150,9 @@ install_packages() {
   exit 1
 }
 
-# configure OPTION...: configures a Release build in build/.
+# configure OPTION...: configures a Release build in build/, in which warnings are errors.
 configure() {
-  local options=(-S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release "$@")
+  local options=(-S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DEBB_WERROR=ON "$@")
   if [ ! -e "$build/CMakeCache.txt" ] && [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
     options+=(-G Ninja)
   fi

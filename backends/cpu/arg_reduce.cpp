@@ -34,7 +34,7 @@ template <bool kMax, class T> EBB_MULTIVERSION T extreme_of(const T* x, int64_t 
   for (int64_t j = 0; j < kLanes; ++j) lanes[j] = x[j];
   int64_t at = kLanes;
   for (; at + kLanes <= n; at += kLanes) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < kLanes; ++j)
       lanes[j] = beats<kMax>(x[at + j], lanes[j]) ? x[at + j] : lanes[j];
   }
@@ -89,7 +89,7 @@ EBB_MULTIVERSION void find_in_columns(const T* x, int64_t n, int64_t inner, int6
   for (int64_t i = 1; i < n; ++i) {
     const T* row = x + i * inner;
     const Place place = static_cast<Place>(i);
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const bool better = beats<kMax>(row[j], best[j]);
       best[j] = better ? row[j] : best[j];

@@ -22,10 +22,10 @@ template <class T>
 EBB_MULTIVERSION void smooth_gradient(T* gradient, T softmax_factor, T share, const T* weight,
                                       int64_t n) {
   if (weight) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t c = 0; c < n; ++c) gradient[c] = gradient[c] * softmax_factor - share * weight[c];
   } else {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t c = 0; c < n; ++c) gradient[c] = gradient[c] * softmax_factor - share;
   }
 }

@@ -18,7 +18,7 @@ namespace {
 template <class T, int P>
 EBB_MULTIVERSION double hinges(const T* x, const T* open, double own, double margin, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) {
       const double z = relu((static_cast<double>(x[at + i]) - own) + margin);
       lanes[i] += where(open[at + i] > 0, P == 1 ? z : z * z, 0.0);
@@ -31,7 +31,7 @@ template <class T, int P>
 EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, double margin,
                                      double weight, int64_t n, double* slopes) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) {
       const double z = (static_cast<double>(x[at + i]) - own) + margin;
       const double each = P == 1 ? where(z > 0, weight, 0.0) : 2 * weight * relu(z);
@@ -45,7 +45,7 @@ EBB_MULTIVERSION double hinge_slopes(const T* x, const T* open, double own, doub
 // Returns the sum of all NaN elements: NaN if there are any, else 0.
 template <class T> EBB_MULTIVERSION double nans(const T* x, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) {
       lanes[i] += static_cast<double>(where(x[at + i] == x[at + i], T(0), x[at + i]));
     }
@@ -54,7 +54,7 @@ template <class T> EBB_MULTIVERSION double nans(const T* x, int64_t n) {
 
 template <class T>
 EBB_MULTIVERSION void write_scaled(const double* slopes, double factor, int64_t n, T* out) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(factor * slopes[i]);
 }
 

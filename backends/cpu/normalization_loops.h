@@ -103,13 +103,13 @@ template <class T> void add_moments(Moments& moments, const T* x, int64_t n, boo
 template <class T>
 EBB_MULTIVERSION void write_row(const T* x, int64_t n, Centre<T> centre, T r, const T* weight,
                                 const T* bias, T* y) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre.hi - centre.lo) * r * weight[i] + bias[i];
 }
 /// The same with one factor and one bias.
 template <class T>
 EBB_MULTIVERSION void write_plane(const T* x, int64_t n, Centre<T> centre, T scale, T bias, T* y) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre.hi - centre.lo) * scale + bias;
 }
 
@@ -185,14 +185,14 @@ void add_row_products(const T* g, const T* x, int64_t n, Centre<T> centre, T r, 
 template <class T>
 EBB_MULTIVERSION void write_slope(const T* g, const T* x, int64_t n, Centre<T> centre, T scale,
                                   T k1, T k2, T* dx) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) dx[i] = scale * g[i] - k1 - (x[i] - centre.hi - centre.lo) * k2;
 }
 /// The same with the factor r weight of each element.
 template <class T>
 EBB_MULTIVERSION void write_row_slope(const T* g, const T* x, int64_t n, Centre<T> centre, T r,
                                       const T* weight, T k1, T k2, T* dx) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i)
     dx[i] = r * weight[i] * g[i] - k1 - (x[i] - centre.hi - centre.lo) * k2;
 }
@@ -206,12 +206,12 @@ EBB_MULTIVERSION void column_moments(const T* x, int64_t rows, int64_t stride, i
   double sum[kColumns] = {}, square[kColumns] = {};
   const double n = static_cast<double>(rows);
   for (int64_t i = 0; i < rows; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) sum[j] += static_cast<double>(x[i * stride + j]);
   }
   for (int64_t j = 0; j < width; ++j) mean[j] = sum[j] / n;
   for (int64_t i = 0; i < rows; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const double d = static_cast<double>(x[i * stride + j]) - mean[j];
       square[j] += d * d;
@@ -224,7 +224,7 @@ template <class T>
 EBB_MULTIVERSION void write_columns(const T* x, int64_t rows, int64_t stride, int64_t width,
                                     const T* hi, const T* lo, const T* scale, const T* bias, T* y) {
   for (int64_t i = 0; i < rows; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t at = i * stride + j;
       y[at] = (x[at] - hi[j] - lo[j]) * scale[j] + bias[j];
@@ -239,7 +239,7 @@ EBB_MULTIVERSION void column_products(const T* g, const T* x, int64_t rows, int6
                                       double* product) {
   for (int64_t j = 0; j < width; ++j) sum[j] = product[j] = 0;
   for (int64_t i = 0; i < rows; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t at = i * stride + j;
       sum[j] += static_cast<double>(g[at]);
@@ -253,7 +253,7 @@ EBB_MULTIVERSION void write_column_slopes(const T* g, const T* x, int64_t rows, 
                                           int64_t width, const T* hi, const T* lo, const T* scale,
                                           const T* k1, const T* k2, T* dx) {
   for (int64_t i = 0; i < rows; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t at = i * stride + j;
       dx[at] = scale[j] * g[at] - k1[j] - (x[at] - hi[j] - lo[j]) * k2[j];

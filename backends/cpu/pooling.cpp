@@ -47,7 +47,7 @@ template <class T>
 EBB_HD void keep_larger(const T* x, int64_t stride, int64_t n, Lane<T> place, T* most,
                         Lane<T>* chosen) {
   const auto loop = [=](auto step) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < n; ++j) {
       const T v = x[j * step], m = most[j];
       const Lane<T> c = chosen[j];
@@ -169,13 +169,13 @@ EBB_MULTIVERSION void average_row(PoolShape s, int64_t r, const T* x, T row_coun
         const T* at = row + kc - s.cols.padding;
         inside(s.cols, kc, from, to, [&](int64_t begin, int64_t end) EBB_INLINE {
           with_stride(s.cols.stride, [&](auto stride) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
             for (int64_t j = begin; j < end; ++j) sums[j - from] += at[j * stride];
           });
         });
       }
     }
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = from; j < to; ++j) y[j] = sums[j - from] / (row_count * columns[j]);
   }
 }
@@ -206,7 +206,7 @@ EBB_MULTIVERSION void average_spread_row(PoolShape s, int64_t r, const T* g, T r
   T parts[kBlock];
   for (int64_t from = 0; from < s.cols.out; from += kBlock) {
     const int64_t to = from + kBlock < s.cols.out ? from + kBlock : s.cols.out;
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = from; j < to; ++j) parts[j - from] = g[j] / (row_count * columns[j]);
     for (int64_t kr = s.rows.first(r); kr < s.rows.last(r); ++kr) {
       T* row = x + (s.rows.start(r) + kr) * s.cols.in;
@@ -222,7 +222,7 @@ EBB_MULTIVERSION void average_spread_row(PoolShape s, int64_t r, const T* g, T r
         T* at = row + kc - s.cols.padding;
         inside(s.cols, kc, from, to, [&](int64_t begin, int64_t end) EBB_INLINE {
           with_stride(s.cols.stride, [&](auto stride) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
             for (int64_t j = begin; j < end; ++j) at[j * stride] += parts[j - from];
           });
         });

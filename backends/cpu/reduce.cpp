@@ -85,7 +85,7 @@ EBB_MULTIVERSION void reduce_rows(const T* x, int64_t rows, int64_t n, Out* out)
     A lanes[kLanes];
     for (A& lane : lanes) lane = Step::template first<A>();
     for (; at + kLanes <= n; at += kLanes) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t j = 0; j < kLanes; ++j)
         lanes[j] = Step::step(lanes[j], static_cast<A>(row[at + j]));
     }
@@ -122,7 +122,7 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) {  // four rows for each time that the accumulators are loaded
     const T* row = x + i * inner;
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       A a = Step::step(block[j], static_cast<A>(row[j]));
       a = Step::step(a, static_cast<A>(row[inner + j]));
@@ -132,7 +132,7 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
   }
   for (; i < n; ++i) {
     const T* row = x + i * inner;
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) block[j] = Step::step(block[j], static_cast<A>(row[j]));
   }
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
@@ -221,7 +221,7 @@ template <class T> EBB_MULTIVERSION double squares_about(const T* x, double c, i
   double lanes[kLanes] = {};
   int64_t at = 0;
   for (; at + kLanes <= n; at += kLanes) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < kLanes; ++j) {
       const double d = static_cast<double>(x[at + j]) - c;
       lanes[j] += d * d;
@@ -267,12 +267,12 @@ EBB_MULTIVERSION void deviations_of_columns(const T* x, int64_t n, int64_t inner
                                             T* out) {
   double mean[kBlock] = {}, squares[kBlock] = {};
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) mean[j] += static_cast<double>(x[i * inner + j]);
   }
   for (int64_t j = 0; j < width; ++j) mean[j] /= static_cast<double>(n);
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const double d = static_cast<double>(x[i * inner + j]) - mean[j];
       squares[j] += d * d;

@@ -63,7 +63,7 @@ template <class Each> EBB_HD double sum_in_lanes(int64_t n, const Each& each) {
 /// Computes out = e^(x - shift) for x <= shift, and returns the sum. out may be x.
 template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t n, T* out) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) {
       const T e = math::exp_nonpositive(x[at + i] - shift);
       out[at + i] = e;
@@ -75,7 +75,7 @@ template <class T> EBB_MULTIVERSION double row_exp(const T* x, T shift, int64_t 
 /// Returns the sum of e^(x - shift) for x <= shift.
 template <class T> EBB_MULTIVERSION double row_exp_sum(const T* x, T shift, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i)
       lanes[i] += static_cast<double>(math::exp_nonpositive(x[at + i] - shift));
   });
@@ -89,7 +89,7 @@ template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
     return sum;
   }
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(x[at + i]);
   });
 }
@@ -97,7 +97,7 @@ template <class T> EBB_MULTIVERSION double row_sum(const T* x, int64_t n) {
 /// Returns the sum of x y.
 template <class T> EBB_MULTIVERSION double row_dot(const T* x, const T* y, int64_t n) {
   return sum_in_lanes(n, [=](int64_t at, int64_t width, double* lanes) EBB_INLINE {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < width; ++i) lanes[i] += static_cast<double>(x[at + i] * y[at + i]);
   });
 }
@@ -118,22 +118,22 @@ EBB_HD void exp_short_rows(const T* x, int64_t rows, int64_t n, T* e, T* top, do
     T largest = row[0];
     for (int64_t i = 1; i < n; ++i) largest = row[i] > largest ? row[i] : largest;
     top[r] = largest;
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < n; ++i) e[r * n + i] = row[i] - largest;
   }
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < rows * n; ++i) e[i] = math::exp_nonpositive(e[i]);
   for (int64_t r = 0; r < rows; ++r) {
     sum[r] = 0;
     for (int64_t i = 0; i < n; ++i) sum[r] += static_cast<double>(e[r * n + i]);
   }
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t r = 0; r < rows; ++r) log_sum[r] = log(sum[r]);
 }
 
 /// Computes x *= factor.
 template <class T> EBB_MULTIVERSION void row_scale(T* x, T factor, int64_t n) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;
 }
 

@@ -67,7 +67,7 @@ template <class Join, class A, class T> EBB_MULTIVERSION A total_of(const T* x, 
   for (A& lane : lanes) lane = Join::template first<A>();
   int64_t at = 0;
   for (; at + 16 <= n; at += 16) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < 16; ++j) lanes[j] = Join::join(lanes[j], static_cast<A>(x[at + j]));
   }
   for (; at < n; ++at) lanes[0] = Join::join(lanes[0], static_cast<A>(x[at]));
@@ -102,7 +102,7 @@ EBB_MULTIVERSION void scan_columns(const T* x, T* out, int64_t n, int64_t inner,
   for (int64_t j = 0; j < width; ++j) block[j] = Join::template first<A>();
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = (reverse ? n - 1 - i : i) * inner;
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       block[j] = Join::join(block[j], static_cast<A>(x[row + j]));
       out[row + j] = static_cast<T>(block[j]);
@@ -120,7 +120,7 @@ EBB_MULTIVERSION void recur_columns(const T* a, const T* b, T* out, int64_t n, i
     if (i == 0) {
       for (int64_t j = 0; j < width; ++j) block[j] = static_cast<double>(b[row + j]);
     } else {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t j = 0; j < width; ++j) {
         block[j] = static_cast<double>(a[row + j]) * block[j] + static_cast<double>(b[row + j]);
       }

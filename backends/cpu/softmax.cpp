@@ -19,7 +19,7 @@ constexpr int64_t kColumns = 128;
 
 template <class T>
 EBB_MULTIVERSION void log_softmax_write(const T* x, T shift, T log_sum, int64_t n, T* y) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - shift) - log_sum;
 }
 
@@ -43,10 +43,10 @@ EBB_MULTIVERSION void softmax_short(bool log_form, const T* x, T* y, int64_t row
     const T shift = static_cast<T>(log_sum[r]), scale = static_cast<T>(1 / sum[r]);
     const int64_t at = r * n;
     if (log_form) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t i = 0; i < n; ++i) y[at + i] = (x[at + i] - top[r]) - shift;
     } else {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t i = 0; i < n; ++i) y[at + i] = e[at + i] * scale;
     }
   }
@@ -62,11 +62,11 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
     sum[j] = 0;
   }
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) top[j] = maximum(top[j], x[i * inner + j]);
   }
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const T e = math::exp_nonpositive(x[i * inner + j] - top[j]);
       sum[j] += static_cast<double>(e);
@@ -76,7 +76,7 @@ EBB_MULTIVERSION void softmax_columns(const T* x, T* y, int64_t n, int64_t inner
   T rest[kColumns];
   for (int64_t j = 0; j < width; ++j) rest[j] = static_cast<T>(kLog ? log(sum[j]) : 1 / sum[j]);
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       if constexpr (kLog) y[i * inner + j] = (x[i * inner + j] - top[j]) - rest[j];
       else y[i * inner + j] *= rest[j];
@@ -88,10 +88,10 @@ template <class T>
 EBB_MULTIVERSION void backward_write(bool log_form, const T* y, const T* g, T total, int64_t n,
                                      T* out) {
   if (log_form) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < n; ++i) out[i] = g[i] - math::exp_nonpositive(y[i]) * total;
   } else {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < n; ++i) out[i] = y[i] * (g[i] - total);
   }
 }
@@ -113,7 +113,7 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
                                      T* out) {
   T p[kShortBlock];  // e^y for log_softmax
   if (log_form) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < rows * n; ++i) p[i] = math::exp_nonpositive(y[i]);
   }
   for (int64_t at = 0; at < rows * n; at += n) {
@@ -125,10 +125,10 @@ EBB_MULTIVERSION void backward_short(bool log_form, const T* y, const T* g, int6
     }
     const T total = static_cast<T>(sum);
     if (log_form) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t i = at; i < at + n; ++i) out[i] = g[i] - p[i] * total;
     } else {
-#pragma GCC ivdep
+EBB_INDEPENDENT
       for (int64_t i = at; i < at + n; ++i) out[i] = y[i] * (g[i] - total);
     }
     if (settled < 0) continue;
@@ -141,14 +141,14 @@ template <class T, bool kLog>
 EBB_MULTIVERSION void settle_columns(const T* y, int64_t n, int64_t inner, int64_t width, T* out) {
   double others[kColumns] = {};
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
       others[j] += static_cast<double>(where(is_sure<kLog>(y[k]), T(0), out[k]));
     }
   }
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
       out[k] = where(is_sure<kLog>(y[k]), static_cast<T>(0 - others[j]), out[k]);
@@ -161,7 +161,7 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
                                        int64_t width) {
   double sum[kColumns] = {};
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
       sum[j] += static_cast<double>(kLog ? g[k] : g[k] * y[k]);
@@ -170,7 +170,7 @@ EBB_MULTIVERSION void backward_columns(const T* y, const T* g, T* out, int64_t n
   T total[kColumns];
   for (int64_t j = 0; j < width; ++j) total[j] = static_cast<T>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const int64_t k = i * inner + j;
       if constexpr (kLog) out[k] = g[k] - math::exp_nonpositive(y[k]) * total[j];

@@ -59,7 +59,7 @@ EBB_MULTIVERSION void make_keys(const T* x, int64_t n, int64_t stride, bool desc
                                 KeyOf<T>* keys) {
   const KeyOf<T> flip = descending ? ~KeyOf<T>(0) : KeyOf<T>(0);
   if (stride == 1) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
     for (int64_t i = 0; i < n; ++i) keys[i] = ascending_key(x[i]) ^ flip;
   } else {
     for (int64_t i = 0; i < n; ++i) keys[i] = ascending_key(x[i * stride]) ^ flip;
@@ -118,7 +118,7 @@ Pair<KeyOf<T>>* sort_row(const T* x, int64_t n, int64_t stride, bool descending,
 
 template <class Key> EBB_MULTIVERSION Key least_of(const Key* keys) {
   Key least = keys[0];
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (int64_t i = 1; i < kBlock; ++i) least = keys[i] < least ? keys[i] : least;
   return least;
 }

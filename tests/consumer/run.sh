@@ -57,6 +57,18 @@ if [[ $printed != '[0, 1, 1, 0]'* ]]; then
   exit 1
 fi
 
+# The same program without CMake, as docs/get-started.md builds it.
+pc=$(find "$work/prefix" -name ebb.pc)
+export PKG_CONFIG_PATH=${pc%/*}
+[ "$(pkg-config --modversion ebb)" = "$(cached CMAKE_PROJECT_VERSION)" ]
+# shellcheck disable=SC2046  # the flags are words
+"$(cached CMAKE_CXX_COMPILER)" -O2 "$work/readme_source/main.cpp" -o "$work/by_pkg_config" $(pkg-config --cflags --libs ebb)
+printed=$(LD_LIBRARY_PATH=$(pkg-config --variable=libdir ebb) "$work/by_pkg_config")
+if [[ $printed != '[0, 1, 1, 0]'* ]]; then
+  echo "the program of README.md, built by pkg-config, prints: $printed" >&2
+  exit 1
+fi
+
 # The examples of docs/extending.md, in a debug build, which compares explicit gradients with derivatives.
 build_outside "$here/../../examples/extend" extend -DCMAKE_BUILD_TYPE=Debug
 ctest --test-dir "$work/extend/build" --no-tests=error --output-on-failure

@@ -120,7 +120,7 @@ struct Erfinv {
 
 /// Computes out[i] = op(in[i]) like a kernel: vectors, then a tail.
 template <class Op, class T> EBB_MULTIVERSION void apply(const T* in, T* out, size_t n) {
-#pragma GCC ivdep
+EBB_INDEPENDENT
   for (size_t i = 0; i < n; ++i) out[i] = Op{}(in[i]);
 }
 

@@ -132,6 +132,22 @@ TEST_F(Examples, CartpoleBalancesThePole) {
   expect_one_line(run("cartpole", {"--episodes", "0"}), "--episodes");
 }
 
+TEST_F(Examples, DigitsCtcReadsStrips) {
+  const Result r = run("digits_ctc", {"--out", path("ctc"), "--epochs", "3"});
+  ASSERT_EQ(r.status, 0) << r.error;
+  const size_t at = r.out.rfind("digits in error: ");
+  ASSERT_NE(at, std::string::npos) << r.out;
+  EXPECT_LT(std::atof(r.out.c_str() + at + 17), 8) << r.out;
+}
+
+TEST_F(Examples, LanguagesComparesTwoNetworks) {
+  const Result r = run("languages", {"--out", path("languages"), "--epochs", "1"});
+  ASSERT_EQ(r.status, 0) << r.error;
+  EXPECT_GE(last_accuracy(r), 30) << r.out;  // the transformer; chance is 10
+  EXPECT_NE(r.out.find("recurrent, "), std::string::npos) << r.out;
+  expect_one_line(run("languages", {"--data", path("none")}), "none");
+}
+
 // Two classes that a convolution tells apart at once: horizontal and vertical stripes.
 TEST_F(Examples, FashionCnnTrainsAndDrawsItsFiltersAndMistakes) {
   const auto write = [&](const std::string& name, int count) {

@@ -1,0 +1,15 @@
+# EBB_SOURCE_ARCHIVE: a source archive of scripts/release on this machine, instead of the one of the release.
+if(DEFINED ENV{EBB_SOURCE_ARCHIVE})
+  set(archive $ENV{EBB_SOURCE_ARCHIVE})
+else()
+  message(FATAL_ERROR "ebb: set EBB_SOURCE_ARCHIVE to a source archive made by scripts/release")
+endif()
+vcpkg_extract_source_archive(source ARCHIVE ${archive})
+
+vcpkg_check_features(OUT_FEATURE_OPTIONS features FEATURES onednn EBB_ONEDNN cuda EBB_CUDA)
+vcpkg_cmake_configure(SOURCE_PATH ${source} OPTIONS -DEBB_TESTS=OFF -DEBB_EXAMPLES=OFF ${features})
+vcpkg_cmake_install()
+vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/ebb)
+vcpkg_fixup_pkgconfig()
+file(REMOVE_RECURSE ${CURRENT_PACKAGES_DIR}/debug/include ${CURRENT_PACKAGES_DIR}/debug/share)
+vcpkg_install_copyright(FILE_LIST ${source}/LICENSE)
