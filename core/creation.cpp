@@ -106,7 +106,11 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, TensorOptions options) {
   }
   const auto first = start.to<int64_t>("arange"), stride = step.to<int64_t>("arange");
   const int64_t n = count_integers(first, stop.to<int64_t>("arange"), stride);
-  return generate("arange", n, options, [&](int64_t i) { return first + i * stride; });
+  // The product may wrap around on the way to a number in range.
+  return generate("arange", n, options, [&](int64_t i) {
+    return static_cast<int64_t>(static_cast<uint64_t>(first) +
+                                static_cast<uint64_t>(i) * static_cast<uint64_t>(stride));
+  });
 }
 Tensor arange(Scalar stop, TensorOptions options) {
   return stop.is_floating() ? arange(0.0, stop, 1.0, options) : arange(0, stop, 1, options);

@@ -17,7 +17,11 @@ double fitted(std::string_view op, const Tensor& x, Scalar number, double low = 
               double high = 0x1p53) {
   check_defined(op, x);
   const double value = number.to_double();
-  if (!is_floating(x.dtype()) && !(value == std::trunc(value) && value >= low && value <= high)) {
+  const auto is_whole = [&] {  // an integer above 2^53 may have been rounded
+    return number.is_floating() ? value == std::trunc(value)
+                                : static_cast<int64_t>(value) == number.to<int64_t>(op);
+  };
+  if (!is_floating(x.dtype()) && !(value >= low && value <= high && is_whole())) {
     fail(op, "the scalar ", number, " does not fit a tensor of ", x.dtype(),
          ": convert the tensor with to()");
   }
@@ -53,7 +57,7 @@ Tensor divisible(const Tensor& x) { return is_floating(x.dtype()) ? x : x.to(f32
 // Returns the number as a tensor that x can be compared with.
 Tensor number_like(std::string_view op, const Tensor& x, Scalar value) {
   if (x.dtype() == DType::U8) fitted(op, x, value, 0, 255);
-  fitted(op, x, value);
+  if (value.is_floating()) fitted(op, x, value);
   return full({}, value, options_like(x));
 }
 

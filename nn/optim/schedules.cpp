@@ -46,6 +46,8 @@ std::function<double(double)> Schedule::by_progress(int64_t steps) const {
   constexpr double kRounding = 1e-6;  // of a share whose product with steps is an integer
   return [schedule = *this, steps](double progress) {
     const double step = std::floor(progress * static_cast<double>(steps) + kRounding);
+    if (!(step >= 0 && step < 0x1p63))
+      fail(kOp, "expected a progress of at least 0 for ", steps, " steps, got ", progress);
     return schedule(static_cast<int64_t>(step));
   };
 }
@@ -105,8 +107,9 @@ Schedule cosine(int64_t T_max, double eta_min) {
   check_positive("T_max", T_max);
   check_factor("eta_min", eta_min);
   return Schedule([=](int64_t t) {
-    return anneal(Anneal::Cosine, 1, eta_min,
-                  static_cast<double>(t % (2 * T_max)) / static_cast<double>(T_max));
+    const double half = t / T_max % 2 != 0 ? 1 : 0;  // the factor rises in each second half
+    const double period = static_cast<double>(T_max), at = static_cast<double>(t % T_max);
+    return anneal(Anneal::Cosine, 1, eta_min, (half * period + at) / period);
   });
 }
 
@@ -114,12 +117,13 @@ Schedule cosine_restarts(int64_t T_0, int64_t T_mult, double eta_min) {
   check_positive("T_0", T_0);
   check_positive("T_mult", T_mult);
   check_factor("eta_min", eta_min);
+  constexpr int64_t kLongest = std::numeric_limits<int64_t>::max();
   return Schedule([=](int64_t t) {
     int64_t length = T_0, left = t;
     if (T_mult == 1) left %= T_0;
     while (left >= length) {
       left -= length;
-      length *= T_mult;
+      length = length > kLongest / T_mult ? kLongest : length * T_mult;
     }
     return anneal(Anneal::Cosine, 1, eta_min,
                   static_cast<double>(left) / static_cast<double>(length));
@@ -263,9 +267,10 @@ void ReduceLROnPlateau::load_state_dict(const std::vector<NamedTensor>& state) {
   const double best = loaded[0].second.item();
   const std::vector<int64_t> counts = loaded[1].second.to_vector<int64_t>();
   const std::vector<double> rates = loaded[2].second.to_vector<double>();
+  constexpr int64_t kMost = int64_t{1} << 53;
   if (std::isnan(best) ||
-      std::any_of(counts.begin(), counts.end(), [](int64_t n) { return n < 0; }))
-    fail(kPlateau, "the state's best value is NaN or a count is negative");
+      std::any_of(counts.begin(), counts.end(), [](int64_t n) { return n < 0 || n > kMost; }))
+    fail(kPlateau, "the state's best value is NaN or a count is not from 0 to 2^53");
   for (double rate : rates) {
     if (!(rate >= 0) || !std::isfinite(rate))
       fail(kPlateau, "the state has a learning rate of ", rate);

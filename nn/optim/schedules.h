@@ -38,7 +38,7 @@ class Schedule {
   /// Returns the schedule as a function of the share of `steps` that have been made, from 0 to 1, for
   /// TrainerOptions::lr_schedule. The step is rounded down. With steps = epochs the schedule changes
   /// between epochs, with steps = epochs * loader.size() after each batch. Throws Error unless
-  /// steps >= 1.
+  /// steps >= 1. The function throws Error for a negative progress.
   std::function<double(double progress)> by_progress(int64_t steps) const;
 
  private:

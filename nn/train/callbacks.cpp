@@ -14,17 +14,19 @@ namespace {
 constexpr std::string_view kWeights = "weights.";
 
 // Returns the number of a state, a tensor of one element.
-double number_of(const NamedTensors& state, std::string_view name, DType dtype,
-                 std::string_view owner) {
+const Tensor& number_of(const NamedTensors& state, std::string_view name, DType dtype,
+                        std::string_view owner) {
   for (const auto& [key, tensor] : state) {
-    if (key == name && tensor.dtype() == dtype && tensor.numel() == 1) return tensor.item();
+    if (key == name && tensor.dtype() == dtype && tensor.numel() == 1) return tensor;
   }
   fail(owner, "the state has no usable entry '", name, "'");
 }
 
 int64_t count_of(const NamedTensors& state, std::string_view name, std::string_view owner) {
-  const auto count = static_cast<int64_t>(number_of(state, name, DType::I64, owner));
-  if (count < 0) fail(owner, name, " ", count, " is out of range: expected 0 or more");
+  constexpr int64_t kMost = int64_t{1} << 53;
+  const auto count = number_of(state, name, DType::I64, owner).item<int64_t>();
+  if (count < 0 || count > kMost)
+    fail(owner, name, " ", count, " is out of range: expected 0 to 2^53");
   return count;
 }
 
@@ -68,7 +70,7 @@ NamedTensors Best::state_dict() const {
 }
 
 void Best::load_state_dict(const NamedTensors& state, std::string_view owner) {
-  const double value = number_of(state, entry(), DType::F64, owner);
+  const double value = number_of(state, entry(), DType::F64, owner).item();
   epoch_ = count_of(state, "best_epoch", owner);
   value_ = value;
 }

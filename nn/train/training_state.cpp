@@ -1,6 +1,7 @@
 #include "ebb/nn/train/training_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "ebb/nn/serialize/shown.h"
@@ -68,9 +69,11 @@ std::vector<EpochRecord> history_of(const NamedTensors& tensors, const std::stri
     const std::vector<double> column = tensor.to_vector<double>();
     const size_t count = column.size() / 2;
     for (size_t i = 0; i < count; ++i) {
-      if (!(column[i] >= 0 && column[i] < static_cast<double>(history.size())))
-        fail(kOp, from, ": history of ", ebb::detail::shown(name), ": no epoch ", column[i]);
-      history[static_cast<size_t>(column[i])].values.emplace_back(name, column[count + i]);
+      const double row = column[i];
+      if (!(row >= 0 && row < static_cast<double>(history.size())) || row != std::floor(row) ||
+          history[static_cast<size_t>(row)].has(name))
+        fail(kOp, from, ": history of ", ebb::detail::shown(name), ": no epoch ", row);
+      history[static_cast<size_t>(row)].values.emplace_back(name, column[count + i]);
     }
   }
   for (const char* always : {"loss", "lr"}) {
@@ -190,7 +193,7 @@ void check_resumable(const TrainingState& state, const data::DataLoader& loader,
     if (name == "accumulated") pending = tensor.item<int64_t>();
   }
   // Each batch is one step() of the optimizer, which may have made other steps before this training.
-  steps = checked_mul(kOp, steps, optimizer.grad_options().accumulate) + pending;
+  steps = checked_add(kOp, checked_mul(kOp, steps, optimizer.grad_options().accumulate), pending);
   if (state.consumed > loader.size() || state.epoch > steps / loader.size() ||
       state.epoch * loader.size() + state.consumed > steps) {
     fail(kOp, from, ": position ", state.consumed, " of epoch ", state.epoch,

@@ -139,6 +139,8 @@ TEST(Sizes, CreationThrowsNothingButError) {
   expect_error([] { arange(-1e308, 1e308); }, "", {"too large"});
   expect_error([] { arange(kLeast, kMost); }, "", {"too large"});
   expect_error([] { arange(kMost / 16); }, "memory", {"out of memory"});
+  EXPECT_EQ(arange(kLeast, kMost, kHuge).to_vector<int64_t>(),
+            (std::vector<int64_t>{kLeast, kLeast + kHuge, 0, kHuge}));
   expect_error([] { randperm(kHuge); }, "", {"too large"});
   expect_error([] { randperm(-1); }, "randperm", {"at least 0"});
   expect_error([] { one_hot(arange(3), kHuge); }, "", {"too large"});

@@ -287,10 +287,21 @@ TEST(Callbacks, AStateThatDoesNotFitChangesNothing) {
   c.trainer({.epochs = 2, .checkpoint = folder / "c", .callbacks = {nn::early_stopping()}}).run();
   for (auto [entry, value, message] :
        {std::tuple{"callbacks.early_stopping/waited", scalar(-1, {.dtype = i64}), "waited -1"},
+        std::tuple{"callbacks.early_stopping/waited", from_data<int64_t>({INT64_MAX}, {}),
+                   "waited 9223372036854775807"},
+        std::tuple{"callbacks.early_stopping/best_epoch", from_data<int64_t>({INT64_MIN}, {}),
+                   "best_epoch -9223372036854775808"},
         std::tuple{"callbacks.early_stopping/smallest.val_loss", scalar(1, {.dtype = f32}),
                    "'smallest.val_loss'"},
         std::tuple{"callbacks.early_stopping/weights.0.bias", zeros({3}), "0.bias"},
-        std::tuple{"history.loss", zeros({3}, {.dtype = f64}), "history of \"loss\""}}) {
+        std::tuple{"history.loss", zeros({3}, {.dtype = f64}), "history of \"loss\""},
+        std::tuple{"history.loss", tensor({{0, 0.5}, {1, 1}}, f64), "no epoch 0.5"},
+        std::tuple{"history.loss", tensor({{0, 0}, {1, 1}}, f64), "no epoch 0"},
+        std::tuple{"history.loss", tensor({{0, 2}, {1, 1}}, f64), "no epoch 2"},
+        std::tuple{"history.loss", tensor({{-1, 1}, {1, 1}}, f64), "no epoch -1"},
+        std::tuple{"history.lr", tensor({{0}, {1}}, f64), "has no lr of epoch 2"},
+        std::tuple{"epochs", from_data<int64_t>({2, 2}, {2}), "epoch 2 after epoch 2"},
+        std::tuple{"epochs", from_data<int64_t>({0, 1}, {2}), "epoch 0 after epoch 0"}}) {
     Checkpoint checkpoint = load_checkpoint(folder / "c");
     for (auto& [name, tensor] : checkpoint.training)
       if (name == entry) tensor = value;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -208,19 +209,26 @@ TEST(Checkpoint, FoldersAreReplacedWithAndWithoutExchange) {
   _exit(1);
 }
 
+uint32_t number_of(const char* variable, uint32_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text ? static_cast<uint32_t>(std::strtoul(text, nullptr, 10)) : otherwise;
+}
+
+// scripts/torture sets EBB_KILLS and EBB_SEED.
 TEST(Checkpoint, KilledAtAnyMomentOneRemains) {
+  const uint32_t kills = number_of("EBB_KILLS", 25), seed = number_of("EBB_SEED", 1);
   const TempFolder folder;
   int64_t last = 0;
   save_checkpoint(folder / "x", numbered(last, 100'000));
   const auto begin = std::chrono::steady_clock::now();
   save_checkpoint(folder / "x", numbered(last, 100'000));
   const auto one_save = std::chrono::steady_clock::now() - begin;
-  for (uint32_t kill = 0; kill < 25 || (last <= 5 && kill < 200); ++kill) {
+  for (uint32_t kill = 0; kill < kills || (last <= 5 && kill < 8 * kills); ++kill) {
     const pid_t child = fork();
     if (child == 0) save_for_ever(folder / "x", last + 1);
     // Up to four saves; more as time goes by, so that a busy machine meets enough of them too.
-    std::this_thread::sleep_for(one_save * (philox(1, kill).word[0] % 1000) / 250 *
-                                (1 + kill / 25));
+    std::this_thread::sleep_for(one_save * (philox(seed, kill).word[0] % 1000) / 250 *
+                                (1 + kill / kills));
     ::kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);

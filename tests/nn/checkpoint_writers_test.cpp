@@ -93,6 +93,28 @@ TEST(CheckpointWriter, SaysAtOnceThatItCannotWrite) {
   fs::permissions(folder / "locked", fs::perms::owner_all);
 }
 
+TEST(CheckpointWriter, FilesThatAppearBetweenTwoSavesStay) {
+  const TempFolder folder;
+  CheckpointWriter writer(folder / "x");
+  writer.save(numbered(1));
+  const auto expect_kept = [&](const std::string& path) {
+    test::write_bytes(folder / path, "years of work");
+    expect_error([&] { writer.save(numbered(2)); }, "save_checkpoint",
+                 {"holds \"thesis.tex\", which is not part of a checkpoint"});
+    EXPECT_EQ(test::read_bytes(folder / path), "years of work");
+    EXPECT_EQ(number_of(load_checkpoint(folder / "x")), 1);
+    fs::remove(folder / path);
+  };
+  expect_kept("x/thesis.tex");
+  for (const char* work : {".x.ebb-new", ".x.ebb-old"}) {
+    fs::create_directory(folder / work);
+    expect_kept(std::string(work) + "/thesis.tex");
+  }
+  writer.save(numbered(3));
+  EXPECT_EQ(number_of(load_checkpoint(folder / "x")), 3);
+  EXPECT_FALSE(fs::exists(folder / ".x.ebb-new") || fs::exists(folder / ".x.ebb-old"));
+}
+
 TEST(CheckpointWriter, TwoAtATimeNeverMixAndOneGoesOn) {
   const TempFolder folder;
   std::atomic<int> saved = 0, refused = 0;

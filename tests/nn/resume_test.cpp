@@ -180,6 +180,18 @@ TEST(Resume, EveryNumberIsChecked) {
   }
 }
 
+TEST(Resume, StepsThatCannotBeCountedAreRefused) {
+  const test::TempFolder folder;
+  save_stopped(folder / "c", 1);
+  Checkpoint checkpoint = load_checkpoint(folder / "c");
+  checkpoint.training.emplace_back("optimizer.accumulated", from_data<int64_t>({5}, {}));
+  save_checkpoint(folder / "c", checkpoint);
+  Training t(kShuffled);
+  t.optimizer.set_grad_options({.accumulate = INT64_MAX});
+  expect_error([&] { t.run({.epochs = 4, .checkpoint = folder / "c", .resume = true}); }, "resume",
+               {"too large"});
+}
+
 TEST(Resume, NothingLeftToTrainIsSaid) {
   const test::TempFolder folder;
   Training t;
@@ -271,8 +283,33 @@ TEST(Trainer, ALoaderThatWasMovedFromIsNoticed) {
 
 TEST(Trainer, RefusesMoreEpochsThanCanBeCounted) {
   Training t;
-  expect_error([&] { t.run({.epochs = INT64_MAX}); }, "Trainer", {"more than 2^53 samples"});
+  const auto make = [&](int64_t epochs) {
+    nn::Trainer(t.model, t.optimizer, t.loader, t.loss, {.epochs = epochs, .quiet = true});
+  };
+  make(int64_t{1} << 50);  // of eight samples
+  for (const int64_t epochs : {(int64_t{1} << 50) + 1, INT64_MAX})
+    expect_error([&] { make(epochs); }, "Trainer", {"more than 2^53 samples"});
   expect_error([&] { t.run({.epochs = 0}); }, "Trainer", {"at least 1 epoch"});
+}
+
+TEST(Trainer, AnEpochMayHaveOneSample) {
+  const test::TempFolder folder;
+  for (const int64_t epochs : {2, 5}) {
+    Training t({.batch_size = 4, .shuffle = true});
+    t.loader = data::DataLoader({ones({1, 2}), zeros({1, 1})}, t.loader.options());
+    nn::Trainer trainer(t.model, t.optimizer, t.loader, t.loss,
+                        {.epochs = epochs,
+                         .checkpoint = folder / "c",
+                         .resume = epochs > 2,
+                         .quiet = true,
+                         .validation = &t.loader});
+    EXPECT_TRUE(trainer.run());
+    EXPECT_EQ(trainer.epochs_run(), epochs > 2 ? 3 : 2);
+    EXPECT_EQ(t.optimizer.steps(), epochs);
+    ASSERT_EQ(trainer.history().size(), static_cast<size_t>(epochs));
+    EXPECT_EQ(trainer.history()[0].at("loss"), 0.25);
+    EXPECT_LT(trainer.history()[0].at("val_loss"), 0.25);
+  }
 }
 
 TEST(Trainer, ALossMustHaveOneElement) {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <limits>
 
+#include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
 #include "files.h"
 
@@ -60,6 +61,20 @@ TEST(SafeTensors, AllDtypesAreSavedAndLoadedBitForBitInOrder) {
   }
   EXPECT_TRUE(same(*loaded.find("mask"), tensors[2].second));
   EXPECT_EQ(loaded.find("mas"), nullptr);
+}
+
+TEST(SafeTensors, TensorsOfTheMostDimensionsAndOfOneByteAreSavedAndLoaded) {
+  const TempFolder folder;
+  const NamedTensors tensors = {
+      {"deep", reshape(arange(0, 12, 1, {.dtype = f32}), {1, 2, 1, 1, 3, 1, 1, 2})},
+      {"byte", from_data(std::vector<uint8_t>{200}, {1})},
+      {"number", from_data(std::vector<uint8_t>{7}, {})}};
+  ASSERT_EQ(tensors[0].second.dim(), kMaxDims);
+  save_safetensors(folder / "x", tensors);
+  const SafeTensors loaded = load_safetensors(folder / "x");
+  ASSERT_EQ(loaded.tensors.size(), tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i)
+    EXPECT_TRUE(same(loaded.tensors[i].second, tensors[i].second)) << tensors[i].first;
 }
 
 TEST(SafeTensors, AnEmptyFileIsSavedAndLoaded) {

@@ -165,9 +165,26 @@ TEST(Schedules, RefuseImpossibleOptions) {
   EXPECT_THROW(ReduceLROnPlateau(optimizer, {.patience = -1}), Error);
   ReduceLROnPlateau plateau(optimizer);
   auto state = plateau.state_dict();
-  state[1].second = from_data(std::vector<int64_t>{0, -1, 0}, {3});
-  EXPECT_THROW(plateau.load_state_dict(state), Error);
+  for (const int64_t count : {int64_t{-1}, INT64_MAX}) {
+    state[1].second = from_data(std::vector<int64_t>{0, count, 0}, {3});
+    EXPECT_THROW(plateau.load_state_dict(state), Error);
+  }
   EXPECT_EQ(optimizer.lr(), 0.5);
+}
+
+TEST(Schedules, PeriodsAndStepsMayBeHuge) {
+  using namespace schedules;
+  constexpr int64_t kMost = INT64_MAX, kHuge = int64_t{1} << 62;
+  EXPECT_NEAR(cosine(kHuge)(kHuge), 0, 1e-12);
+  EXPECT_NEAR(cosine(kMost)(kMost), 0, 1e-12);
+  EXPECT_NEAR(cosine(kHuge)(kHuge / 2), 0.5, 1e-12);
+  EXPECT_EQ(cosine_restarts(4, kMost)(4), 1);  // the second period has no end
+  EXPECT_NEAR(cosine_restarts(4, kHuge)(kMost), 0, 1e-12);
+  EXPECT_NEAR(cosine_restarts(2, 2)(kMost - 4), 0.5, 0.5);
+  EXPECT_EQ(step(1, 0.5)(kMost), 0);
+  const auto by_progress = exponential(0.5).by_progress(10);
+  for (const double progress : {-0.5, -HUGE_VAL, HUGE_VAL, 1e300, double(NAN)})
+    expect_error([&] { by_progress(progress); }, "schedule", {"expected a progress of at least 0"});
 }
 
 TEST(Schedules, ByProgressChangesBetweenEpochs) {
