@@ -16,6 +16,7 @@
 #include "ebb/core/backend.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/class_numbers.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 namespace {
@@ -299,15 +300,18 @@ Tensor new_table(std::string_view layer, int64_t rows, int64_t width, DType dtyp
   return table;
 }
 
-// The options that torch prints: padding_idx and those that differ from their defaults.
-std::string shown(const std::optional<int64_t>& padding, const std::optional<double>& max_norm,
-                  double norm_type, bool scale_grad_by_freq) {
+// Returns the options that differ from their defaults, as torch prints them.
+std::string shown(const std::optional<double>& max_norm, double norm_type,
+                  bool scale_grad_by_freq) {
   std::string text;
-  if (padding) text += ", padding_idx=" + std::to_string(*padding);
-  if (max_norm) text += ", max_norm=" + to_text(*max_norm);
-  if (norm_type != 2) text += ", norm_type=" + to_text(norm_type);
+  if (max_norm) text += ", " + detail::options_text({{"max_norm", *max_norm}});
+  if (norm_type != 2) text += ", " + detail::options_text({{"norm_type", norm_type}});
   if (scale_grad_by_freq) text += ", scale_grad_by_freq=True";
   return text;
+}
+
+std::string padding_text(const std::optional<int64_t>& padding) {
+  return padding ? ", padding_idx=" + std::to_string(*padding) : "";
 }
 
 std::string sizes_of(const Tensor& weight) {
@@ -338,8 +342,8 @@ Embedding Embedding::from_pretrained(const Tensor& weight, EmbeddingFromPretrain
 Tensor Embedding::forward(const Tensor& input) const { return embedding(input, weight, options_); }
 
 std::string Embedding::extra_repr() const {
-  return sizes_of(weight) + shown(options_.padding_idx, options_.max_norm, options_.norm_type,
-                                  options_.scale_grad_by_freq);
+  return sizes_of(weight) + padding_text(options_.padding_idx) +
+         shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq);
 }
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim,
@@ -364,9 +368,9 @@ Tensor EmbeddingBag::forward(const Tensor& input, const Tensor& offsets,
 std::string EmbeddingBag::extra_repr() const {
   const char* modes[] = {"sum", "mean", "max"};
   return sizes_of(weight) +
-         shown(options_.padding_idx, options_.max_norm, options_.norm_type,
-               options_.scale_grad_by_freq) +
-         ", mode=" + modes[static_cast<int>(options_.mode)];
+         shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq) + ", " +
+         detail::options_text({{"mode", modes[static_cast<int>(options_.mode)]}}) +
+         padding_text(options_.padding_idx);
 }
 
 }  // namespace ebb::nn

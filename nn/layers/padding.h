@@ -1,6 +1,7 @@
 // Padding layers: the function pad (autograd/ops/rearrange.h) for the last one or two dims.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "ebb/autograd/ops/rearrange.h"
@@ -51,37 +52,45 @@ class ConstantPad2d : public detail::Padding<2, PadMode::Constant> {
 class ZeroPad1d : public detail::Padding<1, PadMode::Constant> {
  public:
   explicit ZeroPad1d(const Shape& padding) : Padding("ZeroPad1d", padding) {}
+  ZeroPad1d(std::initializer_list<int64_t> padding) : ZeroPad1d(Shape(padding)) {}
 };
 class ZeroPad2d : public detail::Padding<2, PadMode::Constant> {
  public:
   explicit ZeroPad2d(const Shape& padding) : Padding("ZeroPad2d", padding) {}
+  ZeroPad2d(std::initializer_list<int64_t> padding) : ZeroPad2d(Shape(padding)) {}
 };
 /// Pads with reflected elements, without the edge.
 class ReflectionPad1d : public detail::Padding<1, PadMode::Reflect> {
  public:
   explicit ReflectionPad1d(const Shape& padding) : Padding("ReflectionPad1d", padding) {}
+  ReflectionPad1d(std::initializer_list<int64_t> padding) : ReflectionPad1d(Shape(padding)) {}
 };
 class ReflectionPad2d : public detail::Padding<2, PadMode::Reflect> {
  public:
   explicit ReflectionPad2d(const Shape& padding) : Padding("ReflectionPad2d", padding) {}
+  ReflectionPad2d(std::initializer_list<int64_t> padding) : ReflectionPad2d(Shape(padding)) {}
 };
 /// Pads with copies of the edge.
 class ReplicationPad1d : public detail::Padding<1, PadMode::Replicate> {
  public:
   explicit ReplicationPad1d(const Shape& padding) : Padding("ReplicationPad1d", padding) {}
+  ReplicationPad1d(std::initializer_list<int64_t> padding) : ReplicationPad1d(Shape(padding)) {}
 };
 class ReplicationPad2d : public detail::Padding<2, PadMode::Replicate> {
  public:
   explicit ReplicationPad2d(const Shape& padding) : Padding("ReplicationPad2d", padding) {}
+  ReplicationPad2d(std::initializer_list<int64_t> padding) : ReplicationPad2d(Shape(padding)) {}
 };
 /// Pads with elements from the other end.
 class CircularPad1d : public detail::Padding<1, PadMode::Circular> {
  public:
   explicit CircularPad1d(const Shape& padding) : Padding("CircularPad1d", padding) {}
+  CircularPad1d(std::initializer_list<int64_t> padding) : CircularPad1d(Shape(padding)) {}
 };
 class CircularPad2d : public detail::Padding<2, PadMode::Circular> {
  public:
   explicit CircularPad2d(const Shape& padding) : Padding("CircularPad2d", padding) {}
+  CircularPad2d(std::initializer_list<int64_t> padding) : CircularPad2d(Shape(padding)) {}
 };
 
 }  // namespace ebb::nn

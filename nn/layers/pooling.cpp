@@ -1,24 +1,23 @@
 #include "ebb/nn/layers/pooling.h"
 
+#include "ebb/nn/layers/repr.h"
+
 namespace ebb::nn {
+
+using detail::options_text;
+
 namespace {
-
-std::string text(bool on) { return on ? "True" : "False"; }
-
-// Returns sizes as Python prints them: 2, or (2, 3).
-std::string text(const Shape& list) {
-  return list.dim() == 1 ? std::to_string(list[0]) : to_text(list);
-}
 
 // Returns the text of the options that all pooling layers have.
 std::string window_text(const Shape& kernel_size, const Shape& stride, const Shape& padding) {
-  return "kernel_size=" + text(kernel_size) +
-         ", stride=" + text(stride.empty() ? kernel_size : stride) + ", padding=" + text(padding);
+  return options_text({{"kernel_size", kernel_size},
+                       {"stride", stride.empty() ? kernel_size : stride},
+                       {"padding", padding}});
 }
 
 std::string max_pool_text(const Shape& kernel_size, const MaxPoolOptions& o) {
-  return window_text(kernel_size, o.stride, o.padding) + ", dilation=" + text(o.dilation) +
-         ", ceil_mode=" + text(o.ceil_mode);
+  return window_text(kernel_size, o.stride, o.padding) + ", " +
+         options_text({{"dilation", o.dilation}, {"ceil_mode", o.ceil_mode}});
 }
 
 }  // namespace
@@ -47,6 +46,7 @@ Tensor AvgPool1d::forward(const Tensor& x) const {
   const AvgPool1dOptions& o = options_;
   return avg_pool1d(x, kernel_size_, o.stride, o.padding, o.ceil_mode, o.count_include_pad);
 }
+// torch prints tuples here.
 std::string AvgPool1d::extra_repr() const {
   const Shape& stride = options_.stride.empty() ? kernel_size_ : options_.stride;
   return "kernel_size=" + to_text(kernel_size_) + ", stride=" + to_text(stride) +

@@ -1,6 +1,7 @@
 // Pooling layers. Formulas, sizes and errors: autograd/ops/pooling.h.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -24,6 +25,8 @@ class MaxPool1d : public Layer {
  public:
   explicit MaxPool1d(const Shape& kernel_size, MaxPoolOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  MaxPool1d(std::initializer_list<int64_t> kernel_size, MaxPoolOptions options = {})
+      : MaxPool1d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   /// Returns the values, and the positions of the elements: return_indices of torch.
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
@@ -43,6 +46,8 @@ class MaxPool2d : public Layer {
  public:
   explicit MaxPool2d(const Shape& kernel_size, MaxPoolOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  MaxPool2d(std::initializer_list<int64_t> kernel_size, MaxPoolOptions options = {})
+      : MaxPool2d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
   MaxPool2d* operator->() { return this; }
@@ -66,6 +71,8 @@ class AvgPool1d : public Layer {
  public:
   explicit AvgPool1d(const Shape& kernel_size, AvgPool1dOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  AvgPool1d(std::initializer_list<int64_t> kernel_size, AvgPool1dOptions options = {})
+      : AvgPool1d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
 
@@ -87,6 +94,8 @@ class AvgPool2d : public Layer {
  public:
   explicit AvgPool2d(const Shape& kernel_size, AvgPool2dOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  AvgPool2d(std::initializer_list<int64_t> kernel_size, AvgPool2dOptions options = {})
+      : AvgPool2d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
 
@@ -101,6 +110,8 @@ namespace detail {
 template <auto kPool> class AdaptivePool : public Layer {
  public:
   explicit AdaptivePool(const AdaptiveSize& output_size) : output_size_(output_size) {}
+  AdaptivePool(std::initializer_list<std::optional<int64_t>> output_size)
+      : AdaptivePool(AdaptiveSize(output_size)) {}
   Tensor forward(const Tensor& x) const override { return kPool(x, output_size_); }
   std::string extra_repr() const override;
 

@@ -61,6 +61,7 @@ class RNNCell : public detail::RecurrentCellBase {
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions options = {});
   Tensor forward(const Tensor& input, const Tensor& hx = {}) const;
   Tensor operator()(const Tensor& input, const Tensor& hx = {}) const { return forward(input, hx); }
+  std::string extra_repr() const override;
   RNNCell* operator->() { return this; }
   const RNNCell* operator->() const { return this; }
 
