@@ -151,8 +151,8 @@ class Backend {
   virtual void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
                     bool reverse) = 0;
   /// Computes the first k elements of a stable order along the middle axis, and their positions.
-  /// NaN counts as the largest, and 0 equals -0. values and places are (outer, k, inner).
-  virtual void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+  /// NaN counts as the largest, and 0 equals -0. values and positions are (outer, k, inner).
+  virtual void sort(Tensor& values, Tensor& positions, const Tensor& in, RowsShape rows, int64_t k,
                     bool descending) = 0;
   /// Returns the positions (n) of the true elements of a contiguous bool tensor, in order. Waits
   /// for the device.

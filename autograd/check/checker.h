@@ -221,7 +221,7 @@ class Checker {
       rest /= x.shape()[d];
     }
     RestoreInput input(x);
-    double* element = input.place().mutable_data<double>() + offset;
+    double* element = input.input().mutable_data<double>() + offset;
     const double before = *element;
     *element = before + options_.eps;
     Values above = evaluate();
@@ -234,12 +234,12 @@ class Checker {
 
   void check_projections() {
     std::vector<Tensor> wanted, roots;
-    std::vector<size_t> place;
+    std::vector<size_t> numbers;
     double elements = 0, output_elements = 0;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       if (!is_checked(i)) continue;
       wanted.push_back(inputs_[i]);
-      place.push_back(i);
+      numbers.push_back(i);
       elements += static_cast<double>(inputs_[i].numel());
     }
     for (const Tensor& out : outputs_) {
@@ -253,7 +253,7 @@ class Checker {
     std::vector<bool> zero(wanted.size(), true);
     for (int p = 0; p < kProjections; ++p) {
       for (size_t w = 0; w < wanted.size(); ++w) {
-        zero[w] = compare_projection(wanted[w], place[w], upstreams[static_cast<size_t>(p)],
+        zero[w] = compare_projection(wanted[w], numbers[w], upstreams[static_cast<size_t>(p)],
                                      gradients[static_cast<size_t>(p)][w], generator) &&
                   zero[w];
       }
@@ -270,7 +270,7 @@ class Checker {
       return;
     }
     for (size_t w = 0; w < wanted.size(); ++w) {
-      if (zero[w]) report_.zero_inputs.push_back(static_cast<int>(place[w]));
+      if (zero[w]) report_.zero_inputs.push_back(static_cast<int>(numbers[w]));
     }
   }
 
@@ -300,9 +300,9 @@ class Checker {
                           const std::vector<double>& gradient, Generator& generator) {
     const Tensor v = randn(x.shape(), {.dtype = DType::F64}, &generator);
     RestoreInput moved(x);
-    moved.place().copy_(moved.before() + v * options_.eps);
+    moved.input().copy_(moved.before() + v * options_.eps);
     const Values above = evaluate();
-    moved.place().copy_(moved.before() - v * options_.eps);
+    moved.input().copy_(moved.before() - v * options_.eps);
     const Values below = evaluate();
     double analytic = 0, right = 0, left = 0;
     const std::vector<double> direction = v.to_vector<double>();
@@ -335,9 +335,9 @@ class Checker {
         f.numeric == 0 ? std::numeric_limits<double>::infinity() : error / std::fabs(f.numeric);
     report_.failures.push_back(f);
     report_.max_error = std::isnan(error) ? error : std::max(report_.max_error, error);
-    const std::string place = location_of(f);
+    const std::string location = location_of(f);
     std::string text =
-        place + ": analytic " + to_text(f.analytic) + ", numeric " + to_text(f.numeric);
+        location + ": analytic " + to_text(f.analytic) + ", numeric " + to_text(f.numeric);
     if (!std::isfinite(error))
       text += ": not finite; move the input to where the function is finite" + value_of(f);
     else if (kink) {

@@ -316,8 +316,8 @@ Tensor masked_select(const TensorArg& x, const Tensor& mask) {
   const CompositeScope scope(x);
   check_mask("masked_select", x, mask);
   const Shape shape = broadcast_shapes("masked_select", x->shape(), mask.shape());
-  const Tensor places = backend(x->device()).nonzero(expand(mask, shape).contiguous());
-  return gather(reshape(expand(x, shape), {-1}), 0, places);
+  const Tensor positions = backend(x->device()).nonzero(expand(mask, shape).contiguous());
+  return gather(reshape(expand(x, shape), {-1}), 0, positions);
 }
 
 Tensor nonzero(const TensorArg& x) {
@@ -327,9 +327,9 @@ Tensor nonzero(const TensorArg& x) {
   const Tensor zero = zeros({}, {.dtype = x->dtype(), .device = x->device()});
   const Tensor at = x->detach();
   const Tensor condition = at.dtype() == DType::Bool ? at : not_equal(at, zero);
-  const Tensor places = backend(x->device()).nonzero(condition.contiguous());
+  const Tensor positions = backend(x->device()).nonzero(condition.contiguous());
   std::vector<Tensor> columns;  // the coordinates, from the last dim on
-  Tensor rest = places;
+  Tensor rest = positions;
   for (int d = x->dim() - 1; d >= 0; --d) {
     const Tensor next =
         floor_divide(rest, static_cast<double>(std::max<int64_t>(x->shape()[d], 1)));
@@ -337,7 +337,7 @@ Tensor nonzero(const TensorArg& x) {
     rest = next;
   }
   if (columns.empty())
-    return empty({places.numel(), 0}, {.dtype = DType::I64, .device = x->device()});
+    return empty({positions.numel(), 0}, {.dtype = DType::I64, .device = x->device()});
   return stack(columns, 1);
 }
 
@@ -357,8 +357,8 @@ Tensor index(const TensorArg& x, const Tensor& index) {
     if (index.dim() == 0 || index.dim() > x->dim())
       fail("index", "mask ", index.shape(), " does not fit the first dims of ", x->shape());
     flat[0] = index.numel();
-    const Tensor places = backend(x->device()).nonzero(index.contiguous());
-    return index_select(reshape(x, flat), 0, places);
+    const Tensor positions = backend(x->device()).nonzero(index.contiguous());
+    return index_select(reshape(x, flat), 0, positions);
   }
   if (index.dtype() != DType::I64)
     fail("index", "expected an index of i64 or a mask of bool, got ", index.dtype());

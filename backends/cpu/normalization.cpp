@@ -2,12 +2,12 @@
 //
 // Three layouts have loops of their own: rows (each group is contiguous), planes across the outer
 // index (batch norm of images: a channel at a time, so that its planes are still in the cache for
-// the second pass), and columns (batch norm of (N, C): 32 channels at a time). Statistics are exact
-// to the last digits of f32 for any mean: a piece of at most 4096 elements is summed twice, about
-// an estimate of its mean, and pieces are joined in f64 in a fixed order. Parallel over groups, or
-// over blocks of rows whose parts of the weight gradient are added up in order, so results do not
-// depend on the number of threads. Traffic: forward reads x and writes y, backward reads x and g
-// and writes dx, while a group fits in the cache.
+// the second pass), and columns (batch norm of (N, C): 32 channels at a time). Statistics are
+// accurate to the last digits of f32 for any mean: deviations are taken from an estimate of the mean
+// of a piece of at most 4096 elements, and pieces are combined in f64 in a fixed order. Parallel
+// over groups, or over blocks of rows whose parts of the weight gradient are added up in order, so
+// results do not depend on the number of threads. Traffic, if a group fits in the cache: forward
+// reads x and writes y, backward reads x and g and writes dx.
 #include "ebb/core/normalization.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace {
 template <class T> const T* read(const Tensor& t) { return reinterpret_cast<const T*>(t.raw()); }
 template <class T> T* write(Tensor& t) { return reinterpret_cast<T*>(t.raw()); }
 
-// The elements of a tensor, or `value` for each channel if there is none.
+// The elements of a tensor, or `value` for every channel if the tensor is null.
 template <class T> class PerChannel {
  public:
   PerChannel(const Tensor* tensor, int64_t channels, T value)
@@ -121,7 +121,7 @@ template <class T> struct Backward {
   const double *mean, *rstd;
   PerChannel<T> weight;
   T* dx;
-  // Sums of g and of g (x - mean) rstd, in parts that are added up in order: parts x channels.
+  // Sums of g and of g (x - mean) rstd, (parts, channels). Parts are added up in order.
   double *sums, *products;
 
   void group(int64_t k) const {
@@ -172,7 +172,8 @@ template <class T> struct Backward {
   }
 };
 
-// Rows of inner = 1, such as those of layer norm: each block of rows adds to sums of its own.
+// The backward pass for rows with inner = 1, such as those of layer norm. Each block of rows has
+// its own sums.
 template <class T> class RowsBackward {
  public:
   RowsBackward(const NormShape& s, bool with_weight)
@@ -208,7 +209,7 @@ template <class T> class RowsBackward {
     });
   }
 
-  // The sums of all blocks.
+  // Adds up the sums of all blocks.
   void add_up(T* dweight, T* dbias) const {
     const int64_t channels = shape_.channels;
     parallel_for(channels, row_grain(blocks_), [&](int64_t begin, int64_t end) {

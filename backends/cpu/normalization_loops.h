@@ -20,7 +20,7 @@ template <class T> struct Centre {
       : hi(static_cast<T>(mean)), lo(static_cast<T>(mean - static_cast<double>(hi))) {}
 };
 
-/// Mean and sum of squared deviations of n elements. not centred: mean 0 and the sum of squares.
+/// Mean and sum of squared deviations of n elements; or 0 and the sum of squares, if not centered.
 struct Moments {
   double n = 0, mean = 0, squares = 0;
 
@@ -71,7 +71,7 @@ EBB_MULTIVERSION void add_deviations(const T* x, int64_t n, T centre, double* ou
   out[1] += square;
 }
 
-/// Joins n elements to `moments`.
+/// Adds n elements to `moments`.
 template <class T> void add_moments(Moments& moments, const T* x, int64_t n, bool centred) {
   for (int64_t at = 0; at < n; at += kPiece) {
     const int64_t count = std::min(kPiece, n - at);
@@ -85,15 +85,15 @@ template <class T> void add_moments(Moments& moments, const T* x, int64_t n, boo
     }
     T about = moments.n > 0 ? static_cast<T>(moments.mean) : x[at];
     add_deviations(x + at, count, about, d);
-    // An estimate that is several deviations away costs digits: once more, about the mean of the
-    // piece.
+    // An estimate that is several standard deviations away costs digits. The sums are then computed
+    // again, about the mean of the piece.
     if (!(d[0] * d[0] / size <= 0.75 * d[1])) {
       about = static_cast<T>(static_cast<double>(about) + d[0] / size);
       d[0] = d[1] = 0;
       add_deviations(x + at, count, about, d);
     }
     double mean = static_cast<double>(about) + d[0] / size;
-    if (!std::isfinite(d[1])) mean = row_sum(x + at, count) / size;  // infinite rather than NaN
+    if (!std::isfinite(d[1])) mean = row_sum(x + at, count) / size;  // infinite instead of NaN
     moments.join(size, mean, std::max(0.0, d[1] - d[0] * d[0] / size));
     if (!std::isfinite(d[1])) moments.squares = std::numeric_limits<double>::quiet_NaN();
   }

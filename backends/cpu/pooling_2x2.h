@@ -55,10 +55,10 @@ template <class T, int N> struct Block {
     __builtin_memcpy(row, &x, sizeof x);
     __builtin_memcpy(row + N, &y, sizeof y);
   }
-  EBB_HD static void keep_larger(const V& v, int place, V& most, I& chosen) {
+  EBB_HD static void keep_larger(const V& v, int position, V& most, I& chosen) {
     const I better = (v > most) | (v != v);
     most = better ? v : most;
-    chosen = better ? I{} + place : chosen;
+    chosen = better ? I{} + position : chosen;
   }
 
   EBB_HD static void max(const T* top, const T* low, T* y, uint8_t* offsets) {

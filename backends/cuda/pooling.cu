@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class C>
 __global__ void __launch_bounds__(kThreads)
-    places_kernel(PoolShape s, const C* offsets, int64_t* places, int64_t n) {
+    positions_kernel(PoolShape s, const C* offsets, int64_t* places, int64_t n) {
   for (int64_t i = first_item(); i < n; i += item_step())
     places[i] = chosen_place(s, place_of(i, s.rows.out, s.cols.out), offsets[i]);
 }
@@ -163,11 +163,11 @@ class CudaPooling final : public PoolingKernels {
       });
     });
   }
-  void places(Tensor& places, const Tensor& offsets, const PoolShape& s) override {
-    if (places.numel() == 0) return;
+  void positions(Tensor& positions, const Tensor& offsets, const PoolShape& s) override {
+    if (positions.numel() == 0) return;
     with_offsets(s, [&]<class C>(C) {
-      launch(places_kernel<C>, grid_for(places.numel()), kThreads, s, read<C>(offsets),
-             write<int64_t>(places), places.numel());
+      launch(positions_kernel<C>, grid_for(positions.numel()), kThreads, s, read<C>(offsets),
+             write<int64_t>(positions), positions.numel());
     });
   }
   void average(Tensor& y, const Tensor& x, const PoolShape& s, PoolDivisor divisor) override {

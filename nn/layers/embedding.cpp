@@ -192,24 +192,24 @@ Tensor sum_bags(const Tensor& rows, const Tensor& offsets, int64_t bags) {
   return slice(scatter_add(rows, {offsets.numel(), rows.size(1)}, 0, index), 0, 0, bags);
 }
 
-// The bags as a matrix of places in the input (B, length of the longest), and true where one ends
+// The bags as a matrix of positions in the input (B, length of the longest), and true where one ends
 // earlier.
-std::pair<Tensor, Tensor> places_of(const Tensor& offsets, int64_t bags, int64_t n) {
+std::pair<Tensor, Tensor> positions_of(const Tensor& offsets, int64_t bags, int64_t n) {
   std::vector<int64_t> starts = offsets.to_vector<int64_t>();
   starts.push_back(n);
   int64_t longest = 0;
   for (size_t b = 0; b < static_cast<size_t>(bags); ++b)
     longest = std::max(longest, starts[b + 1] - starts[b]);
-  std::vector<int64_t> places;
+  std::vector<int64_t> positions;
   std::vector<uint8_t> ended;
   for (size_t b = 0; b < static_cast<size_t>(bags); ++b) {
     for (int64_t i = 0; i < longest; ++i) {
       ended.push_back(starts[b] + i >= starts[b + 1]);
-      places.push_back(ended.back() ? 0 : starts[b] + i);
+      positions.push_back(ended.back() ? 0 : starts[b] + i);
     }
   }
   const Shape shape{bags, longest};
-  return {from_data(places, shape, offsets.device()),
+  return {from_data(positions, shape, offsets.device()),
           from_data(ended, shape, offsets.device()).to(DType::Bool)};
 }
 
@@ -238,7 +238,7 @@ void check_bag_options(const Tensor& input, const Tensor& weight,
 Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOptions options) {
   const CompositeScope scope(input);
   constexpr std::string_view kOp = "embedding";
-  check_class_numbers(kOp, "input", input);
+  detail::check_class_numbers(kOp, "input", input);
   check_weight(kOp, weight, input->device());
   Shape shape = input->shape();
   shape.push_back(weight.size(1));
@@ -249,7 +249,7 @@ Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOpti
 Tensor embedding_bag(const TensorArg& input, const Tensor& weight,
                      EmbeddingBagFuncOptions options) {
   const CompositeScope scope(input);
-  check_class_numbers(kBag, "input", input);
+  detail::check_class_numbers(kBag, "input", input);
   check_weight(kBag, weight, input->device());
   check_bag_options(input, weight, options);
   const int64_t n = input->numel(), width = weight.size(1);
@@ -269,12 +269,12 @@ Tensor embedding_bag(const TensorArg& input, const Tensor& weight,
   const Tensor& offsets = options.offsets;
   const int64_t bags = offsets.numel() - (options.include_last_offset ? 1 : 0);
   if (options.mode == Mode::Max) {
-    const auto [places, ended] = places_of(offsets, bags, n);
-    if (places.numel() == 0) return sum(rows) + zeros({bags, width}, options_like(weight));
-    const Tensor at = reshape(places, {places.numel()});
-    const Tensor gathered = reshape(index_select(rows, 0, at), {bags, places.size(1), width});
+    const auto [positions, ended] = positions_of(offsets, bags, n);
+    if (positions.numel() == 0) return sum(rows) + zeros({bags, width}, options_like(weight));
+    const Tensor at = reshape(positions, {positions.numel()});
+    const Tensor gathered = reshape(index_select(rows, 0, at), {bags, positions.size(1), width});
     if (left_out.defined())
-      left_out = logical_or(ended, reshape(ebb::index(left_out, at), places.shape()));
+      left_out = logical_or(ended, reshape(ebb::index(left_out, at), positions.shape()));
     return reduce_bags(gathered, left_out.defined() ? left_out : ended, options.mode);
   }
   const Tensor keep =

@@ -82,7 +82,7 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   if (x.dim() != 2 || x.size(1) != in_features_) {
     fail(kOp, "input ", input.shape(), " must be (N, ", in_features_, ") or (", in_features_, ")");
   }
-  check_class_numbers(kOp, "target", target);
+  detail::check_class_numbers(kOp, "target", target);
   if (!(target.shape() == (single ? Shape{} : Shape{x.size(0)}))) {
     fail(kOp, "target ", target.shape(), " does not match input ", input.shape());
   }

@@ -13,13 +13,13 @@ namespace ebb::nn::utils::rnn {
 struct PackedSequence {
   Tensor data;         ///< (sum of the lengths, ...)
   Tensor batch_sizes;  ///< (T) i64 on the CPU: the number of sequences that are longer than t
-  Tensor sorted_indices = {};    ///< (N) i64: the sequence at each place; undefined: in order
-  Tensor unsorted_indices = {};  ///< (N) i64: the place of each sequence
+  Tensor sorted_indices = {};    ///< (N) i64: the original number of each packed sequence; undefined if the order is kept
+  Tensor unsorted_indices = {};  ///< (N) i64: the position at which each sequence is packed
 };
 
 /// Packs padded sequences: input (T, N, ...), or (N, T, ...) with batch_first; lengths (N) i64 on the CPU.
 ///
-/// Derivative: upstreams go back to their places, 0 to the padding. Throws Error unless all lengths are from 1 to T, and,
+/// Derivative: each upstream goes to the element it belongs to, and the padding gets 0. Throws Error unless all lengths are from 1 to T, and,
 /// with enforce_sorted, do not increase. Without it the sequences are sorted by length.
 ///
 ///     auto packed = nn::utils::rnn::pack_padded_sequence(zeros({5, 2, 3}), tensor({5, 2}));  // data (7, 3)
