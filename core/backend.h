@@ -136,8 +136,8 @@ class Backend {
   /// synchronisation.
   virtual void copy(Tensor& out, const Tensor& in) = 0;
   virtual void pointwise(const PointwiseCall& call) = 0;
-  /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0: in and out (outer, n
-  /// rows, inner columns) contiguous, |diagonal| <= n + inner.
+  /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0:
+  /// in and out (outer, n rows, inner columns) contiguous, |diagonal| <= n + inner.
   virtual void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal,
                         bool upper) = 0;
 
@@ -204,10 +204,11 @@ class Backend {
   virtual ResamplingKernels& resampling() = 0;
 
   // training
-  /// Updates all parameters of the step in one pass. Throws Error if the rule has no kernels for this
-  /// device.
+  /// Updates all parameters of the step in one pass. Throws Error if the rule has no kernels for
+  /// this device.
   virtual void optimizer_step(OptimizerStep& step) = 0;
-  /// Computes the sum of the squares of all elements of contiguous f32 and f64 tensors. out: 0-d, f64.
+  /// Computes the sum of the squares of all elements of contiguous f32 and f64 tensors. out: 0-d,
+  /// f64.
   virtual void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) = 0;
 };
 

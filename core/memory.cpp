@@ -74,9 +74,9 @@ std::atomic<int64_t> large_live{0};
 
 // Returns memory of the system, or null if it has none.
 //
-// Large blocks use huge pages. Loops over them run up to a third faster, because few pages are looked
-// up and prefetching does not end every 4 KB. The rest after the last whole huge page keeps small
-// pages, so that little memory is unused.
+// Large blocks use huge pages. Loops over them run up to a third faster, because few pages are
+// looked up and prefetching does not end every 4 KB. The rest after the last whole huge page keeps
+// small pages, so that little memory is unused.
 void* system_allocate(size_t bytes) {
   system_calls.fetch_add(1, std::memory_order_relaxed);
   const bool large = bytes >= 2 * kHugePage;
@@ -119,7 +119,8 @@ class FreeList {
   FreeBlock* head_ = nullptr;
 };
 
-// The list of all threads. Never destroyed, because threads and static objects may free memory last.
+// The list of all threads. Never destroyed, because threads and static objects may free memory
+// last.
 class Central {
  public:
   Central() { out_of_memory(); }

@@ -1,5 +1,6 @@
-// Common idioms of PyTorch's C++ frontend, with `torch::` replaced by `ebb::`. A PyTorch user may type everything that
-// compiles and passes here. docs/coming-from-pytorch.md lists the names, and those that are absent.
+// Common idioms of PyTorch's C++ frontend, with `torch::` replaced by `ebb::`. A PyTorch user may
+// type everything that compiles and passes here. docs/coming-from-pytorch.md lists the names, and
+// those that are absent.
 #include <ebb/ebb.h>
 #include <gtest/gtest.h>
 

@@ -52,7 +52,8 @@ Tensor sub(const TensorArg& a, const Tensor& b);
 /// Formula: Mul, MulScalar in formulas/arithmetic.h. Test: mul in rows_arithmetic.cpp.
 Tensor mul(const TensorArg& a, const Tensor& b);
 Tensor mul(const TensorArg& a, Scalar b);
-/// Returns a / b. Integer and bool tensors are divided in f32, as in torch. floor_divide returns integers.
+/// Returns a / b. Integer and bool tensors are divided in f32, as in torch. floor_divide returns
+/// integers.
 ///
 /// Derivatives: 1 / b by a, -a / b^2 by b.
 ///

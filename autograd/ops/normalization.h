@@ -6,9 +6,9 @@
 // floating dtype of x; statistics are computed in f64. Functions throw Error for undefined and
 // integer tensors and for shapes that do not fit.
 //
-// With r = 1 / sqrt(variance + eps), n = (x - mean) r, the upstream gradient g and h = weight g, the
-// derivative by x is r (h - mean(h) - n mean(h n)); by weight it is the sum of g n, and by bias that
-// of g. Means are over a group, sums over all elements of a weight.
+// With r = 1 / sqrt(variance + eps), n = (x - mean) r, the upstream gradient g and h = weight g,
+// the derivative by x is r (h - mean(h) - n mean(h n)); by weight it is the sum of g n, and by bias
+// that of g. Means are over a group, sums over all elements of a weight.
 #pragma once
 
 #include <optional>

@@ -127,8 +127,8 @@ void check_inputs(std::string_view op, Cell cell, const Inputs& in, const Sequen
   else if (out != width) fail(op, "c0 ", in.c0.shape(), " does not match h0 ", in.h0.shape());
 }
 
-// Values that the loops keep for the gradient. GRU: r, z, n. LSTM: i, f, g, o, tanh(c'). q: the products of
-// the states, of a GRU.
+// Values that the loops keep for the gradient. GRU: r, z, n. LSTM: i, f, g, o, tanh(c'). q: the
+// products of the states, of a GRU.
 struct Kept {
   Tensor first, second, candidate, output_gate, squashed, q;
 };

@@ -2,8 +2,8 @@
 //
 // If inner = 1, the extreme of each block of a row is found with vectors; the first block that has
 // the extreme of the row is then searched for it. If inner > 1, whole rows of `inner` elements are
-// compared with the best elements so far. Parallel over rows, pieces of a long single row, and blocks of columns; a
-// result does not depend on the number of threads. Traffic: one read.
+// compared with the best elements so far. Parallel over rows, pieces of a long single row, and
+// blocks of columns; a result does not depend on the number of threads. Traffic: one read.
 #include <algorithm>
 #include <limits>
 

@@ -37,8 +37,8 @@ namespace {
 // Measured on Zen 4 with oneDNN 2.6.3, in GFLOP/s: rows_convolution(), and oneDNN including its
 // reorders. Forward 3x3 of 3 to 32 channels on 32x32: 101, 75; 8 to 8 on 28x28: 77, 45; 16 to 16 on
 // 32x32: 99, 72; 32 to 64 on 14x14: 89, 102; 64 to 64 on 32x32: 109, 109; 5x5 of 6 to 16 on 14x14:
-// 64, 106; 5x5 of 16 to 32 on 28x28: 96, 109. The gradient of the weight is similar. Products
-// of matrices are 1.3 to 16 times faster than oneDNN for the gradient of up to 3 input channels, and
+// 64, 106; 5x5 of 16 to 32 on 28x28: 96, 109. The gradient of the weight is similar. Products of
+// matrices are 1.3 to 16 times faster than oneDNN for the gradient of up to 3 input channels, and
 // 1.1 to 1.2 times for 1x1 kernels; rows_convolution() is 1.2 to 1.4 times faster than products of
 // matrices.
 constexpr int64_t kFewestChannels = 6, kFewGradients = 3;

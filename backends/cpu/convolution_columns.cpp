@@ -2,8 +2,8 @@
 //
 // For an image and a group, the columns are a matrix (taps, elements of y): the element of x that
 // each tap of the kernel reads for each element of y. Then y = w columns, the gradient of the
-// columns is w^T y, whose elements are added to x, and the gradient of w is y columns^T. Columns are
-// built for a block of rows of y at a time, so that they stay in the L2 cache.
+// columns is w^T y, whose elements are added to x, and the gradient of w is y columns^T. Columns
+// are built for a block of rows of y at a time, so that they stay in the L2 cache.
 //
 // Parallel over images; with one image, over the rows and columns of each product. The gradient of
 // w is summed within chunks of images, whose number does not depend on the number of threads, and

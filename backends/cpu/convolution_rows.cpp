@@ -4,8 +4,8 @@
 //
 // Parallel over images, or over images and blocks of output channels where there are few images.
 // The gradient of the weight is summed within chunks of images, whose number does not depend on the
-// number of threads, and then over the chunks in order. Traffic: x is copied once, padded; y is written or
-// read once from memory, and from the cache for each channel and row of the kernel.
+// number of threads, and then over the chunks in order. Traffic: x is copied once, padded; y is
+// written or read once from memory, and from the cache for each channel and row of the kernel.
 #include <algorithm>
 
 #include "ebb/backends/cpu/convolution.h"
@@ -65,7 +65,8 @@ class Rows {
     for (int i = 0; i < 2; ++i) kernel_[i] = s_.kernel[i], padding_[i] = args.geometry.padding[i];
     from_ = {data(args.x), s_.channels, s_.height, s_.width};
     to_ = {data(args.y), s_.outputs, s_.y_height, s_.y_width};
-    // The gradient of x is a convolution of the gradient of y with the kernel rotated by 180 degrees.
+    // The gradient of x is a convolution of the gradient of y with the kernel rotated by 180
+    // degrees.
     if (args.kind == ConvolutionKind::InputGradient) {
       std::swap(from_, to_);
       for (int i = 0; i < 2; ++i) padding_[i] = kernel_[i] - 1 - padding_[i];

@@ -91,7 +91,8 @@ template <class T> EBB_MULTIVERSION void add_row(T* to, const T* from, int64_t n
   for (; k < n; ++k) to[k] += from[k];
 }
 
-// Prefetches a row that will be changed soon, because the hardware cannot predict the order of rows.
+// Prefetches a row that will be changed soon, because the hardware cannot predict the order of
+// rows.
 template <class T> void prefetch_row(const T* row, int64_t n) {
   constexpr int64_t kLine = 64 / sizeof(T);
   for (int64_t k = 0; k < n; k += kLine) __builtin_prefetch(row + k, 1);

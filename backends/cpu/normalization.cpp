@@ -3,11 +3,11 @@
 // Three layouts have loops of their own: rows (each group is contiguous), planes across the outer
 // index (batch norm of images: a channel at a time, so that its planes are still in the cache for
 // the second pass), and columns (batch norm of (N, C): 32 channels at a time). Statistics are
-// accurate to the last digits of f32 for any mean: deviations are taken from an estimate of the mean
-// of a piece of at most 4096 elements, and pieces are combined in f64 in a fixed order. Parallel
-// over groups, or over blocks of rows whose parts of the weight gradient are added up in order, so
-// results do not depend on the number of threads. Traffic, if a group fits in the cache: forward
-// reads x and writes y, backward reads x and g and writes dx.
+// accurate to the last digits of f32 for any mean: deviations are taken from an estimate of the
+// mean of a piece of at most 4096 elements, and pieces are combined in f64 in a fixed order.
+// Parallel over groups, or over blocks of rows whose parts of the weight gradient are added up in
+// order, so results do not depend on the number of threads. Traffic, if a group fits in the cache:
+// forward reads x and writes y, backward reads x and g and writes dx.
 #include "ebb/core/normalization.h"
 
 #include <algorithm>

@@ -1,8 +1,9 @@
-// Optimizer steps: all parameters in one call and one parallel region; each element is read and written once.
+// Optimizer steps: all parameters in one call and one parallel region; each element is read and
+// written once.
 //
-// A tensor is divided into chunks that start at multiples of kChunk, so that the bits do not depend on the number of
-// threads. A gradient that is scaled or clamped goes through a block on the stack, and moving averages follow block by
-// block, while the parameter is still in the L1 cache.
+// A tensor is divided into chunks that start at multiples of kChunk, so that the bits do not depend
+// on the number of threads. A gradient that is scaled or clamped goes through a block on the stack,
+// and moving averages follow block by block, while the parameter is still in the L1 cache.
 #include <algorithm>
 #include <cmath>
 #include <vector>

@@ -113,7 +113,8 @@ void max_plane_adaptive(const PoolShape& s, const T* x, T* y, C* offsets) {
   }
 }
 
-// Calls body(output, position) for every output of a plane; position is -1 for a window without elements.
+// Calls body(output, position) for every output of a plane; position is -1 for a window without
+// elements.
 template <class C, class Body>
 void for_choices(const PoolShape& s, const C* offsets, const Body& body) {
   int64_t steps[kNoSmallOffset];  // from the start of a window, by offset

@@ -138,7 +138,8 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
 }
 
-// Calls body(first element, width, position in out) for the blocks of columns of each (n, inner) plane.
+// Calls body(first element, width, position in out) for the blocks of columns of each (n, inner)
+// plane.
 template <class Body> void each_block(RowsShape rows, const Body& body) {
   const auto [outer, n, inner] = rows;
   const int64_t blocks = (inner + kBlock - 1) / kBlock;

@@ -4,9 +4,10 @@
 // If inner = 1, four elements of a row are combined with each other before they are combined with
 // the elements before them, which makes the chain of dependent additions a quarter as long. A long
 // single row is first summed in pieces, and each piece then starts from the sum of those before it.
-// If inner > 1, whole rows of `inner` elements are added to a block of accumulators. Accumulators are f64 (int64_t for integers).
-// Parallel over rows, blocks of columns and pieces, whose bounds do not depend on the number of
-// threads. Traffic: one read and one write; two reads of a long single row.
+// If inner > 1, whole rows of `inner` elements are added to a block of accumulators. Accumulators
+// are f64 (int64_t for integers). Parallel over rows, blocks of columns and pieces, whose bounds do
+// not depend on the number of threads. Traffic: one read and one write; two reads of a long single
+// row.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"

@@ -1,8 +1,8 @@
 // The positions of elements that are not 0, and of numbers in sorted rows.
 //
-// nonzero: the elements of each piece are counted first, and then each piece is written from its own
-// start. The bounds of pieces do not depend on the number of threads. Traffic: two reads of the condition, one write. search_sorted: a binary
-// search for each value.
+// nonzero: the elements of each piece are counted first, and then each piece is written from its
+// own start. The bounds of pieces do not depend on the number of threads. Traffic: two reads of the
+// condition, one write. search_sorted: a binary search for each value.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"

@@ -28,14 +28,15 @@ struct MultiheadAttentionForwardOptions {
   bool average_attn_weights = true;  ///< weights (N, L, S) instead of (N, num_heads, L, S)
 };
 
-/// Attention of several heads (Vaswani et al. 2017): projects query, key and value, lets each of num_heads attend to
-/// embed_dim / num_heads of the features, joins the heads and projects again.
+/// Attention of several heads (Vaswani et al. 2017): projects query, key and value, lets each of
+/// num_heads attend to embed_dim / num_heads of the features, joins the heads and projects again.
 ///
-/// query (L, N, E), key (S, N, kdim), value (S, N, vdim), or without N; (N, L, E) and so on with batch_first. Parameters,
-/// with torch's names and initialisation: in_proj_weight (3 E, E), or q_proj_weight, k_proj_weight and v_proj_weight where
-/// kdim or vdim differ; in_proj_bias (3 E); bias_k and bias_v (1, 1, E) with add_bias_kv; out_proj.weight and out_proj.bias.
-/// A row whose keys are all left out gives 0 before out_proj. Throws Error where shapes do not fit, and unless num_heads
-/// divides embed_dim.
+/// query (L, N, E), key (S, N, kdim), value (S, N, vdim), or without N; (N, L, E) and so on with
+/// batch_first. Parameters, with torch's names and initialisation: in_proj_weight (3 E, E), or
+/// q_proj_weight, k_proj_weight and v_proj_weight where kdim or vdim differ; in_proj_bias (3 E);
+/// bias_k and bias_v (1, 1, E) with add_bias_kv; out_proj.weight and out_proj.bias. A row whose
+/// keys are all left out gives 0 before out_proj. Throws Error where shapes do not fit, and unless
+/// num_heads divides embed_dim.
 ///
 ///     nn::MultiheadAttention attention(16, 4, {.batch_first = true});
 ///     Tensor x = randn({2, 5, 16});
@@ -43,7 +44,8 @@ struct MultiheadAttentionForwardOptions {
 class MultiheadAttention : public Module {
  public:
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, MultiheadAttentionOptions options = {});
-  /// Returns the output and, if need_weights, the attention weights after dropout; else an undefined tensor.
+  /// Returns the output and, if need_weights, the attention weights after dropout; else an
+  /// undefined tensor.
   std::tuple<Tensor, Tensor> forward(const Tensor& query, const Tensor& key, const Tensor& value,
                                      MultiheadAttentionForwardOptions options = {}) const;
   /// The same with the arguments of torch.
@@ -85,8 +87,9 @@ struct PositionsOptions {
   DType dtype = DType::F32;
 };
 
-/// Returns (length, features) of positions: sin(t / base^(2 i / features)) in column 2 i and the cosine in column 2 i + 1
-/// (Vaswani et al. 2017). Add it to embeddings (N, length, features). Throws Error unless features is at least 1.
+/// Returns (length, features) of positions: sin(t / base^(2 i / features)) in column 2 i and the
+/// cosine in column 2 i + 1 (Vaswani et al. 2017). Add it to embeddings (N, length, features).
+/// Throws Error unless features is at least 1.
 ///
 ///     Tensor x = randn({2, 5, 16}) + nn::sinusoidal_positions(5, 16);
 Tensor sinusoidal_positions(int64_t length, int64_t features, PositionsOptions options = {});

@@ -1,5 +1,6 @@
-// Modules that contain layers: ModuleList and ModuleDict, for models that write their own forward();
-// Residual and Parallel, which combine layers; and Lambda, which makes a layer of a function.
+// Modules that contain layers: ModuleList and ModuleDict, for models that write their own
+// forward(); Residual and Parallel, which combine layers; and Lambda, which makes a layer of a
+// function.
 #pragma once
 
 #include <functional>
@@ -65,8 +66,8 @@ class ModuleDict : public Module {
   ModuleDict(const ModuleDict&) = default;
   ModuleDict& operator=(const ModuleDict&) = default;
 
-  /// Adds a layer, or a module with Tensor forward(const Tensor&). Throws Error if the name is in use
-  /// or contains a '.'.
+  /// Adds a layer, or a module with Tensor forward(const Tensor&). Throws Error if the name is in
+  /// use or contains a '.'.
   template <class M>
   requires(std::is_base_of_v<Module, M>) void insert(const std::string& name, M module) {
     add(name, as_layer(std::move(module)));

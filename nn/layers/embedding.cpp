@@ -23,7 +23,8 @@ namespace {
 
 constexpr int64_t kNoPadding = -1;
 
-// index (n) as the rows of a matrix with `width` columns are gathered by: (n, width) without a copy.
+// index (n) as the rows of a matrix with `width` columns are gathered by: (n, width) without a
+// copy.
 Tensor wide(const Tensor& index, int64_t width) {
   return expand(unsqueeze(index, 1), {index.numel(), width});
 }
@@ -192,8 +193,8 @@ Tensor sum_bags(const Tensor& rows, const Tensor& offsets, int64_t bags) {
   return slice(scatter_add(rows, {offsets.numel(), rows.size(1)}, 0, index), 0, 0, bags);
 }
 
-// The bags as a matrix of positions in the input (B, length of the longest), and true where one ends
-// earlier.
+// The bags as a matrix of positions in the input (B, length of the longest), and true where one
+// ends earlier.
 std::pair<Tensor, Tensor> positions_of(const Tensor& offsets, int64_t bags, int64_t n) {
   std::vector<int64_t> starts = offsets.to_vector<int64_t>();
   starts.push_back(n);

@@ -1,16 +1,18 @@
 // Recurrent layers: RNN, GRU and LSTM, with torch's parameters, shapes and states.
 //
-// Input is (T, N, input_size), (N, T, input_size) with batch_first, or (T, input_size) for one sequence. The output has
-// num_directions = 1, or 2 if bidirectional, times hidden_size features; first those of the forward direction. States are
-// (num_layers num_directions, N, hidden_size), whether batch_first or not, and without N for one sequence; a state that is
-// not given is 0. Layer k, direction forward or _reverse, has the parameters
+// Input is (T, N, input_size), (N, T, input_size) with batch_first, or (T, input_size) for one
+// sequence. The output has num_directions = 1, or 2 if bidirectional, times hidden_size features;
+// first those of the forward direction. States are (num_layers num_directions, N, hidden_size),
+// whether batch_first or not, and without N for one sequence; a state that is not given is 0. Layer
+// k, direction forward or _reverse, has the parameters
 //
 //   weight_ih_l{k}, weight_hh_l{k}   (gates hidden_size, input_size), (gates hidden_size, hidden_size)
 //   bias_ih_l{k}, bias_hh_l{k}       (gates hidden_size), if bias
 //
-// with gates = 1 for RNN, 3 for GRU (reset, update, new) and 4 for LSTM (input, forget, cell, output), all uniform in
-// +-1 / sqrt(hidden_size). A layer's inputs are multiplied in one product for all steps. Throws Error where shapes do not
-// fit; the message names the layer and the shape that would fit.
+// with gates = 1 for RNN, 3 for GRU (reset, update, new) and 4 for LSTM (input, forget, cell,
+// output), all uniform in +-1 / sqrt(hidden_size). A layer's inputs are multiplied in one product
+// for all steps. Throws Error where shapes do not fit; the message names the layer and the shape
+// that would fit.
 #pragma once
 
 #include <optional>
@@ -56,7 +58,8 @@ struct LSTMOptions {
 
 namespace detail {
 
-/// The common part of RNN, GRU and LSTM: the parameters, the shapes, and the order of layers and directions.
+/// The common part of RNN, GRU and LSTM: the parameters, the shapes, and the order of layers and
+/// directions.
 class RecurrentBase : public Module {
  public:
   int64_t input_size() const { return input_size_; }
@@ -146,8 +149,9 @@ class GRU : public detail::RecurrentBase {
 /// The states (h, c) of an LSTM.
 using LSTMState = std::tuple<Tensor, Tensor>;
 
-/// A long short-term memory (Hochreiter and Schmidhuber 1997), the formulas of lstm_sequence(). With proj_size it has the
-/// parameter weight_hr_l{k} (proj_size, hidden_size) too, and states h of proj_size.
+/// A long short-term memory (Hochreiter and Schmidhuber 1997), the formulas of lstm_sequence().
+/// With proj_size it has the parameter weight_hr_l{k} (proj_size, hidden_size) too, and states h of
+/// proj_size.
 ///
 ///     nn::LSTM lstm(10, 20);
 ///     auto [output, state] = lstm(randn({5, 3, 10}));  // (5, 3, 20)

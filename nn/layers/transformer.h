@@ -1,4 +1,5 @@
-// Encoders of self-attention and feed-forward blocks: torch.nn.TransformerEncoderLayer and TransformerEncoder.
+// Encoders of self-attention and feed-forward blocks: torch.nn.TransformerEncoderLayer and
+// TransformerEncoder.
 #pragma once
 
 #include <optional>
@@ -25,10 +26,12 @@ struct TransformerEncoderLayerOptions {
   DType dtype = DType::F32;
 };
 
-/// Self-attention, then two linear layers with an activation between them; each adds to its input and is normalised
-/// (Vaswani et al. 2017). Input (L, N, d_model), (N, L, d_model) with batch_first, or without N.
+/// Self-attention, then two linear layers with an activation between them; each adds to its input
+/// and is normalised (Vaswani et al. 2017). Input (L, N, d_model), (N, L, d_model) with
+/// batch_first, or without N.
 ///
-/// Parts, with torch's names: self_attn, linear1, linear2, norm1, norm2. Throws Error where shapes do not fit.
+/// Parts, with torch's names: self_attn, linear1, linear2, norm1, norm2. Throws Error where shapes
+/// do not fit.
 ///
 ///     nn::TransformerEncoderLayer layer(16, 4, {.dim_feedforward = 32, .batch_first = true});
 ///     Tensor y = layer(randn({2, 5, 16}));  // (2, 5, 16)
@@ -63,8 +66,8 @@ class TransformerEncoderLayer : public Layer {
   TransformerEncoderLayerOptions options_;
 };
 
-/// A stack of num_layers layers, named layers.0, layers.1, ..., and a norm behind them if one is given. As in torch, the
-/// layers start as copies of the given one.
+/// A stack of num_layers layers, named layers.0, layers.1, ..., and a norm behind them if one is
+/// given. As in torch, the layers start as copies of the given one.
 ///
 ///     nn::TransformerEncoder encoder(nn::TransformerEncoderLayer(16, 4), 2);
 class TransformerEncoder : public Layer {

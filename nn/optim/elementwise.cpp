@@ -17,7 +17,8 @@ void check_not_negative(std::string_view op,
   }
 }
 
-// For numbers that are kept between 0 and 1, both included only where they are harmless: a mean that never forgets is not.
+// For numbers that are kept between 0 and 1, both included only where they are harmless: a mean
+// that never forgets is not.
 void check_below_one(std::string_view op, const char* name, double value) {
   if (!(value >= 0 && value < 1))
     fail(op, "expected ", name, " of at least 0 and below 1, got ", value);

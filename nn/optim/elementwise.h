@@ -34,8 +34,8 @@ template <> RuleChoice rule_of(const ASGDOptions& options);
 template <> RuleChoice rule_of(const LionOptions& options);
 }  // namespace detail
 
-/// An optimizer whose groups have Options. Names of parameters are unique over all groups.
-/// The constructors throw Error for options out of range, and for what Optimizer::add_group refuses.
+/// An optimizer whose groups have Options. Names of parameters are unique over all groups. The
+/// constructors throw Error for options out of range, and for what Optimizer::add_group refuses.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   OptimizerOf(std::vector<NamedTensor> parameters, Options options = {}) {

@@ -7,8 +7,8 @@
 
 namespace ebb::nn {
 
-/// Puts the moving averages that an optimizer keeps (Optimizer::average_weights) into its parameters while it lives, and
-/// the trained weights back afterwards.
+/// Puts the moving averages that an optimizer keeps (Optimizer::average_weights) into its
+/// parameters while it lives, and the trained weights back afterwards.
 ///
 ///     optimizer.average_weights(0.999);
 ///     ...
@@ -17,7 +17,8 @@ namespace ebb::nn {
 ///       evaluate(model, validation, 10);
 ///     }
 ///
-/// Parameters without an average keep their values. The tensors keep their memory; in between, step() must not be called.
+/// Parameters without an average keep their values. The tensors keep their memory; in between,
+/// step() must not be called.
 class [[nodiscard]] AveragedWeights {
  public:
   explicit AveragedWeights(const Optimizer& optimizer);

@@ -143,7 +143,8 @@ LBFGS::Point LBFGS::evaluate_at(const std::function<Tensor()>& closure,
   return {loss, gradient, dot(gradient, d_)};
 }
 
-// A step that satisfies the strong Wolfe conditions: first a bracket around one, then a zoom into it.
+// A step that satisfies the strong Wolfe conditions: first a bracket around one, then a zoom into
+// it.
 LBFGS::Found LBFGS::strong_wolfe(const std::function<Tensor()>& closure, double t,
                                  const Point& start, int64_t most) {
   constexpr double c1 = 1e-4, c2 = 0.9;
@@ -225,7 +226,8 @@ LBFGS::Found LBFGS::strong_wolfe(const std::function<Tensor()>& closure, double 
   return {bracket[low].point, bracket[low].t, evaluations};
 }
 
-// Appends the last step and the change of the gradient to the history, if the curvature along it is positive.
+// Appends the last step and the change of the gradient to the history, if the curvature along it is
+// positive.
 void LBFGS::remember(const Tensor& gradient) {
   const Tensor y = gradient - previous_gradient_, s = d_ * t_;
   const double ys = dot(y, s);

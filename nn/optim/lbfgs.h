@@ -24,8 +24,9 @@ struct LBFGSOptions {
   bool maximize = false;
 };
 
-/// Minimises a function whose value and gradients a closure computes, with the curvature of the last history_size steps
-/// (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line search (strong Wolfe conditions).
+/// Minimises a function whose value and gradients a closure computes, with the curvature of the
+/// last history_size steps (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line
+/// search (strong Wolfe conditions).
 ///
 ///     nn::LBFGS optimizer(model.named_parameters(), {.line_search_fn = nn::LineSearch::StrongWolfe});
 ///     optimizer.step([&] {
@@ -35,9 +36,10 @@ struct LBFGSOptions {
 ///       return loss;
 ///     });
 ///
-/// A step evaluates the closure several times and reads losses on the host, so it cannot be captured, and the loss must
-/// be the same function each time. Parameters that do not require grad when it is made are left alone. The state holds
-/// vectors over all parameters: freezing one of them, or thawing one, is an error. One thread at a time.
+/// A step evaluates the closure several times and reads losses on the host, so it cannot be
+/// captured, and the loss must be the same function each time. Parameters that do not require grad
+/// when it is made are left alone. The state holds vectors over all parameters: freezing one of
+/// them, or thawing one, is an error. One thread at a time.
 class LBFGS {
  public:
   /// Throws Error as other optimizers do, for dtypes that differ, and for options out of range.
@@ -45,8 +47,9 @@ class LBFGS {
   explicit LBFGS(const std::vector<Tensor>& parameters, LBFGSOptions options = {})
       : LBFGS(numbered(parameters), options) {}
 
-  /// Makes up to max_iter iterations and returns the loss of the first evaluation. Throws Error that names a parameter
-  /// which received no gradient or cannot be updated; the parameters are where the last evaluation put them then.
+  /// Makes up to max_iter iterations and returns the loss of the first evaluation. Throws Error
+  /// that names a parameter which received no gradient or cannot be updated; the parameters are
+  /// where the last evaluation put them then.
   Tensor step(const std::function<Tensor()>& closure);
   /// Forgets all gradients.
   void zero_grad();
@@ -58,9 +61,11 @@ class LBFGS {
   int64_t func_evals() const { return func_evals_; }
   int64_t n_iter() const { return n_iter_; }
 
-  /// Returns the state for a checkpoint: counts, the last direction, gradient and step, and the history.
+  /// Returns the state for a checkpoint: counts, the last direction, gradient and step, and the
+  /// history.
   std::vector<NamedTensor> state_dict() const;
-  /// Takes the state over. Throws Error, and changes nothing, when a name, size, dtype or count does not fit.
+  /// Takes the state over. Throws Error, and changes nothing, when a name, size, dtype or count
+  /// does not fit.
   void load_state_dict(const std::vector<NamedTensor>& state);
 
  private:

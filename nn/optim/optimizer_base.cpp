@@ -43,7 +43,8 @@ void check_rate(double value, std::string_view what) {
     fail(kOp, "expected a ", what, " of at least 0, got ", value);
 }
 
-// The gradient of a leaf, without another handle of it. REQUIRES that p is a leaf that requires grad.
+// The gradient of a leaf, without another handle of it. REQUIRES that p is a leaf that requires
+// grad.
 Tensor& gradient_of(const Tensor& p) {
   return static_cast<LeafNode*>(static_cast<Node*>(p.impl()->node.get()))->grad;
 }

@@ -93,8 +93,8 @@ std::vector<NamedTensor> Optimizer::state_dict() const {
   return state;
 }
 
-// The entries that this source should have: the entries that every state has, and those of the optional ones that it has and that
-// mean something here.
+// The entries that this source should have: the entries that every state has, and those of the
+// optional ones that it has and that mean something here.
 std::vector<NamedTensor> Optimizer::target_for(const std::vector<NamedTensor>& source) const {
   const NoGrad guard;
   std::vector<NamedTensor> target;

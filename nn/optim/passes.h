@@ -1,5 +1,6 @@
-// Rules that the optimizers of several passes are made of: LAMB, Muon and Adafactor. Their other work is tensor ops, and
-// what depends on the learning rate or the step's number happens in these, so that captured steps follow both.
+// Rules that the optimizers of several passes are made of: LAMB, Muon and Adafactor. Their other
+// work is tensor ops, and what depends on the learning rate or the step's number happens in these,
+// so that captured steps follow both.
 #pragma once
 
 #include <cmath>
@@ -21,7 +22,8 @@ struct Descend {
   };
 };
 
-/// The moments of Adam, and u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p; p stays.
+/// The moments of Adam, and u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay
+/// p; p stays.
 struct LambDirection {
   double beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   static constexpr std::string_view name = "LAMB";
@@ -45,7 +47,8 @@ struct LambDirection {
   };
 };
 
-/// buffer = momentum buffer + (1 - momentum) g; u = buffer, or (1 - momentum) g + momentum buffer with nesterov.
+/// buffer = momentum buffer + (1 - momentum) g; u = buffer, or (1 - momentum) g + momentum buffer
+/// with nesterov.
 struct MuonMomentum {
   double momentum = 0;
   bool nesterov = false;

@@ -1,5 +1,6 @@
-// The rules of the element-wise optimizers: each is its options and one formula, for every device. options.h has the
-// formulas in words; core/optimizer_rule.h says what a rule is. An Update rounds each number of a step once.
+// The rules of the element-wise optimizers: each is its options and one formula, for every device.
+// options.h has the formulas in words; core/optimizer_rule.h says what a rule is. An Update rounds
+// each number of a step once.
 #pragma once
 
 #include <cmath>
@@ -132,9 +133,9 @@ struct Adamax : AdamaxOptions {
 
 namespace detail {
 
-/// The product of 1 - r^i / 2 for i = 1 ... t, where log_r <= 0 is the logarithm of r: a pure function of the step, so
-/// that a step needs no state of its own. log(1 - a) is expanded in powers of a and each power summed over i:
-/// -sum over n of 2^-n / n r^n (1 - r^(n t)) / (1 - r^n).
+/// The product of 1 - r^i / 2 for i = 1 ... t, where log_r <= 0 is the logarithm of r: a pure
+/// function of the step, so that a step needs no state of its own. log(1 - a) is expanded in powers
+/// of a and each power summed over i: -sum over n of 2^-n / n r^n (1 - r^(n t)) / (1 - r^n).
 EBB_HD double half_product(double log_r, int64_t t) {
   const double steps = static_cast<double>(t);
   if (log_r == 0) return std::pow(0.5, steps);

@@ -1,6 +1,8 @@
-// Learning-rate schedules: pure functions of the step, so that a resumed training needs no state of theirs.
+// Learning-rate schedules: pure functions of the step, so that a resumed training needs no state of
+// theirs.
 //
-// A schedule gives the factor on the learning rate that the optimizer was made with, for step 0, 1, 2 ... In a loop:
+// A schedule gives the factor on the learning rate that the optimizer was made with, for step 0, 1,
+// 2 ... In a loop:
 //
 //   const nn::Schedule schedule = nn::schedules::warm_up(100, 0.1, nn::schedules::cosine(900));
 //   for (int64_t step = 0; step < 1000; ++step) {
@@ -12,9 +14,9 @@
 //
 //   nn::Trainer trainer(model, optimizer, loader, loss, {.epochs = 10, .lr_schedule = schedule.by_progress(1000)});
 //
-// A step is whatever the caller counts: PyTorch's schedulers are mostly stepped once an epoch. The functions below have
-// the names and defaults of torch.optim.lr_scheduler. Rates that PyTorch gives absolutely (eta_min, max_lr) are factors here, so
-// that they fit groups with different rates.
+// A step is whatever the caller counts: PyTorch's schedulers are mostly stepped once an epoch. The
+// functions below have the names and defaults of torch.optim.lr_scheduler. Rates that PyTorch gives
+// absolutely (eta_min, max_lr) are factors here, so that they fit groups with different rates.
 #pragma once
 
 #include <concepts>
@@ -31,14 +33,15 @@ class Schedule {
   /// Any function of the step: torch's LambdaLR.
   Schedule(std::function<double(int64_t step)> factor);
 
-  /// Returns the factor at a step. Throws Error when it is negative or the factor is not finite or is negative.
+  /// Returns the factor at a step. Throws Error when it is negative or the factor is not finite or
+  /// is negative.
   double operator()(int64_t step) const;
   /// Does not compile, because a share is not a step: write by_progress(steps).
   template <std::floating_point Progress> double operator()(Progress progress) const = delete;
-  /// Returns the schedule as a function of the share of `steps` that have been made, from 0 to 1, for
-  /// TrainerOptions::lr_schedule. The step is rounded down. With steps = epochs the schedule changes
-  /// between epochs, with steps = epochs * loader.size() after each batch. Throws Error unless
-  /// steps >= 1.
+  /// Returns the schedule as a function of the share of `steps` that have been made, from 0 to 1,
+  /// for TrainerOptions::lr_schedule. The step is rounded down. With steps = epochs the schedule
+  /// changes between epochs, with steps = epochs * loader.size() after each batch. Throws Error
+  /// unless steps >= 1.
   std::function<double(double progress)> by_progress(int64_t steps) const;
 
  private:
@@ -62,7 +65,8 @@ Schedule multistep(std::vector<int64_t> milestones, double gamma = 0.1);
 Schedule exponential(double gamma);
 /// (1 - step / total_iters)^power, 0 from total_iters on. PolynomialLR.
 Schedule polynomial(int64_t total_iters = 5, double power = 1);
-/// eta_min + (1 - eta_min) (1 + cos(pi step / T_max)) / 2: falls until T_max, and rises again after. CosineAnnealingLR.
+/// eta_min + (1 - eta_min) (1 + cos(pi step / T_max)) / 2: falls until T_max, and rises again
+/// after. CosineAnnealingLR.
 Schedule cosine(int64_t T_max, double eta_min = 0);
 /// The same, from the start again after T_0 steps, then after T_mult times as many, and so on.
 /// CosineAnnealingWarmRestarts.
@@ -92,9 +96,11 @@ struct CyclicOptions {
 /// From 1 to max_factor and back. Triangular2 halves the amplitude with each cycle.
 Schedule cyclic(double max_factor, CyclicOptions options = {});
 
-/// schedules[0] until milestones[0], then schedules[1] from its own step 0, and so on. SequentialLR.
+/// schedules[0] until milestones[0], then schedules[1] from its own step 0, and so on.
+/// SequentialLR.
 Schedule sequence(std::vector<Schedule> schedules, std::vector<int64_t> milestones);
-/// From start_factor linearly to 1 over `steps`, then `then` from its step 0: SequentialLR of LinearLR and another.
+/// From start_factor linearly to 1 over `steps`, then `then` from its step 0: SequentialLR of
+/// LinearLR and another.
 Schedule warm_up(int64_t steps, double start_factor, Schedule then);
 
 }  // namespace schedules
@@ -113,8 +119,9 @@ struct ReduceLROnPlateauOptions {
   double eps = 1e-8;  ///< smaller changes of the rate are not made
 };
 
-/// Multiplies the rates of an optimizer by `factor` when a value has not improved for more than `patience` calls.
-/// torch.optim.lr_scheduler.ReduceLROnPlateau. It depends on what it saw, so it has state for a checkpoint.
+/// Multiplies the rates of an optimizer by `factor` when a value has not improved for more than
+/// `patience` calls. torch.optim.lr_scheduler.ReduceLROnPlateau. It depends on what it saw, so it
+/// has state for a checkpoint.
 ///
 ///     nn::ReduceLROnPlateau plateau(optimizer, {.factor = 0.5, .patience = 3});
 ///     plateau.step(validation_loss);  // after each epoch
@@ -123,15 +130,17 @@ class ReduceLROnPlateau {
   /// Keeps a reference: the optimizer outlives it. Throws Error for options out of range.
   explicit ReduceLROnPlateau(Optimizer& optimizer, ReduceLROnPlateauOptions options = {});
 
-  /// Takes note of a value. Returns true if it reduced the rate. NaN never counts as an improvement.
+  /// Takes note of a value. Returns true if it reduced the rate. NaN never counts as an
+  /// improvement.
   bool step(double value);
   double best() const { return best_; }
   int64_t num_bad_epochs() const { return bad_; }
 
-  /// Returns the state, with the rates of all groups, which the optimizer's own state does not have.
+  /// Returns the state, with the rates of all groups, which the optimizer's own state does not
+  /// have.
   std::vector<NamedTensor> state_dict() const;
-  /// Takes the state over, and sets the rates. Throws Error, and changes nothing, for a state of other names, sizes or
-  /// impossible numbers.
+  /// Takes the state over, and sets the rates. Throws Error, and changes nothing, for a state of
+  /// other names, sizes or impossible numbers.
   void load_state_dict(const std::vector<NamedTensor>& state);
 
  private:

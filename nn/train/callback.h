@@ -54,8 +54,8 @@ class Callback {
   virtual void on_start(Trainer& trainer);
   /// Runs after each epoch and its validation, before the checkpoint is saved.
   virtual void on_epoch_end(Trainer& trainer, const EpochRecord& record);
-  /// Runs at the end of run(), also when it throws, in the reverse order of the callbacks. finished:
-  /// the training ended; false if it was stopped and can go on.
+  /// Runs at the end of run(), also when it throws, in the reverse order of the callbacks.
+  /// finished: the training ended; false if it was stopped and can go on.
   virtual void on_end(Trainer& trainer, bool finished);
 
   /// Returns what a resumed training needs to go on as if it had not stopped.

@@ -56,9 +56,10 @@ struct EarlyStoppingOptions {
 /// Ends the training after `patience` epochs without an improvement of a figure.
 ///
 /// With restore_best_weights the model has the weights of its best epoch when run() returns or
-/// throws; of several, the first one decides. A training that was stopped by Ctrl-C goes on from its
-/// last weights nevertheless. The checkpoint holds both: its model is that of the last epoch, because
-/// a resume with more epochs, and with more patience if it was stopped early, continues there.
+/// throws; of several, the first one decides. A training that was stopped by Ctrl-C goes on from
+/// its last weights nevertheless. The checkpoint holds both: its model is that of the last epoch,
+/// because a resume with more epochs, and with more patience if it was stopped early, continues
+/// there.
 class EarlyStopping : public Callback {
  public:
   /// Throws Error unless patience >= 1.

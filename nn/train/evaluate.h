@@ -44,9 +44,9 @@ ConfusionMatrix evaluate(M& model, const data::Dataset& dataset, int64_t classes
   return evaluate(*as_layer(model), dataset, classes, batch_size);
 }
 
-/// Returns "val_loss", the mean of the loss over all samples; "val_accuracy" if the targets are class
-/// numbers; and each metric as "val_" + name. The model is in evaluation mode during the call, and
-/// no graph is recorded. Throws Error if the loss has more than one element.
+/// Returns "val_loss", the mean of the loss over all samples; "val_accuracy" if the targets are
+/// class numbers; and each metric as "val_" + name. The model is in evaluation mode during the
+/// call, and no graph is recorded. Throws Error if the loss has more than one element.
 std::vector<std::pair<std::string, double>> validate(Layer& model, data::DataLoader& loader,
                                                      const LossFunction& loss,
                                                      const std::vector<Metric>& metrics = {});

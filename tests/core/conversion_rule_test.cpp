@@ -1,4 +1,5 @@
-// The one rule by which elements change their dtype, wherever that happens: to(), copy_, item(), to_vector, conditions.
+// The one rule by which elements change their dtype, wherever that happens: to(), copy_, item(),
+// to_vector, conditions.
 #include <cmath>
 #include <limits>
 

@@ -1,4 +1,5 @@
-// Rules of a user: the one of docs/extending.md, one without buffers, and one whose buffer has a reserved name.
+// Rules of a user: the one of docs/extending.md, one without buffers, and one whose buffer has a
+// reserved name.
 #include "ebb/nn/optim/rule_optimizer.h"
 
 #include <gtest/gtest.h>

@@ -224,9 +224,9 @@ class Row {
 /// Returns a row of an element-wise op of one input of shape (3, 4), which also tests empty and 0-d
 /// inputs, and refuses integers and undefined tensors.
 Row unary(std::string name, Tensor (*op)(const Tensor&), Function1 reference);
-/// Returns a row of an element-wise op of two inputs of shape (3, 4), which also tests broadcasting,
-/// empty and 0-d inputs, and refuses shapes that do not broadcast, different dtypes and undefined
-/// tensors.
+/// Returns a row of an element-wise op of two inputs of shape (3, 4), which also tests
+/// broadcasting, empty and 0-d inputs, and refuses shapes that do not broadcast, different dtypes
+/// and undefined tensors.
 Row binary(std::string name, Tensor (*op)(const Tensor&, const Tensor&), Function2 reference);
 
 }  // namespace ebb::test

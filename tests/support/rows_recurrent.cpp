@@ -1,4 +1,5 @@
-// Rows of recurrent cells over a packed batch: three sequences of lengths 3, 2 and 2, in both directions.
+// Rows of recurrent cells over a packed batch: three sequences of lengths 3, 2 and 2, in both
+// directions.
 #include <cmath>
 
 #include "ebb/autograd/ops/recurrent.h"

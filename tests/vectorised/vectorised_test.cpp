@@ -1,5 +1,5 @@
-// The loops of a user's formula are vectorised when its file is compiled with -O2: their machine code multiplies several
-// numbers at once.
+// The loops of a user's formula are vectorised when its file is compiled with -O2: their machine
+// code multiplies several numbers at once.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,7 +11,8 @@
 
 namespace {
 
-// By demangled function: how many of its instructions multiply packed numbers of the type ("ps" or "pd").
+// By demangled function: how many of its instructions multiply packed numbers of the type ("ps" or
+// "pd").
 std::map<std::string, int> packed_products(const std::string& type) {
   const std::string command =
       std::string(EBB_OBJDUMP) + " -d -C --no-show-raw-insn '" + EBB_FORMULA_OBJECT + "'";

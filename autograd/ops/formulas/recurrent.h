@@ -1,6 +1,7 @@
-// Formulas of the gates of recurrent cells, and of their first-order gradients. Documented with the ops in
-// autograd/ops/recurrent.h. The gradients are computed from the gates' values, so that nothing is computed twice; they
-// have no gradient of their own, because higher orders come from the formulas of the gates.
+// Formulas of the gates of recurrent cells, and of their first-order gradients. Documented with the
+// ops in autograd/ops/recurrent.h. The gradients are computed from the gates' values, so that
+// nothing is computed twice; they have no gradient of their own, because higher orders come from
+// the formulas of the gates.
 #pragma once
 
 #include <string_view>
@@ -90,7 +91,8 @@ struct LstmCandidateBackward : GateGradient {
   template <class T> EBB_HD T operator()(T d, T i, T g) const { return d * i * (1 - g * g); }
 };
 
-/// The gradient of the cell: what comes from the next step, dc, and from the state o t with t = tanh(c).
+/// The gradient of the cell: what comes from the next step, dc, and from the state o t with t =
+/// tanh(c).
 struct LstmCellBackward : GateGradient {
   template <class T> EBB_HD T operator()(T dc, T d, T o, T t) const {
     return dc + d * o * (1 - t * t);
