@@ -71,7 +71,7 @@ struct CrossEntropyArgs {
   const Tensor* weight = nullptr;  ///< (C), or null
   int64_t ignore_index = -100;
   double label_smoothing = 0;
-  bool mean = false;                 ///< divides losses and gradient by the sum of the selected weights
+  bool mean = false;  ///< divides losses and gradient by the sum of the selected weights
   const Tensor* upstream = nullptr;  ///< (N, inner): the gradient of each loss, or null for 1
   Tensor* losses = nullptr;          ///< (N, inner), or null
   Tensor* total = nullptr;           ///< 0-d sum (or mean), or null
@@ -109,7 +109,7 @@ class ConvolutionKernels;    // core/convolution.h
 class NormalizationKernels;  // core/normalization.h
 class PoolingKernels;        // core/pooling.h
 class ResamplingKernels;     // core/resampling.h
-struct OptimizerStep;         // core/optimizer_rule.h
+struct OptimizerStep;        // core/optimizer_rule.h
 
 class Backend {
  public:

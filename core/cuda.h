@@ -44,7 +44,12 @@ int64_t synchronizations();
 /// A training step that is recorded once as a CUDA graph and then launched as a whole.
 ///
 ///   Tensor x = empty({128, 784}, {.device = Device::cuda()}), t = ..., loss;
-///   cuda::CapturedStep step([&] { loss = ...; optimizer.zero_grad(); loss.backward(); optimizer.step(); });
+///   cuda::CapturedStep step([&] {
+///     loss = ...;
+///     optimizer.zero_grad();
+///     loss.backward();
+///     optimizer.step();
+///   });
 ///   for (batch) { x.copy_(batch.input); t.copy_(batch.target); step(); }
 ///
 /// The first call runs the step eagerly, so that buffers and kernels exist. The second call records

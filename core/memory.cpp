@@ -265,7 +265,8 @@ void deallocate_small(void* block, const SizeClass& c) {
     return central().put(block, c);
   }
   if (!lists.armed) arm_thread_exit();
-  if (lists.count[c.index] == kThreadBlocks) {  // moves half, so that there is room for the next blocks
+  // Moves half of a full list, so that there is room for the next blocks.
+  if (lists.count[c.index] == kThreadBlocks) {
     for (int i = 0; i < kThreadBlocks / 2; ++i) {
       FreeBlock* spilled = lists.head[c.index];
       lists.head[c.index] = spilled->next;

@@ -7,9 +7,10 @@
 //     double lr = 1e-3, beta = 0.9;
 //     static constexpr std::string_view name = "SignDescent";
 //     static constexpr std::string_view buffers[] = {"momentum"};  // start as zeros
-//     template <class T> struct Update {                             // what all elements of one step share
+//     template <class T> struct Update {  // the numbers that all elements of one step share
 //       T lr, rate;
-//       EBB_HD Update(const SignDescent& rule, ebb::StepNumbers now) : lr(T(now.lr)), rate(T(1 - rule.beta)) {}
+//       EBB_HD Update(const SignDescent& rule, ebb::StepNumbers now)
+//           : lr(T(now.lr)), rate(T(1 - rule.beta)) {}
 //       EBB_HD void operator()(T& p, T g, T& m) const {
 //         m += rate * (g - m);
 //         p -= lr * ebb::sign(m);
@@ -17,8 +18,7 @@
 //     };
 //   };
 //
-// Each device keeps a table of kernels for each rule; the optimizers pass it through without
-// looking inside.
+// Each device has a table of kernels for each rule, which the optimizers pass to the backend.
 #pragma once
 
 #include <cstdint>

@@ -163,12 +163,14 @@ class Tensor : public TensorMethods {
   /// between floating dtypes are differentiable. The same rule applies to all conversions of
   /// elements: here, in copy_, item() and to_vector().
   ///
-  /// | from       | to f32, f64                | to i64, u8                                        | to bool          |
-  /// |------------|----------------------------|---------------------------------------------------|------------------|
-  /// | f32, f64   | nearest; beyond f32: +-inf | without the fraction; Error for NaN, infinity and | true unless 0,   |
-  /// |            |                            | values out of range                               | so NaN is true   |
-  /// | i64, u8    | nearest                    | the same value; Error if u8 cannot represent it   | true unless 0    |
-  /// | bool       | 0 or 1                     | 0 or 1                                            | unchanged        |
+  /// | from     | to f32, f64                | to i64, u8                    | to bool        |
+  /// |----------|----------------------------|-------------------------------|----------------|
+  /// | f32, f64 | nearest; beyond f32: +-inf | without the fraction; Error   | true unless 0, |
+  /// |          |                            | for NaN, infinity and values  | so NaN is true |
+  /// |          |                            | out of range                  |                |
+  /// | i64, u8  | nearest                    | the same value; Error if u8   | true unless 0  |
+  /// |          |                            | cannot represent it           |                |
+  /// | bool     | 0 or 1                     | 0 or 1                        | unchanged      |
   ///
   /// On a GPU the Error is thrown the next time that the host waits for the device. Until then the
   /// element is 0.

@@ -202,8 +202,8 @@ Tensor kaiming_uniform_(Tensor weight, double a, Mode mode, Nonlinearity nonline
 
 Tensor kaiming_normal_(Tensor weight, double a, Mode mode, Nonlinearity nonlinearity,
                        Generator* generator) {
-  return init::normal_(weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity),
-                 generator);
+  return init::normal_(
+      weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity), generator);
 }
 
 Tensor orthogonal_(Tensor weight, double gain, Generator* generator) {

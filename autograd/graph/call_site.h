@@ -95,7 +95,10 @@ class TensorsArg {
 
 /// A scope for a composite op. Ops that it calls have the call site of the user's call.
 ///
-///     Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
+///     Tensor softmin(const TensorArg& x) {
+///       const CompositeScope scope(x);
+///       return softmax(neg(x));
+///     }
 class [[nodiscard]] CompositeScope {
  public:
   template <class Arg> [[nodiscard]] explicit CompositeScope(const Arg& arg) {

@@ -11,16 +11,16 @@
 //
 // bool tensors behave as in torch:
 //
-// | expression (b, c: bool tensors)     | result                                                       |
-// |-------------------------------------|--------------------------------------------------------------|
-// | b + c, b * c                        | bool: logical or, logical and                                |
-// | maximum, minimum, where, sign       | bool                                                         |
-// | comparisons, logical functions      | bool                                                         |
-// | b + 2, b * 2, b < 2                 | computed in i64, where true is 1                             |
-// | b + 0.5, b * 0.5, b < 0.5           | computed in f32                                              |
-// | b / c, b / 2, 2 / b                 | computed in f32                                              |
-// | b - c, b - 2, 2 - b, -b, abs        | Error: convert with to(), or negate with logical_not()       |
-// | everything else                     | Error: expected floating tensors                             |
+// | expression (b, c: bool tensors)    | result                                           |
+// |------------------------------------|--------------------------------------------------|
+// | b + c, b * c                       | bool: logical or, logical and                    |
+// | maximum, minimum, where, sign      | bool                                             |
+// | comparisons, logical functions     | bool                                             |
+// | b + 2, b * 2, b < 2                | computed in i64, where true is 1                 |
+// | b + 0.5, b * 0.5, b < 0.5          | computed in f32                                  |
+// | b / c, b / 2, 2 / b                | computed in f32                                  |
+// | b - c, b - 2, 2 - b, -b, abs       | Error: use to() or logical_not()                 |
+// | everything else                    | Error: expected floating tensors                 |
 #pragma once
 
 #include <limits>

@@ -61,8 +61,8 @@ void detail::check_given_gradient(const FormulaOp& op, const void* formula,
     if (!differ(op, formula, at, which, given, derived) ||
         !differ(op, formula, beside, there, other, another))
       continue;
-    fail(op.name, "the explicit gradient of input ", which, " is ", given[which], " at (",
-         position, "), the derivative of the formula is ", derived[which]);
+    fail(op.name, "the explicit gradient of input ", which, " is ", given[which], " at (", position,
+         "), the derivative of the formula is ", derived[which]);
   }
 }
 

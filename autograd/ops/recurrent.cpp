@@ -134,8 +134,9 @@ struct Kept {
 };
 
 template <Cell kCell> struct Sequence {
-  static constexpr std::string_view name =
-      kCell == Cell::Gru ? "gru" : kCell == Cell::Lstm ? "lstm" : "rnn";
+  static constexpr std::string_view name = kCell == Cell::Gru    ? "gru"
+                                           : kCell == Cell::Lstm ? "lstm"
+                                                                 : "rnn";
   static constexpr size_t kOutputs = kCell == Cell::Lstm ? 3 : 2;
   struct State {
     std::array<Saved, 5> inputs;   // gates, weight, bias, h0, c0

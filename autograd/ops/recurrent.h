@@ -35,7 +35,8 @@ std::tuple<Tensor, Tensor> rnn_sequence(const TensorArg& gates, const Tensor& we
 
 /// Runs a gated recurrent unit (Cho et al. 2014, in torch's form) over the steps:
 ///
-///     r = sigmoid(gates_r + q_r),  z = sigmoid(gates_z + q_z),  n = tanh(gates_n + r q_n),  h' = (1 - z) n + z h
+///     r = sigmoid(gates_r + q_r),  z = sigmoid(gates_z + q_z),
+///     n = tanh(gates_n + r q_n),   h' = (1 - z) n + z h
 ///
 /// where q = h weight^T + bias. gates (rows, 3 H), weight (3 H, H), bias (3 H) or undefined, h0 (B,
 /// H). Returns the states (rows, H) and the last ones (B, H). Derivative: by all four, of every

@@ -273,8 +273,9 @@ class CpuPooling final : public PoolingKernels {
         for_planes(s, [&](int64_t in, int64_t out) {
           const T* from = read<T>(x) + in;
           T* to = write<T>(y) + out;
-          for_choices(s, read<C>(offsets) + out,
-                      [&](int64_t o, int64_t position) { to[o] = position < 0 ? T(0) : from[position]; });
+          for_choices(s, read<C>(offsets) + out, [&](int64_t o, int64_t position) {
+            to[o] = position < 0 ? T(0) : from[position];
+          });
         });
       });
     });
@@ -304,7 +305,8 @@ class CpuPooling final : public PoolingKernels {
     with_offsets(s, [&]<class C>(C) {
       for_planes(s, [&](int64_t, int64_t out) {
         int64_t* to = write<int64_t>(positions) + out;
-        for_choices(s, read<C>(offsets) + out, [&](int64_t o, int64_t position) { to[o] = position; });
+        for_choices(s, read<C>(offsets) + out,
+                    [&](int64_t o, int64_t position) { to[o] = position; });
       });
     });
   }

@@ -17,7 +17,8 @@ constexpr int64_t kChunk = 64 * 1024;
 
 EBB_MULTIVERSION int64_t count_of(const uint8_t* x, int64_t n) {
   int64_t count = 0;
-  for (int64_t begin = 0; begin < n; begin += 128) {  // a sum of 128 bytes that are 0 or 1 fits a byte
+  // The sum of 128 bytes that are 0 or 1 fits a byte.
+  for (int64_t begin = 0; begin < n; begin += 128) {
     const int64_t end = std::min(n, begin + 128);
     uint8_t part = 0;
     for (int64_t i = begin; i < end; ++i) part = static_cast<uint8_t>(part + x[i]);

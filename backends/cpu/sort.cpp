@@ -150,7 +150,8 @@ Pair<KeyOf<T>>* first_of_row(const T* x, int64_t n, int64_t stride, int64_t k, b
 }
 
 template <class T>
-void sort_all(const T* x, T* values, int64_t* positions, RowsShape rows, int64_t k, bool descending) {
+void sort_all(const T* x, T* values, int64_t* positions, RowsShape rows, int64_t k,
+              bool descending) {
   const int64_t n = rows.n, inner = rows.inner;
   const bool few = k > 0 && k * 8 <= n;
   parallel_for(rows.outer * inner, std::max<int64_t>(1, kChunk / n),

@@ -234,8 +234,8 @@ std::tuple<Tensor, Tensor> MultiheadAttention::forward(const Tensor& query, cons
 
 Tensor sinusoidal_positions(int64_t length, int64_t features, PositionsOptions options) {
   if (length < 0 || features < 1)
-    fail("sinusoidal_positions", "expected a length of at least 0 and at least 1 feature, got ", length,
-         " and ", features);
+    fail("sinusoidal_positions", "expected a length of at least 0 and at least 1 feature, got ",
+         length, " and ", features);
   Tensor table = zeros({length, features}, {.dtype = DType::F64});
   double* out = table.mutable_data<double>();
   for (int64_t t = 0; t < length; ++t) {

@@ -126,11 +126,9 @@ Tensor GroupNorm::forward(const Tensor& x) const {
   return group_norm(x, num_groups_, weight, bias, options_.eps);
 }
 std::string GroupNorm::extra_repr() const {
-  return std::to_string(num_groups_) + ", " + std::to_string(num_channels_) +
-         ", " +
-         options_text({{"eps", options_.eps},
-                       {"affine", options_.affine},
-                       {"bias", bias.defined()}});
+  return std::to_string(num_groups_) + ", " + std::to_string(num_channels_) + ", " +
+         options_text(
+             {{"eps", options_.eps}, {"affine", options_.affine}, {"bias", bias.defined()}});
 }
 
 RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions options)
@@ -141,8 +139,7 @@ RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions options)
 }
 std::string RMSNorm::extra_repr() const {
   return to_text(normalized_shape_) + ", " +
-         options_text({{"eps", options_.eps},
-                       {"elementwise_affine", options_.elementwise_affine}});
+         options_text({{"eps", options_.eps}, {"elementwise_affine", options_.elementwise_affine}});
 }
 
 }  // namespace ebb::nn

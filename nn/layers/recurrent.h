@@ -6,8 +6,9 @@
 // whether batch_first or not, and without N for one sequence; a state that is not given is 0. Layer
 // k, direction forward or _reverse, has the parameters
 //
-//   weight_ih_l{k}, weight_hh_l{k}   (gates hidden_size, input_size), (gates hidden_size, hidden_size)
-//   bias_ih_l{k}, bias_hh_l{k}       (gates hidden_size), if bias
+//   weight_ih_l{k}               (gates hidden_size, input_size)
+//   weight_hh_l{k}               (gates hidden_size, hidden_size)
+//   bias_ih_l{k}, bias_hh_l{k}   (gates hidden_size), if bias
 //
 // with gates = 1 for RNN, 3 for GRU (reset, update, new) and 4 for LSTM (input, forget, cell,
 // output), all uniform in +-1 / sqrt(hidden_size). A layer's inputs are multiplied in one product

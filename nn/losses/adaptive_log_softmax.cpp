@@ -133,8 +133,7 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& class
     if (i + 1 < tail_.size()) {
       local = where(less(local, number(cutoffs_[i + 1] - cutoffs_[i])), local, number(kOthers));
     }
-    entry =
-        where(eq(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
+    entry = where(eq(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
     const Tensor loss = cross_entropy(cluster_scores(i, x), local,
                                       {.ignore_index = kOthers, .reduction = Reduction::None});
     total = total.defined() ? add(total, loss) : loss;

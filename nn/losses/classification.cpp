@@ -101,7 +101,8 @@ Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& f
   const Tensor total = sum(s.weight);
   const Tensor share = where(s.ignored, zero, div(factor, total));
   const Tensor kept = sum(logical_not(s.ignored)).to(losses.dtype());
-  const Tensor none_left = where(kept == 0, div(zero, zero), zero);  // a mean without elements is NaN
+  const Tensor none_left =
+      where(kept == 0, div(zero, zero), zero);  // a mean without elements is NaN
   return add(sum(mul(clean, share)), none_left);
 }
 

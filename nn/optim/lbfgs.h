@@ -28,7 +28,8 @@ struct LBFGSOptions {
 /// last history_size steps (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line
 /// search (strong Wolfe conditions).
 ///
-///     nn::LBFGS optimizer(model.named_parameters(), {.line_search_fn = nn::LineSearch::StrongWolfe});
+///     nn::LBFGS optimizer(model.named_parameters(),
+///                         {.line_search_fn = nn::LineSearch::StrongWolfe});
 ///     optimizer.step([&] {
 ///       optimizer.zero_grad();
 ///       Tensor loss = nn::mse_loss(model(x), t);

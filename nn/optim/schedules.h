@@ -12,7 +12,8 @@
 //
 // And in a Trainer, which counts the steps:
 //
-//   nn::Trainer trainer(model, optimizer, loader, loss, {.epochs = 10, .lr_schedule = schedule.by_progress(1000)});
+//   nn::Trainer trainer(model, optimizer, loader, loss,
+//                       {.epochs = 10, .lr_schedule = schedule.by_progress(1000)});
 //
 // A step is whatever the caller counts: PyTorch's schedulers are mostly stepped once an epoch. The
 // functions below have the names and defaults of torch.optim.lr_scheduler. Rates that PyTorch gives

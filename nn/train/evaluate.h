@@ -19,7 +19,9 @@ using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& ta
 /// A figure of a model: its name, and a function that computes it from the outputs for all samples
 /// and their targets, which are on the CPU.
 ///
-///     nn::Metric{"mae", [](const Tensor& scores, const Tensor& target) { return nn::l1_loss(scores, target).item(); }}
+///     nn::Metric mae{"mae", [](const Tensor& scores, const Tensor& target) {
+///                      return nn::l1_loss(scores, target).item();
+///                    }};
 struct Metric {
   std::string name;
   std::function<double(const Tensor& scores, const Tensor& target)> compute;
@@ -73,7 +75,7 @@ struct RunningFigures {
   double accuracy() const;  ///< NaN unless the targets were class numbers
 
   Tensor loss_sum, correct;  // f64
-  int64_t seen = 0;          // counted by the caller, because a captured step is not run by the host
+  int64_t seen = 0;  // counted by the caller, because a captured step is not run by the host
   bool has_classes = false;
 };
 

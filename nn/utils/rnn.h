@@ -15,7 +15,8 @@ namespace ebb::nn::utils::rnn {
 struct PackedSequence {
   Tensor data;         ///< (sum of the lengths, ...)
   Tensor batch_sizes;  ///< (T) i64 on the CPU: the number of sequences that are longer than t
-  Tensor sorted_indices = {};    ///< (N) i64: the original number of each packed sequence; undefined if the order is kept
+  Tensor sorted_indices =
+      {};  ///< (N) i64: the original number of each packed sequence; undefined if the order is kept
   Tensor unsorted_indices = {};  ///< (N) i64: the position at which each sequence is packed
 };
 
@@ -26,7 +27,9 @@ struct PackedSequence {
 /// Error unless all lengths are from 1 to T, and, with enforce_sorted, do not increase. Without it
 /// the sequences are sorted by length.
 ///
-///     auto packed = nn::utils::rnn::pack_padded_sequence(zeros({5, 2, 3}), tensor({5, 2}));  // data (7, 3)
+///     using namespace nn::utils::rnn;
+///     PackedSequence packed = pack_padded_sequence(zeros({5, 2, 3}), tensor({5, 2}));
+///     packed.data;  // (7, 3)
 PackedSequence pack_padded_sequence(const Tensor& input, const Tensor& lengths,
                                     bool batch_first = false, bool enforce_sorted = true);
 

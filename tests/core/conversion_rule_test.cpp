@@ -31,7 +31,8 @@ TEST(ConversionRule, WhatDoesNotFitIsAnError) {
     for (const double value :
          std::vector<double>{NAN, INFINITY, -INFINITY, 0x1p63, -0x1.8p63, 1e30}) {
       const Tensor x = tensor({0, value}, from);
-      expect_error([&] { (void)x.to(i64); }, "to", {"i64 cannot hold every element", "at position 1"});
+      expect_error([&] { (void)x.to(i64); }, "to",
+                   {"i64 cannot hold every element", "at position 1"});
       expect_error([&] { (void)x.to(u8); }, "to", {"u8 holds 0 to 255", "at position 1"});
       expect_error([&] { x.to_vector<int64_t>(); }, "to", {"i64"});
       expect_error([&] { x[1].item<int64_t>(); }, "item", {"does not fit i64"});

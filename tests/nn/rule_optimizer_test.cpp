@@ -72,8 +72,11 @@ struct Reserved {
 
 TEST(RuleOptimizer, NamesOfOtherStateAreRefused) {
   Tensor p = tensor({8}, f64).requires_grad_();
-  expect_error([&] { nn::RuleOptimizer<Reserved> optimizer({{"p", p}}); }, "optimizer",
-               {"a buffer of Reserved is called step"});
+  expect_error(
+      [&] {
+        nn::RuleOptimizer<Reserved> optimizer({{"p", p}});
+      },
+      "optimizer", {"a buffer of Reserved is called step"});
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ struct dim3 {
   constexpr operator uint3() const { return {x, y, z}; }
 };
 
-// ---- built-in variables; set by the scheduler, which runs one kernel at a time in the process  ----
+// ---- built-in variables, set by the scheduler, which runs one kernel at a time ----
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
