@@ -8,9 +8,9 @@
 //
 // One launch steps all parameters, or several launches if there are very many. A block processes a
 // chunk of one parameter. A thread loads all of its elements, 16 bytes at a time, before it
-// computes the first one. The first thread of each block computes the Update, which all elements share, from
-// the learning rate and the number of the step. A captured step reads both from the device, and its
-// last block increments the number. Traffic: each element is read and written once.
+// computes the first one. The first thread of each block computes the Update, which all elements
+// share, from the learning rate and the number of the step. A captured step reads both from the
+// device, and its last block increments the number. Traffic: each element is read and written once.
 #pragma once
 
 #include <new>

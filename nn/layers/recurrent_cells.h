@@ -1,12 +1,11 @@
-// One step of a recurrent layer as a module: for loops of one's own. torch.nn.RNNCell, GRUCell and
-// LSTMCell.
+// Single steps of recurrent layers, for loops of your own: RNNCell, GRUCell and LSTMCell, as in
+// torch.nn.
 //
-// Input is (N, input_size), or (input_size) for one element; a state has hidden_size features. A
-// state that is not given is
-// 0. Parameters: weight_ih (gates hidden_size, input_size), weight_hh (gates hidden_size,
-//    hidden_size) and, if bias, bias_ih and bias_hh (gates hidden_size), with gates and their order
-//    as in nn/layers/recurrent.h, uniform in +-1 / sqrt(hidden_size). Throws Error where shapes do
-//    not fit.
+// The input is (N, input_size), or (input_size) for one element; a state has hidden_size features.
+// A state that is not given is 0. Parameters: weight_ih (gates hidden_size, input_size), weight_hh
+// (gates hidden_size, hidden_size) and, if bias, bias_ih and bias_hh (gates hidden_size). The gates
+// and their order are those of nn/layers/recurrent.h. All parameters are initialised uniformly in
+// +-1 / sqrt(hidden_size). Throws Error where shapes do not fit.
 #pragma once
 
 #include <optional>
