@@ -43,14 +43,20 @@ int64_t synchronizations();
 
 /// A training step that is recorded once as a CUDA graph and then launched as a whole.
 ///
-///   Tensor x = empty({128, 784}, {.device = Device::cuda()}), t = ..., loss;
-///   cuda::CapturedStep step([&] {
-///     loss = ...;
-///     optimizer.zero_grad();
-///     loss.backward();
-///     optimizer.step();
-///   });
-///   for (batch) { x.copy_(batch.input); t.copy_(batch.target); step(); }
+///     Tensor x = empty({128, 784}, {.device = Device::cuda()});
+///     Tensor t = empty({128}, {.dtype = i64, .device = Device::cuda()});
+///     Tensor loss;
+///     cuda::CapturedStep step([&] {
+///       loss = nn::cross_entropy(model(x), t);
+///       optimizer.zero_grad();
+///       loss.backward();
+///       optimizer.step();
+///     });
+///     for (const data::Batch& batch : loader) {
+///       x.copy_(batch.input);
+///       t.copy_(batch.target);
+///       step();
+///     }
 ///
 /// The first call runs the step eagerly, so that buffers and kernels exist. The second call records
 /// and launches it, and later calls launch it. Every call is a whole step: optimizers count it and

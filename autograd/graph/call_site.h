@@ -97,7 +97,7 @@ class TensorsArg {
 ///
 ///     Tensor softmin(const TensorArg& x) {
 ///       const CompositeScope scope(x);
-///       return softmax(neg(x));
+///       return softmax(neg(x), 0);
 ///     }
 class [[nodiscard]] CompositeScope {
  public:

@@ -78,7 +78,7 @@ struct EmbeddingFromPretrainedOptions {
 /// least 1.
 ///
 ///     nn::Embedding table(1000, 64);
-///     Tensor vectors = table(words);  // (N, T) of i64 -> (N, T, 64)
+///     Tensor vectors = table(tokens);  // (N, T) of i64 -> (N, T, 64)
 class Embedding : public Layer {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions options = {});

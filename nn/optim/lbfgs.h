@@ -32,7 +32,7 @@ struct LBFGSOptions {
 ///                         {.line_search_fn = nn::LineSearch::StrongWolfe});
 ///     optimizer.step([&] {
 ///       optimizer.zero_grad();
-///       Tensor loss = nn::mse_loss(model(x), t);
+///       Tensor loss = nn::mse_loss(model(x), target);
 ///       loss.backward();
 ///       return loss;
 ///     });

@@ -1,21 +1,20 @@
-// Learning-rate schedules: pure functions of the step, so that a resumed training needs no state of
-// theirs.
+// Learning-rate schedules: pure functions of the step, so that a checkpoint needs no state of them.
 //
-// A schedule gives the factor on the learning rate that the optimizer was made with, for step 0, 1,
-// 2 ... In a loop:
+// A schedule returns, for step 0, 1, 2, ..., the factor on the learning rate that the optimizer was
+// constructed with. In a loop:
 //
 //   const nn::Schedule schedule = nn::schedules::warm_up(100, 0.1, nn::schedules::cosine(900));
 //   for (int64_t step = 0; step < 1000; ++step) {
 //     optimizer.set_lr_factor(schedule(step));
-//     ...
+//     // forward, backward and optimizer.step() follow
 //   }
 //
 // And in a Trainer, which counts the steps:
 //
-//   nn::Trainer trainer(model, optimizer, loader, loss,
+//   nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(),
 //                       {.epochs = 10, .lr_schedule = schedule.by_progress(1000)});
 //
-// A step is whatever the caller counts: PyTorch's schedulers are mostly stepped once an epoch. The
+// A step is whatever the caller counts. PyTorch's schedulers are mostly stepped once per epoch. The
 // functions below have the names and defaults of torch.optim.lr_scheduler. Rates that PyTorch gives
 // absolutely (eta_min, max_lr) are factors here, so that they fit groups with different rates.
 #pragma once
