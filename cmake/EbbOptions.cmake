@@ -9,7 +9,7 @@ if(EBB_ONEDNN)
   list(APPEND EBB_PRIVATE_LIBRARIES OneDNN::OneDNN)
 endif()
 
-# Formulas are vectorised only with these options. Users' files need them too, because ebb::pointwise makes kernels there.
+# Formulas are vectorized only with these options. Users' files need them too, because ebb::pointwise makes kernels there.
 set(EBB_KERNEL_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-fno-math-errno;-fno-trapping-math>
                        $<$<CXX_COMPILER_ID:Clang>:-fno-math-errno;-fno-trapping-math>)
 

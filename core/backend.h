@@ -78,7 +78,7 @@ struct CrossEntropyArgs {
   Tensor* gradient = nullptr;        ///< with the shape of input: d(total)/d(input), or null
 };
 
-/// Multi-class margin loss, which penalises every class that scores within `margin` of a label:
+/// Multi-class margin loss, which penalizes every class that scores within `margin` of a label:
 /// loss_n = 1 / C times the sum of w_k max(0, margin - x_k + x_i)^p over labels k and over classes
 /// i that are not labels. A label that occurs twice counts twice. A NaN score gives NaN. All
 /// tensors are contiguous, and sums are computed in f64.
@@ -133,7 +133,7 @@ class Backend {
   virtual void fill(Tensor& out, Scalar value) = 0;
   /// Copies elements between tensors of any strides. Broadcasts, and converts by the rule of
   /// Tensor::to(DType). Throws Error before it writes anything, or, on an accelerator, at the next
-  /// synchronisation.
+  /// synchronization.
   virtual void copy(Tensor& out, const Tensor& in) = 0;
   virtual void pointwise(const PointwiseCall& call) = 0;
   /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0:
@@ -185,13 +185,13 @@ class Backend {
   /// order.
   virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
   /// Throws Error that names op (a string with static storage) if an index is outside of [0, limit)
-  /// and not `ignored`. An accelerator throws at the next synchronisation, and its kernels write
+  /// and not `ignored`. An accelerator throws at the next synchronization, and its kernels write
   /// NaN for such an index.
   virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit,
                              std::optional<int64_t> ignored) = 0;
 
   /// Throws Error that names op and the rule if an element violates the rule. An accelerator throws
-  /// at the next synchronisation.
+  /// at the next synchronization.
   virtual void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) = 0;
 
   // random numbers: element i is a function of (seed, offset + i)

@@ -206,7 +206,7 @@ void* new_block(const SizeClass& c) {
   return block;
 }
 
-// The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them
+// The free lists of one thread, constant-initialized and trivially destroyed, so that reaching them
 // costs one instruction and they outlive every other object of the thread. A separate object hands
 // them back at thread exit.
 struct ThreadLists {

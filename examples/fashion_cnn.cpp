@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kClasses = 10, kSide = 28;
 
-// Two convolutions before each pooling, with batch normalisation: 28x28 -> 14x14 -> 7x7.
+// Two convolutions before each pooling, with batch normalization: 28x28 -> 14x14 -> 7x7.
 nn::Sequential make_model() {
   const auto conv = [](int64_t in, int64_t out) {
     return nn::Conv2d(in, out, 3, {.padding = 1, .bias = false});

@@ -241,7 +241,7 @@ TEST(TorchSurface, Pooling) {
             "ceil_mode=True)");
 }
 
-TEST(TorchSurface, Normalisation) {
+TEST(TorchSurface, Normalization) {
   namespace F = ebb::nn::functional;
   const Tensor x = ebb::randn({4, 6, 5, 5});
   nn::BatchNorm2d norm(6, {.momentum = 0.2});

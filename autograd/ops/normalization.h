@@ -1,4 +1,4 @@
-// Normalisation: groups of elements are shifted and scaled to mean 0 and variance 1, then scaled
+// Normalization: groups of elements are shifted and scaled to mean 0 and variance 1, then scaled
 // and shifted by a weight and a bias. Gradients of every order.
 //
 // y = (x - mean) / sqrt(variance + eps) weight + bias, with the biased variance (divided by the
@@ -26,7 +26,7 @@ struct BatchNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Returns each channel (dim 1) of x (N, C) or (N, C, ...) normalised over all other dims.
+/// Returns each channel (dim 1) of x (N, C) or (N, C, ...) normalized over all other dims.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x in training, r h otherwise; see above.
 /// Training: with the statistics of the batch. The running statistics are updated unless they are
@@ -53,7 +53,7 @@ struct InstanceNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Returns x (N, C, ...) with each channel of each element of the batch normalised over the dims
+/// Returns x (N, C, ...) with each channel of each element of the batch normalized over the dims
 /// after the first two.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x with the statistics of x; see above.
@@ -65,7 +65,7 @@ struct InstanceNormFuncOptions {
 /// rows_normalization.cpp.
 Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options = {});
 
-/// Returns x normalised over its last dims, which are normalized_shape. weight and bias have this
+/// Returns x normalized over its last dims, which are normalized_shape. weight and bias have this
 /// shape.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.
@@ -77,7 +77,7 @@ Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options 
 Tensor layer_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
 
-/// Returns x (N, C, ...) normalised over groups of C / num_groups channels and the dims after the
+/// Returns x (N, C, ...) normalized over groups of C / num_groups channels and the dims after the
 /// first two. weight and bias are (C). Throws Error unless num_groups divides C.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.

@@ -5,7 +5,7 @@
 //
 // A formula uses the scalar functions of core/scalar.h. Outside of namespace ebb call them
 // ebb::exp, ebb::where, and so on: an unqualified exp may be that of the C library, which is not
-// vectorised. Vectorised passes compute value, gradient and second order with dual numbers. Higher
+// vectorized. Vectorized passes compute value, gradient and second order with dual numbers. Higher
 // orders call the formula with tensors (Expr). Inputs broadcast, and all floating inputs must have
 // the same dtype. Optional members of a formula:
 //

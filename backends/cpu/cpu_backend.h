@@ -1,4 +1,4 @@
-// The CPU backend: oneDNN and Ebb's own GEMM for products, vectorised loops for everything else.
+// The CPU backend: oneDNN and Ebb's own GEMM for products, vectorized loops for everything else.
 #pragma once
 
 #include "ebb/core/backend.h"

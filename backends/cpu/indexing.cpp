@@ -54,7 +54,7 @@ struct Walk {
     }
   }
 
-  // True if all elements of a run along the last dim have the same index, and are neighbours in
+  // True if all elements of a run along the last dim have the same index, and are neighbors in
   // both tensors.
   bool moves_rows() const {
     return shape.dim() > 1 && index_strides.back() == 0 && other_strides.back() == 1 &&

@@ -1,7 +1,7 @@
 // Pooling over contiguous planes (rows.in, cols.in) -> (rows.out, cols.out).
 //
 // Parallel over planes, so no sum depends on the number of threads. Windows of a fixed size are
-// computed a row of outputs at a time: for each position in the window, one vectorised loop over
+// computed a row of outputs at a time: for each position in the window, one vectorized loop over
 // the outputs for which it is inside of the plane. 2x2 windows at stride 2 have loops of their own
 // that read each element once. Adaptive windows and large averages are computed per output.
 // Traffic: x is read once and y and the offsets are written once, while a plane fits in the cache.

@@ -23,7 +23,7 @@ inline bool is_2x2(const PoolShape& s) {
   return plain(s.rows) && plain(s.cols) && s.cols.out >= 4;
 }
 
-// Even and odd elements of 2 N neighbours, and the inverse. References, because vectors as
+// Even and odd elements of 2 N neighbors, and the inverse. References, because vectors as
 // arguments have no stable ABI.
 template <class V, size_t... K>
 EBB_HD void split_pairs(const V& x, const V& y, V& even, V& odd, std::index_sequence<K...>) {

@@ -56,7 +56,7 @@ template <class Step>
 using Joining = std::conditional_t<std::is_same_v<Step, SquareStep>, SumStep, Step>;
 
 // Rows of n elements. Long ones: element i belongs to lane i % kLanes, and the loop over the lanes
-// is vectorised. Short ones: one element after another, four rows at a time, so that their
+// is vectorized. Short ones: one element after another, four rows at a time, so that their
 // additions overlap.
 template <class Step, class A, class T, class Out>
 EBB_MULTIVERSION void reduce_rows(const T* x, int64_t rows, int64_t n, Out* out) {

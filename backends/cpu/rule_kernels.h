@@ -1,5 +1,5 @@
 // The CPU kernels of an optimizer rule: one loop over contiguous elements, which the compiler
-// vectorises.
+// vectorizes.
 //
 // Layout: parameter, gradient and buffers are contiguous arrays of n elements of one type.
 // optimizer.cpp divides tensors into chunks and threads. Traffic: parameter and buffers are read

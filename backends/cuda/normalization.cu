@@ -1,9 +1,9 @@
-// Normalisation of a contiguous (outer, channels, inner), forward and first-order backward.
+// Normalization of a contiguous (outer, channels, inner), forward and first-order backward.
 //
 // A block per group: it reads the group for the mean, again for the variance and again to write y
 // (twice and once for dx), mostly from the cache. Sums are in f64 and in a fixed order, without
 // atomic additions. The gradients of weight and bias: a block per channel; with inner = 1,
-// blocks of 32 neighbouring channels and a part of the rows, so that reads are whole lines, and a
+// blocks of 32 neighboring channels and a part of the rows, so that reads are whole lines, and a
 // second kernel adds up the parts.
 #include "ebb/core/normalization.h"
 
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t n = s.count();
   for (int64_t k = blockIdx.x; k < s.statistics(); k += gridDim.x) {
     double m = 0, squares = 0;
-    if (s.centred) {
+    if (s.centered) {
       for (int64_t e = threadIdx.x; e < n; e += blockDim.x)
         m += static_cast<double>(x[element(s, k, e).at]);
       m = block_join<AddUp>(m) / static_cast<double>(n);
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kThreads)
       sum += h;
       product += h * (static_cast<double>(x[i.at]) - m);
     }
-    const double k1 = s.centred ? r * block_join<AddUp>(sum) / static_cast<double>(n) : 0;
+    const double k1 = s.centered ? r * block_join<AddUp>(sum) / static_cast<double>(n) : 0;
     const double k2 = r * r * r * block_join<AddUp>(product) / static_cast<double>(n);
     for (int64_t e = threadIdx.x; e < n; e += blockDim.x) {
       const Element i = element(s, k, e);

@@ -1,7 +1,7 @@
 // Pooling over contiguous planes (rows.in, cols.in) -> (rows.out, cols.out).
 //
 // Forward: one thread per output. Adjoints: one thread per input, which sums over the windows that
-// read it, in order, so no atomic additions are needed. Neighbouring threads have neighbouring
+// read it, in order, so no atomic additions are needed. Neighboring threads have neighboring
 // columns. Traffic: x read once from memory (overlapping windows from the cache), y and offsets
 // written once; adjoints likewise.
 #include "ebb/core/pooling.h"

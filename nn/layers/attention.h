@@ -32,7 +32,7 @@ struct MultiheadAttentionForwardOptions {
 /// num_heads attend to embed_dim / num_heads of the features, joins the heads and projects again.
 ///
 /// query (L, N, E), key (S, N, kdim), value (S, N, vdim), or without N; (N, L, E) and so on with
-/// batch_first. Parameters, with torch's names and initialisation: in_proj_weight (3 E, E), or
+/// batch_first. Parameters, with torch's names and initialization: in_proj_weight (3 E, E), or
 /// q_proj_weight, k_proj_weight and v_proj_weight where kdim or vdim differ; in_proj_bias (3 E);
 /// bias_k and bias_v (1, 1, E) with add_bias_kv; out_proj.weight and out_proj.bias. A row whose
 /// keys are all left out gives 0 before out_proj. Throws Error where shapes do not fit, and unless

@@ -81,7 +81,7 @@ class ConvTransposeLayer : public Layer {
 
 /// Computes conv1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialised uniformly in +-1 /
+/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialized uniformly in +-1 /
 /// sqrt(in / groups k), as in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless groups
 /// divides both numbers of channels.
 ///
@@ -98,7 +98,7 @@ class Conv1d : public detail::ConvLayer {
 
 /// Computes conv2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W').
 ///
-/// Parameters: weight (out, in / groups, kh, kw) and bias (out), initialised as those of Conv1d.
+/// Parameters: weight (out, in / groups, kh, kw) and bias (out), initialized as those of Conv1d.
 ///
 ///     nn::Conv2d layer(3, 16, 3, {.padding = 1});
 ///     Tensor y = layer(ones({4, 3, 32, 32}));  // (4, 16, 32, 32)
@@ -113,7 +113,7 @@ class Conv2d : public detail::ConvLayer {
 
 /// Computes conv_transpose1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (in, out / groups, k) and bias (out), initialised uniformly in +-1 / sqrt(out
+/// Parameters: weight (in, out / groups, k) and bias (out), initialized uniformly in +-1 / sqrt(out
 /// / groups k), as in torch.
 ///
 ///     nn::ConvTranspose1d layer(16, 8, 4, {.stride = 2});
@@ -130,7 +130,7 @@ class ConvTranspose1d : public detail::ConvTransposeLayer {
 
 /// Computes conv_transpose2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W').
 ///
-/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialised as those of
+/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialized as those of
 /// ConvTranspose1d.
 ///
 ///     nn::ConvTranspose2d layer(16, 3, 2, {.stride = 2});

@@ -1,4 +1,4 @@
-// Normalisation layers. Formulas and errors: autograd/ops/normalization.h.
+// Normalization layers. Formulas and errors: autograd/ops/normalization.h.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ using BatchNorm2dOptions = BatchNormOptions;
 
 namespace detail {
 
-// The common part of batch and instance normalisation.
+// The common part of batch and instance normalization.
 class ChannelNorm : public Layer {
  public:
   std::string extra_repr() const override;

@@ -4,7 +4,7 @@
 // The input is (N, input_size), or (input_size) for one element; a state has hidden_size features.
 // A state that is not given is 0. Parameters: weight_ih (gates hidden_size, input_size), weight_hh
 // (gates hidden_size, hidden_size) and, if bias, bias_ih and bias_hh (gates hidden_size). The gates
-// and their order are those of nn/layers/recurrent.h. All parameters are initialised uniformly in
+// and their order are those of nn/layers/recurrent.h. All parameters are initialized uniformly in
 // +-1 / sqrt(hidden_size). Throws Error where shapes do not fit.
 #pragma once
 

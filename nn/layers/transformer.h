@@ -27,7 +27,7 @@ struct TransformerEncoderLayerOptions {
 };
 
 /// Self-attention, then two linear layers with an activation between them; each adds to its input
-/// and is normalised (Vaswani et al. 2017). Input (L, N, d_model), (N, L, d_model) with
+/// and is normalized (Vaswani et al. 2017). Input (L, N, d_model), (N, L, d_model) with
 /// batch_first, or without N.
 ///
 /// Parts, with torch's names: self_attn, linear1, linear2, norm1, norm2. Throws Error where shapes

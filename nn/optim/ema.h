@@ -16,8 +16,8 @@ namespace ebb::nn {
 ///       nn::evaluate(model, test, 10);
 ///     }
 ///
-/// Parameters without an average keep their values, and all tensors keep their memory. REQUIRES that
-/// step() is not called within the scope.
+/// Parameters without an average keep their values, and all tensors keep their memory. REQUIRES
+/// that step() is not called within the scope.
 class [[nodiscard]] AveragedWeights {
  public:
   explicit AveragedWeights(const Optimizer& optimizer);

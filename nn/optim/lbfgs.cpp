@@ -110,7 +110,7 @@ Tensor LBFGS::flat_gradient() const {
   return options_.maximize ? -flat : flat;
 }
 
-// The loss with the sign that is minimised. Its gradients are in the parameters.
+// The loss with the sign that is minimized. Its gradients are in the parameters.
 double LBFGS::evaluate(const std::function<Tensor()>& closure, Tensor* loss) {
   Tensor value;
   {

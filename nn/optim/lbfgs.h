@@ -24,7 +24,7 @@ struct LBFGSOptions {
   bool maximize = false;
 };
 
-/// Minimises a function whose value and gradients a closure computes, with the curvature of the
+/// Minimizes a function whose value and gradients a closure computes, with the curvature of the
 /// last history_size steps (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line
 /// search (strong Wolfe conditions).
 ///

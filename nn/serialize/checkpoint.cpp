@@ -52,7 +52,7 @@ bool has_file(const std::string& folder, std::string_view name) {
   return exists;
 }
 
-// Mixes bytes into a 64-bit hash, eight at a time (the finaliser of MurmurHash3 after each).
+// Mixes bytes into a 64-bit hash, eight at a time (the finalizer of MurmurHash3 after each).
 uint64_t mix(uint64_t hash, const void* bytes, size_t count) {
   const auto* at = static_cast<const unsigned char*>(bytes);
   for (size_t done = 0; done < count; done += 8) {

@@ -12,7 +12,7 @@
 
 namespace ebb::nn {
 
-/// Computes the loss to minimise, a tensor of one element, from the model's output and the targets
+/// Computes the loss to minimize, a tensor of one element, from the model's output and the targets
 /// of one batch.
 using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& target)>;
 

@@ -1,5 +1,5 @@
 // The rule of conversions, creation and bools on the device: as on the CPU, with errors at the next
-// synchronisation.
+// synchronization.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// What the comments of examples claim about values, and the list of examples that run.
+// Checks of the claims that the comments of examples make about values, and the examples that run.
 #pragma once
 
 #include "ebb/tests/doc_examples/context.h"

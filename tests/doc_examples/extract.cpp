@@ -91,17 +91,16 @@ std::vector<Example> in_page(const std::string& name, const Lines& lines) {
 
 // Returns how many lines at the start are includes and declarations of types and functions.
 size_t declarations(const Lines& text) {
-  const std::regex start(
-      R"(^(struct|class|template|enum|using|TEST|#include)\b.*|^(int|void|auto|[\w:]*Tensor) \w+\(.*\) \{.*|^\s*$|^//.*)"
-      R"(|^(int|[\w:]*Tensor) \w+\(.*,$)");
+  const std::regex start(R"(^(struct|class|template|enum|using|TEST|#include)\b.*|^\s*$|^//.*)"
+                         R"(|^(int|void|auto|[\w:]*Tensor) \w+\(.*(\) \{.*|,)$)");
   size_t i = 0;
   while (i < text.size() && std::regex_match(text[i], start)) {
     int depth = 0;
     for (bool done = false; !done && i < text.size(); ++i) {
       const std::string code = code_of(text[i]);
       depth += static_cast<int>(std::ranges::count(code, '{') - std::ranges::count(code, '}'));
-      done = depth == 0 && (code.empty() || code[0] == '#' || code.back() == ';' ||
-                            code.back() == '}');
+      done = depth == 0 &&
+             (code.empty() || code[0] == '#' || code.back() == ';' || code.back() == '}');
     }
   }
   return i;
@@ -112,7 +111,8 @@ std::vector<std::string> context_names(const std::string& path) {
   std::vector<std::string> names;
   for (const std::string& line : lines_of(path)) {
     std::smatch match;
-    if (!std::regex_match(line, match, std::regex(R"(^extern (?:const )?[\w:<>]+ (.*);$)"))) continue;
+    const std::regex declaration(R"(^extern (?:const )?[\w:<>]+ (.*);$)");
+    if (!std::regex_match(line, match, declaration)) continue;
     std::istringstream list(std::regex_replace(match[1].str(), std::regex(","), " "));
     for (std::string name; list >> name;) names.push_back(name);
   }
@@ -122,8 +122,9 @@ std::vector<std::string> context_names(const std::string& path) {
 bool needs_context(const std::string& text, const std::vector<std::string>& names) {
   return std::ranges::any_of(names, [&](const std::string& name) {
     if (!std::regex_search(text, std::regex("\\b" + name + "\\b"))) return false;
-    const std::regex declared(R"((Tensor&?|auto|int|double|Generator|nn::\w+(<\w+>)?) \[?([^;\n]*, )?)" +
-                              name + R"(\b( =|\(|\{|,|\]|\)))");
+    const std::regex declared(
+        R"((Tensor&?|auto|int|double|Generator|nn::\w+(<\w+>)?) \[?([^;\n]*, )?)" + name +
+        R"(\b( =|\(|\{|,|\]|\)))");
     return !std::regex_search(text, declared);
   });
 }
@@ -136,7 +137,8 @@ bool is_runnable(const std::string& text, const std::vector<std::string>& names)
 // Returns a comment's claim, or "" if it is prose: it starts with a number, a list, a shape or a
 // dtype.
 std::string claim_in(const std::string& comment) {
-  static const std::regex claim(R"(^\s*(?:y is )?((?:\[\[|\[-?\d+[.,\]e]|\{|\(\d|-?\d|(?:i64|f32|f64|u8)\b).*)$)");
+  static const std::regex claim(
+      R"(^\s*(?:y is )?((?:\[\[|\[-?\d+[.,\]e]|\{|\(\d|-?\d|(?:i64|f32|f64|u8)\b).*)$)");
   std::smatch match;
   return std::regex_match(comment, match, claim) ? match[1].str() : "";
 }
@@ -163,8 +165,7 @@ void write_statements(std::ostream& out, const Example& example, size_t from, bo
     } else if (std::regex_match(line, match, only_comment) && !names.empty()) {
       if (const std::string text = claim_in(match[1]); !text.empty()) call(names, text);
     } else if (std::regex_match(line, match, with_comment) && !claim_in(match[2]).empty()) {
-      const bool declaration =
-          std::regex_match(line, declares) || std::regex_match(line, binds);
+      const bool declaration = std::regex_match(line, declares) || std::regex_match(line, binds);
       const bool assignment = std::regex_search(match[1].str(), std::regex(R"(^\w+[\w:]* \w+)"));
       if (declaration || assignment) out << line << "\n";
       if (declaration) call(names, claim_in(match[2]));
@@ -210,7 +211,9 @@ int main(int argc, char** argv) {
       }
       if (page) ++open;  // the blocks that follow see this one
       else file << "}\n";
-      if (runs) table << "    {\"" << name << ":" << example.line << "\", " << id << "::function},\n";
+      if (runs) {
+        table << "    {\"" << name << ":" << example.line << "\", " << id << "::function},\n";
+      }
     }
     for (; open > 0; --open) compiled << "}\n";
   }

@@ -11,7 +11,7 @@ namespace {
 
 using Mode = InterpolateMode;
 
-// The element of a plane's axis at `position`, between two neighbours; in: the size of the axis.
+// The element of a plane's axis at `position`, between two neighbors; in: the size of the axis.
 struct Mix {
   int64_t low, high;
   double part;
