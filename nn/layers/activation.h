@@ -168,8 +168,10 @@ struct PReLUOptions {
   DType dtype = DType::F32;
 };
 
-/// prelu with a trained weight: one for all channels, or one per channel (dim 1). Parameter: weight
-/// (num_parameters), with initial value init. Throws Error unless num_parameters >= 1.
+/// Computes prelu with a trained weight: one for all channels, or one per channel (dim 1).
+///
+/// Parameter: weight (num_parameters), which starts as init. Throws Error unless num_parameters >=
+/// 1.
 class PReLU : public Layer {
  public:
   explicit PReLU(PReLUOptions options = {});
@@ -199,7 +201,8 @@ class Softmax : public Layer {
   int64_t dim_;
 };
 
-/// softmax over the channels of (C, H, W) or (N, C, H, W). Throws Error for other numbers of dims.
+/// Computes softmax over the channels of (C, H, W) or (N, C, H, W). Throws Error for other numbers
+/// of dims.
 class Softmax2d : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;

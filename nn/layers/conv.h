@@ -9,15 +9,14 @@
 
 namespace ebb::nn {
 
-/// Sizes are one number for all dims or one number for each. padding_mode: what surrounds the
-/// input, where PadMode::Constant means zeros.
+/// Options of Conv1d and Conv2d. Sizes are one number for all dims, or one number per dim.
 struct ConvLayerOptions {
   Shape stride = 1;
   ConvPadding padding = 0;
   Shape dilation = 1;
   int64_t groups = 1;
   bool bias = true;
-  PadMode padding_mode = PadMode::Constant;
+  PadMode padding_mode = PadMode::Constant;  ///< Constant: zeros
   DType dtype = DType::F32;
 };
 using Conv1dOptions = ConvLayerOptions;
@@ -35,7 +34,7 @@ using ConvTranspose2dOptions = ConvTransposeLayerOptions;
 
 namespace detail {
 
-/// A convolution in `dims` dims.
+/// The common part of Conv1d and Conv2d.
 class ConvLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
@@ -51,14 +50,15 @@ class ConvLayer : public Layer {
 
  private:
   ConvLayerOptions options_;
-  Shape around_;  ///< of pad(), where padding_mode is not Constant
+  Shape around_;  ///< the argument of pad() for a padding_mode other than Constant
 };
 
+/// The common part of ConvTranspose1d and ConvTranspose2d.
 class ConvTransposeLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
-  /// Returns a result of the given size, (H', W') or of all dims, instead of that of
-  /// output_padding. Throws Error if no output_padding gives it.
+  /// Chooses the output_padding for which the result has the given size: (H', W'), or that of all
+  /// dims. Throws Error if there is none.
   Tensor forward(const Tensor& x, const Shape& output_size) const;
   std::string extra_repr() const override;
   const ConvTransposeLayerOptions& options() const { return options_; }

@@ -1,4 +1,4 @@
-// Unfold and Fold: the windows of images as columns, and back.
+// Unfold and Fold: convert images to columns of windows, and back.
 #pragma once
 
 #include <initializer_list>

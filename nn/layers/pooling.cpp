@@ -15,32 +15,15 @@ std::string window_text(const Shape& kernel_size, const Shape& stride, const Sha
                        {"padding", padding}});
 }
 
-std::string max_pool_text(const Shape& kernel_size, const MaxPoolOptions& o) {
-  return window_text(kernel_size, o.stride, o.padding) + ", " +
-         options_text({{"dilation", o.dilation}, {"ceil_mode", o.ceil_mode}});
-}
-
 }  // namespace
 
-Tensor MaxPool1d::forward(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool1d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+template <auto kPool, auto kPoolWithIndices>
+std::string detail::MaxPool<kPool, kPoolWithIndices>::extra_repr() const {
+  return window_text(kernel_size_, options_.stride, options_.padding) + ", " +
+         options_text({{"dilation", options_.dilation}, {"ceil_mode", options_.ceil_mode}});
 }
-std::tuple<Tensor, Tensor> MaxPool1d::forward_with_indices(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool1d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::string MaxPool1d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
-
-Tensor MaxPool2d::forward(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool2d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::tuple<Tensor, Tensor> MaxPool2d::forward_with_indices(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool2d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::string MaxPool2d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
+template class detail::MaxPool<ebb::max_pool1d, ebb::max_pool1d_with_indices>;
+template class detail::MaxPool<ebb::max_pool2d, ebb::max_pool2d_with_indices>;
 
 Tensor AvgPool1d::forward(const Tensor& x) const {
   const AvgPool1dOptions& o = options_;

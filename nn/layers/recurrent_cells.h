@@ -40,9 +40,10 @@ class RecurrentCellBase : public Module {
  protected:
   RecurrentCellBase(std::string_view cell, int64_t gates, int64_t input_size, int64_t hidden_size,
                     bool bias, DType dtype);
-  /// Returns the input as (N, input_size), checked.
+  /// Returns the input as (N, input_size). Throws Error if it does not fit.
   Tensor checked_input(const Tensor& input) const;
-  /// Returns a state as (N, hidden_size), checked, or zeros.
+  /// Returns a state as (N, hidden_size), or zeros if it is undefined. Throws Error if it does not
+  /// fit.
   Tensor checked_state(const char* what, const Tensor& state, const Tensor& input) const;
   /// Returns the products of the input and of the state, with their biases.
   std::pair<Tensor, Tensor> products(const Tensor& rows, const Tensor& state) const;
@@ -53,7 +54,7 @@ class RecurrentCellBase : public Module {
 
 }  // namespace detail
 
-/// Returns h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or max(., 0) with ReLU.
+/// Returns h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or max(..., 0) instead of tanh(...) with ReLU.
 ///
 ///     nn::RNNCell cell(10, 20);
 ///     Tensor h = zeros({3, 20});
@@ -71,7 +72,7 @@ class RNNCell : public detail::RecurrentCellBase {
   RNNNonlinearity nonlinearity_;
 };
 
-/// Returns the next state of a GRU.
+/// Returns the next state of a GRU (gru_sequence).
 class GRUCell : public detail::RecurrentCellBase {
  public:
   GRUCell(int64_t input_size, int64_t hidden_size, GRUCellOptions options = {});
@@ -81,7 +82,7 @@ class GRUCell : public detail::RecurrentCellBase {
   const GRUCell* operator->() const { return this; }
 };
 
-/// Returns the next states (h, c) of an LSTM.
+/// Returns the next states (h, c) of an LSTM (lstm_sequence).
 class LSTMCell : public detail::RecurrentCellBase {
  public:
   LSTMCell(int64_t input_size, int64_t hidden_size, LSTMCellOptions options = {});

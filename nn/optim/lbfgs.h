@@ -16,7 +16,7 @@ enum class LineSearch { None, StrongWolfe };
 struct LBFGSOptions {
   double lr = 1;
   int64_t max_iter = 20;                 ///< iterations of one step()
-  std::optional<int64_t> max_eval = {};  ///< evaluations of one step(); max_iter * 5 / 4 without
+  std::optional<int64_t> max_eval = {};  ///< evaluations of one step(), or max_iter * 5 / 4
   double tolerance_grad = 1e-7;          ///< stops when no |gradient| is larger
   double tolerance_change = 1e-9;        ///< stops when parameters or loss change by less
   int64_t history_size = 100;
@@ -37,10 +37,10 @@ struct LBFGSOptions {
 ///       return loss;
 ///     });
 ///
-/// A step evaluates the closure several times and reads losses on the host, so it cannot be
-/// captured, and the loss must be the same function each time. Parameters that do not require grad
-/// when it is made are left alone. The state holds vectors over all parameters: freezing one of
-/// them, or thawing one, is an error. One thread at a time.
+/// A step evaluates the closure several times and reads losses on the host. It therefore cannot be
+/// captured, and the closure must compute the same function each time. Parameters that do not
+/// require grad at construction are not changed. The state consists of vectors over all parameters,
+/// so freezing or thawing one of them later is an Error. Not thread-safe.
 class LBFGS {
  public:
   /// Throws Error as other optimizers do, for dtypes that differ, and for options out of range.
@@ -49,10 +49,10 @@ class LBFGS {
       : LBFGS(numbered(parameters), options) {}
 
   /// Makes up to max_iter iterations and returns the loss of the first evaluation. Throws Error
-  /// that names a parameter which received no gradient or cannot be updated; the parameters are
-  /// where the last evaluation put them then.
+  /// that names a parameter which received no gradient or cannot be updated. The parameters then
+  /// have the values of the last evaluation.
   Tensor step(const std::function<Tensor()>& closure);
-  /// Forgets all gradients.
+  /// Clears the gradients of all parameters.
   void zero_grad();
 
   double lr() const { return options_.lr; }
@@ -65,8 +65,8 @@ class LBFGS {
   /// Returns the state for a checkpoint: counts, the last direction, gradient and step, and the
   /// history.
   std::vector<NamedTensor> state_dict() const;
-  /// Takes the state over. Throws Error, and changes nothing, when a name, size, dtype or count
-  /// does not fit.
+  /// Restores a state. Throws Error if a name, size, dtype or count does not fit, and changes
+  /// nothing then.
   void load_state_dict(const std::vector<NamedTensor>& state);
 
  private:

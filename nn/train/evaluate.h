@@ -1,4 +1,4 @@
-// Running a model over data without training it: predictions, a confusion matrix, validation.
+// Runs a model on data without training it: predictions, confusion matrix, validation.
 #pragma once
 
 #include <functional>
@@ -61,8 +61,8 @@ std::vector<std::pair<std::string, double>> validate(M& model, data::DataLoader&
 
 namespace detail {
 
-/// Sums of the loss and of right answers over samples, on one device. Adding to them does not wait
-/// for the device.
+/// Sums of the loss and of correct predictions over samples, on one device. Adding to them does not
+/// wait for the device.
 struct RunningFigures {
   explicit RunningFigures(Device device);
 

@@ -10,22 +10,23 @@
 
 namespace ebb::nn::utils::rnn {
 
-/// Sequences without padding: the elements of step 0, then those of step 1, and so on; the longest
-/// sequences come first.
+/// Sequences without padding: the elements of step 0 of all sequences, then those of step 1, and so
+/// on. Within a step, the longest sequences come first.
 struct PackedSequence {
   Tensor data;         ///< (sum of the lengths, ...)
-  Tensor batch_sizes;  ///< (T) i64 on the CPU: the number of sequences that are longer than t
-  Tensor sorted_indices =
-      {};  ///< (N) i64: the original number of each packed sequence; undefined if the order is kept
-  Tensor unsorted_indices = {};  ///< (N) i64: the position at which each sequence is packed
+  Tensor batch_sizes;  ///< (T) i64 on the CPU: the number of sequences with an element t
+  /// (N) i64: the number of each packed sequence in the input; undefined if the order is the same.
+  Tensor sorted_indices = {};
+  /// (N) i64: the inverse of sorted_indices, the packed position of each sequence of the input.
+  Tensor unsorted_indices = {};
 };
 
 /// Packs padded sequences: input (T, N, ...), or (N, T, ...) with batch_first; lengths (N) i64 on
 /// the CPU.
 ///
 /// Derivative: each upstream goes to the element it belongs to, and the padding gets 0. Throws
-/// Error unless all lengths are from 1 to T, and, with enforce_sorted, do not increase. Without it
-/// the sequences are sorted by length.
+/// Error unless all lengths are from 1 to T and, with enforce_sorted, do not increase. Without
+/// enforce_sorted, the sequences are sorted by length.
 ///
 ///     using namespace nn::utils::rnn;
 ///     PackedSequence packed = pack_padded_sequence(zeros({5, 2, 3}), tensor({5, 2}));
