@@ -125,44 +125,30 @@ void check_mask(std::string_view op, const Tensor& x, const Tensor& mask) {
   if (mask.device() != x.device()) fail(op, "devices differ: ", x.device(), " and ", mask.device());
 }
 
-// tril and triu. Both select elements, so each is its own gradient.
 RowsShape matrices_of(std::string_view op, const Tensor& x) {
   check_defined(op, x);
   if (x.dim() < 2) fail(op, "expected at least 2 dims, got shape ", x.shape());
   const int64_t rows = x.shape()[x.dim() - 2], columns = x.shape()[x.dim() - 1];
   return {x.numel() == 0 ? 0 : x.numel() / (rows * columns), rows, columns};
 }
-Tensor triangle(const Tensor& x, RowsShape matrices, int64_t diagonal, bool upper) {
-  Tensor out = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-  diagonal = std::clamp(diagonal, -matrices.n, matrices.inner);
-  backend(x.device()).triangle(out, x.contiguous(), matrices, diagonal, upper);
-  return out;
-}
 
-struct Tril {
-  static constexpr std::string_view name = "tril";
+// tril and triu. They select elements, so the gradient is the same triangle of the upstream.
+template <bool kUpper> struct Triangle {
+  static constexpr std::string_view name = kUpper ? "triu" : "tril";
   struct State {
     int64_t diagonal;
   };
   static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
   static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
     state.diagonal = diagonal;
-    return triangle(x, matrices, diagonal, false);
+    Tensor out = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+    diagonal = std::clamp(diagonal, -matrices.n, matrices.inner);
+    backend(x.device()).triangle(out, x.contiguous(), matrices, diagonal, kUpper);
+    return out;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return tril(g, state.diagonal); }
-};
-
-struct Triu {
-  static constexpr std::string_view name = "triu";
-  struct State {
-    int64_t diagonal;
-  };
-  static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
-  static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
-    state.diagonal = diagonal;
-    return triangle(x, matrices, diagonal, true);
+  static Tensor backward(const State& state, const Tensor& g) {
+    return apply<Triangle>(g, state.diagonal);
   }
-  static Tensor backward(const State& state, const Tensor& g) { return triu(g, state.diagonal); }
 };
 
 }  // namespace
@@ -274,8 +260,8 @@ Tensor roll(const TensorArg& x, const Shape& shifts, const Shape& dims) {
   return out.impl() == x->impl() ? x->clone() : out;
 }
 
-Tensor tril(const TensorArg& x, int64_t diagonal) { return apply<Tril>(*x, diagonal); }
-Tensor triu(const TensorArg& x, int64_t diagonal) { return apply<Triu>(*x, diagonal); }
+Tensor tril(const TensorArg& x, int64_t diagonal) { return apply<Triangle<false>>(*x, diagonal); }
+Tensor triu(const TensorArg& x, int64_t diagonal) { return apply<Triangle<true>>(*x, diagonal); }
 
 Tensor diagonal(const TensorArg& x, int64_t offset, int64_t dim1, int64_t dim2) {
   const CompositeScope scope(x);
