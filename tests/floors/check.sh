@@ -6,7 +6,8 @@
 #   1. Includes go only downwards: core <- backends <- autograd <- nn. Examples and tests may include everything.
 #   2. Only backends/ includes vendor headers. Only onednn*.cpp include oneDNN (and the hand-written benchmark).
 #   3. No file contains a path of one machine.
-#   4. No file has more than 420 lines, unless it is listed here with a reason.
+#   4. No source has more than 420 lines and no other file more than 450, unless it is listed here
+#      with a reason.
 #   5. No line of a source file has more than 100 columns.
 set -euo pipefail
 
@@ -15,6 +16,7 @@ cd "$root"
 source_pattern='\.(h|hpp|cpp|cu|cuh)$'
 text_pattern='\.(h|hpp|cpp|cu|cuh|py|sh|cmake|in|txt|md|yml|yaml|json)$|^scripts/|^\.ci/'
 max_lines=420
+max_page_lines=450
 long_files=(
 )
 
@@ -88,11 +90,13 @@ done < <(grep -nHE '(^|[^A-Za-z0-9_.}~)-])/(work|tmp|home|root|mnt)(/|$|[^A-Za-z
 
 # 4. Length.
 while read -r lines file; do
-  if [ "$lines" -le "$max_lines" ] || [ "$file" = total ]; then continue; fi
+  limit=$max_lines
+  [[ $file =~ $source_pattern ]] || limit=$max_page_lines
+  if [ "$lines" -le "$limit" ] || [ "$file" = total ]; then continue; fi
   for allowed in "${long_files[@]}"; do
     if [ "$file" = "$allowed" ]; then continue 2; fi
   done
-  fail "$file:$lines: longer than $max_lines lines: split it, or list it in tests/floors/check.sh with a reason"
+  fail "$file:$lines: longer than $limit lines: split it, or list it in tests/floors/check.sh with a reason"
 done < <(wc -l "${texts[@]}")
 for allowed in "${long_files[@]}"; do
   if [ ! -f "$allowed" ] || [ "$(wc -l <"$allowed")" -le "$max_lines" ]; then
