@@ -1,4 +1,4 @@
-// Distils a large classifier of digits into a small one, which learns a digit that it has never
+// Distills a large classifier of digits into a small one, which learns a digit that it has never
 // been shown.
 #include "common.h"
 

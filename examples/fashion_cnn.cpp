@@ -48,7 +48,8 @@ void draw_filters(const Tensor& weight, const std::string& path) {
   image.save(path);
 }
 
-// Draws the images of which the model was most certain and wrong, and prints what it took them for.
+// Draws the misclassified images of which the model is most certain, and prints their predicted
+// classes.
 void draw_mistakes(const nn::Sequential& model, const data::Dataset& test,
                    const std::string& path) {
   constexpr int64_t kShown = 12, kScale = 3, kCell = kSide * kScale + 8, kColumns = 6;

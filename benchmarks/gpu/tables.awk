@@ -1,6 +1,7 @@
 # Prints the tables of a report from the JSON lines of ebb-gpu-bench and torch_bench.py:
 #   awk -f tables.awk ebb.jsonl torch.jsonl
-# A dash means that a figure was not measured. A ceiling is the better measurement of the two programs.
+# A dash means that a figure was not measured. A ceiling is the better measurement of the two
+# programs.
 
 # field(line, key): returns the value of a key in a flat JSON object.
 function field(line, key,    at, rest) {
@@ -29,7 +30,8 @@ function note_spread(x, row,    i) {
   spread[i] = x
   if (i == 1) widest = row
 }
-# judge(aim, value, row): keeps the worst value of an aim: the largest for a floor, else the smallest.
+# judge(aim, value, row): keeps the worst value of an aim: the largest for a floor, else the
+# smallest.
 function judge(aim, value, row,    sign) {
   if (value == "" || value == "-") return
   ++judged[aim]

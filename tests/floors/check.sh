@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks rules of the source tree that a compiler does not check. Prints each violation as file:line: problem.
+# Checks rules of the source tree that a compiler does not check. Prints each violation as
+# file:line: problem.
 #
 #   tests/floors/check.sh [SOURCE_DIR]
 #
@@ -26,7 +27,8 @@ fail() {
   failures=$((failures + 1))
 }
 
-# The files of the project: those that Git knows, or all except build folders if this is not a checkout.
+# The files of the project: those that Git knows, or all except build folders if this is not a
+# checkout.
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   mapfile -t files < <(git ls-files --cached --others --exclude-standard)
 else
@@ -50,7 +52,8 @@ lines_of() {
   if [ "${#in_folder[@]}" -gt 0 ]; then grep -nHE "$2" "${in_folder[@]}" || true; fi
 }
 
-# 1. floor FOLDER ALLOWED: checks that quoted includes and <ebb/...> name only files of the allowed folders.
+# 1. floor FOLDER ALLOWED: checks that quoted includes and <ebb/...> name only files of the allowed
+#    folders.
 floor() {
   local line path
   while IFS= read -r line; do
@@ -58,7 +61,8 @@ floor() {
     path=${BASH_REMATCH[1]}
     if [[ $path =~ ^ebb/($2)/ ]]; then continue; fi
     case ${line%%:*}:$path in
-      # Formulas and rules become kernels in the file that uses them, so two headers include kernels.
+      # Formulas and rules become kernels in the file that uses them, so two headers include
+      # kernels.
       autograd/ops/pointwise.h:ebb/backends/cpu/pointwise_kernels.h) continue ;;
       nn/optim/rule_optimizer.h:ebb/backends/cpu/rule_kernels.h) continue ;;
       # So do the lists of formulas and rules that nvcc compiles.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and scripts in bin/ replace
-# nvidia-smi, nvcc, CMake, compute-sanitizer and PyTorch. Everything runs in a copy in a temporary folder, including the
-# report. This cannot test nvcc and a real device.
+# Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and
+# scripts in bin/ replace nvidia-smi, nvcc, CMake, compute-sanitizer and PyTorch. Everything runs in
+# a copy in a temporary folder, including the report. This cannot test nvcc and a real device.
 #
 #   tests/gpu_check/rehearsal.sh BUILD_DIR
 set -euo pipefail
@@ -25,7 +25,8 @@ fail() {
   [ ! -e "$OUT/report.md" ] || cat "$OUT/report.md" >&2
   exit 1
 }
-# check NAME STATUS [FAULT=...] ARGUMENT...: runs scripts/gpu-check, which must end with this status.
+# check NAME STATUS [FAULT=...] ARGUMENT...: runs scripts/gpu-check, which must end with this
+# status.
 check() {
   local status=0 name=$1 want=$2
   shift 2
@@ -60,7 +61,8 @@ has '^\| own_cuda_kernel \| 1 \| 1 \| 0 \| 0 \| 0 \|$'
 has '^Parity files on the device: .*[1-9][0-9]* cases'
 has '^\| cpu \| 2 \| 1 \| 0 \| 1 \| 0 \|$'
 has '^- without.data \(skipped\)$'
-# The tables have one row per network and optimizer, with both times, and the ratio of 2 that the stand-in for PyTorch gives.
+# The tables have one row per network and optimizer, with both times, and the ratio of 2 that the
+# stand-in for PyTorch gives.
 has '^From the 10th .* [0-9.]+ % of its median in the middle row, over [0-9.]+ % in the worst \([a-z]+ [a-z0-9_]+\)\.$'
 has '^\| copy of .* GB/s \|$'
 has '^\| matrix product 64\^3, f32 \|.* TFLOP/s \|$'

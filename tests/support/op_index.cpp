@@ -36,7 +36,7 @@ This page is generated. `cmake --build BUILD --target ops_index` writes it, and 
 
 // Facts that the calls of a row show.
 struct Observed {
-  Names ops;  // those that the row runs
+  Names ops;  // the ops that the row runs
   Names dtypes;
   std::string orders;
 };
@@ -241,7 +241,7 @@ class Index {
     if (!runs) problem(d, "its test rows do not run " + name);
   }
 
-  // The ops of the registry that no function is named after.
+  // Returns the ops of the registry that do not have the name of a function.
   std::string other_ops() {
     std::string page =
         "\n## Other ops\n\nParts of gradients and of the functions above, and methods of "

@@ -30,7 +30,7 @@ Input input(const Shape& shape = {});
 class Row {
  public:
   explicit Row(std::string name) { row_.name = std::move(name); }
-  /// Starts from another row, to change it.
+  /// Starts from a copy of another row.
   explicit Row(OpRow row) : row_(std::move(row)) {}
   operator OpRow() const { return row_; }
 

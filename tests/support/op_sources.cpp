@@ -55,8 +55,8 @@ std::vector<std::string> list_of(const std::string& text) {
   return names;
 }
 
-// "Add, AddScalar in formulas/arithmetic.h", with the file relative to a folder or to the source
-// folder.
+// Parses "Add, AddScalar in formulas/arithmetic.h". The file is relative to a folder or to the
+// source folder.
 Reference reference_of(const std::string& text, const std::string& folder) {
   const size_t in = text.rfind(" in ");
   if (in == std::string::npos) return {list_of(text), ""};
@@ -66,7 +66,7 @@ Reference reference_of(const std::string& text, const std::string& folder) {
   return {list_of(text.substr(0, in)), file};
 }
 
-// The name before the first parenthesis of a declaration: "relu" of "Tensor relu(const TensorArg&
+// Returns the name before the first parenthesis of a declaration: "relu" of "Tensor relu(const TensorArg&
 // x);".
 std::string declared_name(const std::string& line) {
   const size_t open = line.find('(');
@@ -172,7 +172,7 @@ std::vector<Declaration> OpSources::declarations(const std::string& header,
   return list;
 }
 
-// A line, and those up to the end of its statement if it states the name of an op.
+// Returns a line, or the whole statement if it states the name of an op.
 static std::string statement_at(const std::vector<std::string>& lines, size_t i) {
   std::string text = lines[i];
   if (text.find("string_view name") == std::string::npos) return text;

@@ -39,7 +39,7 @@ Array normalized(const Groups& groups, const Arrays& in) {
 
 int64_t channel(const Shape& at, const Shape&) { return at[1]; }
 int64_t of_outer(const Shape& at, const Shape& shape) { return at[0] * shape[1] + at[1]; }
-// The number of a row, and the position in it, of normalized_shape of the last `dims` dims.
+// Return the index of a row, and the position in the row, for a normalized_shape of kDims dims.
 template <int kDims> int64_t row_of(const Shape& at, const Shape& shape) {
   int64_t row = 0;
   for (int i = 0; i < shape.dim() - kDims; ++i) row = row * shape[i] + at[i];
