@@ -41,8 +41,8 @@ struct HeatEquation : nn::Layer {
   Tensor forward(const Tensor& points) const override {
     const Tensor x = slice(points, 1, 0, 1).detach().requires_grad_();
     const Tensor t = slice(points, 1, 1, 2).detach().requires_grad_();
-    // Each u depends only on its own x and t, so the gradient of the sum consists of the derivatives
-    // at the points.
+    // Each u depends only on its own x and t, so the gradient of the sum consists of the
+    // derivatives at the points.
     const std::vector<Tensor> first = grad(sum(solution(x, t)), {x, t}, {.create_graph = true});
     const Tensor second = grad(sum(first[0]), {x}, {.create_graph = true})[0];
     return first[1] - kConductivity * second;

@@ -66,8 +66,8 @@ Reference reference_of(const std::string& text, const std::string& folder) {
   return {list_of(text.substr(0, in)), file};
 }
 
-// Returns the name before the first parenthesis of a declaration: "relu" of "Tensor relu(const TensorArg&
-// x);".
+// Returns the name before the first parenthesis of a declaration: "relu" of "Tensor relu(const
+// TensorArg& x);".
 std::string declared_name(const std::string& line) {
   const size_t open = line.find('(');
   const bool tensors = line.starts_with("Tensor ") || line.starts_with("std::tuple<") ||

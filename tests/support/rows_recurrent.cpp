@@ -18,7 +18,8 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // and the products of the state (q).
 using Step = std::function<void(const Values& a, const Values& q, double& h, double& c)>;
 
-// Returns the states of all rows, and the last h and c. Inputs: gates, weight, bias, h0 [, c0, projection].
+// Returns the states of all rows, and the last h and c. Inputs: gates, weight, bias, h0 [, c0,
+// projection].
 Arrays run_cell(const Arrays& in, size_t gates, const Step& step, bool reverse) {
   const Array &a = in[0], &weight = in[1], &bias = in[2];
   const bool projects = in.size() > 5;
