@@ -24,8 +24,7 @@ void check_channels(const char* layer, int64_t in, int64_t out, int64_t groups) 
   }
 }
 
-// The weight is (first, second, kernel...). torch's fan_in is second times the elements of a
-// kernel.
+// Returns the shape of a weight: (first, second, kernel...).
 Shape weight_shape(const char* layer, int64_t first, int64_t second, const Shape& kernel,
                    int dims) {
   Shape shape{first, second};

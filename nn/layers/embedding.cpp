@@ -1,5 +1,5 @@
-// The lookup is an op of its own, because the row of padding_idx has no gradient. It gathers rows;
-// its gradient adds rows, and is an op too, so every order is there.
+// Embeddings. The lookup is a separate op, because the row of padding_idx has no gradient. It
+// gathers rows. Its gradient adds rows and is an op too, so gradients of every order exist.
 #include "ebb/nn/layers/embedding.h"
 
 #include <algorithm>
@@ -23,15 +23,14 @@ namespace {
 
 constexpr int64_t kNoPadding = -1;
 
-// index (n) as the rows of a matrix with `width` columns are gathered by: (n, width) without a
-// copy.
-Tensor wide(const Tensor& index, int64_t width) {
+// Returns index (n) as (n, width) without a copy, to gather whole rows of a matrix.
+Tensor for_rows(const Tensor& index, int64_t width) {
   return expand(unsqueeze(index, 1), {index.numel(), width});
 }
 
 Tensor lookup(const Tensor& weight, const Tensor& index, int64_t padding, const Tensor& count = {});
 
-// zeros (rows, D) with the rows of g (n, D) added at index, except at `padding`.
+// Computes zeros (rows, D) to which the rows of g (n, D) are added at index, except at `padding`.
 struct EmbeddingGradient {
   static constexpr std::string_view name = "embedding_backward";
   struct State {
@@ -46,7 +45,7 @@ struct EmbeddingGradient {
     state = {Saved(index), padding};
     Tensor out = zeros(shape, options_like(g));
     Backend& device = backend(g.device());
-    if (g.numel() > 0) device.scatter_add(out, 0, wide(index, shape[1]), g);
+    if (g.numel() > 0) device.scatter_add(out, 0, for_rows(index, shape[1]), g);
     if (padding != kNoPadding && shape[1] > 0) {
       Tensor row = select(out, 0, padding);
       device.fill(row, 0);
@@ -61,8 +60,8 @@ struct EmbeddingGradient {
   }
 };
 
-// The rows of weight (rows, D) that index (n) names: (n, D). Their gradients are divided by count
-// (n, 1), where defined.
+// Computes the rows of weight (rows, D) at index (n): (n, D). Their gradients are divided by count
+// (n, 1), if it is defined.
 struct EmbeddingLookup {
   static constexpr std::string_view name = "embedding";
   struct State {
@@ -76,7 +75,7 @@ struct EmbeddingLookup {
                         const Tensor& count, int64_t padding) {
     state = {Saved(index), Saved(count), weight.size(0), padding};
     Tensor out = empty(shape, options_like(weight));
-    if (out.numel() > 0) backend(weight.device()).gather(out, weight, 0, wide(index, shape[1]));
+    if (out.numel() > 0) backend(weight.device()).gather(out, weight, 0, for_rows(index, shape[1]));
     return out;
   }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& g) {
@@ -90,13 +89,13 @@ Tensor lookup(const Tensor& weight, const Tensor& index, int64_t padding, const 
   return apply<EmbeddingLookup>(weight, index, count, padding);
 }
 
-// 1 for each index that input (n) names, added up: (rows).
+// Returns how often each row occurs in index: (rows).
 Tensor counts_of(const Tensor& index, const Tensor& weight) {
   const Tensor one = ones({index.numel()}, options_like(weight));
   return scatter_add(one, {weight.size(0)}, 0, index);
 }
 
-// Scales the rows that index names and that are longer than max_norm, in place.
+// Scales the rows in index that are longer than max_norm, in place.
 void renormalize(const Tensor& weight, const Tensor& index, double max_norm, double norm_type) {
   const NoGrad guard;
   const Tensor length = norm(weight, norm_type, {1}, true);
@@ -127,7 +126,7 @@ int64_t padding_row(std::string_view op, const std::optional<int64_t>& padding, 
   return row;
 }
 
-// embedding() of a checked index (n), with messages of `op`.
+// Computes embedding() of a checked index (n), with errors that name `op`.
 Tensor embed(std::string_view op, const Tensor& index, const Tensor& weight,
              const EmbeddingFuncOptions& options) {
   const int64_t padding = padding_row(op, options.padding_idx, weight.size(0));
@@ -144,7 +143,7 @@ Tensor embed(std::string_view op, const Tensor& index, const Tensor& weight,
 using Mode = EmbeddingBagMode;
 constexpr std::string_view kBag = "embedding_bag";
 
-// Bags (B, L, D) without the vectors where left_out (B, L) is true, if it is defined.
+// Reduces bags (B, L, D) without the vectors where left_out (B, L), if defined, is true.
 Tensor reduce_bags(const Tensor& bags, const Tensor& left_out, Mode mode) {
   const bool all = !left_out.defined();
   if (mode == Mode::Max) {
@@ -160,7 +159,7 @@ Tensor reduce_bags(const Tensor& bags, const Tensor& left_out, Mode mode) {
   return total / clamp_min(sum(logical_not(left_out).to(bags.dtype()), {1}, true), 1);
 }
 
-// Checks that offsets start at 0, do not decrease and do not exceed n.
+// Throws Error unless offsets start at 0, do not decrease and do not exceed the input.
 void check_offsets(const Tensor& offsets, const Tensor& input, bool include_last) {
   if (offsets.dtype() != DType::I64 || offsets.dim() != 1 || offsets.numel() < include_last) {
     fail(kBag, "offsets ", offsets, " do not fit: expected i64 (B), or (B + 1) with the end");
@@ -178,7 +177,8 @@ void check_offsets(const Tensor& offsets, const Tensor& input, bool include_last
   device.check_values(kBag, lengths, {0, 0x1p53, "offsets must not decrease or exceed the input"});
 }
 
-// The number of the bag of each of n elements, from 0; the number of bags for those behind the end.
+// Returns the index of the bag of each of n elements, or the number of bags for elements after the
+// last bag.
 Tensor bag_of_each(const Tensor& offsets, int64_t n) {
   const NoGrad guard;
   const Tensor one = ones({offsets.numel()}, {.dtype = DType::F64, .device = offsets.device()});
@@ -186,15 +186,15 @@ Tensor bag_of_each(const Tensor& offsets, int64_t n) {
   return (slice(cumsum(starts, 0), 0, 0, n) - 1).to(DType::I64);
 }
 
-// Sums (B, D) of the rows (n, D) that offsets divide into bags.
+// Returns the sums (B, D) of the rows (n, D) that offsets divide into bags.
 Tensor sum_bags(const Tensor& rows, const Tensor& offsets, int64_t bags) {
   const Tensor bag = bag_of_each(offsets, rows.size(0));
   const Tensor index = expand(unsqueeze(bag, 1), rows.shape());
   return slice(scatter_add(rows, {offsets.numel(), rows.size(1)}, 0, index), 0, 0, bags);
 }
 
-// The bags as a matrix of positions in the input (B, length of the longest), and true where one
-// ends earlier.
+// Returns the positions of the elements of each bag in the input as a matrix (B, length of the
+// longest bag), and a mask that is true after the end of a bag.
 std::pair<Tensor, Tensor> positions_of(const Tensor& offsets, int64_t bags, int64_t n) {
   std::vector<int64_t> starts = offsets.to_vector<int64_t>();
   starts.push_back(n);

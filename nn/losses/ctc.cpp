@@ -1,5 +1,5 @@
-// Connectionist temporal classification, by the forward recursion in public ops. The gradient is
-// that of log_probs, and every order exists.
+// Connectionist temporal classification. The forward recursion consists of public ops, so gradients
+// of every order exist.
 #include <algorithm>
 #include <limits>
 
@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kOp = "ctc_loss";
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-// The checked arguments on the host: the labels of each sample.
+// The arguments on the host, after their checks: the labels of each sample.
 struct Labels {
   std::vector<std::vector<int64_t>> of;  // by sample
   std::vector<int64_t> input_lengths;

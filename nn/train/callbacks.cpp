@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kWeights = "weights.";
 
-// Returns the number of a state, a tensor of one element.
+// Returns the number in an entry of a state, a tensor of one element.
 double number_of(const NamedTensors& state, std::string_view name, DType dtype,
                  std::string_view owner) {
   for (const auto& [key, tensor] : state) {
@@ -57,7 +57,7 @@ bool Best::improves(const EpochRecord& record) {
   return improved;
 }
 
-// The name says what the value is of, so that another figure is not compared with it.
+// The name contains the figure, so that a state of another figure is not compared with it.
 std::string Best::entry() const {
   return (mode_ == Mode::Min ? "smallest." : "largest.") + figure_;
 }
