@@ -3,9 +3,8 @@
 //
 // A batch of sequences is packed: the rows of step 0, then those of step 1, and so on. Step t has
 // batch_sizes[t] rows, one for each sequence that is longer than t; the longest sequences come
-// first, so that the sizes do not increase. Sequences of equal length are the case of equal sizes.
-// `gates` holds what the inputs give to the gates of each row; the products with the states are
-// computed here, step by step.
+// first, so that the sizes do not increase. `gates` contains the products of the inputs with their
+// weights, for all rows. The functions here add the products of the states, step by step.
 #pragma once
 
 #include <tuple>
@@ -65,7 +64,7 @@ std::tuple<Tensor, Tensor, Tensor> lstm_sequence(const TensorArg& gates, const T
                                                  const Tensor& projection = {});
 
 namespace detail {
-/// One step: what a cell makes of the parts of its gates and its state.
+/// Return the state after one step, from the products of the input (gates) and of the state (q).
 Tensor rnn_step(const Tensor& gates, const Tensor& q, bool relu);
 Tensor gru_step(const Tensor& gates, const Tensor& q, const Tensor& h);
 /// Returns (h', c') before a projection.
