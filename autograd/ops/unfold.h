@@ -8,7 +8,9 @@ namespace ebb {
 
 /// Sizes are one number for both dims or one for each.
 struct UnfoldOptions {
-  Shape dilation = 1, padding = 0, stride = 1;
+  Shape dilation = 1;
+  Shape padding = 0;
+  Shape stride = 1;
 };
 
 /// Returns the windows of images as columns: row (c kh + p) kw + q of a column is the element of

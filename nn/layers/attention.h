@@ -67,10 +67,13 @@ class MultiheadAttention : public Module {
   MultiheadAttention* operator->() { return this; }
   const MultiheadAttention* operator->() const { return this; }
 
-  Tensor in_proj_weight;                               ///< undefined if kdim or vdim is not E
-  Tensor q_proj_weight, k_proj_weight, v_proj_weight;  ///< defined if kdim or vdim is not E
-  Tensor in_proj_bias;                                 ///< undefined without bias
-  Tensor bias_k, bias_v;                               ///< undefined without add_bias_kv
+  Tensor in_proj_weight;  ///< undefined if kdim or vdim is not E
+  Tensor q_proj_weight;   ///< as k_proj_weight and v_proj_weight: defined if kdim or vdim is not E
+  Tensor k_proj_weight;
+  Tensor v_proj_weight;
+  Tensor in_proj_bias;  ///< undefined without bias
+  Tensor bias_k;        ///< undefined without add_bias_kv, as bias_v
+  Tensor bias_v;
   Linear out_proj;
 
  private:

@@ -23,7 +23,9 @@ using Conv1dOptions = ConvLayerOptions;
 using Conv2dOptions = ConvLayerOptions;
 
 struct ConvTransposeLayerOptions {
-  Shape stride = 1, padding = 0, output_padding = 0;
+  Shape stride = 1;
+  Shape padding = 0;
+  Shape output_padding = 0;
   int64_t groups = 1;
   bool bias = true;
   Shape dilation = 1;

@@ -34,8 +34,10 @@ class RecurrentCellBase : public Module {
  public:
   std::string extra_repr() const override;
 
-  Tensor weight_ih, weight_hh;
-  Tensor bias_ih, bias_hh;  ///< undefined without bias
+  Tensor weight_ih;
+  Tensor weight_hh;
+  Tensor bias_ih;  ///< undefined without bias
+  Tensor bias_hh;  ///< undefined without bias
 
  protected:
   RecurrentCellBase(std::string_view cell, int64_t gates, int64_t input_size, int64_t hidden_size,

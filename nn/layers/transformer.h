@@ -55,8 +55,10 @@ class TransformerEncoderLayer : public Layer {
   TransformerEncoderLayer clone() const;
 
   MultiheadAttention self_attn;
-  Linear linear1, linear2;
-  LayerNorm norm1, norm2;
+  Linear linear1;
+  Linear linear2;
+  LayerNorm norm1;
+  LayerNorm norm2;
 
  private:
   Tensor attend(const Tensor& x, const Tensor& mask, const Tensor& padding) const;
