@@ -94,7 +94,7 @@ TEST(IndexRange, NoIndexIsASentinel) {
     const Tensor at = tensor({0, index});
     expect_error([&] { gather(x, 0, at); }, "gather", {"out of range", "at position 1"});
     expect_error([&] { scatter_add(ones({2}), {3}, 0, at); }, "scatter_add", {"out of range"});
-    expect_error([&] { index_select(x, 0, at); }, "gather", {"out of range"});
+    expect_error([&] { index_select(x, 0, at); }, "index_select", {"out of range"});
     expect_error([&] { one_hot(at, 3); }, "one_hot", {"out of range"});
   }
   expect_error([&] { gather(x, 0, tensor({NAN}).to(i64)); }, "to", {"nan"});
