@@ -1,4 +1,4 @@
-// Which backends this build has.
+// The list of backends that this build has.
 #include "ebb/backends/cpu/cpu_backend.h"
 #if EBB_WITH_CUDA
 #include "ebb/backends/cuda/cuda_backend.h"

@@ -17,7 +17,7 @@ inline constexpr double kLearningRate = 1e-6;
 struct Work {
   enum class Kind {
     Step,      ///< a training step of an MLP with ReLU: forward, loss, backward, optimizer
-    ConvStep,  ///< a training step of a net of two convolutions, each with ReLU and max pooling of 2 x 2, on 28 x 28
+    ConvStep,  ///< a training step of two convolutions with ReLU and 2x2 max pooling, on 28 x 28
     Epoch,     ///< steps over a shuffled set of u8 images, gathered and scaled to [0, 1] per batch
     Infer,     ///< an MLP forward without gradients
     OpChain,   ///< y = y * factor, ten times, and backward

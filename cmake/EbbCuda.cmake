@@ -1,4 +1,5 @@
-# Builds the GPU backend: nvcc compiles the .cu files if there is a CUDA Toolkit. EBB_WITH_CUDA is ON in that case.
+# Builds the GPU backend: nvcc compiles the .cu files if there is a CUDA Toolkit. EBB_WITH_CUDA is
+# ON in that case.
 #
 # tests/ compiles EBB_CUDA_SOURCES as plain C++ against the emulation.
 file(GLOB EBB_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/backends/cuda/*.cu
@@ -26,13 +27,15 @@ if(EBB_WITH_CUDA)
   find_package(CUDAToolkit 12.0 REQUIRED)
   add_library(ebb_cuda OBJECT ${EBB_CUDA_SOURCES})
   ebb_public_options(ebb_cuda)
-  # CMake 3.25 does not know that nvcc 13 supports C++20. Compression reduces the machine code to a fifth.
+  # CMake 3.25 does not know that nvcc 13 supports C++20. Compression reduces the machine code to a
+  # fifth.
   target_compile_options(
     ebb_cuda
     PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr $<$<BOOL:${EBB_WERROR}>:-Werror=all-warnings>
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas -Xfatbin=-compress-all>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  # A program loads cuBLASLt when it first uses the GPU. This folder is the last one that it searches.
+  # A program loads cuBLASLt when it first uses the GPU. This folder is the last one that it
+  # searches.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
                               PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
   target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static)

@@ -18,7 +18,8 @@ if(EBB_ONEDNN)
   list(APPEND EBB_PRIVATE_LIBRARIES OneDNN::OneDNN)
 endif()
 
-# Formulas are vectorised only with these options. Users' files need them too, because ebb::pointwise makes kernels there.
+# Formulas are vectorized only with these options. Users' files need them too, because
+# ebb::pointwise makes kernels there.
 set(EBB_KERNEL_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-fno-math-errno;-fno-trapping-math>
                        $<$<CXX_COMPILER_ID:Clang>:-fno-math-errno;-fno-trapping-math>)
 
@@ -29,7 +30,8 @@ function(ebb_public_options target)
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
 
-# Options for Ebb's own code: warnings are errors unless EBB_WERROR is off; sanitizers if EBB_SANITIZE is set.
+# Options for Ebb's own code: warnings are errors unless EBB_WERROR is off; sanitizers if
+# EBB_SANITIZE is set.
 function(ebb_own_options target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;$<$<BOOL:${EBB_WERROR}>:-Werror>>)
   # g++ 12 warns of overlaps in std::string that do not exist (GCC bug 105651).

@@ -1,4 +1,5 @@
-# Finds oneDNN 2.x or 3.x by its header and library. (Debian's own dnnl-config.cmake requires OpenCL, which Ebb does not use.)
+# Finds oneDNN 2.x or 3.x by its header and library. (Debian's own dnnl-config.cmake requires
+# OpenCL, which Ebb does not use.)
 find_path(OneDNN_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(OneDNN_LIBRARY dnnl)
 include(FindPackageHandleStandardArgs)

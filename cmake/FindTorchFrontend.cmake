@@ -1,6 +1,7 @@
-# Finds PyTorch's C++ frontend by its headers and libraries. Searches the folder EBB_TORCH (with include/ and lib/), then the
-# Python package `torch` of EBB_PYTHON, then the system's libtorch-dev. (Torch's own TorchConfig.cmake requires the CUDA
-# toolkit if the package was built with CUDA. Programs on the CPU do not need it.)
+# Finds PyTorch's C++ frontend by its headers and libraries. Searches the folder EBB_TORCH (with
+# include/ and lib/), then the Python package `torch` of EBB_PYTHON, then the system's libtorch-dev.
+# (Torch's own TorchConfig.cmake requires the CUDA toolkit if the package was built with CUDA.
+# Programs on the CPU do not need it.)
 set(EBB_TORCH "" CACHE PATH "PyTorch's C++ frontend for benchmarks: a folder with include/ and lib/")
 set(EBB_PYTHON python3 CACHE STRING "The Python whose package torch is used for benchmarks")
 

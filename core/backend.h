@@ -71,14 +71,14 @@ struct CrossEntropyArgs {
   const Tensor* weight = nullptr;  ///< (C), or null
   int64_t ignore_index = -100;
   double label_smoothing = 0;
-  bool mean = false;                 ///< divides losses and gradient by the sum of the selected weights
+  bool mean = false;  ///< divides losses and gradient by the sum of the selected weights
   const Tensor* upstream = nullptr;  ///< (N, inner): the gradient of each loss, or null for 1
   Tensor* losses = nullptr;          ///< (N, inner), or null
   Tensor* total = nullptr;           ///< 0-d sum (or mean), or null
   Tensor* gradient = nullptr;        ///< with the shape of input: d(total)/d(input), or null
 };
 
-/// Multi-class margin loss, which penalises every class that scores within `margin` of a label:
+/// Multi-class margin loss, which penalizes every class that scores within `margin` of a label:
 /// loss_n = 1 / C times the sum of w_k max(0, margin - x_k + x_i)^p over labels k and over classes
 /// i that are not labels. A label that occurs twice counts twice. A NaN score gives NaN. All
 /// tensors are contiguous, and sums are computed in f64.
@@ -110,7 +110,7 @@ class NormalizationKernels;  // core/normalization.h
 class PoolingKernels;        // core/pooling.h
 class RecurrentKernels;      // core/recurrent.h
 class ResamplingKernels;     // core/resampling.h
-struct OptimizerStep;         // core/optimizer_rule.h
+struct OptimizerStep;        // core/optimizer_rule.h
 
 class Backend {
  public:
@@ -134,11 +134,11 @@ class Backend {
   virtual void fill(Tensor& out, Scalar value) = 0;
   /// Copies elements between tensors of any strides. Broadcasts, and converts by the rule of
   /// Tensor::to(DType). Throws Error before it writes anything, or, on an accelerator, at the next
-  /// synchronisation.
+  /// synchronization.
   virtual void copy(Tensor& out, const Tensor& in) = 0;
   virtual void pointwise(const PointwiseCall& call) = 0;
-  /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0: in and out (outer, n
-  /// rows, inner columns) contiguous, |diagonal| <= n + inner.
+  /// out = in where the column of a matrix is at most (upper: at least) its row + diagonal, else 0:
+  /// in and out (outer, n rows, inner columns) contiguous, |diagonal| <= n + inner.
   virtual void triangle(Tensor& out, const Tensor& in, RowsShape matrices, int64_t diagonal,
                         bool upper) = 0;
 
@@ -152,8 +152,8 @@ class Backend {
   virtual void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
                     bool reverse) = 0;
   /// Computes the first k elements of a stable order along the middle axis, and their positions.
-  /// NaN counts as the largest, and 0 equals -0. values and places are (outer, k, inner).
-  virtual void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+  /// NaN counts as the largest, and 0 equals -0. values and positions are (outer, k, inner).
+  virtual void sort(Tensor& values, Tensor& positions, const Tensor& in, RowsShape rows, int64_t k,
                     bool descending) = 0;
   /// Returns the positions (n) of the true elements of a contiguous bool tensor, in order. Waits
   /// for the device.
@@ -186,13 +186,13 @@ class Backend {
   /// order.
   virtual void scatter_add(Tensor& out, int dim, const Tensor& index, const Tensor& src) = 0;
   /// Throws Error that names op (a string with static storage) if an index is outside of [0, limit)
-  /// and not `ignored`. An accelerator throws at the next synchronisation, and its kernels write
+  /// and not `ignored`. An accelerator throws at the next synchronization, and its kernels write
   /// NaN for such an index.
   virtual void check_indices(std::string_view op, const Tensor& index, int64_t limit,
                              std::optional<int64_t> ignored) = 0;
 
   /// Throws Error that names op and the rule if an element violates the rule. An accelerator throws
-  /// at the next synchronisation.
+  /// at the next synchronization.
   virtual void check_values(std::string_view op, const Tensor& values, const ValueRule& rule) = 0;
 
   // random numbers: element i is a function of (seed, offset + i)
@@ -206,10 +206,11 @@ class Backend {
   virtual ResamplingKernels& resampling() = 0;
 
   // training
-  /// Updates all parameters of the step in one pass. Throws Error if the rule has no kernels for this
-  /// device.
+  /// Updates all parameters of the step in one pass. Throws Error if the rule has no kernels for
+  /// this device.
   virtual void optimizer_step(OptimizerStep& step) = 0;
-  /// Computes the sum of the squares of all elements of contiguous f32 and f64 tensors. out: 0-d, f64.
+  /// Computes the sum of the squares of all elements of contiguous f32 and f64 tensors. out: 0-d,
+  /// f64.
   virtual void sum_of_squares(Tensor& out, std::span<const Tensor* const> in) = 0;
 };
 

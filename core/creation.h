@@ -32,7 +32,7 @@ template <TensorOption Option> TensorOptions options_of(Option option) {
 /// Returns the dtype and device of a tensor.
 TensorOptions options_like(const Tensor& tensor);
 
-/// Returns a tensor of uninitialised elements. Throws Error if a size is negative, the shape is too
+/// Returns a tensor of uninitialized elements. Throws Error if a size is negative, the shape is too
 /// large or there is not enough memory, as all functions here do.
 Tensor empty(const Shape& shape, TensorOptions options = {});
 /// Returns a tensor of zeros, of ones, or of one value everywhere.

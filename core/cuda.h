@@ -1,4 +1,4 @@
-// The GPU as a program sees it: availability, memory, synchronisation, and steps captured as CUDA
+// The GPU as a program sees it: availability, memory, synchronization, and steps captured as CUDA
 // graphs. These functions exist in every build. Without the GPU backend is_available() returns
 // false and all other functions throw Error.
 #pragma once
@@ -15,7 +15,7 @@ bool is_available();
 /// Returns the name of the device, for example "NVIDIA H100 80GB HBM3".
 std::string device_name();
 /// Waits until the device has finished all its work. Throws Error if an op has found a wrong value
-/// since the last synchronisation, such as a class index out of range or a probability above 1.
+/// since the last synchronization, such as a class index out of range or a probability above 1.
 void synchronize();
 /// Returns the stream (a cudaStream_t) of all of Ebb's work, for kernels of your own.
 void* stream();
@@ -43,9 +43,20 @@ int64_t synchronizations();
 
 /// A training step that is recorded once as a CUDA graph and then launched as a whole.
 ///
-///   Tensor x = empty({128, 784}, {.device = Device::cuda()}), t = ..., loss;
-///   cuda::CapturedStep step([&] { loss = ...; optimizer.zero_grad(); loss.backward(); optimizer.step(); });
-///   for (batch) { x.copy_(batch.input); t.copy_(batch.target); step(); }
+///     Tensor x = empty({128, 784}, {.device = Device::cuda()});
+///     Tensor t = empty({128}, {.dtype = i64, .device = Device::cuda()});
+///     Tensor loss;
+///     cuda::CapturedStep step([&] {
+///       loss = nn::cross_entropy(model(x), t);
+///       optimizer.zero_grad();
+///       loss.backward();
+///       optimizer.step();
+///     });
+///     for (const data::Batch& batch : loader) {
+///       x.copy_(batch.input);
+///       t.copy_(batch.target);
+///       step();
+///     }
 ///
 /// The first call runs the step eagerly, so that buffers and kernels exist. The second call records
 /// and launches it, and later calls launch it. Every call is a whole step: optimizers count it and

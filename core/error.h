@@ -31,11 +31,22 @@ requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) std::string to_text(
 }
 inline std::string to_text(bool value) { return value ? "true" : "false"; }
 
-/// Throws Error with "[op] " and the texts of the parts.
+namespace detail {
+/// The name or the signature of the composite op that is running on this thread (CompositeScope in
+/// autograd/graph/call_site.h), or empty.
+extern constinit thread_local std::string_view composite_op;
+
+/// Returns the op that a message names: the op that the user called, which is the running
+/// composite op, if there is one, instead of the op at fault.
+std::string_view reported_op(std::string_view op);
+}  // namespace detail
+
+/// Throws Error with "[op] " and the texts of the parts. Within a composite op, the message names
+/// this composite op.
 template <class... Parts>
 [[noreturn, gnu::noinline, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
   std::string message(1, '[');
-  message.append(op).append("] ");
+  message.append(detail::reported_op(op)).append("] ");
   (message.append(to_text(parts)), ...);
   throw Error(message);
 }

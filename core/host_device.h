@@ -38,7 +38,7 @@
 #endif
 
 // EBB_KERNEL marks a CPU loop that contains a formula, in the library or in a user's file. It
-// includes EBB_MULTIVERSION, and vectorises at -O1 and -O2 as at -O3. (At -O2, GCC 12 vectorises
+// includes EBB_MULTIVERSION, and vectorizes at -O1 and -O2 as at -O3. (At -O2, GCC 12 vectorizes
 // only loops without a scalar tail.)
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
 #define EBB_KERNEL [[gnu::optimize("tree-vectorize", "vect-cost-model=dynamic")]] EBB_MULTIVERSION

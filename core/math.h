@@ -13,7 +13,7 @@
 // rounding error with Dekker's fast two-sum (larger operand first), which has no product to fuse.
 // The last bits may differ between instruction sets, because they fuse different products, but a
 // vector and its tail fuse the same ones (tested). REQUIRES IEEE semantics (no -ffast-math); loops
-// vectorise with -fno-math-errno -fno-trapping-math.
+// vectorize with -fno-math-errno -fno-trapping-math.
 #pragma once
 
 #include "ebb/core/host_device.h"

@@ -40,8 +40,8 @@ EBB_HD double erfinv(double x) {
   return x == 1 ? detail::F64::inf : x == -1 ? -detail::F64::inf : y;
 }
 
-/// Computes the same in double, with the digits that a float needs, and rounds once. The error is at
-/// most 1 ulp. w and the polynomials have relative errors of 2^-27.
+/// Computes the same in double, with the digits that a float needs, and rounds once. The error is
+/// at most 1 ulp. w and the polynomials have relative errors of 2^-27.
 EBB_HD float erfinv(float x) {
   using F = detail::F64;
   const double wide = x, square = (1 - wide) * (1 + wide);

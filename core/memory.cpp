@@ -74,9 +74,9 @@ std::atomic<int64_t> large_live{0};
 
 // Returns memory of the system, or null if it has none.
 //
-// Large blocks use huge pages. Loops over them run up to a third faster, because few pages are looked
-// up and prefetching does not end every 4 KB. The rest after the last whole huge page keeps small
-// pages, so that little memory is unused.
+// Large blocks use huge pages. Loops over them run up to a third faster, because few pages are
+// looked up and prefetching does not end every 4 KB. The rest after the last whole huge page keeps
+// small pages, so that little memory is unused.
 void* system_allocate(size_t bytes) {
   system_calls.fetch_add(1, std::memory_order_relaxed);
   const bool large = bytes >= 2 * kHugePage;
@@ -119,7 +119,8 @@ class FreeList {
   FreeBlock* head_ = nullptr;
 };
 
-// The list of all threads. Never destroyed, because threads and static objects may free memory last.
+// The list of all threads. Never destroyed, because threads and static objects may free memory
+// last.
 class Central {
  public:
   Central() { out_of_memory(); }
@@ -205,7 +206,7 @@ void* new_block(const SizeClass& c) {
   return block;
 }
 
-// The free lists of one thread, constant-initialised and trivially destroyed, so that reaching them
+// The free lists of one thread, constant-initialized and trivially destroyed, so that reaching them
 // costs one instruction and they outlive every other object of the thread. A separate object hands
 // them back at thread exit.
 struct ThreadLists {
@@ -264,7 +265,8 @@ void deallocate_small(void* block, const SizeClass& c) {
     return central().put(block, c);
   }
   if (!lists.armed) arm_thread_exit();
-  if (lists.count[c.index] == kThreadBlocks) {  // moves half, so that there is room for the next blocks
+  // Moves half of a full list, so that there is room for the next blocks.
+  if (lists.count[c.index] == kThreadBlocks) {
     for (int i = 0; i < kThreadBlocks / 2; ++i) {
       FreeBlock* spilled = lists.head[c.index];
       lists.head[c.index] = spilled->next;

@@ -1,4 +1,4 @@
-// The kernels of a backend that normalise: groups of elements are shifted and scaled to mean 0 and
+// The kernels of a backend that normalize: groups of elements are shifted and scaled to mean 0 and
 // variance 1.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace ebb {
 
-/// A contiguous (outer, channels, inner). Each group of channels / groups neighbouring channels has
+/// A contiguous (outer, channels, inner). Each group of channels / groups neighboring channels has
 /// its own statistics: one per outer index, or one for all of them if across_outer. Weight and bias
 /// have one element per channel.
 ///
@@ -19,7 +19,7 @@ namespace ebb {
 struct NormShape {
   int64_t outer, channels, inner, groups;
   bool across_outer = false;
-  bool centred = true;  ///< false: the mean counts as 0, as in RMS norm
+  bool centered = true;  ///< false: the mean counts as 0, as in RMS norm
 
   EBB_HD int64_t statistics() const { return across_outer ? groups : outer * groups; }
   /// Returns the number of elements of a group.

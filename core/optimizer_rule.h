@@ -1,14 +1,16 @@
 // Optimizer rules: what the optimizers ask of a backend for an update that is given by one formula.
 //
-// A rule is a struct with options and a class template Update, which has a call operator over (p, g, buffers ...):
+// A rule is a struct with options and a class template Update, which has a call operator over (p,
+// g, buffers ...):
 //
 //   struct SignDescent {
 //     double lr = 1e-3, beta = 0.9;
 //     static constexpr std::string_view name = "SignDescent";
 //     static constexpr std::string_view buffers[] = {"momentum"};  // start as zeros
-//     template <class T> struct Update {                             // what all elements of one step share
+//     template <class T> struct Update {  // the numbers that all elements of one step share
 //       T lr, rate;
-//       EBB_HD Update(const SignDescent& rule, ebb::StepNumbers now) : lr(T(now.lr)), rate(T(1 - rule.beta)) {}
+//       EBB_HD Update(const SignDescent& rule, ebb::StepNumbers now)
+//           : lr(T(now.lr)), rate(T(1 - rule.beta)) {}
 //       EBB_HD void operator()(T& p, T g, T& m) const {
 //         m += rate * (g - m);
 //         p -= lr * ebb::sign(m);
@@ -16,7 +18,7 @@
 //     };
 //   };
 //
-// Each device keeps a table of kernels for each rule; the optimizers pass it through without looking inside.
+// Each device has a table of kernels for each rule, which the optimizers pass to the backend.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +53,8 @@ template <class Rule> consteval int rule_buffers() {
 /// backends/cuda/rule_kernels.h); null without.
 template <class Rule> struct CudaRuleSlot { static inline const void* kernels = nullptr; };
 
-/// One rule as the library sees it: its names, and its kernels on each device, in a form that only the device knows.
+/// One rule as the library sees it: its names, and its kernels on each device, in a form that only
+/// the device knows.
 struct RuleTable {
   std::string_view name;
   std::span<const std::string_view> buffers;
@@ -59,7 +62,8 @@ struct RuleTable {
   const void* const* cuda_kernels;  ///< the slot
 };
 
-/// One parameter in a step. All tensors are contiguous, of one dtype (f32 or f64), shape and device.
+/// One parameter in a step. All tensors are contiguous, of one dtype (f32 or f64), shape and
+/// device.
 struct OptimizerItem {
   Tensor* param;
   Tensor* grad;
@@ -68,8 +72,8 @@ struct OptimizerItem {
   const Tensor* factor = nullptr;  ///< 0-d f64: multiplies the gradient, or null
 };
 
-/// One step of a rule over a list of parameters. A captured step (backends/cuda/capture.h) reads lr and counts `step` in
-/// the object that it was given, which has to live as long.
+/// One step of a rule over a list of parameters. A captured step (backends/cuda/capture.h) reads lr
+/// and counts `step` in the object that it was given, which has to live as long.
 struct OptimizerStep {
   const RuleTable* table = nullptr;
   const void* rule = nullptr;  ///< the rule object: its options

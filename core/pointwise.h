@@ -17,16 +17,17 @@ namespace ebb {
 /// The most inputs of a formula.
 inline constexpr int kMaxArity = 4;
 
-/// The results of one pass over memory. x are the N inputs of formula f, and d_k = df/dx_k.
+/// The results of one pass over memory. x are the N inputs of formula f, d_k = df/dx_k, and
+/// s = sum_k c_k g d_k.
 ///
-/// | pass               | in                    | out                                                        |
-/// |--------------------|-----------------------|------------------------------------------------------------|
-/// | Value              | x                     | f                                                          |
-/// | GradientFirst      | x, g                  | g d_0                                                      |
-/// | Gradient           | x, g                  | g d_0, ..., g d_{N-1}                                      |
-/// | ValueGradientFirst | x, w                  | w f, w d_0                                                 |
-/// | ValueGradient      | x, w                  | w f, w d_0, ..., w d_{N-1}                                 |
-/// | SecondOrder        | x, g, c_0 ... c_{N-1} | with s = sum_k c_k g d_k: ds/dx_0, ..., ds/dx_{N-1}, ds/dg |
+/// | pass               | in                    | out                                             |
+/// |--------------------|-----------------------|-------------------------------------------------|
+/// | Value              | x                     | f                                               |
+/// | GradientFirst      | x, g                  | g d_0                                           |
+/// | Gradient           | x, g                  | g d_0, ..., g d_{N-1}                           |
+/// | ValueGradientFirst | x, w                  | w f, w d_0                                      |
+/// | ValueGradient      | x, w                  | w f, w d_0, ..., w d_{N-1}                      |
+/// | SecondOrder        | x, g, c_0 ... c_{N-1} | ds/dx_0, ..., ds/dx_{N-1}, ds/dg                |
 enum class Pass : uint8_t {
   Value,
   GradientFirst,

@@ -78,7 +78,7 @@ struct PoolDivisor {
   }
 };
 
-/// All tensors are contiguous and of one floating dtype, apart from offsets and places. Every
+/// All tensors are contiguous and of one floating dtype, apart from offsets and positions. Every
 /// function writes all of its result, in an order of additions that does not depend on the number
 /// of threads.
 class PoolingKernels {
@@ -94,8 +94,8 @@ class PoolingKernels {
   /// x = the sums of g over the windows that chose an element: the adjoint of take.
   virtual void spread(Tensor& x, const Tensor& g, const Tensor& offsets,
                       const PoolShape& shape) = 0;
-  /// places (i64) = row cols.in + col of the chosen elements; -1 for a window without elements.
-  virtual void places(Tensor& places, const Tensor& offsets, const PoolShape& shape) = 0;
+  /// positions (i64) = row cols.in + col of the chosen elements; -1 for a window without elements.
+  virtual void positions(Tensor& positions, const Tensor& offsets, const PoolShape& shape) = 0;
 
   /// y = the sum of each window, divided by its divisor; 0 for a window without elements.
   virtual void average(Tensor& y, const Tensor& x, const PoolShape& shape, PoolDivisor divisor) = 0;

@@ -75,7 +75,7 @@ struct Generator {
   }
 };
 
-/// Returns the generator of the calling thread, which rand, randn, dropout and initialisation use
+/// Returns the generator of the calling thread, which rand, randn, dropout and initialization use
 /// by default.
 Generator& default_generator();
 /// Restarts the generator of the calling thread with a seed.

@@ -33,8 +33,8 @@ struct ResampleAxis {
       const int64_t nearest = low < in ? low : in - 1;
       return {nearest, nearest, 0};
     }
-    const double centre = align_corners ? at * scale : (at + 0.5) * scale - 0.5;
-    const double source = centre > 0 ? centre : 0;
+    const double center = align_corners ? at * scale : (at + 0.5) * scale - 0.5;
+    const double source = center > 0 ? center : 0;
     const int64_t floor = static_cast<int64_t>(source), low = floor < in ? floor : in - 1;
     return {low, low + 1 < in ? low + 1 : low, source - static_cast<double>(low)};
   }

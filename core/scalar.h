@@ -5,7 +5,7 @@
 // kinks, and each has its own function: relu has gradient 0 at 0, clamp_min 1 at its bound,
 // hardtanh 0 at both bounds, maximum 1/2 for each input at a tie, and abs 0 at 0. Formulas choose
 // with where(condition, a, b) and never with if. where evaluates both sides, so loops are
-// vectorised, and it also works for T = Expr (tensors, above the second order). Write constants of
+// vectorized, and it also works for T = Expr (tensors, above the second order). Write constants of
 // a formula as T(0.5), and integers as they are: 1 - t.
 #pragma once
 
@@ -39,7 +39,7 @@ template <Real T> EBB_HD T tanh(T x) { return math::tanh(x); }
 template <Real T> EBB_HD T erf(T x) { return math::erf(x); }
 template <Real T> EBB_HD T sqrt(T x) { return std::sqrt(x); }
 template <Real T> EBB_HD T pow(T x, T y) { return std::pow(x, y); }
-// The error is at most 1 ulp on the CPU and 2 (tan 4) on the GPU, for every x. They are vectorised
+// The error is at most 1 ulp on the CPU and 2 (tan 4) on the GPU, for every x. They are vectorized
 // for float, and those of the C library for double.
 template <Real T> EBB_HD T sin(T x) { return math::sin(x); }
 template <Real T> EBB_HD T cos(T x) { return math::cos(x); }

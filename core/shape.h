@@ -151,7 +151,7 @@ Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& t
 /// range. A 0-d tensor accepts -1 and 0.
 int normalize_dim(std::string_view op, int64_t dim, int dims);
 
-/// Merges neighbouring dims of `shape` that are contiguous in all `count` operands, and removes
+/// Merges neighboring dims of `shape` that are contiguous in all `count` operands, and removes
 /// dims of size 1. At least one dim remains. strides[k] are the strides of operand k, which it
 /// changes too. Kernels loop over the remaining dims.
 void coalesce(Shape& shape, Shape* strides, int count);

@@ -16,7 +16,7 @@ namespace ebb {
 
 class Storage {
  public:
-  /// Allocates uninitialised bytes on a device. Throws Error if the device has too little memory or
+  /// Allocates uninitialized bytes on a device. Throws Error if the device has too little memory or
   /// is not built in.
   static Ref<Storage> create(size_t bytes, Device device);
 

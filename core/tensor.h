@@ -157,37 +157,37 @@ class Tensor : public TensorMethods {
   }
 
   // ---- conversions and copies, recorded in the graph ----
-  // `where` is the source location of the caller, for messages.
-  using Place = std::source_location;
   /// Returns the values on another device, or this tensor itself if it is on that device.
-  [[nodiscard]] Tensor to(Device device, Place where = Place::current()) const;
+  [[nodiscard]] Tensor to(Device device, Where where = Where::current()) const;
   /// Returns the values in another dtype, or this tensor itself if it has that dtype. Conversions
   /// between floating dtypes are differentiable. The same rule applies to all conversions of
   /// elements: here, in copy_, item() and to_vector().
   ///
-  /// | from       | to f32, f64                | to i64, u8                                        | to bool          |
-  /// |------------|----------------------------|---------------------------------------------------|------------------|
-  /// | f32, f64   | nearest; beyond f32: +-inf | without the fraction; Error for NaN, infinity and | true unless 0,   |
-  /// |            |                            | values out of range                               | so NaN is true   |
-  /// | i64, u8    | nearest                    | the same value; Error if u8 cannot represent it   | true unless 0    |
-  /// | bool       | 0 or 1                     | 0 or 1                                            | unchanged        |
+  /// | from     | to f32, f64                | to i64, u8                    | to bool        |
+  /// |----------|----------------------------|-------------------------------|----------------|
+  /// | f32, f64 | nearest; beyond f32: +-inf | without the fraction; Error   | true unless 0, |
+  /// |          |                            | for NaN, infinity and values  | so NaN is true |
+  /// |          |                            | out of range                  |                |
+  /// | i64, u8  | nearest                    | the same value; Error if u8   | true unless 0  |
+  /// |          |                            | cannot represent it           |                |
+  /// | bool     | 0 or 1                     | 0 or 1                        | unchanged      |
   ///
   /// On a GPU the Error is thrown the next time that the host waits for the device. Until then the
   /// element is 0.
-  [[nodiscard]] Tensor to(DType dtype, Place where = Place::current()) const;
-  [[nodiscard]] Tensor cpu(Place where = Place::current()) const {
+  [[nodiscard]] Tensor to(DType dtype, Where where = Where::current()) const;
+  [[nodiscard]] Tensor cpu(Where where = Where::current()) const {
     return to(Device::cpu(), where);
   }
-  [[nodiscard]] Tensor cuda(Place where = Place::current()) const {
+  [[nodiscard]] Tensor cuda(Where where = Where::current()) const {
     return to(Device::cuda(), where);
   }
-  [[nodiscard]] Tensor type_as(const Tensor& other, Place where = Place::current()) const {
+  [[nodiscard]] Tensor type_as(const Tensor& other, Where where = Where::current()) const {
     return to(other.dtype(), where);
   }
   /// Returns a copy with its own storage.
-  [[nodiscard]] Tensor clone(Place where = Place::current()) const;
+  [[nodiscard]] Tensor clone(Where where = Where::current()) const;
   /// Returns this tensor if it is contiguous, else a contiguous copy.
-  [[nodiscard]] Tensor contiguous(Place where = Place::current()) const;
+  [[nodiscard]] Tensor contiguous(Where where = Where::current()) const;
   /// Returns the i-th slice along the first dim, with shape (s1, s2, ...). A view.
   Tensor operator[](Index i) const;
   /// Returns index(x, mask_or_indices): the elements where a bool mask is true, or the slices at

@@ -24,7 +24,8 @@ class TensorIndex;  // autograd/ops/tensor_index.h
 }
 
 class TensorMethods {
-  using Where = std::source_location;
+ protected:
+  using Where = std::source_location;  // of the caller, for messages
 
  public:
   // ---- activations: autograd/ops/activation.h ----

@@ -117,19 +117,19 @@ double recent_mean(const std::vector<int64_t>& returns) {
   return sum / static_cast<double>(count);
 }
 
-// Draws a grey bar for the return of each episode, and the mean of the last kWindow in blue.
+// Draws a gray bar for the return of each episode, and the mean of the last kWindow in blue.
 void draw(const std::vector<int64_t>& returns, const std::string& path) {
   constexpr int64_t kWidth = 800, kHeight = 260, kMargin = 10, kThickness = 3;
-  constexpr uint8_t kGrey[] = {205, 205, 205}, kBlue[] = {40, 100, 200};
+  constexpr uint8_t kGray[] = {205, 205, 205}, kBlue[] = {40, 100, 200};
   examples::PngImage image(kWidth, kHeight);
-  const auto fill = [&](int64_t x, double value, int64_t height, const uint8_t* colour) {
+  const auto fill = [&](int64_t x, double value, int64_t height, const uint8_t* color) {
     const auto top = kMargin + static_cast<int64_t>((kHeight - kMargin) * (1 - value / kLimit));
     for (int64_t y = top; y < std::min(top + height, kHeight); ++y)
-      std::copy_n(colour, 3, image.at(x, y));
+      std::copy_n(color, 3, image.at(x, y));
   };
   for (int64_t x = 0; x < kWidth; ++x) {
     const auto episode = returns.begin() + x * std::ssize(returns) / kWidth;
-    fill(x, static_cast<double>(*episode), kHeight, kGrey);
+    fill(x, static_cast<double>(*episode), kHeight, kGray);
     fill(x, recent_mean({returns.begin(), episode + 1}), kThickness, kBlue);
   }
   image.save(path);

@@ -1,4 +1,4 @@
-// Distils a large classifier of digits into a small one, which learns a digit that it has never
+// Distills a large classifier of digits into a small one, which learns a digit that it has never
 // been shown.
 #include "common.h"
 
@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
         row("small, no 3, KLDiv from the large one", pupil, soft);
         std::printf(
             "\nThe small classifier that learned from the large one's probabilities %s:\n"
-            "it recognises %.1f %% of the 3s in the test set, the one that learned from labels "
+            "it recognizes %.1f %% of the 3s in the test set, the one that learned from labels "
             "%.1f %%.\n",
             soft.recall(kHidden) > 0.5 ? "knows a digit that it was never shown"
                                        : "does not know the digit that it was never shown",

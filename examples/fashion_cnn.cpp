@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kClasses = 10, kSide = 28;
 
-// Two convolutions before each pooling, with batch normalisation: 28x28 -> 14x14 -> 7x7.
+// Two convolutions before each pooling, with batch normalization: 28x28 -> 14x14 -> 7x7.
 nn::Sequential make_model() {
   const auto conv = [](int64_t in, int64_t out) {
     return nn::Conv2d(in, out, 3, {.padding = 1, .bias = false});
@@ -48,7 +48,8 @@ void draw_filters(const Tensor& weight, const std::string& path) {
   image.save(path);
 }
 
-// Draws the images of which the model was most certain and wrong, and prints what it took them for.
+// Draws the misclassified images of which the model is most certain, and prints their predicted
+// classes.
 void draw_mistakes(const nn::Sequential& model, const data::Dataset& test,
                    const std::string& path) {
   constexpr int64_t kShown = 12, kScale = 3, kCell = kSide * kScale + 8, kColumns = 6;

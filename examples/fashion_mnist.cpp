@@ -1,4 +1,4 @@
-// Classifies Fashion-MNIST: 60,000 grey images of clothing, 28x28, in ten classes, and 10,000 for
+// Classifies Fashion-MNIST: 60,000 gray images of clothing, 28x28, in ten classes, and 10,000 for
 // testing.
 #include <cmath>
 #include <numbers>

@@ -19,10 +19,10 @@ data::Dataset load_shuttle(const std::string& path) {
 
 // Scales each sensor to mean 0 and deviation 1 over the training set, and limits it to 5
 // deviations, because some readings are far off.
-data::Dataset standardised(const data::Dataset& dataset, const data::Dataset& train) {
-  const Tensor centre = mean(train.inputs(), {0}, true);
-  const Tensor deviation = sqrt(mean(square(train.inputs() - centre), {0}, true));
-  return {clamp((dataset.inputs() - centre) / deviation, -5, 5), dataset.targets(), kNames};
+data::Dataset standardized(const data::Dataset& dataset, const data::Dataset& train) {
+  const Tensor center = mean(train.inputs(), {0}, true);
+  const Tensor deviation = sqrt(mean(square(train.inputs() - center), {0}, true));
+  return {clamp((dataset.inputs() - center) / deviation, -5, 5), dataset.targets(), kNames};
 }
 
 std::vector<int64_t> count_classes(const data::Dataset& dataset) {
@@ -54,8 +54,8 @@ int main(int argc, char** argv) {
         // The split is the same for every seed.
         const data::Split split = data::stratified_split(shuttle.targets(), 0.25, 0);
         const data::Dataset readings = shuttle.take(split.train);
-        const data::Dataset train = standardised(readings, readings),
-                            test = standardised(shuttle.take(split.test), readings);
+        const data::Dataset train = standardized(readings, readings),
+                            test = standardized(shuttle.take(split.test), readings);
         const Device device = Device::parse(flags.device);
         const Tensor weight = balancing_weights(train).to(device);
 

@@ -1,4 +1,4 @@
-// Recognises which two to four digits are drawn over one another in an image: several labels per
+// Recognizes which two to four digits are drawn over one another in an image: several labels per
 // sample.
 #include <optional>
 

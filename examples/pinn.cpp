@@ -41,7 +41,8 @@ struct HeatEquation : nn::Layer {
   Tensor forward(const Tensor& points) const override {
     const Tensor x = slice(points, 1, 0, 1).detach().requires_grad_();
     const Tensor t = slice(points, 1, 1, 2).detach().requires_grad_();
-    // Each u depends only on its own x and t, so the derivative of the sum has one of each point.
+    // Each u depends only on its own x and t, so the gradient of the sum consists of the
+    // derivatives at the points.
     const std::vector<Tensor> first = grad(sum(solution(x, t)), {x, t}, {.create_graph = true});
     const Tensor second = grad(sum(first[0]), {x}, {.create_graph = true})[0];
     return first[1] - kConductivity * second;
@@ -51,7 +52,7 @@ struct HeatEquation : nn::Layer {
 };
 
 // Red is 1, white is 0, blue is -1.
-void colour(uint8_t* pixel, double value) {
+void color(uint8_t* pixel, double value) {
   const double strength = std::min(1.0, std::abs(value));
   constexpr double kRed[] = {200, 30, 40}, kBlue[] = {40, 80, 190};
   for (int c = 0; c < 3; ++c) {
@@ -76,9 +77,9 @@ double draw(const HeatEquation& equation, Device device, const std::string& path
     const double found = static_cast<double>(u[static_cast<size_t>(down * kPoints + right)]);
     const double wanted = exact(static_cast<double>(right) / (kPoints - 1),
                                 static_cast<double>(down) / (kPoints - 1));
-    colour(image.at(column, row), found);
-    colour(image.at(column + kSize + kGap, row), wanted);
-    colour(image.at(column + 2 * (kSize + kGap), row), 100 * (found - wanted));
+    color(image.at(column, row), found);
+    color(image.at(column + kSize + kGap, row), wanted);
+    color(image.at(column + 2 * (kSize + kGap), row), 100 * (found - wanted));
     largest = std::max(largest, std::abs(found - wanted));
   }
   image.save(path);

@@ -21,12 +21,12 @@ class PngImage {
   uint8_t* at(int64_t x, int64_t y) { return &pixels_[static_cast<size_t>(3 * (y * width_ + x))]; }
 
   /// Draws a filled disc. Parts outside of the image are ignored.
-  void disc(int64_t cx, int64_t cy, int64_t radius, const uint8_t* colour) {
+  void disc(int64_t cx, int64_t cy, int64_t radius, const uint8_t* color) {
     for (int64_t y = cy - radius; y <= cy + radius; ++y) {
       for (int64_t x = cx - radius; x <= cx + radius; ++x) {
         const bool inside = (x - cx) * (x - cx) + (y - cy) * (y - cy) <= radius * radius;
         if (!inside || x < 0 || y < 0 || x >= width_ || y >= height_) continue;
-        for (int c = 0; c < 3; ++c) at(x, y)[c] = colour[c];
+        for (int c = 0; c < 3; ++c) at(x, y)[c] = color[c];
       }
     }
   }

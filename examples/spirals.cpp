@@ -32,7 +32,7 @@ data::Dataset make_spirals(uint64_t seed) {
 void draw(const nn::Sequential& model, const data::Dataset& points, const std::string& path) {
   constexpr int64_t kSize = 400;
   constexpr double kExtent = 1.2;
-  constexpr uint8_t kColours[kClasses][3] = {{214, 69, 65}, {52, 120, 196}, {60, 160, 90}};
+  constexpr uint8_t kColors[kClasses][3] = {{214, 69, 65}, {52, 120, 196}, {60, 160, 90}};
   const NoGrad guard;
   std::vector<float> grid;
   for (int64_t i = 0; i < kSize * kSize; ++i) {
@@ -50,7 +50,7 @@ void draw(const nn::Sequential& model, const data::Dataset& points, const std::s
       double shade = 0;
       for (int64_t c = 0; c < kClasses; ++c) {
         shade += static_cast<double>(probability[static_cast<size_t>(i * kClasses + c)]) *
-                 kColours[c][channel];
+                 kColors[c][channel];
       }
       image.at(i % kSize, i / kSize)[channel] = static_cast<uint8_t>(255 - 0.45 * (255 - shade));
     }
@@ -62,7 +62,7 @@ void draw(const nn::Sequential& model, const data::Dataset& points, const std::s
         static_cast<int64_t>((static_cast<double>(xy[2 * i]) / kExtent + 1) / 2 * (kSize - 1));
     const auto y =
         static_cast<int64_t>((1 - static_cast<double>(xy[2 * i + 1]) / kExtent) / 2 * (kSize - 1));
-    image.disc(x, y, 3, kColours[classes[i]]);
+    image.disc(x, y, 3, kColors[classes[i]]);
   }
   image.save(path);
 }

@@ -5,7 +5,7 @@
 
 #include "ebb/core/tensor.h"
 
-namespace ebb::nn {
+namespace ebb::nn::detail {
 
 /// Returns true for the dtypes of class numbers: i64 and u8.
 constexpr bool holds_class_numbers(DType dtype) {
@@ -20,4 +20,4 @@ inline void check_class_numbers(std::string_view op, std::string_view what, cons
     fail(op, what, " must be i64 or u8, got ", tensor.dtype(), " ", tensor.shape());
 }
 
-}  // namespace ebb::nn
+}  // namespace ebb::nn::detail

@@ -48,7 +48,7 @@ Tensor put(Tensor tensor, const std::vector<double>& values) {
 // Replaces a (rows, columns), rows >= columns, by the Q of its QR decomposition, which has
 // orthonormal columns. The signs make it uniformly distributed (Mezzadri 2007). Uses Householder
 // reflections.
-void orthonormalise(std::vector<double>& a, int64_t rows, int64_t columns) {
+void orthonormalize(std::vector<double>& a, int64_t rows, int64_t columns) {
   const auto at = [&](int64_t i, int64_t j) -> double& {
     return a[static_cast<size_t>(i * columns + j)];
   };
@@ -168,15 +168,15 @@ Tensor dirac_(Tensor tensor, int64_t groups) {
     fail(op, "expected groups that divide the ", tensor.size(0), " output channels, got ", groups);
   }
   const int64_t out = tensor.size(0), in = tensor.size(1), per_group = out / groups;
-  int64_t kernel = 1, centre = 0;
+  int64_t kernel = 1, center = 0;
   for (int d = 2; d < tensor.dim(); ++d) {
-    centre = centre * tensor.size(d) + tensor.size(d) / 2;
+    center = center * tensor.size(d) + tensor.size(d) / 2;
     kernel *= tensor.size(d);
   }
   std::vector<double> values(static_cast<size_t>(tensor.numel()), 0.0);
   for (int64_t g = 0; g < groups && kernel > 0; ++g) {
     for (int64_t d = 0; d < std::min(per_group, in); ++d) {
-      values[static_cast<size_t>(((g * per_group + d) * in + d) * kernel + centre)] = 1;
+      values[static_cast<size_t>(((g * per_group + d) * in + d) * kernel + center)] = 1;
     }
   }
   return put(tensor, values);
@@ -202,8 +202,8 @@ Tensor kaiming_uniform_(Tensor weight, double a, Mode mode, Nonlinearity nonline
 
 Tensor kaiming_normal_(Tensor weight, double a, Mode mode, Nonlinearity nonlinearity,
                        Generator* generator) {
-  return init::normal_(weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity),
-                 generator);
+  return init::normal_(
+      weight, 0, kaiming_deviation("kaiming_normal_", weight, a, mode, nonlinearity), generator);
 }
 
 Tensor orthogonal_(Tensor weight, double gain, Generator* generator) {
@@ -213,7 +213,7 @@ Tensor orthogonal_(Tensor weight, double gain, Generator* generator) {
   const int64_t rows = weight.size(0), columns = weight.numel() / rows;
   const int64_t tall = std::max(rows, columns), thin = std::min(rows, columns);
   std::vector<double> q = numbers(randn({tall, thin}, f64, generator));
-  orthonormalise(q, tall, thin);
+  orthonormalize(q, tall, thin);
   std::vector<double> values(q.size());
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < columns; ++j) {

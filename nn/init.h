@@ -1,4 +1,4 @@
-// Initialisation of weights: torch.nn.init. Each function fills a tensor in place, without
+// Initialization of weights: torch.nn.init. Each function fills a tensor in place, without
 // recording, and returns it.
 //
 // Tensors that require grad can be filled. Handles and views of a tensor see the new values. The
@@ -36,7 +36,7 @@ Tensor zeros_(Tensor tensor);
 /// dims.
 Tensor eye_(Tensor tensor);
 /// Fills the weight (out, in, k...) of a convolution so that it copies its input channels, within
-/// each of `groups` groups: the centre element of the kernel from input i to output i is 1, and all
+/// each of `groups` groups: the center element of the kernel from input i to output i is 1, and all
 /// others are 0. Throws Error unless the weight has 3 to 5 dims and groups divides out.
 Tensor dirac_(Tensor tensor, int64_t groups = 1);
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <ostream>
 #include <set>
+#include <sstream>
 #include <typeinfo>
 
 #include "ebb/core/grad_mode.h"
@@ -166,14 +167,20 @@ void Module::add_child(std::string_view name, const Module& module) {
   module.state_->description = module.description();
 }
 
-std::string detail::class_name(const Module& module) {
+std::string detail::class_name_without(const std::type_info& type, std::string_view suffix) {
   int status = 0;
   const std::unique_ptr<char, decltype(&std::free)> text(
-      abi::__cxa_demangle(typeid(module).name(), nullptr, nullptr, &status), &std::free);
-  std::string name = status == 0 ? text.get() : typeid(module).name();
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? text.get() : type.name();
   const size_t arguments = name.find('<');
   const size_t scope = name.rfind("::", arguments);
-  return scope == std::string::npos ? name : name.substr(scope + 2);
+  if (scope != std::string::npos) name.erase(0, scope + 2);
+  if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+  return name;
+}
+
+std::string detail::class_name(const Module& module) {
+  return class_name_without(typeid(module), "");
 }
 
 std::string Module::description() const {
@@ -186,15 +193,32 @@ void Module::print(std::ostream& out, const State& state, const std::string& des
     out << description;
     return;
   }
-  // The submodules are between the parentheses of the description, after the options.
+  // The options and the submodules follow on lines of their own.
   const std::string inner = indent + "  ";
-  out << description.substr(0, description.size() - 1) << "\n";
-  for (const auto& [name, child] : state.children) {
-    out << inner << "(" << name << "): ";
-    print(out, *child, child->description, inner);
-    out << "\n";
+  const size_t open = std::min(description.find('('), description.size());
+  out << description.substr(0, open) << "(\n";
+  if (open + 2 < description.size())
+    out << inner << description.substr(open + 1, description.size() - open - 2) << "\n";
+  std::vector<std::string> texts;
+  for (const auto& [name, child] : state.children) texts.push_back(text_of(*child, inner));
+  // In a list, torch prints equal neighbors once: (0-1): 2 x ReLU().
+  const bool is_list = description == "ModuleList()";
+  for (size_t i = 0, last; i < texts.size(); i = last + 1) {
+    last = i;
+    while (is_list && last + 1 < texts.size() && texts[last + 1] == texts[i]) ++last;
+    out << inner << "(" << state.children[i].first;
+    if (last > i) out << "-" << state.children[last].first;
+    out << "): ";
+    if (last > i) out << last - i + 1 << " x ";
+    out << texts[i] << "\n";
   }
   out << indent << ")";
+}
+
+std::string Module::text_of(const State& child, const std::string& indent) {
+  std::ostringstream out;
+  print(out, child, child.description, indent);
+  return out.str();
 }
 
 std::ostream& operator<<(std::ostream& out, const Module& module) {

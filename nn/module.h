@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -119,6 +120,7 @@ class Module {
   };
   static void print(std::ostream& out, const State& state, const std::string& description,
                     const std::string& indent);
+  static std::string text_of(const State& child, const std::string& indent);
   struct Seen;  // the tensors and modules that have been visited
   template <class Visit>
   static void visit(State& state, const std::string& prefix, Seen* seen, Visit&& each);
@@ -210,6 +212,8 @@ namespace detail {
 
 /// Returns "Linear" for a module of class ebb::nn::Linear.
 std::string class_name(const Module& module);
+/// Returns the name of a class without its namespace and without `suffix` at its end.
+std::string class_name_without(const std::type_info& type, std::string_view suffix);
 
 template <class M>
 concept HasForward = requires(M& module, const Tensor& x) {

@@ -17,7 +17,8 @@ struct SummaryRow {
   std::string name;  ///< "hidden.0"; "" for the model itself
   std::string type;  ///< the class: "Linear"
   int depth;         ///< the number of layers around it
-  Shape input, output;
+  Shape input;
+  Shape output;
   /// Elements of its own parameters, without those of layers inside; counted at the first call of
   /// the module.
   int64_t parameters;
@@ -29,7 +30,8 @@ struct Summary {
   std::vector<SummaryRow> rows;  ///< in the order of the calls
   int64_t parameters = 0;     ///< each counted once, even if a layer is called twice or not at all
   int64_t multiply_adds = 0;  ///< of one forward
-  int64_t parameter_bytes = 0, output_bytes = 0;
+  int64_t parameter_bytes = 0;
+  int64_t output_bytes = 0;
 };
 
 /// Returns a table with one line per call. columns: the maximal width, for example

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# Functions of the stages of scripts/gpu-check: describing the machine, running and counting tests, copying results. This
-# file is sourced after lib.sh.
+# Functions of the stages of scripts/gpu-check: describing the machine, running and counting tests,
+# copying results. This file is sourced after lib.sh.
 # shellcheck disable=SC2154  # scripts/gpu-check sets results, build, python, commit, stage_results and stage_seconds
 
-# pack DIR: copies GoogleTest, nlohmann-json, CLI11, zlib and libpng to DIR, for CMAKE_PREFIX_PATH. DIR can be moved.
+# pack DIR: copies GoogleTest, nlohmann-json, CLI11, zlib and libpng to DIR, for CMAKE_PREFIX_PATH.
+# DIR can be moved.
 pack() {
   local to=$1 work package file
   install_packages build examples tests
@@ -58,7 +59,8 @@ machine() {
   printf 'compiler=%s\ncores=%s\n' "$("${CXX:-c++}" --version | head -n 1)" "$cores"
 }
 
-# If the toolkit lacks cuBLASLt, makes the header and library of PyTorch's packages available to compiler and programs.
+# If the toolkit lacks cuBLASLt, makes the header and library of PyTorch's packages available to
+# compiler and programs.
 use_cublas_of_python() {
   local nvcc header
   nvcc=$(command -v nvcc) || return 0
@@ -96,8 +98,9 @@ count_listed() {
   "$1" --gtest_list_tests --gtest_filter="$2" | grep -c '^  ' || true
 }
 
-# run_sharded LOGS SECONDS SHARDS PROGRAM FILTER [WRAPPER...]: runs a GoogleTest program in several processes at once, with
-# logs in LOGS.N.log. With one process per test, creating CUDA contexts would take most of the time.
+# run_sharded LOGS SECONDS SHARDS PROGRAM FILTER [WRAPPER...]: runs a GoogleTest program in several
+# processes at once, with logs in LOGS.N.log. With one process per test, creating CUDA contexts
+# would take most of the time.
 run_sharded() {
   local logs=$1 seconds=$2 shards=$3 program=$4 filter=$5 i
   shift 5
@@ -114,8 +117,9 @@ shards_for() {
   printf '%s\n' "$((shards < most ? shards : most))"
 }
 
-# count_results LABEL TOTAL LOG...: prints "LABEL TOTAL PASSED FAILED SKIPPED NOT_RUN". A test that did not end counts as
-# failed. The names of tests that did not pass are added to the stage's file not_passed.
+# count_results LABEL TOTAL LOG...: prints "LABEL TOTAL PASSED FAILED SKIPPED NOT_RUN". A test that
+# did not end counts as failed. The names of tests that did not pass are added to the stage's file
+# not_passed.
 count_results() {
   local label=$1 total=$2
   shift 2
@@ -131,9 +135,9 @@ count_results() {
     }'
 }
 
-# run_alone SECONDS PROGRAM FILTER LOG...: runs each test that did not pass in a process of its own, because an error of the
-# device fails every later test of its process. Adds "NAME: passes alone" or "NAME: fails alone" to the stage's file alone.
-# Runs at most 100 tests.
+# run_alone SECONDS PROGRAM FILTER LOG...: runs each test that did not pass in a process of its own,
+# because an error of the device fails every later test of its process. Adds "NAME: passes alone" or
+# "NAME: fails alone" to the stage's file alone. Runs at most 100 tests.
 run_alone() {
   local seconds=$1 program=$2 filter=$3
   shift 3
@@ -157,8 +161,8 @@ all_passed() {
   [ -s "$1" ] && awk '$2 != $3 || $2 == 0 { bad = 1 } END { exit bad }' "$1"
 }
 
-# hand_out: writes the results so far to the folder OUT: the report, and one archive with the last MiB of each file. Few and
-# small files, because the folder may be limited.
+# hand_out: writes the results so far to the folder OUT: the report, and one archive with the last
+# MiB of each file. Few and small files, because the folder may be limited.
 hand_out() {
   local copy file
   [ -n "${OUT:-}" ] || return 0

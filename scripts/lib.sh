@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Functions that the scripts share: installing packages, configuring, building. This file is sourced.
+# Functions that the scripts share: installing packages, configuring, building. This file is
+# sourced.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
@@ -8,8 +9,9 @@ cores=$(getconf _NPROCESSORS_ONLN)
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Prints all packages that Ebb uses, one per line: the purpose, the name in Debian and Ubuntu, and a probe that finds the
-# package without dpkg. A probe is a list of commands of which one has to exist, a header, or a path.
+# Prints all packages that Ebb uses, one per line: the purpose, the name in Debian and Ubuntu, and a
+# probe that finds the package without dpkg. A probe is a list of commands of which one has to
+# exist, a header, or a path.
 package_table() {
   cat <<'END'
 build      g++                    c++
@@ -33,7 +35,8 @@ error() {
   printf 'error: %s\n' "$*" >&2
 }
 
-# quietly LABEL COMMAND...: prints LABEL and runs the command. If it fails, prints the end of its output and exits with 1.
+# quietly LABEL COMMAND...: prints LABEL and runs the command. If it fails, prints the end of its
+# output and exits with 1.
 quietly() {
   local label=$1 output
   shift
@@ -49,8 +52,9 @@ minutes() {
   if [ "$1" -lt 90 ]; then printf '%s s\n' "$1"; else printf '%s min\n' "$((($1 + 30) / 60))"; fi
 }
 
-# show_progress LABEL LOG: copies the output of a build from standard input to LOG, and prints how many of its steps are
-# done and how long the others will take. In a terminal one line is updated; elsewhere a line is printed every minute.
+# show_progress LABEL LOG: copies the output of a build from standard input to LOG, and prints how
+# many of its steps are done and how long the others will take. In a terminal one line is updated;
+# elsewhere a line is printed every minute.
 show_progress() {
   local label=$1 log=$2 line steps='' rest='' start=$SECONDS printed=$SECONDS status finished all
   while true; do
@@ -83,8 +87,8 @@ show_progress() {
   if [ "$((SECONDS - start))" -ge 5 ]; then printf '%s: took %s\n' "$label" "$(minutes $((SECONDS - start)))" >&2; fi
 }
 
-# build_targets LABEL [TARGET...]: builds the targets, or everything, and shows the progress. If the build fails, prints
-# the end of its output and exits with 1.
+# build_targets LABEL [TARGET...]: builds the targets, or everything, and shows the progress. If the
+# build fails, prints the end of its output and exits with 1.
 build_targets() {
   local label=$1 log options=(--build "$build" --parallel "$cores")
   shift
@@ -120,8 +124,9 @@ is_there() {
   esac
 }
 
-# install_packages PURPOSE...: installs missing packages with apt-get, as root or by a sudo that needs no password. If that
-# is not possible and the probes do not find the packages either, prints which ones to install and exits with 1.
+# install_packages PURPOSE...: installs missing packages with apt-get, as root or by a sudo that
+# needs no password. If that is not possible and the probes do not find the packages either, prints
+# which ones to install and exits with 1.
 install_packages() {
   local purpose package probe as_root=() missing=() absent=()
   while read -r purpose package probe; do

@@ -1,5 +1,6 @@
-// Common idioms of PyTorch's C++ frontend, with `torch::` replaced by `ebb::`. A PyTorch user may type everything that
-// compiles and passes here. docs/coming-from-pytorch.md lists the names, and those that are absent.
+// Common idioms of PyTorch's C++ frontend, with `torch::` replaced by `ebb::`. A PyTorch user may
+// type everything that compiles and passes here. docs/coming-from-pytorch.md lists the names, and
+// those that are absent.
 #include <ebb/ebb.h>
 #include <gtest/gtest.h>
 
@@ -240,7 +241,7 @@ TEST(TorchSurface, Pooling) {
             "ceil_mode=True)");
 }
 
-TEST(TorchSurface, Normalisation) {
+TEST(TorchSurface, Normalization) {
   namespace F = ebb::nn::functional;
   const Tensor x = ebb::randn({4, 6, 5, 5});
   nn::BatchNorm2d norm(6, {.momentum = 0.2});

@@ -1,6 +1,7 @@
 #include "ebb/autograd/check/gradcheck.h"
 
 #include "ebb/autograd/check/checker.h"
+#include "ebb/autograd/graph/engine.h"
 
 namespace ebb {
 namespace {

@@ -42,9 +42,13 @@ struct GradcheckOptions {
 /// An element whose gradients differ. In fast mode it is a projection if the function is too large
 /// for full mode.
 struct GradcheckFailure {
-  int output, input;
-  int64_t output_index, input_index;  ///< row-major; -1: a projection on random directions
-  double analytic, numeric;
+  int output;
+  int input;
+  // Row-major indices of elements; -1 for a projection on random directions.
+  int64_t output_index;
+  int64_t input_index;
+  double analytic;
+  double numeric;
   double relative_error;  ///< |analytic - numeric| / |numeric|; infinity where numeric is 0
 };
 

@@ -157,9 +157,9 @@ class Search {
   bool leaf_is_right(const Tensor& leaf, const Tensor& gradient) {
     const Tensor direction = random_like(leaf, generator_);
     detail::RestoreInput moved(leaf);
-    moved.place().copy_(moved.before() + direction * options_.eps);
+    moved.input().copy_(moved.before() + direction * options_.eps);
     const double above = value();
-    moved.place().copy_(moved.before() - direction * options_.eps);
+    moved.input().copy_(moved.before() - direction * options_.eps);
     const double below = value();
     return agree(dot(gradient, direction), (above - below) / (2 * options_.eps));
   }

@@ -188,10 +188,11 @@ class UpstreamChecker {
       if (!difference(gradients_with_spread({&nodes[i], 1}), expected_).empty())
         which = describe_node(*nodes[i]) + ": ";
     }
-    problems_.push_back(which +
-                        "backward depends on the memory layout of its upstream: with one that is not "
-                        "contiguous, gradient of " +
-                        text + "; call contiguous() before data()");
+    problems_.push_back(
+        which +
+        "backward depends on the memory layout of its upstream: with one that is not "
+        "contiguous, gradient of " +
+        text + "; call contiguous() before data()");
   }
 
   // Uses an expanded upstream gradient, as sum(y).backward() does.
@@ -210,8 +211,8 @@ class UpstreamChecker {
     const std::string text = difference(gradients(roots_, expanded), want);
     if (!text.empty()) {
       problems_.push_back(
-          "backward depends on the memory layout of its upstream: with one that is expanded (stride "
-          "0), as sum(y).backward() gives, gradient of " +
+          "backward depends on the memory layout of its upstream: with one that is expanded "
+          "(stride 0), as sum(y).backward() gives, gradient of " +
           text + "; call contiguous() before data()");
     }
   }

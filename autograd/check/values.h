@@ -50,20 +50,20 @@ inline std::string place_in(const Shape& shape, int64_t index) {
 class RestoreInput {
  public:
   explicit RestoreInput(const Tensor& input)
-      : place_(input.detach()), before_(input.detach().clone()) {}
+      : input_(input.detach()), before_(input.detach().clone()) {}
   ~RestoreInput() {
     const NoGrad guard;
-    place_.copy_(before_);
+    input_.copy_(before_);
   }
   RestoreInput(const RestoreInput&) = delete;
   RestoreInput& operator=(const RestoreInput&) = delete;
 
   /// Shares the elements of the input, so changing it changes the input.
-  Tensor& place() { return place_; }
+  Tensor& input() { return input_; }
   const Tensor& before() const { return before_; }
 
  private:
-  Tensor place_, before_;
+  Tensor input_, before_;
 };
 
 }  // namespace ebb::detail

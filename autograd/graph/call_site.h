@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 #include <source_location>
+#include <string_view>
 #include <vector>
 
 #include "ebb/core/tensor.h"
@@ -93,17 +94,27 @@ class TensorsArg {
   std::source_location where_;
 };
 
-/// A scope for a composite op. Ops that it calls have the call site of the user's call.
+/// A scope for a composite op. Ops that it calls have the call site of the user's call, and their
+/// errors name the composite op.
 ///
-///     Tensor softmin(const TensorArg& x) { const CompositeScope scope(x); return softmax(neg(x)); }
+///     Tensor softmin(const TensorArg& x) {
+///       const CompositeScope scope(x);
+///       return softmax(neg(x), 0);
+///     }
 class [[nodiscard]] CompositeScope {
  public:
-  template <class Arg> [[nodiscard]] explicit CompositeScope(const Arg& arg) {
+  /// The op has the name of the function that constructs the scope.
+  template <class Arg>
+  [[nodiscard]] explicit CompositeScope(
+      const Arg& arg, std::source_location function = std::source_location::current())
+      : CompositeScope(arg, std::string_view(function.function_name())) {}
+  /// REQUIRES that the characters of op outlive the scope.
+  template <class Arg> [[nodiscard]] CompositeScope(const Arg& arg, std::string_view op) {
     (void)*arg;
-    ++detail::composite_depth;
+    if (detail::composite_depth++ == 0) detail::composite_op = op;
   }
   ~CompositeScope() {
-    --detail::composite_depth;
+    if (--detail::composite_depth == 0) detail::composite_op = {};
     detail::forget_call_site();
   }
   CompositeScope(const CompositeScope&) = delete;

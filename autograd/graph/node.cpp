@@ -35,8 +35,7 @@ Node::Extras& Node::extras() {
 void Node::DeleteExtras::operator()(Extras* extras) const { delete extras; }
 
 Tensor detail::relu_mask_of(const BackwardContext& context, int i) {
-  const Node* maker =
-      context.state.unseen ? context.edges[static_cast<size_t>(i)].node() : nullptr;
+  const Node* maker = context.state.unseen ? context.edges[static_cast<size_t>(i)].node() : nullptr;
   return maker && !maker->extras_if_any() ? maker->relu_mask() : Tensor();
 }
 

@@ -58,17 +58,17 @@ struct Clone {
 
 // ---- conversions ----
 
-Tensor Tensor::to(Device device, Place where) const {
+Tensor Tensor::to(Device device, Where where) const {
   check_defined("to", *this);
   return device == this->device() ? *this
                                   : apply<Convert>(*TensorArg(*this, where), dtype(), device);
 }
-Tensor Tensor::to(DType dtype, Place where) const {
+Tensor Tensor::to(DType dtype, Where where) const {
   check_defined("to", *this);
   return dtype == this->dtype() ? *this : apply<Convert>(*TensorArg(*this, where), dtype, device());
 }
-Tensor Tensor::clone(Place where) const { return apply<Clone>(*TensorArg(*this, where)); }
-Tensor Tensor::contiguous(Place where) const {
+Tensor Tensor::clone(Where where) const { return apply<Clone>(*TensorArg(*this, where)); }
+Tensor Tensor::contiguous(Where where) const {
   check_defined("contiguous", *this);
   return is_contiguous() ? *this : clone(where);
 }

@@ -218,7 +218,8 @@ class Walk {
     if (!captures_.empty()) {
       context.state.unseen = false;
       for (size_t i = 0; i < edges.size() && i < 64; ++i) {
-        if (edges[i].node() && !is_wanted(edges[i].node())) context.state.unwanted |= uint64_t{1} << i;
+        if (edges[i].node() && !is_wanted(edges[i].node()))
+          context.state.unwanted |= uint64_t{1} << i;
       }
     }
     Node* outer = std::exchange(detail::running_node, &node);

@@ -60,16 +60,16 @@ class Picture {
  private:
   void collect(Node& root) {
     std::vector<Node*> nodes{&root};
-    places_[&root] = 0;
+    numbers_[&root] = 0;
     for (size_t i = 0; i < nodes.size(); ++i) {
       for (const Edge& edge : nodes[i]->edges()) {
-        if (edge.node() && places_.emplace(edge.node(), 0).second) nodes.push_back(edge.node());
+        if (edge.node() && numbers_.emplace(edge.node(), 0).second) nodes.push_back(edge.node());
       }
     }
     std::stable_sort(nodes.begin(), nodes.end(),
                      [](Node* a, Node* b) { return a->depth() > b->depth(); });
     for (size_t i = 0; i < nodes.size(); ++i) {
-      places_[nodes[i]] = i;
+      numbers_[nodes[i]] = i;
       entries.push_back({nodes[i], std::string(nodes[i]->name()), "", "", "", "", {}});
     }
   }
@@ -81,7 +81,7 @@ class Picture {
     }
     if (const int64_t bytes = e.node->saved_bytes()) e.saved = bytes_text(bytes);
     for (const Edge& edge : e.node->edges()) {
-      if (edge.node()) e.made_from.push_back(places_[edge.node()]);
+      if (edge.node()) e.made_from.push_back(numbers_[edge.node()]);
     }
     if (!e.node->is_leaf()) return;
     for (const auto& [name, tensor] : options.names) {
@@ -110,7 +110,7 @@ class Picture {
     }
   }
 
-  std::unordered_map<const Node*, size_t> places_;
+  std::unordered_map<const Node*, size_t> numbers_;
 };
 
 std::string quoted(const std::string& text) {

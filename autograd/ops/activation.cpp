@@ -91,7 +91,8 @@ Tensor gumbel_softmax(const TensorArg& logits, double tau, bool hard, int64_t di
   {
     const NoGrad guard;
     uniform_(noise, 0, 1, generator);
-    const Tensor exponential = clamp_min(neg(log1p(neg(noise))), 1e-300);  // 0 has probability 2^-53
+    // The lower bound replaces 0, which has probability 2^-53.
+    const Tensor exponential = clamp_min(neg(log1p(neg(noise))), 1e-300);
     noise = neg(log(exponential)).to(logits->dtype());
   }
   const Tensor soft = softmax(div(add(logits, noise), tau), d);

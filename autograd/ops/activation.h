@@ -180,18 +180,18 @@ Tensor gumbel_softmax(const TensorArg& logits, double tau = 1, bool hard = false
 ///     Tensor y = softmax(tensor({0., 0.}), 0);  // [0.5, 0.5]
 ///
 /// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: softmax in
-/// rows_reduce.cpp.
+/// rows_softmax.cpp.
 Tensor softmax(const TensorArg& x, int64_t dim);
 /// Returns x - log sum e^x along dim. The maximum is subtracted first, so it does not overflow.
 ///
 /// Derivative: g - e^y sum g for the upstream gradient g, computed from the output y.
 ///
 /// Struct: SoftmaxOp in softmax.cpp. Kernels: softmax, softmax_backward. Test: log_softmax in
-/// rows_reduce.cpp.
+/// rows_softmax.cpp.
 Tensor log_softmax(const TensorArg& x, int64_t dim);
 /// Returns softmax(-x, dim).
 ///
-/// Composed in activation.cpp. Test: softmin in rows_reduce.cpp.
+/// Composed in activation.cpp. Test: softmin in rows_softmax.cpp.
 Tensor softmin(const TensorArg& x, int64_t dim);
 
 }  // namespace ebb

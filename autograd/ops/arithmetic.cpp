@@ -41,7 +41,7 @@ template <class Make>
 Tensor with_number(std::string_view op, const TensorArg& arg, Scalar number, const Make& make) {
   const Tensor& x = *arg;
   if (x.defined() && is_floating(x.dtype())) return pointwise(make(number.to_double()), arg);
-  const CompositeScope scope(arg);
+  const CompositeScope scope(arg, op);
   const Tensor there = with_dtype_of(op, x, number);
   return pointwise(make(fitted(op, there, number)), there);
 }
@@ -70,7 +70,7 @@ Tensor exactly(std::string_view op, const Tensor& x, Scalar number) {
 
 template <class Compare>
 Tensor compared(std::string_view op, const TensorArg& arg, Scalar number, const Compare& compare) {
-  const CompositeScope scope(arg);
+  const CompositeScope scope(arg, op);
   check_defined(op, *arg);
   // Integers are compared exactly with whole numbers, whatever their type.
   const double value = number.to_double();
@@ -122,12 +122,13 @@ Tensor operator-(Scalar a, const TensorArg& b) {
 Tensor operator/(Scalar a, const TensorArg& b) {
   check_defined("div", b);
   if (is_floating(b->dtype())) return pointwise(f::ScalarDiv{a.to_double()}, b);
-  const CompositeScope scope(b);
+  const CompositeScope scope(b, std::string_view("div"));
   return pointwise(f::ScalarDiv{a.to_double()}, divisible(b));
 }
 
 Tensor pow(const TensorArg& x, const Tensor& y) { return pointwise(f::Pow{}, x, y); }
 Tensor pow(const TensorArg& x, double exponent) {
+  const CompositeScope scope(x);
   if (exponent == 2) return square(x);
   if (exponent == 0.5) return sqrt(x);
   return pointwise(f::PowScalar{exponent}, x);

@@ -11,16 +11,16 @@
 //
 // bool tensors behave as in torch:
 //
-// | expression (b, c: bool tensors)     | result                                                       |
-// |-------------------------------------|--------------------------------------------------------------|
-// | b + c, b * c                        | bool: logical or, logical and                                |
-// | maximum, minimum, where, sign       | bool                                                         |
-// | comparisons, logical functions      | bool                                                         |
-// | b + 2, b * 2, b < 2                 | computed in i64, where true is 1                             |
-// | b + 0.5, b * 0.5, b < 0.5           | computed in f32                                              |
-// | b / c, b / 2, 2 / b                 | computed in f32                                              |
-// | b - c, b - 2, 2 - b, -b, abs        | Error: convert with to(), or negate with logical_not()       |
-// | everything else                     | Error: expected floating tensors                             |
+// | expression (b, c: bool tensors)    | result                                           |
+// |------------------------------------|--------------------------------------------------|
+// | b + c, b * c                       | bool: logical or, logical and                    |
+// | maximum, minimum, where, sign      | bool                                             |
+// | comparisons, logical functions     | bool                                             |
+// | b + 2, b * 2, b < 2                | computed in i64, where true is 1                 |
+// | b + 0.5, b * 0.5, b < 0.5          | computed in f32                                  |
+// | b / c, b / 2, 2 / b                | computed in f32                                  |
+// | b - c, b - 2, 2 - b, -b, abs       | Error: use to() or logical_not()                 |
+// | everything else                    | Error: expected floating tensors                 |
 #pragma once
 
 #include <limits>
@@ -52,7 +52,8 @@ Tensor sub(const TensorArg& a, const Tensor& b);
 /// Formula: Mul, MulScalar in formulas/arithmetic.h. Test: mul in rows_arithmetic.cpp.
 Tensor mul(const TensorArg& a, const Tensor& b);
 Tensor mul(const TensorArg& a, Scalar b);
-/// Returns a / b. Integer and bool tensors are divided in f32, as in torch. floor_divide returns integers.
+/// Returns a / b. Integer and bool tensors are divided in f32, as in torch. floor_divide returns
+/// integers.
 ///
 /// Derivatives: 1 / b by a, -a / b^2 by b.
 ///

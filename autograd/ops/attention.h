@@ -19,11 +19,11 @@ struct AttentionOptions {
   Generator* generator = nullptr;    ///< of the dropout; the thread's default one if null
 };
 
-/// Returns softmax(scale query key^T + mask) value (Vaswani et al. 2017): query (..., L, E), key (..., S, E), value
-/// (..., S, D) -> (..., L, D); leading dims broadcast.
+/// Returns softmax(scale query key^T + mask) value (Vaswani et al. 2017): query (..., L, E), key
+/// (..., S, E), value (..., S, D) -> (..., L, D); leading dims broadcast.
 ///
-/// A row in which nothing takes part gives 0, and has gradient 0. Derivative: by query, key, value and a floating mask, of
-/// every order. Throws Error where shapes, dtypes or devices do not fit.
+/// A row in which nothing takes part gives 0, and has gradient 0. Derivative: by query, key, value
+/// and a floating mask, of every order. Throws Error where shapes, dtypes or devices do not fit.
 ///
 ///     Tensor x = randn({2, 5, 8});
 ///     Tensor y = scaled_dot_product_attention(x, x, x, {.is_causal = true});  // (2, 5, 8)
@@ -37,14 +37,15 @@ Tensor scaled_dot_product_attention(const TensorArg& query, const Tensor& key, c
                                     bool is_causal = false, std::optional<double> scale = {});
 
 namespace detail {
-/// Returns the attention of matrices (B, L, E), (B, S, E), (B, S, D), and its weights (B, L, S) after dropout. mask: of
-/// shape (..., L, S) that broadcasts to `batch` and whose numel is B, or undefined.
+/// Returns the attention of matrices (B, L, E), (B, S, E), (B, S, D), and its weights (B, L, S)
+/// after dropout. mask: of shape (..., L, S) that broadcasts to `batch` and whose numel is B, or
+/// undefined.
 std::pair<Tensor, Tensor> attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const Shape& batch, const Tensor& mask, double dropout_p,
                                     double scale, Generator* generator = nullptr);
 
-/// Cuts features into heads: x (outer, inner, parts H D) -> `parts` matrices (N H, T, D), where N is inner, or outer with
-/// batch_first. parts is 1, 2 or 3.
+/// Cuts features into heads: x (outer, inner, parts H D) -> `parts` matrices (N H, T, D), where N
+/// is inner, or outer with batch_first. parts is 1, 2 or 3.
 std::vector<Tensor> split_heads(const TensorArg& x, int parts, int64_t heads, bool batch_first);
 /// Joins the heads of `parts` tensors again: the reverse of split_heads.
 Tensor join_heads(const TensorsArg& parts, int64_t heads, bool batch_first);

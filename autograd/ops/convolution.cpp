@@ -317,7 +317,7 @@ class Call {
 
 Tensor convolve(std::string_view op, int dims, const TensorArg& input, const Tensor& weight,
                 const Tensor& bias, const ConvOptions& options) {
-  const CompositeScope scope(input);
+  const CompositeScope scope(input, op);
   return Call(op, dims, *input, weight, bias, options.stride, options.dilation, options.groups)
       .convolve(options.padding);
 }
@@ -325,7 +325,7 @@ Tensor convolve(std::string_view op, int dims, const TensorArg& input, const Ten
 Tensor transpose_convolve(std::string_view op, int dims, const TensorArg& input,
                           const Tensor& weight, const Tensor& bias,
                           const ConvTransposeOptions& options) {
-  const CompositeScope scope(input);
+  const CompositeScope scope(input, op);
   return Call(op, dims, *input, weight, bias, options.stride, options.dilation, options.groups)
       .transpose_convolve(options.padding, options.output_padding);
 }

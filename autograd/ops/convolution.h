@@ -44,7 +44,9 @@ struct ConvOptions {
 };
 
 struct ConvTransposeOptions {
-  Shape stride = 1, padding = 0, output_padding = 0;
+  Shape stride = 1;
+  Shape padding = 0;
+  Shape output_padding = 0;
   int64_t groups = 1;
   Shape dilation = 1;
 };

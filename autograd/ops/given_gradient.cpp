@@ -52,17 +52,17 @@ void detail::check_given_gradient(const FormulaOp& op, const void* formula,
     double at[kMaxArity], beside[kMaxArity], given[kMaxArity], derived[kMaxArity], other[kMaxArity],
         another[kMaxArity];
     int which = 0, there = 0;
-    std::string place;
+    std::string position;
     for (size_t k = 0; k < inputs.size(); ++k) {
       at[k] = element(inputs[k], i);
       beside[k] = at[k] + 1.234e-3 * static_cast<double>(k + 1) * (1 + std::fabs(at[k]));
-      place += (k ? ", " : "") + to_text(at[k]);
+      position += (k ? ", " : "") + to_text(at[k]);
     }
     if (!differ(op, formula, at, which, given, derived) ||
         !differ(op, formula, beside, there, other, another))
       continue;
-    fail(op.name, "the explicit gradient of input ", which, " is ", given[which], " at (",
-         place, "), the derivative of the formula is ", derived[which]);
+    fail(op.name, "the explicit gradient of input ", which, " is ", given[which], " at (", position,
+         "), the derivative of the formula is ", derived[which]);
   }
 }
 

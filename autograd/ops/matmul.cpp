@@ -105,7 +105,8 @@ struct Linear {
   static constexpr std::string_view name = "linear";
   struct Options {
     bool relu = false, recorded = false;
-    Tensor* gelu = nullptr;  // receives gelu of the result, if the device computes it in the same kernel
+    // Receives gelu of the result, if the device computes it in the same kernel.
+    Tensor* gelu = nullptr;
   };
   struct State {
     // out, and the mask of its signs in the format of the device, are saved only if the gradient of
@@ -154,7 +155,8 @@ struct Linear {
     const bool in_passing = wants_bias && context.needs(1);
     if (in_passing) results[2] = empty({g.shape()[1]}, {.dtype = g.dtype(), .device = g.device()});
     else if (wants_bias) results[2] = g;  // the engine sums it too
-    const Tensor zero_mask = g.device() == Device::cpu() ? Tensor() : detail::relu_mask_of(context, 0);
+    const Tensor zero_mask =
+        g.device() == Device::cpu() ? Tensor() : detail::relu_mask_of(context, 0);
     if (zero_mask.defined()) detail::mark_masked(context, 0);
     const Tensor weight = context.needs(0) ? state.weight.get() : Tensor();
     const Tensor x = context.needs(1) ? state.x.get() : Tensor();

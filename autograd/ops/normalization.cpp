@@ -49,7 +49,7 @@ class SecondOrder {
         weight_(weight.defined() ? channels(weight) : Tensor()) {
     Tensor d = x_;
     // Twice: the rounding error of a large mean in f32 is not small compared with the deviations.
-    for (int i = 0; i < (plan.shape.centred ? 2 : 0); ++i) d = sub(d, mean(d, dims_, true));
+    for (int i = 0; i < (plan.shape.centered ? 2 : 0); ++i) d = sub(d, mean(d, dims_, true));
     r_ = rsqrt(add(mean(square(d), dims_, true), plan.eps));
     xh_ = mul(d, r_);
     h_ = weight_.defined() ? mul(g_, weight_) : g_;
@@ -77,7 +77,7 @@ class SecondOrder {
   Tensor channels(const Tensor& t) const { return reshape(t, {1, whole_[1], whole_[2], 1}); }
   Tensor projected(const Tensor& v) const {
     const Tensor rest = sub(v, mul(xh_, mean(mul(v, xh_), dims_, true)));
-    return plan_.shape.centred ? sub(rest, mean(v, dims_, true)) : rest;
+    return plan_.shape.centered ? sub(rest, mean(v, dims_, true)) : rest;
   }
   Tensor in_shape(const Tensor& t) const { return t.defined() ? reshape(t, shape_) : t; }
   static void accumulate(Tensor& sum, const Tensor& more) {
@@ -356,7 +356,7 @@ Tensor rms_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor&
   const bool is_f32 = x->dtype() == DType::F32;
   plan.eps = eps.value_or(is_f32 ? double{std::numeric_limits<float>::epsilon()}
                                  : std::numeric_limits<double>::epsilon());
-  plan.shape.centred = false;
+  plan.shape.centered = false;
   return apply<Norm<Kind::Rms>>(*x, weight, Tensor(), plan, Running{});
 }
 

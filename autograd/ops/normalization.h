@@ -1,4 +1,4 @@
-// Normalisation: groups of elements are shifted and scaled to mean 0 and variance 1, then scaled
+// Normalization: groups of elements are shifted and scaled to mean 0 and variance 1, then scaled
 // and shifted by a weight and a bias. Gradients of every order.
 //
 // y = (x - mean) / sqrt(variance + eps) weight + bias, with the biased variance (divided by the
@@ -6,9 +6,9 @@
 // floating dtype of x; statistics are computed in f64. Functions throw Error for undefined and
 // integer tensors and for shapes that do not fit.
 //
-// With r = 1 / sqrt(variance + eps), n = (x - mean) r, the upstream gradient g and h = weight g, the
-// derivative by x is r (h - mean(h) - n mean(h n)); by weight it is the sum of g n, and by bias that
-// of g. Means are over a group, sums over all elements of a weight.
+// With r = 1 / sqrt(variance + eps), n = (x - mean) r, the upstream gradient g and h = weight g,
+// the derivative by x is r (h - mean(h) - n mean(h n)); by weight it is the sum of g n, and by bias
+// that of g. Means are over a group, sums over all elements of a weight.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ struct BatchNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Returns each channel (dim 1) of x (N, C) or (N, C, ...) normalised over all other dims.
+/// Returns each channel (dim 1) of x (N, C) or (N, C, ...) normalized over all other dims.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x in training, r h otherwise; see above.
 /// Training: with the statistics of the batch. The running statistics are updated unless they are
@@ -53,7 +53,7 @@ struct InstanceNormFuncOptions {
   double eps = 1e-5;
 };
 
-/// Returns x (N, C, ...) with each channel of each element of the batch normalised over the dims
+/// Returns x (N, C, ...) with each channel of each element of the batch normalized over the dims
 /// after the first two.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x with the statistics of x; see above.
@@ -65,7 +65,7 @@ struct InstanceNormFuncOptions {
 /// rows_normalization.cpp.
 Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options = {});
 
-/// Returns x normalised over its last dims, which are normalized_shape. weight and bias have this
+/// Returns x normalized over its last dims, which are normalized_shape. weight and bias have this
 /// shape.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.
@@ -77,7 +77,7 @@ Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options 
 Tensor layer_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
 
-/// Returns x (N, C, ...) normalised over groups of C / num_groups channels and the dims after the
+/// Returns x (N, C, ...) normalized over groups of C / num_groups channels and the dims after the
 /// first two. weight and bias are (C). Throws Error unless num_groups divides C.
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.

@@ -5,7 +5,8 @@
 //     struct State { int dim; };                     // what backward needs: Saved tensors, sizes
 //     static Shape shape(const Tensor& x, int dim);  // all checks; its result is passed to forward
 //     static Tensor forward(State& state, const Shape& out, const Tensor& x, int dim);
-//     static Tensor backward(const State& state, const Tensor& gradient);  // uses public ops, so every order follows
+//     // Calls public ops, so derivatives of every order follow.
+//     static Tensor backward(const State& state, const Tensor& gradient);
 //   };
 //   Tensor flip(const TensorArg& x, int dim) { return apply<Flip>(*x, dim); }
 //

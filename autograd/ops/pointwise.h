@@ -5,23 +5,28 @@
 //
 // A formula uses the scalar functions of core/scalar.h. Outside of namespace ebb call them
 // ebb::exp, ebb::where, and so on: an unqualified exp may be that of the C library, which is not
-// vectorised. Vectorised passes compute value, gradient and second order with dual numbers. Higher
+// vectorized. Vectorized passes compute value, gradient and second order with dual numbers. Higher
 // orders call the formula with tensors (Expr). Inputs broadcast, and all floating inputs must have
 // the same dtype. Optional members of a formula:
 //
 //   name               the name in messages and pictures (`static constexpr std::string_view`)
-//   gradient(x...)     returns Partials{d0, d1, ...}: another derivative than that of the formula, or a cheaper expression
+//   gradient(x...)     returns Partials{d0, d1, ...}: another derivative than that of the formula,
+//                      or a cheaper expression
 //   second(x..., c...) returns Partials of s = sum_k c_k grad_k by each x, followed by s itself
-//   OutputGradient     a formula of (y, g) that computes the gradient from the output y, which is saved instead of the input
-//   compute_in_f64     the formula may cancel: f32 tensors are computed in f64 and rounded once, which is slower
+//   OutputGradient     a formula of (y, g) that computes the gradient from the output y, which is
+//                      saved instead of the input
+//   compute_in_f64     f32 tensors are computed in f64 and rounded once, which is slower: for
+//                      formulas that cancel
 //   partials_in_f64    the same, but only if the gradient of another input than the first is needed
 //   linear             all partials are constants, so nothing is saved
-//   masks              a bit mask of inputs that can have any dtype and have no gradient (conditions)
+//   masks              a bit mask of conditions: inputs of any dtype that have no gradient
 //   no_gradient        the result has no gradient
 //   boolean            the result is a bool tensor (comparisons)
 //   has_integers       the formula also takes i64 and u8 tensors, without gradient
-//   promotes_integers  integer and bool tensors next to floating ones are converted; implies has_integers
-//   has_bool           the formula also takes bool tensors as 0 and 1; the result is true where it is not 0
+//   promotes_integers  integer and bool tensors next to floating ones are converted; implies
+//                      has_integers
+//   has_bool           the formula also takes bool tensors as 0 and 1; the result is true where it
+//                      is not 0
 //
 // In debug builds (without NDEBUG) of the file that uses the formula, an explicit gradient is
 // compared with the derivative of the formula whenever a gradient is computed. Throws Error if they
@@ -66,7 +71,7 @@ struct FormulaOp : FormulaTable {
   bool has_bool;                   ///< takes bool tensors as integers of 0 and 1
   OutputRule output_rule;          ///< computes the gradient from the output, or null
   Constants constants;             ///< returns the partials of a linear formula, or null
-  Compose compose;                 ///< computes the second order with recorded tensors; null without a gradient
+  Compose compose;                 ///< the second order with recorded tensors, or null
   /// Computes the explicit partials and those of the formula, for comparison; null in release
   /// builds.
   Check check;

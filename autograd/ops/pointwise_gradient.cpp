@@ -80,18 +80,18 @@ class PointwiseSecondNode final : public Node {
     const Tensor g = g_.get();
     const GradMode on(true);
     std::vector<Tensor> inputs;
-    std::vector<size_t> places;
-    const auto input = [&](const Tensor& saved, size_t place) {
+    std::vector<size_t> numbers;
+    const auto input = [&](const Tensor& saved, size_t number) {
       if (!saved.defined()) return Expr(0);
       // If it is recorded, inputs whose gradients were not requested require grad too, because the
       // result is a function of them.
       const bool differentiated =
-          record ? saved.requires_grad() : context.needs(static_cast<int>(place));
+          record ? saved.requires_grad() : context.needs(static_cast<int>(number));
       Tensor own = saved.detach();
       if (differentiated) {
         own = record ? alias(saved) : own.requires_grad_();
         inputs.push_back(own);
-        places.push_back(place);
+        numbers.push_back(number);
       }
       return Expr(own.to(g.dtype()));  // a condition may have another dtype
     };
@@ -110,7 +110,7 @@ class PointwiseSecondNode final : public Node {
     }
     const std::vector<Tensor> found = detail::inner_grad(outputs, upstreams, inputs, record);
     for (size_t i = 0; i < found.size(); ++i) {
-      if (context.needs(static_cast<int>(places[i]))) results[places[i]] = found[i];
+      if (context.needs(static_cast<int>(numbers[i]))) results[numbers[i]] = found[i];
     }
   }
 

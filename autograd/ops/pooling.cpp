@@ -74,9 +74,9 @@ template <bool kIndices> struct MaxPool {
   static auto forward(State& state, int, const Tensor& x, const Plan& plan) {
     Tensor y = values(state, x, plan);
     if constexpr (kIndices) {
-      Tensor places = empty(plan.out, {.dtype = DType::I64, .device = x.device()});
-      backend(x.device()).pooling().places(places, state.choice.offsets, plan.pool);
-      return std::array<Tensor, 2>{y, places};
+      Tensor positions = empty(plan.out, {.dtype = DType::I64, .device = x.device()});
+      backend(x.device()).pooling().positions(positions, state.choice.offsets, plan.pool);
+      return std::array<Tensor, 2>{y, positions};
     } else {
       return y;
     }

@@ -42,7 +42,9 @@ Tensor max_pool2d(const TensorArg& x, const Shape& kernel_size, const Shape& str
 ///
 /// Derivative: that of max_pool1d; the positions have none.
 ///
-///     auto [values, indices] = max_pool1d_with_indices(tensor({{1., 3., 2., 5.}}), 2);  // [[3, 5]] and [[1, 3]]
+///     auto [values, indices] = max_pool1d_with_indices(tensor({{1., 3., 2., 5.}}), 2);
+///     values;   // [[3, 5]]
+///     indices;  // [[1, 3]]
 ///
 /// Struct: MaxPool in pooling.cpp. Kernels: pooling. Test: max_pool1d_indices,
 /// max_pool2d_with_indices in rows_pooling.cpp.

@@ -125,44 +125,30 @@ void check_mask(std::string_view op, const Tensor& x, const Tensor& mask) {
   if (mask.device() != x.device()) fail(op, "devices differ: ", x.device(), " and ", mask.device());
 }
 
-// tril and triu. Both select elements, so each is its own gradient.
 RowsShape matrices_of(std::string_view op, const Tensor& x) {
   check_defined(op, x);
   if (x.dim() < 2) fail(op, "expected at least 2 dims, got shape ", x.shape());
   const int64_t rows = x.shape()[x.dim() - 2], columns = x.shape()[x.dim() - 1];
   return {x.numel() == 0 ? 0 : x.numel() / (rows * columns), rows, columns};
 }
-Tensor triangle(const Tensor& x, RowsShape matrices, int64_t diagonal, bool upper) {
-  Tensor out = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-  diagonal = std::clamp(diagonal, -matrices.n, matrices.inner);
-  backend(x.device()).triangle(out, x.contiguous(), matrices, diagonal, upper);
-  return out;
-}
 
-struct Tril {
-  static constexpr std::string_view name = "tril";
+// tril and triu. They select elements, so the gradient is the same triangle of the upstream.
+template <bool kUpper> struct Triangle {
+  static constexpr std::string_view name = kUpper ? "triu" : "tril";
   struct State {
     int64_t diagonal;
   };
   static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
   static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
     state.diagonal = diagonal;
-    return triangle(x, matrices, diagonal, false);
+    Tensor out = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+    diagonal = std::clamp(diagonal, -matrices.n, matrices.inner);
+    backend(x.device()).triangle(out, x.contiguous(), matrices, diagonal, kUpper);
+    return out;
   }
-  static Tensor backward(const State& state, const Tensor& g) { return tril(g, state.diagonal); }
-};
-
-struct Triu {
-  static constexpr std::string_view name = "triu";
-  struct State {
-    int64_t diagonal;
-  };
-  static RowsShape shape(const Tensor& x, int64_t) { return matrices_of(name, x); }
-  static Tensor forward(State& state, RowsShape matrices, const Tensor& x, int64_t diagonal) {
-    state.diagonal = diagonal;
-    return triangle(x, matrices, diagonal, true);
+  static Tensor backward(const State& state, const Tensor& g) {
+    return apply<Triangle>(g, state.diagonal);
   }
-  static Tensor backward(const State& state, const Tensor& g) { return triu(g, state.diagonal); }
 };
 
 }  // namespace
@@ -274,8 +260,8 @@ Tensor roll(const TensorArg& x, const Shape& shifts, const Shape& dims) {
   return out.impl() == x->impl() ? x->clone() : out;
 }
 
-Tensor tril(const TensorArg& x, int64_t diagonal) { return apply<Tril>(*x, diagonal); }
-Tensor triu(const TensorArg& x, int64_t diagonal) { return apply<Triu>(*x, diagonal); }
+Tensor tril(const TensorArg& x, int64_t diagonal) { return apply<Triangle<false>>(*x, diagonal); }
+Tensor triu(const TensorArg& x, int64_t diagonal) { return apply<Triangle<true>>(*x, diagonal); }
 
 Tensor diagonal(const TensorArg& x, int64_t offset, int64_t dim1, int64_t dim2) {
   const CompositeScope scope(x);
@@ -316,8 +302,8 @@ Tensor masked_select(const TensorArg& x, const Tensor& mask) {
   const CompositeScope scope(x);
   check_mask("masked_select", x, mask);
   const Shape shape = broadcast_shapes("masked_select", x->shape(), mask.shape());
-  const Tensor places = backend(x->device()).nonzero(expand(mask, shape).contiguous());
-  return gather(reshape(expand(x, shape), {-1}), 0, places);
+  const Tensor positions = backend(x->device()).nonzero(expand(mask, shape).contiguous());
+  return gather(reshape(expand(x, shape), {-1}), 0, positions);
 }
 
 Tensor nonzero(const TensorArg& x) {
@@ -327,9 +313,9 @@ Tensor nonzero(const TensorArg& x) {
   const Tensor zero = zeros({}, {.dtype = x->dtype(), .device = x->device()});
   const Tensor at = x->detach();
   const Tensor condition = at.dtype() == DType::Bool ? at : not_equal(at, zero);
-  const Tensor places = backend(x->device()).nonzero(condition.contiguous());
+  const Tensor positions = backend(x->device()).nonzero(condition.contiguous());
   std::vector<Tensor> columns;  // the coordinates, from the last dim on
-  Tensor rest = places;
+  Tensor rest = positions;
   for (int d = x->dim() - 1; d >= 0; --d) {
     const Tensor next =
         floor_divide(rest, static_cast<double>(std::max<int64_t>(x->shape()[d], 1)));
@@ -337,7 +323,7 @@ Tensor nonzero(const TensorArg& x) {
     rest = next;
   }
   if (columns.empty())
-    return empty({places.numel(), 0}, {.dtype = DType::I64, .device = x->device()});
+    return empty({positions.numel(), 0}, {.dtype = DType::I64, .device = x->device()});
   return stack(columns, 1);
 }
 
@@ -357,8 +343,8 @@ Tensor index(const TensorArg& x, const Tensor& index) {
     if (index.dim() == 0 || index.dim() > x->dim())
       fail("index", "mask ", index.shape(), " does not fit the first dims of ", x->shape());
     flat[0] = index.numel();
-    const Tensor places = backend(x->device()).nonzero(index.contiguous());
-    return index_select(reshape(x, flat), 0, places);
+    const Tensor positions = backend(x->device()).nonzero(index.contiguous());
+    return index_select(reshape(x, flat), 0, positions);
   }
   if (index.dtype() != DType::I64)
     fail("index", "expected an index of i64 or a mask of bool, got ", index.dtype());

@@ -59,13 +59,13 @@ Tensor roll(const TensorArg& x, const Shape& shifts, const Shape& dims = {});
 ///
 /// Derivative: the same triangle of the upstream gradient.
 ///
-/// Struct: Tril in rearrange.cpp. Kernels: triangle. Test: tril in rows_rearrange.cpp.
+/// Struct: Triangle in rearrange.cpp. Kernels: triangle. Test: tril in rows_rearrange.cpp.
 Tensor tril(const TensorArg& x, int64_t diagonal = 0);
 /// Returns the upper triangle of the last two dims: elements (i, j) with j >= i + diagonal, else 0.
 ///
 /// Derivative: the same triangle of the upstream gradient.
 ///
-/// Struct: Triu in rearrange.cpp. Kernels: triangle. Test: triu in rows_rearrange.cpp.
+/// Struct: Triangle in rearrange.cpp. Kernels: triangle. Test: triu in rows_rearrange.cpp.
 Tensor triu(const TensorArg& x, int64_t diagonal = 0);
 /// Returns the elements (i, i + offset) of two dims as a last dim. A view.
 ///

@@ -266,14 +266,14 @@ template <Cell kCell> struct Sequence {
                                         const BackwardContext& context) {
     std::array<Tensor, 5> in;
     std::vector<Tensor> wanted;
-    std::vector<size_t> places;
+    std::vector<size_t> numbers;
     for (size_t i = 0; i < in.size(); ++i) {
       if (!state.inputs[i].defined()) continue;
       in[i] = state.inputs[i].get();
       if (!context.needs(static_cast<int>(i))) continue;
       in[i] = alias(in[i]);
       wanted.push_back(in[i]);
-      places.push_back(i);
+      numbers.push_back(i);
     }
     const std::vector<Tensor> all = composed(kCell, {in[0], in[1], in[2], in[3], in[4], {}}, steps);
     std::vector<Tensor> outputs, seeds;
@@ -284,7 +284,7 @@ template <Cell kCell> struct Sequence {
     }
     const std::vector<Tensor> found = detail::inner_grad(outputs, seeds, wanted, true);
     std::array<Tensor, 5> result;
-    for (size_t i = 0; i < found.size(); ++i) result[places[i]] = found[i];
+    for (size_t i = 0; i < found.size(); ++i) result[numbers[i]] = found[i];
     return result;
   }
 };

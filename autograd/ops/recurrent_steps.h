@@ -1,5 +1,5 @@
-// The loops of autograd/ops/recurrent.cpp: where the rows of each step are, the rows before them, and calls of the backend
-// that write into place. Nothing here is recorded.
+// The loops of autograd/ops/recurrent.cpp: where the rows of each step are, the rows before them,
+// and calls of the backend that write into place. Nothing here is recorded.
 #pragma once
 
 #include <vector>

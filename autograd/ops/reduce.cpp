@@ -139,7 +139,7 @@ void check_some(std::string_view op, const Tensor& x) {
 // The index keeps dim, so that gather has the right gradient.
 std::tuple<Tensor, Tensor> extreme_along(std::string_view op, ReduceKind kind, const TensorArg& x,
                                          int64_t dim, bool keepdim) {
-  const CompositeScope scope(x);
+  const CompositeScope scope(x, op);
   const Tensor index = arg_extreme(op, kind, x, dim, true);
   const Tensor values = gather(x, dim, index);
   if (keepdim || x->dim() == 0) return {values, index};

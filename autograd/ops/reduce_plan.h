@@ -14,7 +14,7 @@ struct ReducePlan {
   Shape kept;  ///< the shape of the result with keepdim: size 1 in the reduced dims
   Shape out;   ///< the shape of the result
   RowsShape rows;
-  bool adjacent;  ///< the reduced dims are neighbours, so elements need not be moved
+  bool adjacent;  ///< the reduced dims are neighbors, so elements need not be moved
 };
 
 /// Returns the plan. Throws Error that names op for an undefined tensor, and for dims that are out

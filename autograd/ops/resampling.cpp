@@ -55,8 +55,9 @@ void check_input(const Tensor& x, const InterpolateOptions& o) {
   const int dims = x.dim() - 2;
   const int given = o.size.empty() ? static_cast<int>(o.scale_factor.size()) : o.size.dim();
   if (o.size.empty() == o.scale_factor.empty() || (given != 1 && given != dims)) {
-    fail("interpolate", "expected either size or scale_factor, with one number or one for each of the ",
-         dims, " dims after the channels, got ", o.size.dim(), " sizes and ", o.scale_factor.size(),
+    fail("interpolate",
+         "expected either size or scale_factor, with one number or one for each of the ", dims,
+         " dims after the channels, got ", o.size.dim(), " sizes and ", o.scale_factor.size(),
          " factors for an input of ", x.shape());
   }
   if (o.recompute_scale_factor && o.scale_factor.empty())
@@ -76,7 +77,8 @@ ResampleAxis axis_of(const Tensor& x, const InterpolateOptions& o, int i) {
     factor = o.scale_factor[o.scale_factor.size() == 1 ? 0 : static_cast<size_t>(i)];
     const double size = std::floor(static_cast<double>(in) * factor);
     if (!(factor > 0 && size < 9e15))
-      fail("interpolate", "expected scale factors above 0 that give sizes below 2^53, got ", factor);
+      fail("interpolate", "expected scale factors above 0 that give sizes below 2^53, got ",
+           factor);
     axis.out = static_cast<int64_t>(size);
   } else {
     axis.out = o.size[o.size.dim() == 1 ? 0 : i];

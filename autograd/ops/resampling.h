@@ -11,7 +11,7 @@
 namespace ebb {
 
 /// Nearest: the element at the floor of the position, which is rounded as in torch. Linear (one
-/// dimension) and Bilinear (two): weighted averages of the neighbours. Area: averages, as
+/// dimension) and Bilinear (two): weighted averages of the neighbors. Area: averages, as
 /// adaptive_avg_pool1d and adaptive_avg_pool2d.
 enum class InterpolateMode { Nearest, Linear, Bilinear, Area };
 

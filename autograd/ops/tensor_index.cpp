@@ -97,8 +97,8 @@ std::vector<Chosen> without_masks(const Partly& partly) {
              c.dim + c.index.dim() - 1, " of shape ", partly.view.shape());
     }
     if (c.index.dim() == 0) fail("index", "a mask without dims is not supported");
-    const Tensor places = nonzero(c.index);
-    for (int i = 0; i < c.index.dim(); ++i) all.push_back({c.dim + i, select(places, 1, i)});
+    const Tensor positions = nonzero(c.index);
+    for (int i = 0; i < c.index.dim(); ++i) all.push_back({c.dim + i, select(positions, 1, i)});
   }
   return all;
 }
@@ -108,27 +108,27 @@ Tensor choose(const Tensor& x, int first, const std::vector<Chosen>& chosen) {
   Shape shape;
   for (const Chosen& c : chosen) shape = broadcast_shapes("index", shape, c.index.shape());
   const TensorOptions i64_here{.dtype = DType::I64, .device = x.device()};
-  Tensor place = zeros({}, i64_here);
-  int64_t positions = 1;
+  Tensor position = zeros({}, i64_here);
+  int64_t count = 1;
   for (size_t k = 0; k < chosen.size(); ++k) {
     const int64_t n = x.shape()[first + static_cast<int>(k)];
     const Tensor& index = chosen[k].index;
     const Tensor at = where(index < 0, index + n, index);
     backend(x.device()).check_indices("index", at.contiguous(), n, std::nullopt);
-    place = place * n + at;
-    positions *= n;
+    position = position * n + at;
+    count *= n;
   }
-  place = expand(place, shape);
+  position = expand(position, shape);
   Shape flat, out;
   for (int i = 0; i < first; ++i) flat.push_back(x.shape()[i]);
   out = flat;
-  flat.push_back(positions);
+  flat.push_back(count);
   for (int64_t size : shape) out.push_back(size);
   for (int i = first + static_cast<int>(chosen.size()); i < x.dim(); ++i) {
     flat.push_back(x.shape()[i]);
     out.push_back(x.shape()[i]);
   }
-  return reshape(index_select(reshape(x, flat), first, reshape(place, {-1})), out);
+  return reshape(index_select(reshape(x, flat), first, reshape(position, {-1})), out);
 }
 
 void check_no_choice(const Partly& partly) {

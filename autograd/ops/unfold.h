@@ -8,11 +8,13 @@ namespace ebb {
 
 /// Sizes are one number for both dims or one for each.
 struct UnfoldOptions {
-  Shape dilation = 1, padding = 0, stride = 1;
+  Shape dilation = 1;
+  Shape padding = 0;
+  Shape stride = 1;
 };
 
 /// Returns the windows of images as columns: row (c kh + p) kw + q of a column is the element of
-/// channel c at (p, q) of the window. Zeros surround x where options pad it.
+/// channel c at (p, q) of the window. Options may pad x with zeros.
 ///
 /// Derivative: fold of the gradient.
 /// Shape: (N, C, H, W) -> (N, C kh kw, L) for L windows. An input without the dim N is one sample.

@@ -290,6 +290,7 @@ Tensor slice_scatter(const TensorArg& x, const Shape& shape, int64_t dim, int64_
 }
 
 Tensor flatten(const TensorArg& x, int64_t first, int64_t last) {
+  const CompositeScope scope(x);
   check_defined("flatten", x);
   if (x->dim() == 0) return reshape(x, {1});
   const int a = normalize_dim("flatten", first, x->dim()),
@@ -359,6 +360,7 @@ Tensor stack(const TensorsArg& arg, int64_t dim) {
 }
 
 Tensor squeeze(const TensorArg& x) {
+  const CompositeScope scope(x);
   check_defined("squeeze", x);
   Shape shape;
   for (const int64_t size : x->shape()) {
@@ -368,12 +370,14 @@ Tensor squeeze(const TensorArg& x) {
 }
 
 Tensor t(const TensorArg& x) {
+  const CompositeScope scope(x);
   check_defined("t", x);
   if (x->dim() > 2) fail("t", "expected at most two dims, got shape ", x->shape());
   return x->dim() < 2 ? alias(x) : transpose(x, 0, 1);
 }
 
 Tensor view(const TensorArg& x, const Shape& shape) {
+  const CompositeScope scope(x);
   check_defined("view", x);
   Tensor result = reshape(x, shape);
   if (result.numel() > 0 && result.impl()->storage.get() != x->impl()->storage.get()) {

@@ -1,9 +1,9 @@
-// The places of the extremes over the middle axis of a contiguous (outer, n, inner).
+// The positions of the extremes over the middle axis of a contiguous (outer, n, inner).
 //
-// inner = 1: the extreme of each block of a row is found in vectors, then the element in the first
-// block that has the best one. inner > 1: whole rows of `inner` elements are compared with a block
-// of the best so far. Parallel over rows, pieces of a long single row, and blocks of columns; a
-// result does not depend on the number of threads. Traffic: one read.
+// If inner = 1, the extreme of each block of a row is found with vectors; the first block that has
+// the extreme of the row is then searched for it. If inner > 1, whole rows of `inner` elements are
+// compared with the best elements so far. Parallel over rows, pieces of a long single row, and
+// blocks of columns; a result does not depend on the number of threads. Traffic: one read.
 #include <algorithm>
 #include <limits>
 
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kLanes = 64, kBlock = 512, kColumns = 256, kChunk = 32 * 1024;
 
-// True where a is to be taken rather than b, which comes first: NaN counts as the extreme.
+// Returns true if a replaces b, an earlier element. NaN counts as the extreme.
 template <bool kMax, class T> EBB_HD bool beats(T a, T b) {
   const bool beyond = kMax ? a > b : a < b;
   if constexpr (std::numeric_limits<T>::has_quiet_NaN) return (beyond | (a != a)) & (b == b);
@@ -80,20 +80,20 @@ template <bool kMax, class T> int64_t find_in_long_row(const T* x, int64_t n) {
   return best.at;
 }
 
-template <bool kMax, class Place, class T>
+template <bool kMax, class Index, class T>
 EBB_MULTIVERSION void find_in_columns(const T* x, int64_t n, int64_t inner, int64_t width,
                                       int64_t* out) {
   T best[kColumns];
-  Place at[kColumns];
+  Index at[kColumns];
   for (int64_t j = 0; j < width; ++j) best[j] = x[j], at[j] = 0;
   for (int64_t i = 1; i < n; ++i) {
     const T* row = x + i * inner;
-    const Place place = static_cast<Place>(i);
+    const Index index = static_cast<Index>(i);
 EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
       const bool better = beats<kMax>(row[j], best[j]);
       best[j] = better ? row[j] : best[j];
-      at[j] = better ? place : at[j];
+      at[j] = better ? index : at[j];
     }
   }
   for (int64_t j = 0; j < width; ++j) out[j] = at[j];

@@ -27,16 +27,17 @@ struct ConvolutionRange {
 /// j stride + first.
 ConvolutionRange inside(int64_t size, int64_t count, int64_t stride, int64_t first);
 
-/// Computes any convolution, but not y_sum, by products of matrices with Ebb's own kernels: f32 and f64, the same
-/// bits for any number of threads.
+/// Computes any convolution of f32 or f64 as products of matrices, with Ebb's own kernels; y_sum is
+/// left to the caller. The bits of the result do not depend on the number of threads.
 template <class T> void columns_convolution(const ConvolutionArgs& args);
 
-/// Computes a convolution with lanes along rows: the same bits for any number of threads. REQUIRES
-/// rows_fit(args): f32, stride and dilation 1, one group, a kernel 3 or 5 wide, and for an
-/// InputGradient less padding than the kernel's size.
+/// Computes a convolution with vectors along the rows of y. The bits of the result do not depend on
+/// the number of threads. REQUIRES rows_fit(args): f32, stride and dilation 1, one group, a kernel
+/// with rows of 3 or 5 elements, and for an InputGradient less padding than the kernel's size.
 void rows_convolution(const ConvolutionArgs& args);
 bool rows_fit(const ConvolutionArgs& args);
-/// Returns the lanes of their vectors, of which rows of other widths leave some unused.
+/// Returns the number of lanes of the vectors of rows_convolution(). A row whose length is not a
+/// multiple of it leaves some lanes unused.
 int64_t row_lanes();
 
 /// Adds up `chunks` lists of `total` numbers in order.

@@ -2,13 +2,13 @@
 //
 // For an image and a group, the columns are a matrix (taps, elements of y): the element of x that
 // each tap of the kernel reads for each element of y. Then y = w columns, the gradient of the
-// columns is w^T y and is added up into x, and the gradient of w is y columns^T. Columns are made
-// for a block of rows of y at a time, so that they stay in the L2 cache.
+// columns is w^T y, whose elements are added to x, and the gradient of w is y columns^T. Columns
+// are built for a block of rows of y at a time, so that they stay in the L2 cache.
 //
 // Parallel over images; with one image, over the rows and columns of each product. The gradient of
-// w is summed over chunks of images first, whose number does not depend on the number of threads,
-// and the chunks in order. Traffic: x, y and w once; the columns, kernel height times kernel width
-// as large as x, through the cache.
+// w is summed within chunks of images, whose number does not depend on the number of threads, and
+// then over the chunks in order. Traffic: x, y and w are accessed once; the columns, which are
+// kernel height times kernel width as large as x, go through the cache.
 #include <algorithm>
 #include <cstring>
 
@@ -20,8 +20,8 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kColumnBytes = 384 << 10;  // of the columns of a block
-constexpr int64_t kChunks = 8;               // of images in the gradient of w
+constexpr int64_t kColumnBytes = 384 << 10;  // the size of the columns of a block
+constexpr int64_t kChunks = 8;               // the chunks of images in the gradient of w
 constexpr int64_t kImageWork = 64 << 10;     // multiply-adds that a thread takes at least
 
 template <class T> T* data(const Tensor* t) { return reinterpret_cast<T*>(t->raw()); }

@@ -1,10 +1,11 @@
-// Convolutions of stride 1 on plain planes, with lanes along the rows of y (convolution_tile.h):
-// f32, kernels 3 or 5 wide. For few channels, where other ways spend most of their time on layouts.
+// Convolutions of stride 1 on plain planes, with vectors along the rows of y (convolution_tile.h):
+// f32, with kernel rows of 3 or 5 elements. It is the fastest method for few channels, where the
+// others spend most of their time on changes of layout.
 //
 // Parallel over images, or over images and blocks of output channels where there are few images.
-// The gradient of the weight is summed over chunks of images, whose number does not depend on the
-// number of threads, and the chunks in order. Traffic: x is copied once, padded; y is written or
-// read once from memory, and from the cache for each channel and row of the kernel.
+// The gradient of the weight is summed within chunks of images, whose number does not depend on the
+// number of threads, and then over the chunks in order. Traffic: x is copied once, padded; y is
+// written or read once from memory, and from the cache for each channel and row of the kernel.
 #include <algorithm>
 
 #include "ebb/backends/cpu/convolution.h"
@@ -51,8 +52,8 @@ const Kernels& kernels() {
   return kernels;
 }
 
-constexpr int64_t kChunks = 8;                // of images in the gradient of the weight
-constexpr int64_t kCachedFloats = 128 << 10;  // of the images that a gradient tile walks
+constexpr int64_t kChunks = 8;                // the chunks of images in the gradient of the weight
+constexpr int64_t kCachedFloats = 128 << 10;  // the floats of the images that a gradient tile reads
 constexpr int64_t kCachedTaps = 1024;  // beyond, only a few rows of x stay in the first-level cache
 
 float* data(const Tensor* t) { return reinterpret_cast<float*>(t->raw()); }
@@ -64,7 +65,8 @@ class Rows {
     for (int i = 0; i < 2; ++i) kernel_[i] = s_.kernel[i], padding_[i] = args.geometry.padding[i];
     from_ = {data(args.x), s_.channels, s_.height, s_.width};
     to_ = {data(args.y), s_.outputs, s_.y_height, s_.y_width};
-    // The gradient of x is a convolution of y's with the kernel turned round.
+    // The gradient of x is a convolution of the gradient of y with the kernel rotated by 180
+    // degrees.
     if (args.kind == ConvolutionKind::InputGradient) {
       std::swap(from_, to_);
       for (int i = 0; i < 2; ++i) padding_[i] = kernel_[i] - 1 - padding_[i];
@@ -76,7 +78,7 @@ class Rows {
     which_ = kernel_[1] == 3 ? 0 : 1;
   }
 
-  // Computes to_ from from_.
+  // Computes the convolution of from_ into to_.
   void convolve() const {
     const int64_t block = kernels().outputs, blocks = (to_.channels + block - 1) / block;
     const Temporary<float> weights(blocks * block * taps_);
@@ -116,7 +118,7 @@ class Rows {
   }
 
  private:
-  // One of x and y.
+  // The planes of x or of y.
   struct Planes {
     float* data;
     int64_t channels, height, width;
@@ -129,7 +131,7 @@ class Rows {
     return std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(1, work));
   }
 
-  // The weights as (blocks, taps, block), zeros for the outputs that are not there.
+  // Writes the weights as (blocks, taps, block), with zeros for outputs beyond the last.
   void pack(float* to, int64_t block) const {
     const float* w = data(args_.w);
     const bool turned = args_.kind == ConvolutionKind::InputGradient;
@@ -146,7 +148,7 @@ class Rows {
     }
   }
 
-  // Image n with zeros around, as rows of row_step_.
+  // Copies image n with its padding of zeros, in rows of row_step_ elements.
   void copy_padded(int64_t n, float* to) const {
     const int64_t left = std::min(padding_[1], row_step_),
                   width = std::min(from_.width, row_step_ - left);
@@ -195,8 +197,8 @@ class Rows {
     std::fill_n(sums, to_.channels * taps_, 0.0f);
     if (channels) std::fill_n(channels, to_.channels, 0.0);
     for (int64_t n = begin; n < end;) {
-      // The last vector of a row is read as a whole: the last image is read in a copy that goes on
-      // behind its end.
+      // The last vector of a row is read as a whole. The last image is therefore read from a copy
+      // that is longer than the image.
       const bool at_end = n + 1 == s_.images;
       const int64_t images = at_end ? 1 : std::min({most, end - n, s_.images - 1 - n});
       const Temporary<float> copy(at_end ? y_image + kernels().lanes : 0);

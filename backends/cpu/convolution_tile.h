@@ -1,6 +1,6 @@
 // The register tiles of convolutions of stride 1 on plain planes, in GCC vector extensions.
 //
-// Lanes are neighbours in a row of y. The input of a tile is a padded copy of x, whose rows are
+// Lanes are neighbors in a row of y. The input of a tile is a padded copy of x, whose rows are
 // long enough for whole vectors. Forward: kOutputs output channels by R rows by V vectors stay in
 // registers for all channels and taps; each step loads vectors of x and broadcasts a weight.
 // Gradient of the weight: O output channels by the K taps of a kernel row stay in registers for all

@@ -101,9 +101,9 @@ void fill(Tensor& out, Scalar value) {
     T* to = reinterpret_cast<T*>(out.raw());
     if (out.is_contiguous()) {
       constexpr T kZero{};
-      const bool zero = std::memcmp(&v, &kZero, sizeof(T)) == 0;  // -0 is not
+      const bool zero = std::memcmp(&v, &kZero, sizeof(T)) == 0;  // false for -0
       parallel_for(out.numel(), 4 * kChunk, [&](int64_t begin, int64_t end) {
-        // Where memory is the limit, memset does not read what it overwrites.
+        // memset does not read the memory that it overwrites, which counts for large tensors.
         if (zero) std::memset(to + begin, 0, static_cast<size_t>(end - begin) * sizeof(T));
         else std::fill(to + begin, to + end, v);
       });

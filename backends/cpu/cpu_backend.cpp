@@ -35,9 +35,9 @@ class CpuBackend final : public Backend {
             bool reverse) override {
     cpu::scan(kind, out, x, b, rows, reverse);
   }
-  void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+  void sort(Tensor& values, Tensor& positions, const Tensor& in, RowsShape rows, int64_t k,
             bool descending) override {
-    cpu::sort(values, places, in, rows, k, descending);
+    cpu::sort(values, positions, in, rows, k, descending);
   }
   Tensor nonzero(const Tensor& condition) override { return cpu::nonzero(condition); }
   void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values) override {

@@ -1,4 +1,4 @@
-// The CPU backend: oneDNN and Ebb's own GEMM for products, vectorised loops for everything else.
+// The CPU backend: oneDNN and Ebb's own GEMM for products, vectorized loops for everything else.
 #pragma once
 
 #include "ebb/core/backend.h"
@@ -14,7 +14,7 @@ void reduce(ReduceKind kind, Tensor& out, const Tensor& in, RowsShape rows);
 void arg_reduce(ReduceKind kind, Tensor& index, const Tensor& in, RowsShape rows);
 void scan(ScanKind kind, Tensor& out, const Tensor& x, const Tensor* b, RowsShape rows,
           bool reverse);
-void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+void sort(Tensor& values, Tensor& positions, const Tensor& in, RowsShape rows, int64_t k,
           bool descending);
 Tensor nonzero(const Tensor& condition);
 void search_sorted(Tensor& index, const Tensor& sorted, const Tensor& values);

@@ -159,7 +159,7 @@ template <class T> class CrossEntropy {
     const double smoothing = args_.label_smoothing, hit = (1 - smoothing) * weight_of(t);
     const double share = smoothing / static_cast<double>(classes_);
     double log_sum = row.log_sum;
-    if (row.sum < kNearlyOne && x[t] == row.top) {  // 1 + the others loses digits of the others
+    if (row.sum < kNearlyOne && x[t] == row.top) {  // in 1 + the others, the others lose digits
       log_sum = std::log1p(row_exp_sum(x, row.top, t) +
                            row_exp_sum(x + t + 1, row.top, classes_ - t - 1));
     }
@@ -174,7 +174,7 @@ template <class T> class CrossEntropy {
     if (smoothing > 0) {
       smooth_gradient(gradient, softmax_factor, static_cast<T>(factor * share), weight_, classes_);
     } else if (classes_ <= kShortRow) {
-      // Too little work for a call.
+      // Inline, because a call would take longer than the work.
       for (int64_t c = 0; c < classes_; ++c) gradient[c] *= softmax_factor;
     } else {
       row_scale(gradient, softmax_factor, classes_);

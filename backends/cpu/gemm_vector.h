@@ -5,7 +5,7 @@
 // 8 rows of the large side at a time. row: a vector times contiguous rows, four rows of the matrix
 // per pass. The block of the result stays in the first-level cache.
 //
-// One thread. The value of an element does not depend on its neighbours, so the large side may be
+// One thread. The value of an element does not depend on its neighbors, so the large side may be
 // divided between threads.
 #pragma once
 

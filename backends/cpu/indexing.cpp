@@ -3,8 +3,8 @@
 // The elements are visited in row-major order of the index, so the order of additions, and with it
 // the result, is always the same. Where an index names whole rows (embeddings, index_select), rows
 // are moved at once: gather splits the rows among the threads; in scatter_add each thread owns a
-// range of the rows of the result, and looks at all indices. Elsewhere one thread visits all
-// elements. Traffic: index, source and result are accessed once (the index once a thread).
+// range of the rows of the result, and reads all indices. In other cases one thread visits all
+// elements. Traffic: index, source and result are accessed once (the index once per thread).
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -54,7 +54,7 @@ struct Walk {
     }
   }
 
-  // True if all elements of a run along the last dim have the same index, and are neighbours in
+  // True if all elements of a run along the last dim have the same index, and are neighbors in
   // both tensors.
   bool moves_rows() const {
     return shape.dim() > 1 && index_strides.back() == 0 && other_strides.back() == 1 &&
@@ -91,7 +91,8 @@ template <class T> EBB_MULTIVERSION void add_row(T* to, const T* from, int64_t n
   for (; k < n; ++k) to[k] += from[k];
 }
 
-// Asks for the cache lines of a row that will be changed soon: rows are read in no order.
+// Prefetches a row that will be changed soon, because the hardware cannot predict the order of
+// rows.
 template <class T> void prefetch_row(const T* row, int64_t n) {
   constexpr int64_t kLine = 64 / sizeof(T);
   for (int64_t k = 0; k < n; k += kLine) __builtin_prefetch(row + k, 1);

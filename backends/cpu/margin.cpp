@@ -85,7 +85,7 @@ template <class T, int P> class Margin {
   }
   double weight_of(int64_t c) const { return weight_ ? static_cast<double>(weight_[c]) : 1; }
 
-  // `open` is all 1 before and after the call.
+  // REQUIRES that `open` is all 1, which it is again after the call.
   void take(int64_t row, T* open, double* slopes) const {
     const T* x = reinterpret_cast<const T*>(args_.input->raw()) + row * classes_;
     int64_t count = 0;

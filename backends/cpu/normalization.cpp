@@ -1,13 +1,13 @@
-// Normalisation of a contiguous (outer, channels, inner), forward and first-order backward.
+// Normalization of a contiguous (outer, channels, inner), forward and first-order backward.
 //
 // Three layouts have loops of their own: rows (each group is contiguous), planes across the outer
 // index (batch norm of images: a channel at a time, so that its planes are still in the cache for
-// the second pass), and columns (batch norm of (N, C): 32 channels at a time). Statistics are exact
-// to the last digits of f32 for any mean: a piece of at most 4096 elements is summed twice, about
-// an estimate of its mean, and pieces are joined in f64 in a fixed order. Parallel over groups, or
-// over blocks of rows whose parts of the weight gradient are added up in order, so results do not
-// depend on the number of threads. Traffic: forward reads x and writes y, backward reads x and g
-// and writes dx, while a group fits in the cache.
+// the second pass), and columns (batch norm of (N, C): 32 channels at a time). Statistics are
+// accurate to the last digits of f32 for any mean: deviations are taken from an estimate of the
+// mean of a piece of at most 4096 elements, and pieces are combined in f64 in a fixed order.
+// Parallel over groups, or over blocks of rows whose parts of the weight gradient are added up in
+// order, so results do not depend on the number of threads. Traffic, if a group fits in the cache:
+// forward reads x and writes y, backward reads x and g and writes dx.
 #include "ebb/core/normalization.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace {
 template <class T> const T* read(const Tensor& t) { return reinterpret_cast<const T*>(t.raw()); }
 template <class T> T* write(Tensor& t) { return reinterpret_cast<T*>(t.raw()); }
 
-// The elements of a tensor, or `value` for each channel if there is none.
+// The elements of a tensor, or `value` for every channel if the tensor is null.
 template <class T> class PerChannel {
  public:
   PerChannel(const Tensor* tensor, int64_t channels, T value)
@@ -74,18 +74,18 @@ template <class T> struct Forward {
     const int64_t cg = layout.cg(), c0 = k % s.groups * cg;
     Moments moments;
     for (int64_t o = layout.first(k); o < layout.last(k); ++o)
-      add_moments(moments, x + layout.at(o, c0), cg * s.inner, s.centred);
+      add_moments(moments, x + layout.at(o, c0), cg * s.inner, s.centered);
     store(k, moments.mean, moments.squares / static_cast<double>(s.count()));
-    const Centre<T> centre(mean[k]);
+    const Center<T> center(mean[k]);
     for (int64_t o = layout.first(k); o < layout.last(k); ++o) {
       if (s.inner == 1) {
         const int64_t at = layout.at(o, c0);
-        write_row(x + at, cg, centre, static_cast<T>(rstd[k]), weight.at(c0), bias.at(c0), y + at);
+        write_row(x + at, cg, center, static_cast<T>(rstd[k]), weight.at(c0), bias.at(c0), y + at);
         continue;
       }
       for (int64_t c = c0; c < c0 + cg; ++c) {
         const T scale = static_cast<T>(rstd[k] * static_cast<double>(weight[c]));
-        write_plane(x + layout.at(o, c), s.inner, centre, scale, bias[c], y + layout.at(o, c));
+        write_plane(x + layout.at(o, c), s.inner, center, scale, bias[c], y + layout.at(o, c));
       }
     }
   }
@@ -98,9 +98,9 @@ template <class T> struct Forward {
     T hi[kColumns] = {}, lo[kColumns] = {}, scale[kColumns] = {};
     for (int64_t j = 0; j < width; ++j) {
       store(c + j, m[j], v[j]);
-      const Centre<T> centre(m[j]);
-      hi[j] = centre.hi;
-      lo[j] = centre.lo;
+      const Center<T> center(m[j]);
+      hi[j] = center.hi;
+      lo[j] = center.lo;
       scale[j] = static_cast<T>(rstd[c + j] * static_cast<double>(weight[c + j]));
     }
     write_columns(x + c, s.outer, s.channels, width, hi, lo, scale, bias.at(c), y + c);
@@ -111,7 +111,7 @@ template <class T> struct Forward {
 template <class T> struct Slope {
   T k1, k2;
   Slope(double rstd, double sum, double product, const NormShape& s)
-      : k1(static_cast<T>(s.centred ? rstd * sum / static_cast<double>(s.count()) : 0.0)),
+      : k1(static_cast<T>(s.centered ? rstd * sum / static_cast<double>(s.count()) : 0.0)),
         k2(static_cast<T>(rstd * rstd * rstd * product / static_cast<double>(s.count()))) {}
 };
 
@@ -121,18 +121,18 @@ template <class T> struct Backward {
   const double *mean, *rstd;
   PerChannel<T> weight;
   T* dx;
-  // Sums of g and of g (x - mean) rstd, in parts that are added up in order: parts x channels.
+  // Sums of g and of g (x - mean) rstd, (parts, channels). Parts are added up in order.
   double *sums, *products;
 
   void group(int64_t k) const {
     const NormShape& s = layout.s;
     const int64_t cg = layout.cg(), c0 = k % s.groups * cg;
-    const Centre<T> centre(s.centred ? mean[k] : 0.0);
+    const Center<T> center(s.centered ? mean[k] : 0.0);
     double sum = 0, product = 0;
     for (int64_t c = c0; c < c0 + cg; ++c) {
       double of_channel[2] = {};
       for (int64_t o = layout.first(k); o < layout.last(k); ++o)
-        add_products(g + layout.at(o, c), x + layout.at(o, c), s.inner, centre, of_channel);
+        add_products(g + layout.at(o, c), x + layout.at(o, c), s.inner, center, of_channel);
       const int64_t part = layout.first(k) * s.channels + c;
       sums[part] = of_channel[0];
       products[part] = of_channel[1] * rstd[k];
@@ -144,7 +144,7 @@ template <class T> struct Backward {
       for (int64_t c = c0; c < c0 + cg; ++c) {
         const int64_t at = layout.at(o, c);
         const T scale = static_cast<T>(rstd[k] * static_cast<double>(weight[c]));
-        write_slope(g + at, x + at, s.inner, centre, scale, slope.k1, slope.k2, dx + at);
+        write_slope(g + at, x + at, s.inner, center, scale, slope.k1, slope.k2, dx + at);
       }
     }
   }
@@ -153,9 +153,9 @@ template <class T> struct Backward {
     const NormShape& s = layout.s;
     T hi[kColumns] = {}, lo[kColumns] = {}, scale[kColumns], k1[kColumns], k2[kColumns];
     for (int64_t j = 0; j < width; ++j) {
-      const Centre<T> centre(mean[c + j]);
-      hi[j] = centre.hi;
-      lo[j] = centre.lo;
+      const Center<T> center(mean[c + j]);
+      hi[j] = center.hi;
+      lo[j] = center.lo;
     }
     double* sum = sums + c;
     double* product = products + c;
@@ -172,7 +172,8 @@ template <class T> struct Backward {
   }
 };
 
-// Rows of inner = 1, such as those of layer norm: each block of rows adds to sums of its own.
+// The backward pass for rows with inner = 1, such as those of layer norm. Each block of rows has
+// its own sums.
 template <class T> class RowsBackward {
  public:
   RowsBackward(const NormShape& s, bool with_weight)
@@ -194,13 +195,13 @@ template <class T> class RowsBackward {
         for (int64_t o = block * block_; o < last; ++o) {
           for (int64_t q = 0; q < shape_.groups; ++q) {
             const int64_t k = o * shape_.groups + q, c0 = q * cg, at = o * channels + c0;
-            const Centre<T> centre(shape_.centred ? b.mean[k] : 0.0);
+            const Center<T> center(shape_.centered ? b.mean[k] : 0.0);
             const T r = static_cast<T>(b.rstd[k]);
             double sum[2] = {};
-            add_row_products(b.g + at, b.x + at, cg, centre, r, b.weight.at(c0), sum,
+            add_row_products(b.g + at, b.x + at, cg, center, r, b.weight.at(c0), sum,
                              dw ? dw + c0 : nullptr, db ? db + c0 : nullptr);
             const Slope<T> slope(b.rstd[k], sum[0], sum[1], shape_);
-            write_row_slope(b.g + at, b.x + at, cg, centre, r, b.weight.at(c0), slope.k1, slope.k2,
+            write_row_slope(b.g + at, b.x + at, cg, center, r, b.weight.at(c0), slope.k1, slope.k2,
                             b.dx + at);
           }
         }
@@ -208,7 +209,7 @@ template <class T> class RowsBackward {
     });
   }
 
-  // The sums of all blocks.
+  // Adds up the sums of all blocks.
   void add_up(T* dweight, T* dbias) const {
     const int64_t channels = shape_.channels;
     parallel_for(channels, row_grain(blocks_), [&](int64_t begin, int64_t end) {

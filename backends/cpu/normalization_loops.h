@@ -14,13 +14,13 @@ inline constexpr int64_t kPiece = 4096;  // elements that are summed in lanes of
 inline constexpr int64_t kColumns = 32;  // columns that are processed together
 
 /// A mean in two parts, so that x - mean has the digits of x: (x - hi) - lo.
-template <class T> struct Centre {
+template <class T> struct Center {
   T hi, lo;
-  explicit Centre(double mean)
+  explicit Center(double mean)
       : hi(static_cast<T>(mean)), lo(static_cast<T>(mean - static_cast<double>(hi))) {}
 };
 
-/// Mean and sum of squared deviations of n elements. not centred: mean 0 and the sum of squares.
+/// Mean and sum of squared deviations of n elements; or 0 and the sum of squares, if not centered.
 struct Moments {
   double n = 0, mean = 0, squares = 0;
 
@@ -48,14 +48,14 @@ template <class T> struct Lanes {
   }
 };
 
-/// Adds the sums of x - centre and of (x - centre)^2 to out.
+/// Adds the sums of x - center and of (x - center)^2 to out.
 template <class T>
-EBB_MULTIVERSION void add_deviations(const T* x, int64_t n, T centre, double* out) {
+EBB_MULTIVERSION void add_deviations(const T* x, int64_t n, T center, double* out) {
   using L = Lanes<T>;
   typename L::Vector s0{}, s1{}, q0{}, q1{};
   int64_t i = 0;
   for (; i + 2 * L::kCount <= n; i += 2 * L::kCount) {
-    const typename L::Vector a = L::at(x + i) - centre, b = L::at(x + i + L::kCount) - centre;
+    const typename L::Vector a = L::at(x + i) - center, b = L::at(x + i + L::kCount) - center;
     s0 += a;
     s1 += b;
     q0 += a * a;
@@ -63,7 +63,7 @@ EBB_MULTIVERSION void add_deviations(const T* x, int64_t n, T centre, double* ou
   }
   double sum = L::sum(s0 + s1), square = L::sum(q0 + q1);
   for (; i < n; ++i) {
-    const double d = static_cast<double>(x[i] - centre);
+    const double d = static_cast<double>(x[i] - center);
     sum += d;
     square += d * d;
   }
@@ -71,13 +71,13 @@ EBB_MULTIVERSION void add_deviations(const T* x, int64_t n, T centre, double* ou
   out[1] += square;
 }
 
-/// Joins n elements to `moments`.
-template <class T> void add_moments(Moments& moments, const T* x, int64_t n, bool centred) {
+/// Adds n elements to `moments`.
+template <class T> void add_moments(Moments& moments, const T* x, int64_t n, bool centered) {
   for (int64_t at = 0; at < n; at += kPiece) {
     const int64_t count = std::min(kPiece, n - at);
     const double size = static_cast<double>(count);
     double d[2] = {};
-    if (!centred) {
+    if (!centered) {
       add_deviations(x + at, count, T(0), d);
       moments.n += size;
       moments.squares += d[1];
@@ -85,36 +85,36 @@ template <class T> void add_moments(Moments& moments, const T* x, int64_t n, boo
     }
     T about = moments.n > 0 ? static_cast<T>(moments.mean) : x[at];
     add_deviations(x + at, count, about, d);
-    // An estimate that is several deviations away costs digits: once more, about the mean of the
-    // piece.
+    // An estimate that is several standard deviations away costs digits. The sums are then computed
+    // again, about the mean of the piece.
     if (!(d[0] * d[0] / size <= 0.75 * d[1])) {
       about = static_cast<T>(static_cast<double>(about) + d[0] / size);
       d[0] = d[1] = 0;
       add_deviations(x + at, count, about, d);
     }
     double mean = static_cast<double>(about) + d[0] / size;
-    if (!std::isfinite(d[1])) mean = row_sum(x + at, count) / size;  // infinite rather than NaN
+    if (!std::isfinite(d[1])) mean = row_sum(x + at, count) / size;  // infinite instead of NaN
     moments.join(size, mean, std::max(0.0, d[1] - d[0] * d[0] / size));
     if (!std::isfinite(d[1])) moments.squares = std::numeric_limits<double>::quiet_NaN();
   }
 }
 
-/// y = (x - centre) r weight + bias, with a weight and a bias for each element.
+/// y = (x - center) r weight + bias, with a weight and a bias for each element.
 template <class T>
-EBB_MULTIVERSION void write_row(const T* x, int64_t n, Centre<T> centre, T r, const T* weight,
+EBB_MULTIVERSION void write_row(const T* x, int64_t n, Center<T> center, T r, const T* weight,
                                 const T* bias, T* y) {
 EBB_INDEPENDENT
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre.hi - centre.lo) * r * weight[i] + bias[i];
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center.hi - center.lo) * r * weight[i] + bias[i];
 }
 /// The same with one factor and one bias.
 template <class T>
-EBB_MULTIVERSION void write_plane(const T* x, int64_t n, Centre<T> centre, T scale, T bias, T* y) {
+EBB_MULTIVERSION void write_plane(const T* x, int64_t n, Center<T> center, T scale, T bias, T* y) {
 EBB_INDEPENDENT
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre.hi - centre.lo) * scale + bias;
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center.hi - center.lo) * scale + bias;
 }
 
 template <class T>
-EBB_MULTIVERSION void add_piece_products(const T* g, const T* x, int64_t n, Centre<T> centre,
+EBB_MULTIVERSION void add_piece_products(const T* g, const T* x, int64_t n, Center<T> center,
                                          double* out) {
   using L = Lanes<T>;
   typename L::Vector s0{}, s1{}, p0{}, p1{};
@@ -123,32 +123,32 @@ EBB_MULTIVERSION void add_piece_products(const T* g, const T* x, int64_t n, Cent
     const typename L::Vector a = L::at(g + i), b = L::at(g + i + L::kCount);
     s0 += a;
     s1 += b;
-    p0 += a * (L::at(x + i) - centre.hi - centre.lo);
-    p1 += b * (L::at(x + i + L::kCount) - centre.hi - centre.lo);
+    p0 += a * (L::at(x + i) - center.hi - center.lo);
+    p1 += b * (L::at(x + i + L::kCount) - center.hi - center.lo);
   }
   double sum = L::sum(s0 + s1), product = L::sum(p0 + p1);
   for (; i < n; ++i) {
     sum += static_cast<double>(g[i]);
-    product += static_cast<double>(g[i] * (x[i] - centre.hi - centre.lo));
+    product += static_cast<double>(g[i] * (x[i] - center.hi - center.lo));
   }
   out[0] += sum;
   out[1] += product;
 }
-/// Adds the sums of g and of g (x - centre) to out.
+/// Adds the sums of g and of g (x - center) to out.
 template <class T>
-void add_products(const T* g, const T* x, int64_t n, Centre<T> centre, double* out) {
+void add_products(const T* g, const T* x, int64_t n, Center<T> center, double* out) {
   for (int64_t at = 0; at < n; at += kPiece)
-    add_piece_products(g + at, x + at, std::min(kPiece, n - at), centre, out);
+    add_piece_products(g + at, x + at, std::min(kPiece, n - at), center, out);
 }
 
 template <class T>
-EBB_MULTIVERSION void add_row_piece(const T* g, const T* x, int64_t n, Centre<T> centre, T r,
+EBB_MULTIVERSION void add_row_piece(const T* g, const T* x, int64_t n, Center<T> center, T r,
                                     const T* weight, double* out, T* dweight, T* dbias) {
   using L = Lanes<T>;
   typename L::Vector sum{}, product{};
   int64_t i = 0;
   for (; i + L::kCount <= n; i += L::kCount) {
-    const typename L::Vector d = L::at(x + i) - centre.hi - centre.lo, up = L::at(g + i);
+    const typename L::Vector d = L::at(x + i) - center.hi - center.lo, up = L::at(g + i);
     const typename L::Vector h = up * L::at(weight + i);
     sum += h;
     product += h * d;
@@ -159,7 +159,7 @@ EBB_MULTIVERSION void add_row_piece(const T* g, const T* x, int64_t n, Centre<T>
   }
   double sums = L::sum(sum), products = L::sum(product);
   for (; i < n; ++i) {
-    const T d = x[i] - centre.hi - centre.lo, h = g[i] * weight[i];
+    const T d = x[i] - center.hi - center.lo, h = g[i] * weight[i];
     sums += static_cast<double>(h);
     products += static_cast<double>(h * d);
     if (dweight) {
@@ -170,31 +170,31 @@ EBB_MULTIVERSION void add_row_piece(const T* g, const T* x, int64_t n, Centre<T>
   out[0] += sums;
   out[1] += products;
 }
-/// Adds the sums of weight g and of weight g (x - centre) to out; and, where dweight is not null, g
-/// (x - centre) r to dweight and g to dbias.
+/// Adds the sums of weight g and of weight g (x - center) to out; and, where dweight is not null, g
+/// (x - center) r to dweight and g to dbias.
 template <class T>
-void add_row_products(const T* g, const T* x, int64_t n, Centre<T> centre, T r, const T* weight,
+void add_row_products(const T* g, const T* x, int64_t n, Center<T> center, T r, const T* weight,
                       double* out, T* dweight, T* dbias) {
   for (int64_t at = 0; at < n; at += kPiece) {
-    add_row_piece(g + at, x + at, std::min(kPiece, n - at), centre, r, weight + at, out,
+    add_row_piece(g + at, x + at, std::min(kPiece, n - at), center, r, weight + at, out,
                   dweight ? dweight + at : nullptr, dbias ? dbias + at : nullptr);
   }
 }
 
-/// dx = scale g - k1 - (x - centre) k2.
+/// dx = scale g - k1 - (x - center) k2.
 template <class T>
-EBB_MULTIVERSION void write_slope(const T* g, const T* x, int64_t n, Centre<T> centre, T scale,
+EBB_MULTIVERSION void write_slope(const T* g, const T* x, int64_t n, Center<T> center, T scale,
                                   T k1, T k2, T* dx) {
 EBB_INDEPENDENT
-  for (int64_t i = 0; i < n; ++i) dx[i] = scale * g[i] - k1 - (x[i] - centre.hi - centre.lo) * k2;
+  for (int64_t i = 0; i < n; ++i) dx[i] = scale * g[i] - k1 - (x[i] - center.hi - center.lo) * k2;
 }
 /// The same with the factor r weight of each element.
 template <class T>
-EBB_MULTIVERSION void write_row_slope(const T* g, const T* x, int64_t n, Centre<T> centre, T r,
+EBB_MULTIVERSION void write_row_slope(const T* g, const T* x, int64_t n, Center<T> center, T r,
                                       const T* weight, T k1, T k2, T* dx) {
 EBB_INDEPENDENT
   for (int64_t i = 0; i < n; ++i)
-    dx[i] = r * weight[i] * g[i] - k1 - (x[i] - centre.hi - centre.lo) * k2;
+    dx[i] = r * weight[i] * g[i] - k1 - (x[i] - center.hi - center.lo) * k2;
 }
 
 // ---- columns: element (i, j) of `width` <= kColumns columns is at i stride + j ----

@@ -52,7 +52,7 @@ struct KeyHash {
 template <class Key, class Primitive> class Cache {
  public:
   /// Returns the primitive for a key, and builds it if it is new. Returns null if oneDNN has no
-  /// optimised implementation.
+  /// optimized implementation.
   Primitive* find(const Key& key) {
     auto found = primitives_.find(key);
     if (found == primitives_.end()) {

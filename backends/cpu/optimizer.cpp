@@ -1,8 +1,9 @@
-// Optimizer steps: all parameters in one call and one parallel region; each element is read and written once.
+// Optimizer steps: all parameters in one call and one parallel region; each element is read and
+// written once.
 //
-// A tensor is divided into chunks that start at multiples of kChunk, so that the bits do not depend on the number of
-// threads. A gradient that is scaled or clamped goes through a block on the stack, and moving averages follow block by
-// block, while the parameter is still in the L1 cache.
+// A tensor is divided into chunks that start at multiples of kChunk, so that the bits do not depend
+// on the number of threads. A gradient that is scaled or clamped goes through a block on the stack,
+// and moving averages follow block by block, while the parameter is still in the L1 cache.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -15,7 +16,7 @@ namespace ebb::cpu {
 namespace {
 
 constexpr int64_t kChunk = 32 * 1024;
-constexpr int64_t kAlone = 2 * kChunk;  // so many elements stay on the calling thread
+constexpr int64_t kAlone = 2 * kChunk;  // up to so many elements stay on the calling thread
 constexpr int64_t kBlock = 2048;
 
 template <class T> EBB_MULTIVERSION void adjust(int64_t n, T scale, T bound, const T* g, T* out) {
@@ -30,7 +31,7 @@ template <class T> EBB_MULTIVERSION void average(int64_t n, T rate, const T* p, 
 
 template <class T> T* elements(const Tensor* tensor) { return reinterpret_cast<T*>(tensor->raw()); }
 
-// A step with its Update of one type.
+// A step with its Update in one dtype.
 template <class T> class Runner {
  public:
   explicit Runner(const OptimizerStep& step)
@@ -82,7 +83,7 @@ struct Part {
   int64_t begin, n;
 };
 
-// All parameters of one type.
+// Steps all parameters of one dtype.
 template <class T> void step_all(const OptimizerStep& step, DType dtype, int64_t total) {
   const Runner<T> run(step);
   if (total <= kAlone) {
@@ -105,7 +106,7 @@ template <class T> void step_all(const OptimizerStep& step, DType dtype, int64_t
   });
 }
 
-// Sums in f64, of sixteen lanes.
+// Returns the sum of squares, in f64 with 16 lanes.
 template <class T> EBB_MULTIVERSION double squares(int64_t n, const T* x) {
   constexpr int kLanes = 16;
   double lanes[kLanes] = {};

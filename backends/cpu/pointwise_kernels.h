@@ -1,4 +1,4 @@
-// The CPU kernels of a formula: loops over contiguous blocks, which the compiler vectorises.
+// The CPU kernels of a formula: loops over contiguous blocks, which the compiler vectorizes.
 //
 // Layout: every operand is a contiguous block of n elements of one type. pointwise.cpp divides
 // tensors into blocks that fit into the L1 cache, and packs strided, broadcast and converted

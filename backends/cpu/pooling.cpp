@@ -1,7 +1,7 @@
 // Pooling over contiguous planes (rows.in, cols.in) -> (rows.out, cols.out).
 //
 // Parallel over planes, so no sum depends on the number of threads. Windows of a fixed size are
-// computed a row of outputs at a time: for each position in the window, one vectorised loop over
+// computed a row of outputs at a time: for each position in the window, one vectorized loop over
 // the outputs for which it is inside of the plane. 2x2 windows at stride 2 have loops of their own
 // that read each element once. Adaptive windows and large averages are computed per output.
 // Traffic: x is read once and y and the offsets are written once, while a plane fits in the cache.
@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kBlock = 64;           // outputs of a row that are computed together
 constexpr int64_t kLargeWindow = 64;     // elements above which averages are summed in f64
-constexpr uint8_t kNoSmallOffset = 255;  // of a window without elements
+constexpr uint8_t kNoSmallOffset = 255;  // the offset of a window without elements
 
 template <class C>
 inline constexpr C kNone = static_cast<C>(sizeof(C) == 1 ? kNoSmallOffset : int64_t{-1});
@@ -33,7 +33,7 @@ EBB_HD void inside(const PoolAxis& a, int64_t k, int64_t from, int64_t to, const
   body(begin > from ? begin : from, end < to ? end : to);
 }
 
-// Calls body(stride) with a constant where the loop is faster for it.
+// Calls body(stride), with a constant for the strides whose loops it makes faster.
 template <class Body> EBB_HD void with_stride(int64_t stride, const Body& body) {
   if (stride == 1) body(std::integral_constant<int64_t, 1>{});
   else if (stride == 2) body(std::integral_constant<int64_t, 2>{});
@@ -44,7 +44,7 @@ template <class Body> EBB_HD void with_stride(int64_t stride, const Body& body) 
 
 // Keeps v = x[j stride] where it is larger than most[j], or the first of its window.
 template <class T>
-EBB_HD void keep_larger(const T* x, int64_t stride, int64_t n, Lane<T> place, T* most,
+EBB_HD void keep_larger(const T* x, int64_t stride, int64_t n, Lane<T> position, T* most,
                         Lane<T>* chosen) {
   const auto loop = [=](auto step) EBB_INLINE {
 EBB_INDEPENDENT
@@ -53,7 +53,7 @@ EBB_INDEPENDENT
       const Lane<T> c = chosen[j];
       const bool better = (v > m) | (v != v) | (c < 0);
       most[j] = better ? v : m;
-      chosen[j] = better ? place : c;
+      chosen[j] = better ? position : c;
     }
   };
   with_stride(stride, loop);
@@ -113,7 +113,8 @@ void max_plane_adaptive(const PoolShape& s, const T* x, T* y, C* offsets) {
   }
 }
 
-// Calls body(output, place) for every output of a plane; place is -1 for a window without elements.
+// Calls body(output, position) for every output of a plane; position is -1 for a window without
+// elements.
 template <class C, class Body>
 void for_choices(const PoolShape& s, const C* offsets, const Body& body) {
   int64_t steps[kNoSmallOffset];  // from the start of a window, by offset
@@ -272,8 +273,9 @@ class CpuPooling final : public PoolingKernels {
         for_planes(s, [&](int64_t in, int64_t out) {
           const T* from = read<T>(x) + in;
           T* to = write<T>(y) + out;
-          for_choices(s, read<C>(offsets) + out,
-                      [&](int64_t o, int64_t place) { to[o] = place < 0 ? T(0) : from[place]; });
+          for_choices(s, read<C>(offsets) + out, [&](int64_t o, int64_t position) {
+            to[o] = position < 0 ? T(0) : from[position];
+          });
         });
       });
     });
@@ -291,19 +293,20 @@ class CpuPooling final : public PoolingKernels {
             if (small) return spread_plane_2x2(s, from, chosen, to);
           }
           std::fill(to, to + s.rows.in * s.cols.in, T(0));
-          for_choices(s, chosen, [&](int64_t o, int64_t place) {
-            if (place >= 0) to[place] += from[o];
+          for_choices(s, chosen, [&](int64_t o, int64_t position) {
+            if (position >= 0) to[position] += from[o];
           });
         });
       });
     });
   }
 
-  void places(Tensor& places, const Tensor& offsets, const PoolShape& s) override {
+  void positions(Tensor& positions, const Tensor& offsets, const PoolShape& s) override {
     with_offsets(s, [&]<class C>(C) {
       for_planes(s, [&](int64_t, int64_t out) {
-        int64_t* to = write<int64_t>(places) + out;
-        for_choices(s, read<C>(offsets) + out, [&](int64_t o, int64_t place) { to[o] = place; });
+        int64_t* to = write<int64_t>(positions) + out;
+        for_choices(s, read<C>(offsets) + out,
+                    [&](int64_t o, int64_t position) { to[o] = position; });
       });
     });
   }

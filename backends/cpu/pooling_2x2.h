@@ -23,7 +23,7 @@ inline bool is_2x2(const PoolShape& s) {
   return plain(s.rows) && plain(s.cols) && s.cols.out >= 4;
 }
 
-// Even and odd elements of 2 N neighbours, and the inverse. References, because vectors as
+// Even and odd elements of 2 N neighbors, and the inverse. References, because vectors as
 // arguments have no stable ABI.
 template <class V, size_t... K>
 EBB_HD void split_pairs(const V& x, const V& y, V& even, V& odd, std::index_sequence<K...>) {
@@ -55,10 +55,10 @@ template <class T, int N> struct Block {
     __builtin_memcpy(row, &x, sizeof x);
     __builtin_memcpy(row + N, &y, sizeof y);
   }
-  EBB_HD static void keep_larger(const V& v, int place, V& most, I& chosen) {
+  EBB_HD static void keep_larger(const V& v, int position, V& most, I& chosen) {
     const I better = (v > most) | (v != v);
     most = better ? v : most;
-    chosen = better ? I{} + place : chosen;
+    chosen = better ? I{} + position : chosen;
   }
 
   EBB_HD static void max(const T* top, const T* low, T* y, uint8_t* offsets) {

@@ -35,7 +35,7 @@ struct SquareStep {
   template <class A> EBB_HD static A step(A a, A x) { return a + x * x; }
   template <class A> static constexpr A first() { return A(0); }
 };
-// NaN where either is.
+// The larger of two elements; NaN if either is NaN.
 struct MaxStep {
   template <class A> EBB_HD static A step(A a, A x) { return a > x ? a : (a == a ? x : a); }
   template <class A> static constexpr A first() {
@@ -51,12 +51,12 @@ struct MinStep {
   }
 };
 
-/// Joins two parts of a row, whose elements have been squared already.
+/// Combines two parts of a row, whose elements have been squared already.
 template <class Step>
 using Joining = std::conditional_t<std::is_same_v<Step, SquareStep>, SumStep, Step>;
 
 // Rows of n elements. Long ones: element i belongs to lane i % kLanes, and the loop over the lanes
-// is vectorised. Short ones: one element after another, four rows at a time, so that their
+// is vectorized. Short ones: one element after another, four rows at a time, so that their
 // additions overlap.
 template <class Step, class A, class T, class Out>
 EBB_MULTIVERSION void reduce_rows(const T* x, int64_t rows, int64_t n, Out* out) {
@@ -120,7 +120,7 @@ EBB_MULTIVERSION void reduce_columns(const T* x, int64_t n, int64_t inner, int64
   A block[kBlock];
   for (int64_t j = 0; j < width; ++j) block[j] = Step::template first<A>();
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {  // four rows for each time that the accumulators are loaded
+  for (; i + 4 <= n; i += 4) {  // four rows each time the accumulators are loaded
     const T* row = x + i * inner;
 EBB_INDEPENDENT
     for (int64_t j = 0; j < width; ++j) {
@@ -138,7 +138,8 @@ EBB_INDEPENDENT
   for (int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(block[j]);
 }
 
-// body(first element, width, place in out) for the blocks of columns of each (n, inner) plane.
+// Calls body(first element, width, position in out) for the blocks of columns of each (n, inner)
+// plane.
 template <class Body> void each_block(RowsShape rows, const Body& body) {
   const auto [outer, n, inner] = rows;
   const int64_t blocks = (inner + kBlock - 1) / kBlock;
@@ -173,7 +174,7 @@ template <class Step, class A, class T> void reduce_all(const T* x, T* out, Rows
 // Returns log(sum(e^x)), shifted by the maximum.
 template <class T> T log_sum_exp(const T* x, int64_t n) {
   if (const T top = row_max(x, n); std::isfinite(top)) {
-    const double sum = row_exp_sum(x, top, n);  // NaN if an element is
+    const double sum = row_exp_sum(x, top, n);  // NaN if an element is NaN
     return top + static_cast<T>(log(sum));
   }
   T top = -std::numeric_limits<T>::infinity();
@@ -216,7 +217,7 @@ template <class T> void log_sum_exp_all(const T* x, T* out, RowsShape rows) {
                });
 }
 
-// The sum of (x - c)^2.
+// Returns the sum of (x - c)^2.
 template <class T> EBB_MULTIVERSION double squares_about(const T* x, double c, int64_t n) {
   double lanes[kLanes] = {};
   int64_t at = 0;
@@ -243,7 +244,8 @@ template <class T> Spread spread_of(const T* x, int64_t n) {
   return {static_cast<double>(n), mean, squares_about(x, mean, n)};
 }
 
-// A long row in pieces that stay in the cache, put together in order (Chan et al. 1979).
+// Computes a long row in pieces that stay in the cache, and combines them in order (Chan et al.
+// 1979).
 template <class T> double squared_deviations(const T* x, int64_t n) {
   if (n <= kChunk) return n == 0 ? 0 : spread_of(x, n).squares;
   const int64_t count = (n + kChunk - 1) / kChunk;

@@ -1,8 +1,10 @@
-// The CPU kernels of an optimizer rule: one loop over contiguous elements, which the compiler vectorises.
+// The CPU kernels of an optimizer rule: one loop over contiguous elements, which the compiler
+// vectorizes.
 //
-// Layout: parameter, gradient and buffers are contiguous arrays of n elements of one type. optimizer.cpp divides tensors
-// into chunks and threads. Traffic: parameter and buffers are read and written once, the gradient is read once. This
-// header is public, because nn::RuleOptimizer instantiates it in the user's file.
+// Layout: parameter, gradient and buffers are contiguous arrays of n elements of one type.
+// optimizer.cpp divides tensors into chunks and threads. Traffic: parameter and buffers are read
+// and written once, the gradient is read once. This header is public, because nn::RuleOptimizer
+// instantiates it in the user's file.
 #pragma once
 
 #include <cstdint>

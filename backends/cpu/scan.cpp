@@ -1,12 +1,13 @@
 // Running sums, products and linear recurrences along the middle axis of a contiguous (outer, n,
 // inner).
 //
-// inner = 1: four elements of a row are joined among themselves before they meet what came before,
-// so that a long chain of additions is a quarter as long. A long single row is summed in pieces
-// first, and each piece then starts from the sum of those before it. inner > 1: whole rows of
-// `inner` elements go through a block of accumulators. Accumulators are f64 (int64_t for integers).
-// Parallel over rows, blocks of columns and pieces, whose bounds do not depend on the number of
-// threads. Traffic: one read and one write; two reads of a long single row.
+// If inner = 1, four elements of a row are combined with each other before they are combined with
+// the elements before them, which makes the chain of dependent additions a quarter as long. A long
+// single row is first summed in pieces, and each piece then starts from the sum of those before it.
+// If inner > 1, whole rows of `inner` elements are added to a block of accumulators. Accumulators
+// are f64 (int64_t for integers). Parallel over rows, blocks of columns and pieces, whose bounds do
+// not depend on the number of threads. Traffic: one read and one write; two reads of a long single
+// row.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -18,7 +19,7 @@ namespace ebb::cpu {
 namespace {
 
 constexpr int64_t kBlock = 256;        // columns whose accumulators stay in the L1 cache
-constexpr int64_t kChunk = 32 * 1024;  // elements a thread takes at once
+constexpr int64_t kChunk = 32 * 1024;  // elements that a thread processes at a time
 
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
@@ -32,14 +33,14 @@ struct Products {
   template <class A> static constexpr A first() { return A(1); }
 };
 
-/// Element i of a walk over n, forwards or backwards.
+/// The index of the i-th of n elements, forward or backward.
 struct Direction {
   int64_t n;
   bool reverse;
   int64_t operator()(int64_t i) const { return reverse ? n - 1 - i : i; }
 };
 
-// Returns what has been accumulated.
+// Returns the last accumulated value.
 template <class Join, class T, class A>
 A scan_run(const T* x, T* out, int64_t n, bool reverse, A before) {
   const Direction at{n, reverse};
@@ -110,7 +111,7 @@ EBB_INDEPENDENT
   }
 }
 
-// s_i = a_i s_(i-1) + b_i; the first element is b alone.
+// Computes s_i = a_i s_(i-1) + b_i. The first element is b_0.
 template <class T>
 EBB_MULTIVERSION void recur_columns(const T* a, const T* b, T* out, int64_t n, int64_t inner,
                                     int64_t width, bool reverse) {
@@ -129,7 +130,7 @@ EBB_INDEPENDENT
   }
 }
 
-// body(first element, width) for the blocks of columns of each (n, inner) plane.
+// Calls body(first element, width) for the blocks of columns of each (n, inner) plane.
 template <class Body> void each_block(RowsShape rows, const Body& body) {
   const int64_t n = rows.n, inner = rows.inner, blocks = (inner + kBlock - 1) / kBlock;
   const int64_t work = std::max<int64_t>(1, n * std::min(inner, kBlock));

@@ -1,8 +1,8 @@
-// The places of elements that are not 0, and of numbers in sorted rows.
+// The positions of elements that are not 0, and of numbers in sorted rows.
 //
-// nonzero: pieces are counted, and then written each from its own start; their bounds do not depend
-// on the number of threads. Traffic: two reads of the condition, one write. search_sorted: a binary
-// search for each value.
+// nonzero: the elements of each piece are counted first, and then each piece is written from its
+// own start. The bounds of pieces do not depend on the number of threads. Traffic: two reads of the
+// condition, one write. search_sorted: a binary search for each value.
 #include <algorithm>
 
 #include "ebb/backends/cpu/cpu_backend.h"
@@ -17,7 +17,8 @@ constexpr int64_t kChunk = 64 * 1024;
 
 EBB_MULTIVERSION int64_t count_of(const uint8_t* x, int64_t n) {
   int64_t count = 0;
-  for (int64_t begin = 0; begin < n; begin += 128) {  // a sum of 128 bytes of 0 or 1 fits a byte
+  // The sum of 128 bytes that are 0 or 1 fits a byte.
+  for (int64_t begin = 0; begin < n; begin += 128) {
     const int64_t end = std::min(n, begin + 128);
     uint8_t part = 0;
     for (int64_t i = begin; i < end; ++i) part = static_cast<uint8_t>(part + x[i]);
@@ -45,7 +46,7 @@ Tensor nonzero(const Tensor& condition) {
     int64_t at = starts[c];
     const int64_t last = starts[c + 1];
     for (int64_t i = begin; i < end && at < last; ++i) {
-      to[at] = i;  // overwritten by the next one unless x[i]
+      to[at] = i;  // the next element overwrites it unless x[i] is true
       at += x[i];
     }
   });

@@ -1,11 +1,11 @@
 // Stable sorting along the middle axis of a contiguous (outer, n, inner), and the first k of it.
 //
-// Each element becomes an unsigned key in whose order it is to come; equal elements have equal keys
-// (0 and -0, all NaNs). Short rows: the pairs (key, place) are sorted by comparison. Long rows:
-// radix sort of the pairs by 8 bits, or 11 where the row is so long that larger tables pay, without
-// the digits that all keys share. Few of many elements: a heap of the best k, which blocks without
-// a candidate pass by after one comparison of their extreme. Parallel over rows. Traffic: a pass
-// over the pairs per digit.
+// Elements are mapped to unsigned keys of the same order; equal elements (0 and -0, all NaNs) have
+// equal keys. Short rows: the pairs (key, position) are sorted by comparison. Long rows: radix sort
+// of the pairs by digits of 8 bits, or of 11 bits where the row is long enough for larger tables;
+// digits that are the same in all keys are skipped. A small k: a heap of the best k elements, where
+// a block whose extreme is not a candidate is skipped after one comparison. Parallel over rows.
+// Traffic: one pass over the pairs per digit.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -19,14 +19,14 @@
 namespace ebb::cpu {
 namespace {
 
-constexpr int64_t kShort = 192;        // elements from which on radix sort is faster
-constexpr int64_t kLong = 32 * 1024;   // elements from which on 11 bits at once are faster
-constexpr int64_t kChunk = 16 * 1024;  // elements a thread takes at once
-constexpr int64_t kBlock = 64;         // elements whose best key is found in vectors
+constexpr int64_t kShort = 192;        // from this size on, radix sort is faster
+constexpr int64_t kLong = 32 * 1024;   // from this size on, digits of 11 bits are faster
+constexpr int64_t kChunk = 16 * 1024;  // elements that a thread processes at a time
+constexpr int64_t kBlock = 64;         // elements whose best key is found with vectors
 
 template <class T> using KeyOf = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 
-/// The key of x: a < b when x is to come before y in ascending order; NaN comes last.
+/// Returns the key of x: keys compare as their elements do, and NaN is the largest.
 template <class T> EBB_HD KeyOf<T> ascending_key(T x) {
   using Key = KeyOf<T>;
   if constexpr (std::numeric_limits<T>::has_quiet_NaN) {
@@ -43,13 +43,13 @@ template <class T> EBB_HD KeyOf<T> ascending_key(T x) {
 
 template <class Key> struct Pair {
   Key key;
-  uint32_t place;
-  // One number, so that a comparison is a comparison of numbers.
+  uint32_t position;
+  // Compares key and position as one number.
   friend bool operator<(const Pair& a, const Pair& b) {
     if constexpr (sizeof(Key) == 4) {
-      return (uint64_t{a.key} << 32 | a.place) < (uint64_t{b.key} << 32 | b.place);
+      return (uint64_t{a.key} << 32 | a.position) < (uint64_t{b.key} << 32 | b.position);
     } else {
-      return a.key != b.key ? a.key < b.key : a.place < b.place;
+      return a.key != b.key ? a.key < b.key : a.position < b.position;
     }
   }
 };
@@ -66,7 +66,7 @@ EBB_INDEPENDENT
   }
 }
 
-// Radix sort by kBits at once; returns which of the two arrays holds the result.
+// Sorts by digits of kBits. Returns the one of the two arrays that contains the result.
 template <int kBits, class Key> Pair<Key>* radix_sort(Pair<Key>* a, Pair<Key>* b, int64_t n) {
   constexpr int kDigits = (8 * static_cast<int>(sizeof(Key)) + kBits - 1) / kBits;
   constexpr uint32_t kValues = 1u << kBits, kMask = kValues - 1;
@@ -95,16 +95,16 @@ template <int kBits, class Key> Pair<Key>* radix_sort(Pair<Key>* a, Pair<Key>* b
   return a;
 }
 
-/// Room for the pairs of one row, kept from row to row.
-template <class Key> struct Workplace {
-  explicit Workplace(int64_t n) : keys(n), pairs(n), more(n > kShort ? n : 0) {}
+/// Memory for the pairs of one row, reused from row to row.
+template <class Key> struct Scratch {
+  explicit Scratch(int64_t n) : keys(n), pairs(n), more(n > kShort ? n : 0) {}
   Temporary<Key> keys;
   Temporary<Pair<Key>> pairs, more;
 };
 
 template <class T>
 Pair<KeyOf<T>>* sort_row(const T* x, int64_t n, int64_t stride, bool descending,
-                         Workplace<KeyOf<T>>& work) {
+                         Scratch<KeyOf<T>>& work) {
   make_keys(x, n, stride, descending, work.keys.data());
   Pair<KeyOf<T>>* pairs = work.pairs.data();
   for (int64_t i = 0; i < n; ++i) pairs[i] = {work.keys[i], static_cast<uint32_t>(i)};
@@ -123,10 +123,10 @@ EBB_INDEPENDENT
   return least;
 }
 
-// The first k pairs, in order. heap: a heap whose top is the last of the best so far.
+// Finds the first k pairs, in order. heap: its top is the last of the best k pairs so far.
 template <class T>
 Pair<KeyOf<T>>* first_of_row(const T* x, int64_t n, int64_t stride, int64_t k, bool descending,
-                             Workplace<KeyOf<T>>& work) {
+                             Scratch<KeyOf<T>>& work) {
   using Key = KeyOf<T>;
   const Key* keys = work.keys.data();
   make_keys(x, n, stride, descending, work.keys.data());
@@ -134,7 +134,7 @@ Pair<KeyOf<T>>* first_of_row(const T* x, int64_t n, int64_t stride, int64_t k, b
   for (int64_t i = 0; i < k; ++i) heap[i] = {keys[i], static_cast<uint32_t>(i)};
   std::make_heap(heap, heap + k);
   const auto offer = [&](int64_t i) {
-    if (keys[i] >= heap[0].key) return;  // an equal one that comes later is not better
+    if (keys[i] >= heap[0].key) return;  // an equal key that comes later is not better
     std::pop_heap(heap, heap + k);
     heap[k - 1] = {keys[i], static_cast<uint32_t>(i)};
     std::push_heap(heap, heap + k);
@@ -150,12 +150,13 @@ Pair<KeyOf<T>>* first_of_row(const T* x, int64_t n, int64_t stride, int64_t k, b
 }
 
 template <class T>
-void sort_all(const T* x, T* values, int64_t* places, RowsShape rows, int64_t k, bool descending) {
+void sort_all(const T* x, T* values, int64_t* positions, RowsShape rows, int64_t k,
+              bool descending) {
   const int64_t n = rows.n, inner = rows.inner;
   const bool few = k > 0 && k * 8 <= n;
   parallel_for(rows.outer * inner, std::max<int64_t>(1, kChunk / n),
                [&](int64_t begin, int64_t end) {
-                 Workplace<KeyOf<T>> work(n);
+                 Scratch<KeyOf<T>> work(n);
                  for (int64_t row = begin; row < end; ++row) {
                    const int64_t o = row / inner, j = row % inner;
                    const T* from = x + o * n * inner + j;
@@ -163,9 +164,9 @@ void sort_all(const T* x, T* values, int64_t* places, RowsShape rows, int64_t k,
                                            : sort_row(from, n, inner, descending, work);
                    const int64_t to = o * k * inner + j;
                    for (int64_t i = 0; i < k; ++i) {
-                     const int64_t place = pairs[i].place;
-                     places[to + i * inner] = place;
-                     values[to + i * inner] = from[place * inner];
+                     const int64_t position = pairs[i].position;
+                     positions[to + i * inner] = position;
+                     values[to + i * inner] = from[position * inner];
                    }
                  }
                });
@@ -173,14 +174,14 @@ void sort_all(const T* x, T* values, int64_t* places, RowsShape rows, int64_t k,
 
 }  // namespace
 
-void sort(Tensor& values, Tensor& places, const Tensor& in, RowsShape rows, int64_t k,
+void sort(Tensor& values, Tensor& positions, const Tensor& in, RowsShape rows, int64_t k,
           bool descending) {
   if (values.numel() == 0) return;
   if (rows.n > std::numeric_limits<uint32_t>::max())
     fail("sort", "expected at most 2^32 - 1 elements along the dim, got ", rows.n);
   dispatch_all(in.dtype(), [&]<class T>(T) {
     sort_all(reinterpret_cast<const T*>(in.raw()), reinterpret_cast<T*>(values.raw()),
-             reinterpret_cast<int64_t*>(places.raw()), rows, k, descending);
+             reinterpret_cast<int64_t*>(positions.raw()), rows, k, descending);
   });
 }
 

@@ -7,7 +7,7 @@
 
 namespace ebb::cpu {
 
-/// An uninitialised array of n elements from Ebb's allocator. Unlike std::vector it calls no malloc
+/// An uninitialized array of n elements from Ebb's allocator. Unlike std::vector it calls no malloc
 /// in a warm program.
 template <class T> class Temporary {
  public:

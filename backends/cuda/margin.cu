@@ -77,7 +77,8 @@ template <class T> __global__ void __launch_bounds__(kRowThreads) margin_kernel(
       const int64_t t = p.label(row, k);
       double pull = 0;
       for (int64_t i = threadIdx.x; i < p.classes; i += blockDim.x) {
-        if (p.open[row * p.classes + i]) pull += p.slope(p.lead(x, i, t));  // the mark that this thread wrote
+        // This thread wrote the mark that it reads.
+        if (p.open[row * p.classes + i]) pull += p.slope(p.lead(x, i, t));
       }
       pull = block_join<AddUp>(pull);
       if (threadIdx.x == 0) gradient[t] -= static_cast<T>(factor * p.weight_of(t) * pull);

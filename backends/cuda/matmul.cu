@@ -75,7 +75,8 @@ cublasLtEpilogue_t fullest_epilogue(const MatmulArgs& args,
   if (args.a_sum) return CUBLASLT_EPILOGUE_BGRADB;
   if (wants_mask(args) && conventions.relu_mask)
     return bias ? CUBLASLT_EPILOGUE_RELU_AUX_BIAS : CUBLASLT_EPILOGUE_RELU_AUX;
-  if (args.gelu && conventions.gelu && args.out->size(-1) % 8 == 0) {  // cuBLASLt requires this of aux
+  // cuBLASLt requires an auxiliary output with rows of a multiple of 8 elements.
+  if (args.gelu && conventions.gelu && args.out->size(-1) % 8 == 0) {
     return bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
   }
   return CUBLASLT_EPILOGUE_DEFAULT;

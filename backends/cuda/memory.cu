@@ -86,7 +86,7 @@ bool is_capturing() {
          status != cudaStreamCaptureStatusNone;
 }
 
-// In a capture the event would belong to the graph. An upload that waits on the event would join the
+// In a capture the event would belong to the graph, and an upload that waits on it would join the
 // capture.
 void give_back(State& s, size_t bytes, const UploadBlock& block) noexcept {
   try {

@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
   for (int64_t k = Team::first_row(); k < s.statistics(); k += Team::row_step()) {
     Row<Team, T> row({x + k * n}, n);
     double m = 0, squares = 0;
-    if (s.centred) {
+    if (s.centered) {
       row.each([&](auto, const T(&v)[1]) { m += static_cast<double>(v[0]); });
       m = Team::template join<AddUp>(slot, m) / static_cast<double>(n);
       slot ^= 1;
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
     });
     sum = Team::template join<AddUp>(0, sum);
     product = Team::template join<AddUp>(1, product);
-    const double k1 = s.centred ? r * sum / static_cast<double>(n) : 0;
+    const double k1 = s.centered ? r * sum / static_cast<double>(n) : 0;
     const double k2 = r * r * r * product / static_cast<double>(n);
     T* to = dx + k * n;
     row.each([&](auto e, const T(&v)[2]) {

@@ -1,5 +1,5 @@
-// Optimizer steps: the kernels of a rule (rule_kernels.h), launched for the parameters of each type; and the sum of
-// squares over all gradients, for clipping.
+// Optimizer steps: launches the kernels of a rule (rule_kernels.h) for the parameters of each
+// dtype. Also the sum of squares of all gradients, for clipping.
 #include <vector>
 
 #include "ebb/backends/cuda/block.h"
@@ -29,7 +29,8 @@ template <class T> __device__ double chunk_squares(const T* x, int64_t begin, in
   return sum;
 }
 
-// A grid of at most kMaxPartials blocks; block b takes the chunks b, b + grid, ... of all tensors. adds: to what is there.
+// A grid of at most kMaxPartials blocks; block b processes the chunks b, b + grid, ... of all
+// tensors. If adds is true, the sum is added to *out.
 __global__ void __launch_bounds__(kThreads)
     squares_kernel(const __grid_constant__ SquareList list, double* out, bool adds,
                    double* partials, unsigned* ticket) {

@@ -1,6 +1,6 @@
 // CUDA kernels of a formula. A file for nvcc compiles and enters them:
 //
-//   #include "my_formula.h"                              // struct MyFormula, the same as for the CPU
+//   #include "my_formula.h"  // struct MyFormula, the same as for the CPU
 //   #include "ebb/backends/cuda/pointwise_kernels.h"
 //   EBB_CUDA_FORMULA(MyFormula)
 //

@@ -1,7 +1,7 @@
 // Pooling over contiguous planes (rows.in, cols.in) -> (rows.out, cols.out).
 //
 // Forward: one thread per output. Adjoints: one thread per input, which sums over the windows that
-// read it, in order, so no atomic additions are needed. Neighbouring threads have neighbouring
+// read it, in order, so no atomic additions are needed. Neighboring threads have neighbouring
 // columns. Positions are 32-bit integers where they fit. Traffic: x read once from memory
 // (overlapping windows from the cache), y and offsets written once; adjoints likewise.
 #include "ebb/core/pooling.h"
@@ -86,10 +86,10 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class S, class C>
 __global__ void __launch_bounds__(kThreads)
-    places_kernel(S s, const C* offsets, int64_t* places, typename S::Index n) {
+    positions_kernel(S s, const C* offsets, int64_t* positions, typename S::Index n) {
   using I = typename S::Index;
   for_elements(n, s.rows.out, s.cols.out,
-               [&](I i, Place<I> at) { places[i] = chosen_place(s, at, offsets[i]); });
+               [&](I i, Place<I> at) { positions[i] = chosen_place(s, at, offsets[i]); });
 }
 
 // Calls body(output, row, col, k_row, k_col) for the windows that read element `at`, in order.
@@ -212,12 +212,12 @@ class CudaPooling final : public PoolingKernels {
       });
     });
   }
-  void places(Tensor& places, const Tensor& offsets, const PoolShape& s) override {
-    if (places.numel() == 0) return;
+  void positions(Tensor& positions, const Tensor& offsets, const PoolShape& s) override {
+    if (positions.numel() == 0) return;
     with_planes(s, [&]<class S>(S planes) {
       with_offsets(s, [&]<class C>(C) {
-        launch(places_kernel<S, C>, grid_of(places.numel()), kThreads, planes, read<C>(offsets),
-               write<int64_t>(places), static_cast<typename S::Index>(places.numel()));
+        launch(positions_kernel<S, C>, grid_of(positions.numel()), kThreads, planes, read<C>(offsets),
+               write<int64_t>(positions), static_cast<typename S::Index>(positions.numel()));
       });
     });
   }

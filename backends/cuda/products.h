@@ -73,7 +73,7 @@ constexpr bool has_aux(int epilogue) {
   return (epilogue & CUBLASLT_EPILOGUE_RELU_AUX & ~CUBLASLT_EPILOGUE_RELU) != 0;
 }
 
-/// The behaviour of epilogues for values at which conventions differ, as tests on this device found
+/// The behavior of epilogues for values at which conventions differ, as tests on this device found
 /// it. Epilogues whose member is false are not used.
 struct EpilogueConventions {
   bool relu_keeps_nan = true;  ///< RELU returns NaN for NaN

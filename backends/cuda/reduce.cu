@@ -17,7 +17,7 @@ constexpr int kColumns = 32, kRowsOfThreads = 8;
 
 template <class T> using SumType = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
-// The term of an element: the element itself. c is the centre of the row, for squares.
+// The term of an element: the element itself. c is the center of the row, for squares.
 struct AsItIs {
   template <class A, class T> __device__ static A enter(T x, double) { return static_cast<A>(x); }
 };
@@ -59,7 +59,7 @@ struct Min : AsItIs {
 };
 
 // Piece p of row r has elements [p length, (p + 1) length) of n. out is (rows, pieces). sums has
-// the sum of each row, whose mean is the centre of its squares; null means a centre of 0.
+// the sum of each row, whose mean is the center of its squares; null means a center of 0.
 template <class Join, class A, class T, class Out, bool kWarpRows>
 __global__ void __launch_bounds__(kThreads)
     rows_kernel(const T* x, Out* out, int64_t rows, int64_t n, int64_t pieces, int64_t length,
@@ -71,10 +71,10 @@ __global__ void __launch_bounds__(kThreads)
        k < rows * pieces; k += static_cast<int64_t>(gridDim.x) * teams) {
     const T* row = x + k / pieces * n;
     const int64_t begin = k % pieces * length, end = begin + length < n ? begin + length : n;
-    const double centre = sums ? sums[k / pieces] / static_cast<double>(n) : 0;
+    const double center = sums ? sums[k / pieces] / static_cast<double>(n) : 0;
     A a = Join::template none<A>();
     for (int64_t i = begin + rank; i < end; i += team)
-      a = Join::template join<A>(a, Join::template enter<A>(row[i], centre));
+      a = Join::template join<A>(a, Join::template enter<A>(row[i], center));
     a = kWarpRows ? warp_join<Join>(a) : block_join<Join>(a);
     if (rank == 0) out[k] = static_cast<Out>(a);
   }
@@ -96,10 +96,10 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t begin = piece * length, end = begin + length < n ? begin + length : n;
     A a = Join::template none<A>();
     if (column < inner) {
-      const double centre = sums ? sums[plane * inner + column] / static_cast<double>(n) : 0;
+      const double center = sums ? sums[plane * inner + column] / static_cast<double>(n) : 0;
       for (int64_t i = begin + part; i < end; i += kRowsOfThreads) {
         const T element = x[(plane * n + i) * inner + column];
-        a = Join::template join<A>(a, Join::template enter<A>(element, centre));
+        a = Join::template join<A>(a, Join::template enter<A>(element, center));
       }
     }
     parts[part][lane] = a;

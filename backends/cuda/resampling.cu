@@ -1,6 +1,6 @@
 // Nearest and linear resizing of contiguous planes: a thread per output, and for the adjoint a
-// thread per input, which sums over the outputs that read it, in order. Neighbouring threads have
-// neighbouring columns.
+// thread per input, which sums over the outputs that read it, in order. Neighboring threads have
+// neighboring columns.
 #include "ebb/core/resampling.h"
 
 #include "ebb/backends/cuda/cuda_backend.h"

@@ -1,15 +1,16 @@
 // CUDA kernels of an optimizer rule. A file that nvcc compiles enters them:
 //
-//   #include "my_rule.h"                            // struct MyRule, which includes <ebb/core/optimizer_rule.h>
+//   #include "my_rule.h"  // struct MyRule
 //   #include "ebb/backends/cuda/rule_kernels.h"
 //   EBB_CUDA_RULE(MyRule)
 //
 // and nn::RuleOptimizer<MyRule> runs on the GPU as well.
 //
-// All parameters go in one launch (a few, when they are many). A block takes a chunk of one parameter: a thread loads
-// all of its elements, 16 bytes at once, before it computes with the first one. Values that are the same for all elements (the
-// Update) the first thread of each block computes from the learning rate and the step's number, which a captured step
-// reads from the device; its last block counts the step there. Traffic: each element is read and written once.
+// One launch steps all parameters, or several launches if there are very many. A block processes a
+// chunk of one parameter. A thread loads all of its elements, 16 bytes at a time, before it
+// computes the first one. The first thread of each block computes the Update, which all elements
+// share, from the learning rate and the number of the step. A captured step reads both from the
+// device, and its last block increments the number. Traffic: each element is read and written once.
 #pragma once
 
 #include <new>
@@ -63,7 +64,8 @@ struct RuleNumbers {
   int64_t step;
 };
 
-// This thread's elements of one array of a chunk. Packed: 16 bytes at once, for whole chunks of aligned arrays.
+// This thread's elements of one array of a chunk. If packed, which needs whole chunks of aligned
+// arrays, they are accessed 16 bytes at a time.
 template <class T> class Elements {
  public:
   __device__ void load(const T* from, int64_t begin, int64_t end, bool packed) {

@@ -3,7 +3,7 @@
 //
 // Each element is a map s -> a s + b, and maps are composed. If inner is 1, a warp processes a row,
 // 32 elements at a time, which five exchanges compose. Otherwise a thread processes a column, and
-// neighbouring threads neighbouring columns. It computes in f64 (int64_t for integers). Traffic:
+// neighboring threads neighboring columns. It computes in f64 (int64_t for integers). Traffic:
 // one read and one write.
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"

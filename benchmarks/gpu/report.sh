@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Writes the report of scripts/gpu-check from the files of its stages in $results. This file is sourced.
+# Writes the report of scripts/gpu-check from the files of its stages in $results. This file is
+# sourced.
 # shellcheck disable=SC2154  # the script that sources it sets root, results and build
 
 report_stages=(build tests bench profile cpu memcheck racecheck synccheck)
@@ -110,7 +111,8 @@ report_profile() {
   cat "$results/profile/kernels.md"
 }
 
-# report_is_possible: returns 0 if all results are of one card and one commit. Otherwise prints an error.
+# report_is_possible: returns 0 if all results are of one card and one commit. Otherwise prints an
+# error.
 report_is_possible() {
   local stage file first=''
   for stage in "${report_stages[@]}"; do

@@ -29,7 +29,8 @@ function note_spread(x, row,    i) {
   spread[i] = x
   if (i == 1) widest = row
 }
-# judge(aim, value, row): keeps the worst value of an aim: the largest for a floor, else the smallest.
+# judge(aim, value, row): keeps the worst value of an aim: the largest for a floor, else the
+# smallest.
 function judge(aim, value, row,    sign) {
   if (value == "" || value == "-") return
   ++judged[aim]

@@ -3,13 +3,13 @@
 
 using ebb::Tensor;
 
-/// Layer normalisation over the last dim: (x - mean) / sqrt(variance + eps) * weight + bias.
+/// Layer normalization over the last dim: (x - mean) / sqrt(variance + eps) * weight + bias.
 Tensor layer_norm(const ebb::TensorArg& x, const Tensor& weight, const Tensor& bias,
                   double eps = 1e-5) {
-  const ebb::CompositeScope scope(x);  // errors print the line that called layer_norm
-  const Tensor centred = *x - ebb::mean(x, {-1}, true);
-  const Tensor variance = ebb::mean(ebb::square(centred), {-1}, true);
-  return centred / ebb::sqrt(variance + eps) * weight + bias;
+  const ebb::CompositeScope scope(x);  // errors name layer_norm and its caller's line
+  const Tensor centered = *x - ebb::mean(x, {-1}, true);
+  const Tensor variance = ebb::mean(ebb::square(centered), {-1}, true);
+  return centered / ebb::sqrt(variance + eps) * weight + bias;
 }
 
 int main() {

@@ -1,4 +1,5 @@
-// An optimizer is one formula (sign_descent.h). Groups, checkpoints, clipping and averages come with it.
+// An optimizer is one formula (sign_descent.h). Groups, checkpoints, clipping and averages come
+// with it.
 #include <ebb/nn/optim/rule_optimizer.h>
 
 #include "check.h"

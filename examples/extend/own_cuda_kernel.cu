@@ -1,4 +1,5 @@
-// Your own CUDA kernel, and the kernels of two formulas and of an optimizer. own_cuda_kernel.cpp has the op.
+// A CUDA kernel of your own, and the kernels of two formulas and of an optimizer.
+// own_cuda_kernel.cpp has the op.
 #include "own_cuda_kernel.h"
 #include "sign_descent.h"
 

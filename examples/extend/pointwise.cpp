@@ -1,5 +1,5 @@
 // A pointwise op is one formula. Ebb derives gradients of every order, and the compiler generates
-// vectorised kernels.
+// vectorized kernels.
 #include "check.h"
 
 using ebb::Tensor;

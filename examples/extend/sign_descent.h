@@ -1,5 +1,5 @@
-// An optimizer of your own: one rule for the CPU and the GPU. Included by optimizer.cpp and own_cuda_kernel.cu, so it includes
-// only the part of Ebb that both compilers can compile.
+// An optimizer of your own: one rule for the CPU and the GPU. Included by optimizer.cpp and
+// own_cuda_kernel.cu, so it includes only the part of Ebb that both compilers can compile.
 #pragma once
 
 #include <ebb/core/optimizer_rule.h>

@@ -13,7 +13,7 @@ struct CsvOptions {
   bool header = false;  ///< the first line names the columns
   char delimiter = ',';
   DType dtype = DType::F64;              ///< of the values: f64 or f32
-  int64_t max_bytes = int64_t{1} << 30;  ///< the limit of the uncompressed size; a larger file is an Error
+  int64_t max_bytes = int64_t{1} << 30;  ///< throws Error if the uncompressed file is larger
 };
 
 /// A table of numbers and the names of its columns.

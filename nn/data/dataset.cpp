@@ -102,7 +102,7 @@ Split split(int64_t size, double test_fraction, uint64_t seed) {
 
 Split stratified_split(const Tensor& targets, double test_fraction, uint64_t seed) {
   constexpr std::string_view kOp = "stratified_split";
-  nn::check_class_numbers(kOp, "targets (N)", targets);
+  nn::detail::check_class_numbers(kOp, "targets (N)", targets);
   if (targets.dim() != 1) fail(kOp, "expected targets (N,), got ", targets.shape());
   std::map<int64_t, std::vector<int64_t>> by_class;
   const std::vector<int64_t> values = targets.to_vector<int64_t>();

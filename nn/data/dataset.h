@@ -41,7 +41,8 @@ Tensor take_rows(const Tensor& source, std::span<const int64_t> rows);
 
 /// The indices of two parts of a data set: i64, each sorted, together 0 ... N - 1.
 struct Split {
-  Tensor train, test;
+  Tensor train;
+  Tensor test;
 };
 
 /// Puts round(test_fraction * size) samples, drawn with the seed, into the test part. The result

@@ -31,7 +31,7 @@ Dataset load_digits(const std::string& path) {
       const float value = *from++;
       if (!is_level(value, column < kPixels ? kMostInk : kMostDigit)) {
         fail("load_digits", path, ": row ", row + 1, ", column ", column + 1, ": ", double{value},
-             " is not a ", column < kPixels ? "grey level from 0 to 16" : "digit from 0 to 9");
+             " is not a ", column < kPixels ? "gray level from 0 to 16" : "digit from 0 to 9");
       }
       if (column < kPixels) {
         *pixel++ = value / kMostInk;

@@ -1,4 +1,4 @@
-// Fashion-MNIST: 70,000 grey images of clothing in ten classes, 28 x 28 pixels.
+// Fashion-MNIST: 70,000 gray images of clothing in ten classes, 28 x 28 pixels.
 #pragma once
 
 #include <string>

@@ -10,7 +10,7 @@ namespace ebb::data {
 
 /// Options of read_idx.
 struct IdxOptions {
-  int64_t max_bytes = int64_t{1} << 30;  ///< the limit of the tensor's size; a larger file is an Error
+  int64_t max_bytes = int64_t{1} << 30;  ///< throws Error if the tensor would be larger
 };
 
 /// Reads an IDX file, plain or .gz, into a tensor of the sizes in its header.

@@ -37,7 +37,7 @@ struct LoaderOptions {
   bool unit_float = true;
   /// The device of the batches. Copies to a GPU run while other work runs there.
   Device device = {};
-  /// Changes a batch on the loader's thread before it is used: noise, flips, normalisation. The
+  /// Changes a batch on the loader's thread before it is used: noise, flips, normalization. The
   /// default_generator() of the thread is seeded for each batch, from (seed, epoch, batch). It
   /// returns tensors on the CPU whose first sizes are equal; the number of samples may change.
   /// Exceptions thrown here are rethrown by the loop that asked for the batch.

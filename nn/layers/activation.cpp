@@ -1,6 +1,11 @@
 #include "ebb/nn/layers/activation.h"
 
+#include "ebb/nn/layers/repr.h"
+
 namespace ebb::nn {
+
+using detail::options_text;
+using detail::Repr;
 
 PReLU::PReLU(PReLUOptions options) {
   if (options.num_parameters < 1)
@@ -31,8 +36,37 @@ Tensor Unflatten::forward(const Tensor& x) const {
   }
   return reshape(x, shape);
 }
+
+std::string LeakyReLU::extra_repr() const {
+  return options_text({{"negative_slope", negative_slope_}});
+}
+std::string ELU::extra_repr() const { return options_text({{"alpha", alpha_}}); }
+std::string Softplus::extra_repr() const {
+  return options_text({{"beta", beta_}, {"threshold", threshold_}});
+}
+std::string GELU::extra_repr() const {
+  return options_text({{"approximate", approximate_ == GeluApproximate::Tanh ? "tanh" : "none"}});
+}
+std::string Hardtanh::extra_repr() const {
+  return options_text({{"min_val", min_val_}, {"max_val", max_val_}});
+}
+std::string CELU::extra_repr() const { return options_text({{"alpha", alpha_}}); }
+std::string Hardshrink::extra_repr() const { return Repr(lambd_).text(); }
+std::string Softshrink::extra_repr() const { return Repr(lambd_).text(); }
+std::string Threshold::extra_repr() const {
+  return options_text({{"threshold", threshold_}, {"value", value_}});
+}
+std::string PReLU::extra_repr() const { return options_text({{"num_parameters", weight.size(0)}}); }
+std::string GLU::extra_repr() const { return options_text({{"dim", dim_}}); }
+std::string Softmax::extra_repr() const { return options_text({{"dim", dim_}}); }
+std::string LogSoftmax::extra_repr() const { return options_text({{"dim", dim_}}); }
+std::string Softmin::extra_repr() const { return options_text({{"dim", dim_}}); }
+std::string Flatten::extra_repr() const {
+  return options_text({{"start_dim", first_}, {"end_dim", last_}});
+}
+// A tuple also of one size.
 std::string Unflatten::extra_repr() const {
-  return "dim=" + std::to_string(dim_) + ", unflattened_size=" + to_text(sizes_);
+  return options_text({{"dim", dim_}}) + ", unflattened_size=" + to_text(sizes_);
 }
 
 Tensor Softmax2d::forward(const Tensor& x) const {

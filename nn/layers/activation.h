@@ -2,6 +2,8 @@
 // autograd/ops/activation.h has the formulas.
 #pragma once
 
+#include <string>
+
 #include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/nn/module.h"
@@ -17,6 +19,7 @@ class LeakyReLU : public Layer {
  public:
   explicit LeakyReLU(double negative_slope = 0.01) : negative_slope_(negative_slope) {}
   Tensor forward(const Tensor& x) const override { return ebb::leaky_relu(x, negative_slope_); }
+  std::string extra_repr() const override;
 
  private:
   double negative_slope_;
@@ -26,6 +29,7 @@ class ELU : public Layer {
  public:
   explicit ELU(double alpha = 1) : alpha_(alpha) {}
   Tensor forward(const Tensor& x) const override { return ebb::elu(x, alpha_); }
+  std::string extra_repr() const override;
 
  private:
   double alpha_;
@@ -50,6 +54,7 @@ class Softplus : public Layer {
  public:
   explicit Softplus(double beta = 1, double threshold = 20) : beta_(beta), threshold_(threshold) {}
   Tensor forward(const Tensor& x) const override { return ebb::softplus(x, beta_, threshold_); }
+  std::string extra_repr() const override;
 
  private:
   double beta_, threshold_;
@@ -59,6 +64,7 @@ class GELU : public Layer {
  public:
   explicit GELU(GeluApproximate approximate = GeluApproximate::None) : approximate_(approximate) {}
   Tensor forward(const Tensor& x) const override { return ebb::gelu(x, approximate_); }
+  std::string extra_repr() const override;
   GeluApproximate approximate() const { return approximate_; }
 
  private:
@@ -75,6 +81,7 @@ class Hardtanh : public Layer {
   explicit Hardtanh(double min_val = -1, double max_val = 1)
       : min_val_(min_val), max_val_(max_val) {}
   Tensor forward(const Tensor& x) const override { return ebb::hardtanh(x, min_val_, max_val_); }
+  std::string extra_repr() const override;
 
  private:
   double min_val_, max_val_;
@@ -89,6 +96,7 @@ class CELU : public Layer {
  public:
   explicit CELU(double alpha = 1) : alpha_(alpha) {}
   Tensor forward(const Tensor& x) const override { return ebb::celu(x, alpha_); }
+  std::string extra_repr() const override;
 
  private:
   double alpha_;
@@ -118,6 +126,7 @@ class Hardshrink : public Layer {
  public:
   explicit Hardshrink(double lambd = 0.5) : lambd_(lambd) {}
   Tensor forward(const Tensor& x) const override { return ebb::hardshrink(x, lambd_); }
+  std::string extra_repr() const override;
 
  private:
   double lambd_;
@@ -127,6 +136,7 @@ class Softshrink : public Layer {
  public:
   explicit Softshrink(double lambd = 0.5) : lambd_(lambd) {}
   Tensor forward(const Tensor& x) const override { return ebb::softshrink(x, lambd_); }
+  std::string extra_repr() const override;
 
  private:
   double lambd_;
@@ -146,6 +156,7 @@ class Threshold : public Layer {
  public:
   Threshold(double threshold, double value) : threshold_(threshold), value_(value) {}
   Tensor forward(const Tensor& x) const override { return ebb::threshold(x, threshold_, value_); }
+  std::string extra_repr() const override;
 
  private:
   double threshold_, value_;
@@ -157,12 +168,15 @@ struct PReLUOptions {
   DType dtype = DType::F32;
 };
 
-/// prelu with a trained weight: one for all channels, or one per channel (dim 1). Parameter: weight
-/// (num_parameters), with initial value init. Throws Error unless num_parameters >= 1.
+/// Computes prelu with a trained weight: one for all channels, or one per channel (dim 1).
+///
+/// Parameter: weight (num_parameters), which starts as init. Throws Error unless num_parameters >=
+/// 1.
 class PReLU : public Layer {
  public:
   explicit PReLU(PReLUOptions options = {});
   Tensor forward(const Tensor& x) const override { return ebb::prelu(x, weight); }
+  std::string extra_repr() const override;
 
   Tensor weight;
 };
@@ -171,6 +185,7 @@ class GLU : public Layer {
  public:
   explicit GLU(int64_t dim = -1) : dim_(dim) {}
   Tensor forward(const Tensor& x) const override { return ebb::glu(x, dim_); }
+  std::string extra_repr() const override;
 
  private:
   int64_t dim_;
@@ -180,12 +195,14 @@ class Softmax : public Layer {
  public:
   explicit Softmax(int64_t dim) : dim_(dim) {}
   Tensor forward(const Tensor& x) const override { return ebb::softmax(x, dim_); }
+  std::string extra_repr() const override;
 
  private:
   int64_t dim_;
 };
 
-/// softmax over the channels of (C, H, W) or (N, C, H, W). Throws Error for other numbers of dims.
+/// Computes softmax over the channels of (C, H, W) or (N, C, H, W). Throws Error for other numbers
+/// of dims.
 class Softmax2d : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
@@ -195,6 +212,7 @@ class LogSoftmax : public Layer {
  public:
   explicit LogSoftmax(int64_t dim) : dim_(dim) {}
   Tensor forward(const Tensor& x) const override { return ebb::log_softmax(x, dim_); }
+  std::string extra_repr() const override;
 
  private:
   int64_t dim_;
@@ -204,6 +222,7 @@ class Softmin : public Layer {
  public:
   explicit Softmin(int64_t dim) : dim_(dim) {}
   Tensor forward(const Tensor& x) const override { return ebb::softmin(x, dim_); }
+  std::string extra_repr() const override;
 
  private:
   int64_t dim_;
@@ -214,6 +233,7 @@ class Flatten : public Layer {
  public:
   explicit Flatten(int64_t first = 1, int64_t last = -1) : first_(first), last_(last) {}
   Tensor forward(const Tensor& x) const override { return ebb::flatten(x, first_, last_); }
+  std::string extra_repr() const override;
 
  private:
   int64_t first_, last_;

@@ -101,7 +101,7 @@ MultiheadAttention::Heads MultiheadAttention::project(const Tensor& query, const
   return {q, part(key, 1, 1)[0], part(value, 2, 1)[0]};
 }
 
-// Appends the trained key and value, and those of zeros.
+// Appends the trained key and value, and a key and a value of zeros.
 void MultiheadAttention::add_rows(Heads& heads, int64_t batch) const {
   const int64_t all = heads.key.size(0), width = heads.key.size(2);
   if (options_.add_bias_kv) {
@@ -119,8 +119,8 @@ void MultiheadAttention::add_rows(Heads& heads, int64_t batch) const {
   }
 }
 
-// The masks as one that broadcasts to (N, H, L, S): bool with true for what takes part, or numbers
-// to add.
+// Returns both masks as one that broadcasts to (N, H, L, S): bool, true for the keys that are used,
+// or numbers to add to the scores.
 Tensor MultiheadAttention::mask_of(const Heads& heads,
                                    const MultiheadAttentionForwardOptions& options,
                                    int64_t batch) const {
@@ -169,7 +169,7 @@ Tensor MultiheadAttention::mask_of(const Heads& heads,
     all = padding.defined() ? padding : mask;
   }
   if (!all.defined()) return all;
-  if (added > 0) {  // what was appended takes part
+  if (added > 0) {  // the appended keys are used
     Shape shape = all.shape();
     shape[3] = added;
     all = cat({all, zeros(shape, options_like(all))}, 3);
@@ -234,8 +234,8 @@ std::tuple<Tensor, Tensor> MultiheadAttention::forward(const Tensor& query, cons
 
 Tensor sinusoidal_positions(int64_t length, int64_t features, PositionsOptions options) {
   if (length < 0 || features < 1)
-    fail("sinusoidal_positions", "expected a length of at least 0 and at least 1 feature, got ", length,
-         " and ", features);
+    fail("sinusoidal_positions", "expected a length of at least 0 and at least 1 feature, got ",
+         length, " and ", features);
   Tensor table = zeros({length, features}, {.dtype = DType::F64});
   double* out = table.mutable_data<double>();
   for (int64_t t = 0; t < length; ++t) {

@@ -7,6 +7,7 @@
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 
@@ -58,10 +59,10 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
 }
 
 std::string Bilinear::extra_repr() const {
-  return "in1_features=" + std::to_string(weight.size(1)) +
-         ", in2_features=" + std::to_string(weight.size(2)) +
-         ", out_features=" + std::to_string(weight.size(0)) +
-         ", bias=" + (bias.defined() ? "True" : "False");
+  return detail::options_text({{"in1_features", weight.size(1)},
+                               {"in2_features", weight.size(2)},
+                               {"out_features", weight.size(0)},
+                               {"bias", bias.defined()}});
 }
 
 }  // namespace ebb::nn

@@ -20,7 +20,7 @@ struct BilinearOptions {
   DType dtype = DType::F32;
 };
 
-/// Computes bilinear. Parameters: weight (out, in1, in2) and bias (out), initialised uniformly in
+/// Computes bilinear. Parameters: weight (out, in1, in2) and bias (out), initialized uniformly in
 /// +-1 / sqrt(in1). Throws Error unless all sizes are at least 1.
 ///
 ///     nn::Bilinear layer(20, 30, 40);

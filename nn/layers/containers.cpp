@@ -4,11 +4,19 @@
 
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 
 void detail::refuse_class(std::string_view container, const Layer& layer) {
-  fail(container, "the layer is a ", class_name(layer), ", not of the class asked for");
+  fail(container, "the layer is a ", class_name(layer), ", not of the class that was requested");
+}
+
+size_t detail::layer_index(std::string_view container, int64_t i, int64_t size) {
+  const int64_t index = i < 0 ? i + size : i;
+  if (index < 0 || index >= size)
+    fail(container, "index ", i, " is out of range: there are ", size, " layers");
+  return static_cast<size_t>(index);
 }
 
 void ModuleList::append(std::shared_ptr<Layer> layer) {
@@ -17,10 +25,7 @@ void ModuleList::append(std::shared_ptr<Layer> layer) {
 }
 
 const Layer& ModuleList::operator[](int64_t i) const {
-  const int64_t place = i < 0 ? i + size() : i;
-  if (place < 0 || place >= size())
-    fail("ModuleList", "index ", i, " is out of range: the list has ", size(), " layers");
-  return *(*layers_)[static_cast<size_t>(place)];
+  return *(*layers_)[detail::layer_index("ModuleList", i, size())];
 }
 
 void ModuleDict::add(const std::string& name, std::shared_ptr<Layer> layer) {
@@ -61,7 +66,7 @@ Tensor Parallel::forward(const Tensor& x) const {
 }
 
 std::string Parallel::extra_repr() const {
-  return options_.sum ? "sum=True" : "dim=" + std::to_string(options_.dim);
+  return options_.sum ? "sum=True" : detail::options_text({{"dim", options_.dim}});
 }
 
 Lambda::Lambda(std::function<Tensor(const Tensor&)> function, std::string name)

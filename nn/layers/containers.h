@@ -1,5 +1,6 @@
-// Modules of modules: lists and dictionaries for forwards of one's own, and the ways to combine layers that Sequential does
-// not have: in parallel, around a shortcut, and a layer made of a function.
+// Modules that contain layers: ModuleList and ModuleDict, for models that write their own
+// forward(); Residual and Parallel, which combine layers; and Lambda, which makes a layer of a
+// function.
 #pragma once
 
 #include <functional>
@@ -8,24 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "ebb/nn/layers/layer_list.h"
 #include "ebb/nn/layers/sequential.h"
 #include "ebb/nn/module.h"
 
 namespace ebb::nn {
 
-namespace detail {
-/// Throws the Error of a layer that has another class than the one asked for.
-[[noreturn]] void refuse_class(std::string_view container, const Layer& layer);
-
-template <class M> const M& layer_as(std::string_view container, const Layer& layer) {
-  const auto* found = dynamic_cast<const M*>(&layer);
-  if (!found) refuse_class(container, layer);
-  return *found;
-}
-}  // namespace detail
-
-/// A list of layers, named "0", "1", ..., without a forward of its own. Like every module it is a handle: copies share
-/// their layers, including those appended later.
+/// A list of layers, named "0", "1", ..., that has no forward() of its own. Like every module it is
+/// a handle: copies share their layers, including those appended later.
 ///
 ///     nn::ModuleList list(nn::Linear(4, 8), nn::Linear(4, 8));
 ///     Tensor sum = list[0](x) + list[1](x);
@@ -43,31 +34,18 @@ class ModuleList : public Module {
   requires(std::is_base_of_v<Module, M>) void push_back(M module) {
     append(as_layer(std::move(module)));
   }
-  /// Returns a layer; negative numbers count from the end. Throws Error when out of range.
+  /// Returns layer i. A negative i counts from the end. Throws Error if i is out of range.
   const Layer& operator[](int64_t i) const;
-  /// Returns it as the class that it has. Throws Error when it has another.
+  /// Returns layer i as an M. Throws Error if it is of another class.
   template <class M> const M& at(int64_t i) const {
     return detail::layer_as<M>("ModuleList", (*this)[i]);
   }
   int64_t size() const { return static_cast<int64_t>(layers_->size()); }
   bool is_empty() const { return layers_->empty(); }
 
-  /// Iterates over the layers: for (const nn::Layer& layer : list).
-  class Iterator {
-   public:
-    explicit Iterator(const std::shared_ptr<Layer>* at) : at_(at) {}
-    const Layer& operator*() const { return **at_; }
-    Iterator& operator++() {
-      ++at_;
-      return *this;
-    }
-    bool operator==(const Iterator&) const = default;
-
-   private:
-    const std::shared_ptr<Layer>* at_;
-  };
-  Iterator begin() const { return Iterator(layers_->data()); }
-  Iterator end() const { return Iterator(layers_->data() + layers_->size()); }
+  /// Iterate over the layers: for (const nn::Layer& layer : list).
+  detail::LayerIterator<ModuleList> begin() const { return {*this, 0}; }
+  detail::LayerIterator<ModuleList> end() const { return {*this, size()}; }
 
  private:
   void append(std::shared_ptr<Layer> layer);
@@ -76,7 +54,8 @@ class ModuleList : public Module {
       std::make_shared<std::vector<std::shared_ptr<Layer>>>();
 };
 
-/// Layers by name, in the order in which they were inserted, without a forward of its own. A handle, as ModuleList.
+/// A dictionary of layers in order of insertion, without a forward() of its own. It is a handle, as
+/// ModuleList is.
 ///
 ///     nn::ModuleDict heads;
 ///     heads.insert("digit", nn::Linear(8, 10));
@@ -87,13 +66,15 @@ class ModuleDict : public Module {
   ModuleDict(const ModuleDict&) = default;
   ModuleDict& operator=(const ModuleDict&) = default;
 
-  /// Adds a layer, or a module with Tensor forward(const Tensor&). Throws Error on a name that is taken or has a '.'.
+  /// Adds a layer, or a module with Tensor forward(const Tensor&). Throws Error if the name is in
+  /// use or contains a '.'.
   template <class M>
   requires(std::is_base_of_v<Module, M>) void insert(const std::string& name, M module) {
     add(name, as_layer(std::move(module)));
   }
-  /// Returns a layer. Throws Error when there is none of that name.
+  /// Returns the layer of that name. Throws Error if there is none.
   const Layer& operator[](const std::string& name) const;
+  /// Returns the layer of that name as an M. Throws Error if it is of another class.
   template <class M> const M& at(const std::string& name) const {
     return detail::layer_as<M>("ModuleDict", (*this)[name]);
   }
@@ -108,7 +89,8 @@ class ModuleDict : public Module {
   std::shared_ptr<std::vector<Entry>> layers_ = std::make_shared<std::vector<Entry>>();
 };
 
-/// x + f(x), where f is a chain of layers, named "0", "1", ... (He et al. 2015). The shapes of x and f(x) broadcast.
+/// Computes x + f(x), where f is a chain of layers named "0", "1", ... (He et al. 2015). The shapes
+/// of x and f(x) broadcast.
 ///
 ///     nn::Residual block(nn::Linear(8, 8), nn::ReLU());
 class Residual : public Layer {
@@ -125,13 +107,13 @@ class Residual : public Layer {
   Sequential inner_;
 };
 
-/// How Parallel joins the results of its branches.
 struct ParallelOptions {
-  bool sum = false;  ///< adds them; otherwise they are joined along dim
+  bool sum = false;  ///< adds the results of the branches instead of joining them along dim
   int64_t dim = 1;
 };
 
-/// Gives x to several layers, named "0", "1", ..., and joins their results along a dim, or adds them.
+/// Passes x to several layers, named "0", "1", ..., and joins their results along a dim, or adds
+/// them.
 ///
 ///     nn::Parallel both(nn::Linear(8, 3), nn::Linear(8, 5));       // (N, 8) -> (N, 8)
 ///     nn::Parallel sum({.sum = true}, nn::Linear(8, 3), nn::Linear(8, 3));
@@ -157,7 +139,7 @@ class Parallel : public Layer {
   ModuleList branches_;
 };
 
-/// A function as a layer. name: what printing shows.
+/// A layer that calls a function. Printing shows `name`. Throws Error if there is no function.
 ///
 ///     nn::Sequential model(nn::Lambda([](const Tensor& x) { return x * 2; }), nn::Linear(4, 2));
 class Lambda : public Layer {

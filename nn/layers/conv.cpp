@@ -24,8 +24,7 @@ void check_channels(const char* layer, int64_t in, int64_t out, int64_t groups) 
   }
 }
 
-// The weight is (first, second, kernel...). torch's fan_in is second times the elements of a
-// kernel.
+// Returns the shape of a weight: (first, second, kernel...).
 Shape weight_shape(const char* layer, int64_t first, int64_t second, const Shape& kernel,
                    int dims) {
   Shape shape{first, second};
@@ -36,7 +35,7 @@ Shape weight_shape(const char* layer, int64_t first, int64_t second, const Shape
   return shape;
 }
 
-Tensor initialised(const Shape& shape, double fan_in, DType dtype) {
+Tensor initialized(const Shape& shape, double fan_in, DType dtype) {
   Tensor t = empty(shape, {.dtype = dtype});
   const double bound = 1 / std::sqrt(fan_in);
   uniform_(t, -bound, bound);
@@ -87,9 +86,9 @@ ConvLayer::ConvLayer(const char* layer, int dims, int64_t in_channels, int64_t o
     around_.push_back(zeros / 2);
     around_.push_back(zeros - zeros / 2);
   }
-  weight = add_parameter("weight", initialised(shape, fan_in_of(shape), options.dtype));
+  weight = add_parameter("weight", initialized(shape, fan_in_of(shape), options.dtype));
   if (options.bias)
-    bias = add_parameter("bias", initialised({out_channels}, fan_in_of(shape), options.dtype));
+    bias = add_parameter("bias", initialized({out_channels}, fan_in_of(shape), options.dtype));
 }
 
 Tensor ConvLayer::forward(const Tensor& x) const {
@@ -130,9 +129,9 @@ ConvTransposeLayer::ConvTransposeLayer(const char* layer, int dims, int64_t in_c
   options_.padding = each_dim(layer, "padding", options.padding, dims);
   options_.output_padding = each_dim(layer, "output_padding", options.output_padding, dims);
   options_.dilation = each_dim(layer, "dilation", options.dilation, dims);
-  weight = add_parameter("weight", initialised(shape, fan_in_of(shape), options.dtype));
+  weight = add_parameter("weight", initialized(shape, fan_in_of(shape), options.dtype));
   if (options.bias)
-    bias = add_parameter("bias", initialised({out_channels}, fan_in_of(shape), options.dtype));
+    bias = add_parameter("bias", initialized({out_channels}, fan_in_of(shape), options.dtype));
 }
 
 Tensor ConvTransposeLayer::call(const Tensor& x, const Shape& output_padding) const {

@@ -9,22 +9,23 @@
 
 namespace ebb::nn {
 
-/// Sizes are one number for all dims or one number for each. padding_mode: what surrounds the
-/// input, where PadMode::Constant means zeros.
+/// Options of Conv1d and Conv2d. Sizes are one number for all dims, or one number per dim.
 struct ConvLayerOptions {
   Shape stride = 1;
   ConvPadding padding = 0;
   Shape dilation = 1;
   int64_t groups = 1;
   bool bias = true;
-  PadMode padding_mode = PadMode::Constant;
+  PadMode padding_mode = PadMode::Constant;  ///< Constant: zeros
   DType dtype = DType::F32;
 };
 using Conv1dOptions = ConvLayerOptions;
 using Conv2dOptions = ConvLayerOptions;
 
 struct ConvTransposeLayerOptions {
-  Shape stride = 1, padding = 0, output_padding = 0;
+  Shape stride = 1;
+  Shape padding = 0;
+  Shape output_padding = 0;
   int64_t groups = 1;
   bool bias = true;
   Shape dilation = 1;
@@ -35,7 +36,7 @@ using ConvTranspose2dOptions = ConvTransposeLayerOptions;
 
 namespace detail {
 
-/// A convolution in `dims` dims.
+/// The common part of Conv1d and Conv2d.
 class ConvLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
@@ -51,14 +52,15 @@ class ConvLayer : public Layer {
 
  private:
   ConvLayerOptions options_;
-  Shape around_;  ///< of pad(), where padding_mode is not Constant
+  Shape around_;  ///< the argument of pad() for a padding_mode other than Constant
 };
 
+/// The common part of ConvTranspose1d and ConvTranspose2d.
 class ConvTransposeLayer : public Layer {
  public:
   Tensor forward(const Tensor& x) const override;
-  /// Returns a result of the given size, (H', W') or of all dims, instead of that of
-  /// output_padding. Throws Error if no output_padding gives it.
+  /// Chooses the output_padding for which the result has the given size: (H', W'), or that of all
+  /// dims. Throws Error if there is none.
   Tensor forward(const Tensor& x, const Shape& output_size) const;
   std::string extra_repr() const override;
   const ConvTransposeLayerOptions& options() const { return options_; }
@@ -81,7 +83,7 @@ class ConvTransposeLayer : public Layer {
 
 /// Computes conv1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialised uniformly in +-1 /
+/// Parameters: weight (out, in / groups, k) and bias (out). Both are initialized uniformly in +-1 /
 /// sqrt(in / groups k), as in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless groups
 /// divides both numbers of channels.
 ///
@@ -98,7 +100,7 @@ class Conv1d : public detail::ConvLayer {
 
 /// Computes conv2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W').
 ///
-/// Parameters: weight (out, in / groups, kh, kw) and bias (out), initialised as those of Conv1d.
+/// Parameters: weight (out, in / groups, kh, kw) and bias (out), initialized as those of Conv1d.
 ///
 ///     nn::Conv2d layer(3, 16, 3, {.padding = 1});
 ///     Tensor y = layer(ones({4, 3, 32, 32}));  // (4, 16, 32, 32)
@@ -113,7 +115,7 @@ class Conv2d : public detail::ConvLayer {
 
 /// Computes conv_transpose1d(x, weight, bias): (N, in, L) -> (N, out, L').
 ///
-/// Parameters: weight (in, out / groups, k) and bias (out), initialised uniformly in +-1 / sqrt(out
+/// Parameters: weight (in, out / groups, k) and bias (out), initialized uniformly in +-1 / sqrt(out
 /// / groups k), as in torch.
 ///
 ///     nn::ConvTranspose1d layer(16, 8, 4, {.stride = 2});
@@ -130,7 +132,7 @@ class ConvTranspose1d : public detail::ConvTransposeLayer {
 
 /// Computes conv_transpose2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W').
 ///
-/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialised as those of
+/// Parameters: weight (in, out / groups, kh, kw) and bias (out), initialized as those of
 /// ConvTranspose1d.
 ///
 ///     nn::ConvTranspose2d layer(16, 3, 2, {.stride = 2});

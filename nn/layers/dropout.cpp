@@ -5,6 +5,7 @@
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 namespace {
@@ -81,6 +82,8 @@ Tensor dropout(const TensorArg& x, double p, Generator* generator) {
 
 Dropout::Dropout(double p) : p_(p) { check_probability(p); }
 
-std::string Dropout::extra_repr() const { return "p=" + to_text(p_); }
+std::string Dropout::extra_repr() const {
+  return detail::options_text({{"p", p_}, {"inplace", false}});  // as torch, which also has inplace
+}
 
 }  // namespace ebb::nn

@@ -1,5 +1,5 @@
-// The lookup is an op of its own, because the row of padding_idx has no gradient. It gathers rows;
-// its gradient adds rows, and is an op too, so every order is there.
+// Embeddings. The lookup is a separate op, because the row of padding_idx has no gradient. It
+// gathers rows. Its gradient adds rows and is an op too, so gradients of every order exist.
 #include "ebb/nn/layers/embedding.h"
 
 #include <algorithm>
@@ -16,20 +16,21 @@
 #include "ebb/core/backend.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/class_numbers.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 namespace {
 
 constexpr int64_t kNoPadding = -1;
 
-// index (n) as the rows of a matrix with `width` columns are gathered by: (n, width) without a copy.
-Tensor wide(const Tensor& index, int64_t width) {
+// Returns index (n) as (n, width) without a copy, to gather whole rows of a matrix.
+Tensor for_rows(const Tensor& index, int64_t width) {
   return expand(unsqueeze(index, 1), {index.numel(), width});
 }
 
 Tensor lookup(const Tensor& weight, const Tensor& index, int64_t padding, const Tensor& count = {});
 
-// zeros (rows, D) with the rows of g (n, D) added at index, except at `padding`.
+// Computes zeros (rows, D) to which the rows of g (n, D) are added at index, except at `padding`.
 struct EmbeddingGradient {
   static constexpr std::string_view name = "embedding_backward";
   struct State {
@@ -44,7 +45,7 @@ struct EmbeddingGradient {
     state = {Saved(index), padding};
     Tensor out = zeros(shape, options_like(g));
     Backend& device = backend(g.device());
-    if (g.numel() > 0) device.scatter_add(out, 0, wide(index, shape[1]), g);
+    if (g.numel() > 0) device.scatter_add(out, 0, for_rows(index, shape[1]), g);
     if (padding != kNoPadding && shape[1] > 0) {
       Tensor row = select(out, 0, padding);
       device.fill(row, 0);
@@ -59,8 +60,8 @@ struct EmbeddingGradient {
   }
 };
 
-// The rows of weight (rows, D) that index (n) names: (n, D). Their gradients are divided by count
-// (n, 1), where defined.
+// Computes the rows of weight (rows, D) at index (n): (n, D). Their gradients are divided by count
+// (n, 1), if it is defined.
 struct EmbeddingLookup {
   static constexpr std::string_view name = "embedding";
   struct State {
@@ -74,7 +75,7 @@ struct EmbeddingLookup {
                         const Tensor& count, int64_t padding) {
     state = {Saved(index), Saved(count), weight.size(0), padding};
     Tensor out = empty(shape, options_like(weight));
-    if (out.numel() > 0) backend(weight.device()).gather(out, weight, 0, wide(index, shape[1]));
+    if (out.numel() > 0) backend(weight.device()).gather(out, weight, 0, for_rows(index, shape[1]));
     return out;
   }
   static std::array<Tensor, 3> backward(const State& state, const Tensor& g) {
@@ -88,13 +89,13 @@ Tensor lookup(const Tensor& weight, const Tensor& index, int64_t padding, const 
   return apply<EmbeddingLookup>(weight, index, count, padding);
 }
 
-// 1 for each index that input (n) names, added up: (rows).
+// Returns how often each row occurs in index: (rows).
 Tensor counts_of(const Tensor& index, const Tensor& weight) {
   const Tensor one = ones({index.numel()}, options_like(weight));
   return scatter_add(one, {weight.size(0)}, 0, index);
 }
 
-// Scales the rows that index names and that are longer than max_norm, in place.
+// Scales the rows in index that are longer than max_norm, in place.
 void renormalize(const Tensor& weight, const Tensor& index, double max_norm, double norm_type) {
   const NoGrad guard;
   const Tensor length = norm(weight, norm_type, {1}, true);
@@ -125,7 +126,7 @@ int64_t padding_row(std::string_view op, const std::optional<int64_t>& padding, 
   return row;
 }
 
-// embedding() of a checked index (n), with messages of `op`.
+// Computes embedding() of a checked index (n), with errors that name `op`.
 Tensor embed(std::string_view op, const Tensor& index, const Tensor& weight,
              const EmbeddingFuncOptions& options) {
   const int64_t padding = padding_row(op, options.padding_idx, weight.size(0));
@@ -142,7 +143,7 @@ Tensor embed(std::string_view op, const Tensor& index, const Tensor& weight,
 using Mode = EmbeddingBagMode;
 constexpr std::string_view kBag = "embedding_bag";
 
-// Bags (B, L, D) without the vectors where left_out (B, L) is true, if it is defined.
+// Reduces bags (B, L, D) without the vectors where left_out (B, L), if defined, is true.
 Tensor reduce_bags(const Tensor& bags, const Tensor& left_out, Mode mode) {
   const bool all = !left_out.defined();
   if (mode == Mode::Max) {
@@ -158,7 +159,7 @@ Tensor reduce_bags(const Tensor& bags, const Tensor& left_out, Mode mode) {
   return total / clamp_min(sum(logical_not(left_out).to(bags.dtype()), {1}, true), 1);
 }
 
-// Checks that offsets start at 0, do not decrease and do not exceed n.
+// Throws Error unless offsets start at 0, do not decrease and do not exceed the input.
 void check_offsets(const Tensor& offsets, const Tensor& input, bool include_last) {
   if (offsets.dtype() != DType::I64 || offsets.dim() != 1 || offsets.numel() < include_last) {
     fail(kBag, "offsets ", offsets, " do not fit: expected i64 (B), or (B + 1) with the end");
@@ -176,7 +177,8 @@ void check_offsets(const Tensor& offsets, const Tensor& input, bool include_last
   device.check_values(kBag, lengths, {0, 0x1p53, "offsets must not decrease or exceed the input"});
 }
 
-// The number of the bag of each of n elements, from 0; the number of bags for those behind the end.
+// Returns the index of the bag of each of n elements, or the number of bags for elements after the
+// last bag.
 Tensor bag_of_each(const Tensor& offsets, int64_t n) {
   const NoGrad guard;
   const Tensor one = ones({offsets.numel()}, {.dtype = DType::F64, .device = offsets.device()});
@@ -184,31 +186,31 @@ Tensor bag_of_each(const Tensor& offsets, int64_t n) {
   return (slice(cumsum(starts, 0), 0, 0, n) - 1).to(DType::I64);
 }
 
-// Sums (B, D) of the rows (n, D) that offsets divide into bags.
+// Returns the sums (B, D) of the rows (n, D) that offsets divide into bags.
 Tensor sum_bags(const Tensor& rows, const Tensor& offsets, int64_t bags) {
   const Tensor bag = bag_of_each(offsets, rows.size(0));
   const Tensor index = expand(unsqueeze(bag, 1), rows.shape());
   return slice(scatter_add(rows, {offsets.numel(), rows.size(1)}, 0, index), 0, 0, bags);
 }
 
-// The bags as a matrix of places in the input (B, length of the longest), and true where one ends
-// earlier.
-std::pair<Tensor, Tensor> places_of(const Tensor& offsets, int64_t bags, int64_t n) {
+// Returns the positions of the elements of each bag in the input as a matrix (B, length of the
+// longest bag), and a mask that is true after the end of a bag.
+std::pair<Tensor, Tensor> positions_of(const Tensor& offsets, int64_t bags, int64_t n) {
   std::vector<int64_t> starts = offsets.to_vector<int64_t>();
   starts.push_back(n);
   int64_t longest = 0;
   for (size_t b = 0; b < static_cast<size_t>(bags); ++b)
     longest = std::max(longest, starts[b + 1] - starts[b]);
-  std::vector<int64_t> places;
+  std::vector<int64_t> positions;
   std::vector<uint8_t> ended;
   for (size_t b = 0; b < static_cast<size_t>(bags); ++b) {
     for (int64_t i = 0; i < longest; ++i) {
       ended.push_back(starts[b] + i >= starts[b + 1]);
-      places.push_back(ended.back() ? 0 : starts[b] + i);
+      positions.push_back(ended.back() ? 0 : starts[b] + i);
     }
   }
   const Shape shape{bags, longest};
-  return {from_data(places, shape, offsets.device()),
+  return {from_data(positions, shape, offsets.device()),
           from_data(ended, shape, offsets.device()).to(DType::Bool)};
 }
 
@@ -237,7 +239,7 @@ void check_bag_options(const Tensor& input, const Tensor& weight,
 Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOptions options) {
   const CompositeScope scope(input);
   constexpr std::string_view kOp = "embedding";
-  check_class_numbers(kOp, "input", input);
+  detail::check_class_numbers(kOp, "input", input);
   check_weight(kOp, weight, input->device());
   Shape shape = input->shape();
   shape.push_back(weight.size(1));
@@ -248,7 +250,7 @@ Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOpti
 Tensor embedding_bag(const TensorArg& input, const Tensor& weight,
                      EmbeddingBagFuncOptions options) {
   const CompositeScope scope(input);
-  check_class_numbers(kBag, "input", input);
+  detail::check_class_numbers(kBag, "input", input);
   check_weight(kBag, weight, input->device());
   check_bag_options(input, weight, options);
   const int64_t n = input->numel(), width = weight.size(1);
@@ -268,12 +270,12 @@ Tensor embedding_bag(const TensorArg& input, const Tensor& weight,
   const Tensor& offsets = options.offsets;
   const int64_t bags = offsets.numel() - (options.include_last_offset ? 1 : 0);
   if (options.mode == Mode::Max) {
-    const auto [places, ended] = places_of(offsets, bags, n);
-    if (places.numel() == 0) return sum(rows) + zeros({bags, width}, options_like(weight));
-    const Tensor at = reshape(places, {places.numel()});
-    const Tensor gathered = reshape(index_select(rows, 0, at), {bags, places.size(1), width});
+    const auto [positions, ended] = positions_of(offsets, bags, n);
+    if (positions.numel() == 0) return sum(rows) + zeros({bags, width}, options_like(weight));
+    const Tensor at = reshape(positions, {positions.numel()});
+    const Tensor gathered = reshape(index_select(rows, 0, at), {bags, positions.size(1), width});
     if (left_out.defined())
-      left_out = logical_or(ended, reshape(ebb::index(left_out, at), places.shape()));
+      left_out = logical_or(ended, reshape(ebb::index(left_out, at), positions.shape()));
     return reduce_bags(gathered, left_out.defined() ? left_out : ended, options.mode);
   }
   const Tensor keep =
@@ -299,15 +301,18 @@ Tensor new_table(std::string_view layer, int64_t rows, int64_t width, DType dtyp
   return table;
 }
 
-// The options that torch prints: padding_idx and those that differ from their defaults.
-std::string shown(const std::optional<int64_t>& padding, const std::optional<double>& max_norm,
-                  double norm_type, bool scale_grad_by_freq) {
+// Returns the options that differ from their defaults, as torch prints them.
+std::string shown(const std::optional<double>& max_norm, double norm_type,
+                  bool scale_grad_by_freq) {
   std::string text;
-  if (padding) text += ", padding_idx=" + std::to_string(*padding);
-  if (max_norm) text += ", max_norm=" + to_text(*max_norm);
-  if (norm_type != 2) text += ", norm_type=" + to_text(norm_type);
+  if (max_norm) text += ", " + detail::options_text({{"max_norm", *max_norm}});
+  if (norm_type != 2) text += ", " + detail::options_text({{"norm_type", norm_type}});
   if (scale_grad_by_freq) text += ", scale_grad_by_freq=True";
   return text;
+}
+
+std::string padding_text(const std::optional<int64_t>& padding) {
+  return padding ? ", padding_idx=" + std::to_string(*padding) : "";
 }
 
 std::string sizes_of(const Tensor& weight) {
@@ -338,8 +343,8 @@ Embedding Embedding::from_pretrained(const Tensor& weight, EmbeddingFromPretrain
 Tensor Embedding::forward(const Tensor& input) const { return embedding(input, weight, options_); }
 
 std::string Embedding::extra_repr() const {
-  return sizes_of(weight) + shown(options_.padding_idx, options_.max_norm, options_.norm_type,
-                                  options_.scale_grad_by_freq);
+  return sizes_of(weight) + padding_text(options_.padding_idx) +
+         shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq);
 }
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim,
@@ -364,9 +369,9 @@ Tensor EmbeddingBag::forward(const Tensor& input, const Tensor& offsets,
 std::string EmbeddingBag::extra_repr() const {
   const char* modes[] = {"sum", "mean", "max"};
   return sizes_of(weight) +
-         shown(options_.padding_idx, options_.max_norm, options_.norm_type,
-               options_.scale_grad_by_freq) +
-         ", mode=" + modes[static_cast<int>(options_.mode)];
+         shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq) + ", " +
+         detail::options_text({{"mode", modes[static_cast<int>(options_.mode)]}}) +
+         padding_text(options_.padding_idx);
 }
 
 }  // namespace ebb::nn

@@ -10,44 +10,45 @@
 namespace ebb::nn {
 
 struct EmbeddingFuncOptions {
-  std::optional<int64_t> padding_idx = {};  ///< a row without gradient; negative: from the end
+  std::optional<int64_t> padding_idx = {};  ///< a row without gradient; may be negative
   std::optional<double> max_norm = {};  ///< before the lookup, longer rows are scaled to this norm
   double norm_type = 2;                 ///< the p of that norm
-  bool scale_grad_by_freq = false;      ///< divides a row's gradient by how often `input` names it
+  bool scale_grad_by_freq = false;      ///< divides a row's gradient by its count in input
 };
 
-/// Returns the rows of weight that input names: (...) of i64 or u8, (rows, D) -> (..., D).
+/// Returns the rows of weight (rows, D) whose indices are in input (...) of i64 or u8: (..., D).
 ///
-/// Derivative: upstreams of one row are added in the order of input, in dense form; the row of
-/// padding_idx gets none. The bits do not depend on the number of threads. With max_norm, the rows
-/// that input names are scaled in place, without being recorded, as in torch. Throws Error on an
-/// index or padding_idx outside of the rows.
+/// Derivative: a dense gradient of weight, where the upstreams of a row are added in the order of
+/// input, and row padding_idx has none. Its bits do not depend on the number of threads. With
+/// max_norm, the rows in input are scaled in place and not recorded, as in torch. Throws Error if
+/// an index or padding_idx is out of range.
 ///
 ///     Tensor y = nn::embedding(tensor({1, 1, 0}), tensor({{1., 2.}, {3., 4.}}));  // (3, 2)
 ///
 /// Composed in embedding.cpp. Test: embedding in rows_embedding.cpp.
 Tensor embedding(const TensorArg& input, const Tensor& weight, EmbeddingFuncOptions options = {});
 
-/// How the vectors of a bag become one.
+/// The reduction of the vectors of a bag.
 enum class EmbeddingBagMode { Sum, Mean, Max };
 
 struct EmbeddingBagFuncOptions {
-  Tensor offsets = {};  ///< (B) i64: where each bag starts in an input of one dim; the first is 0
+  Tensor offsets = {};  ///< (B) i64: the start of each bag in an input of one dim; the first is 0
   std::optional<double> max_norm = {};  ///< as in EmbeddingFuncOptions
   double norm_type = 2;
   bool scale_grad_by_freq = false;  ///< not with Max
   EmbeddingBagMode mode = EmbeddingBagMode::Mean;
-  Tensor per_sample_weights = {};    ///< with Sum: a factor for each index, of input's shape
+  Tensor per_sample_weights = {};    ///< a factor for each index, of input's shape; only with Sum
   bool include_last_offset = false;  ///< offsets has (B + 1) elements, of which the last is the end
-  std::optional<int64_t> padding_idx = {};  ///< indices that are left out of their bag
+  std::optional<int64_t> padding_idx = {};  ///< an index that is not part of any bag
 };
 
-/// Returns the sum, mean or largest elements of the vectors of each bag: input (B, L) with a bag a
-/// row, or (n) with offsets (B); weight (rows, D) -> (B, D). An empty bag gives 0.
+/// Returns the sum, the mean or the largest elements of the rows of weight (rows, D) in each bag:
+/// (B, D). The bags are the rows of input (B, L), or the parts of input (n) that start at offsets
+/// (B). The result of an empty bag is 0.
 ///
-/// Derivative: that of the sum, mean or, for Max, of the first largest element. Throws Error where
-/// shapes do not fit, offsets do not start at 0 or decrease, and an index is outside of the rows.
-/// Max with offsets waits for the device.
+/// Derivative: that of the sum, of the mean or, with Max, of the first largest element. Throws
+/// Error if shapes do not fit, if offsets do not start at 0 or decrease, or if an index is out of
+/// range. Max with offsets waits for the device.
 ///
 ///     Tensor w = tensor({{1., 2.}, {3., 4.}});
 ///     nn::embedding_bag(tensor({{0, 1}}), w);  // [[2, 3]]
@@ -64,21 +65,22 @@ struct EmbeddingOptions {
   DType dtype = DType::F32;
 };
 
-/// The options of from_pretrained. freeze: the weight is not trained.
+/// The options of Embedding::from_pretrained.
 struct EmbeddingFromPretrainedOptions {
-  bool freeze = true;
+  bool freeze = true;  ///< does not train the weight
   std::optional<int64_t> padding_idx = {};
   std::optional<double> max_norm = {};
   double norm_type = 2;
   bool scale_grad_by_freq = false;
 };
 
-/// A trained table of vectors. Parameter: weight (num_embeddings, embedding_dim), standard normal;
-/// the row of padding_idx starts at 0 and keeps its value. Throws Error unless both sizes are at
-/// least 1.
+/// A trained table of vectors: embedding(input, weight).
+///
+/// Parameter: weight (num_embeddings, embedding_dim), initialized with normal numbers. Row
+/// padding_idx starts at 0 and is not trained. Throws Error unless both sizes are at least 1.
 ///
 ///     nn::Embedding table(1000, 64);
-///     Tensor vectors = table(words);  // (N, T) of i64 -> (N, T, 64)
+///     Tensor vectors = table(tokens);  // (N, T) of i64 -> (N, T, 64)
 class Embedding : public Layer {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions options = {});
@@ -107,8 +109,10 @@ struct EmbeddingBagOptions {
   DType dtype = DType::F32;
 };
 
-/// A trained table of vectors of which bags are taken: embedding_bag(). Parameter: weight
-/// (num_embeddings, embedding_dim), standard normal; the row of padding_idx starts at 0.
+/// A trained table of vectors that are reduced by bags: embedding_bag(input, weight).
+///
+/// Parameter: weight (num_embeddings, embedding_dim), initialized with normal numbers. Row
+/// padding_idx starts at 0. Throws Error unless both sizes are at least 1.
 class EmbeddingBag : public Layer {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions options = {});

@@ -1,5 +1,8 @@
-// Unfold and Fold: the windows of images as columns, and back.
+// Unfold and Fold: convert images to columns of windows, and back.
 #pragma once
+
+#include <initializer_list>
+#include <string>
 
 #include "ebb/autograd/ops/unfold.h"
 #include "ebb/nn/module.h"
@@ -11,6 +14,8 @@ class Unfold : public Layer {
  public:
   explicit Unfold(const Shape& kernel_size, const UnfoldOptions& options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  Unfold(std::initializer_list<int64_t> kernel_size, const UnfoldOptions& options = {})
+      : Unfold(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override { return unfold(x, kernel_size_, options_); }
   std::string extra_repr() const override;
 

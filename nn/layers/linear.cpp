@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ebb/core/random.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 
@@ -22,9 +23,9 @@ Linear::Linear(int64_t in_features, int64_t out_features, LinearOptions options)
 }
 
 std::string Linear::extra_repr() const {
-  return "in_features=" + std::to_string(weight.size(1)) +
-         ", out_features=" + std::to_string(weight.size(0)) +
-         ", bias=" + (bias.defined() ? "True" : "False");
+  return detail::options_text({{"in_features", weight.size(1)},
+                               {"out_features", weight.size(0)},
+                               {"bias", bias.defined()}});
 }
 
 }  // namespace ebb::nn

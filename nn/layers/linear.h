@@ -13,7 +13,7 @@ struct LinearOptions {
 
 /// Computes x weight^T + bias: (..., in) -> (..., out).
 ///
-/// Parameters: weight (out, in) and bias (out). Both are initialised uniformly in +-1 / sqrt(in),
+/// Parameters: weight (out, in) and bias (out). Both are initialized uniformly in +-1 / sqrt(in),
 /// as in torch (kaiming_uniform with a = sqrt(5)). Throws Error unless in >= 1 and out >= 1.
 ///
 ///     nn::Linear layer(784, 10);

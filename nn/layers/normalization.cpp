@@ -2,12 +2,13 @@
 
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
-namespace {
 
-std::string text(bool on) { return on ? "True" : "False"; }
-std::string text(std::optional<double> number) { return number ? to_text(*number) : "None"; }
+using detail::options_text;
+
+namespace {
 
 void check_shape(std::string_view name, const Shape& normalized_shape) {
   bool wrong = normalized_shape.empty();
@@ -34,10 +35,12 @@ detail::ChannelNorm::ChannelNorm(std::string_view name, int64_t num_features,
 }
 
 std::string detail::ChannelNorm::extra_repr() const {
-  return std::to_string(num_features_) + ", eps=" + to_text(options_.eps) +
-         ", momentum=" + text(options_.momentum) + ", affine=" + text(options_.affine) +
-         ", bias=" + text(bias.defined()) +
-         ", track_running_stats=" + text(options_.track_running_stats);
+  return std::to_string(num_features_) + ", " +
+         options_text({{"eps", options_.eps},
+                       {"momentum", options_.momentum},
+                       {"affine", options_.affine},
+                       {"bias", bias.defined()},
+                       {"track_running_stats", options_.track_running_stats}});
 }
 
 void detail::ChannelNorm::reset_running_stats() {
@@ -100,9 +103,10 @@ LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions options)
   if (options.bias) bias = add_parameter("bias", zeros(normalized_shape, {.dtype = options.dtype}));
 }
 std::string LayerNorm::extra_repr() const {
-  return to_text(normalized_shape_) + ", eps=" + to_text(options_.eps) +
-         ", elementwise_affine=" + text(options_.elementwise_affine) +
-         ", bias=" + text(bias.defined());
+  return to_text(normalized_shape_) + ", " +
+         options_text({{"eps", options_.eps},
+                       {"elementwise_affine", options_.elementwise_affine},
+                       {"bias", bias.defined()}});
 }
 
 GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions options)
@@ -122,9 +126,9 @@ Tensor GroupNorm::forward(const Tensor& x) const {
   return group_norm(x, num_groups_, weight, bias, options_.eps);
 }
 std::string GroupNorm::extra_repr() const {
-  return std::to_string(num_groups_) + ", " + std::to_string(num_channels_) +
-         ", eps=" + to_text(options_.eps) + ", affine=" + text(options_.affine) +
-         ", bias=" + text(bias.defined());
+  return std::to_string(num_groups_) + ", " + std::to_string(num_channels_) + ", " +
+         options_text(
+             {{"eps", options_.eps}, {"affine", options_.affine}, {"bias", bias.defined()}});
 }
 
 RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions options)
@@ -134,8 +138,8 @@ RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions options)
     weight = add_parameter("weight", ones(normalized_shape, {.dtype = options.dtype}));
 }
 std::string RMSNorm::extra_repr() const {
-  return to_text(normalized_shape_) + ", eps=" + text(options_.eps) +
-         ", elementwise_affine=" + text(options_.elementwise_affine);
+  return to_text(normalized_shape_) + ", " +
+         options_text({{"eps", options_.eps}, {"elementwise_affine", options_.elementwise_affine}});
 }
 
 }  // namespace ebb::nn

@@ -1,4 +1,4 @@
-// Normalisation layers. Formulas and errors: autograd/ops/normalization.h.
+// Normalization layers. Formulas and errors: autograd/ops/normalization.h.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,9 @@ namespace ebb::nn {
 
 struct BatchNormOptions {
   double eps = 1e-5;
-  std::optional<double> momentum =
-      0.1;             ///< without a value, running statistics are averages over all batches
+  /// The weight of a batch in the running statistics. Without a value, these are the averages over
+  /// all batches.
+  std::optional<double> momentum = 0.1;
   bool affine = true;  ///< has weight and bias
   bool track_running_stats = true;
   bool bias = true;  ///< has no effect without affine
@@ -23,7 +24,7 @@ using BatchNorm2dOptions = BatchNormOptions;
 
 namespace detail {
 
-// The common part of batch and instance normalisation.
+/// The common part of batch and instance normalization.
 class ChannelNorm : public Layer {
  public:
   std::string extra_repr() const override;
@@ -36,12 +37,12 @@ class ChannelNorm : public Layer {
   Tensor running_var;          ///< (C), starts as 1; undefined unless track_running_stats
   Tensor num_batches_tracked;  ///< 0-d i64; undefined unless track_running_stats
 
-  /// Forgets the running statistics.
+  /// Resets the running statistics to their initial values.
   void reset_running_stats();
 
  protected:
   ChannelNorm(std::string_view name, int64_t num_features, const BatchNormOptions& options);
-  // Throws Error unless x has num_features channels at dim `dim` and from least to most dims.
+  /// Throws Error unless x has `least` to `most` dims and num_features channels at dim `dim`.
   void check_input(const Tensor& x, int dim, int least, int most) const;
   Tensor batch_norm_of(const Tensor& x) const;
   Tensor instance_norm_of(const Tensor& x, int dims) const;
@@ -81,6 +82,10 @@ struct InstanceNormOptions {
   bool track_running_stats = false;
   bool bias = true;  ///< has no effect without affine
   DType dtype = DType::F32;
+
+  BatchNormOptions as_batch_norm() const {
+    return {eps, momentum, affine, track_running_stats, bias, dtype};
+  }
 };
 using InstanceNorm1dOptions = InstanceNormOptions;
 using InstanceNorm2dOptions = InstanceNormOptions;
@@ -89,17 +94,15 @@ using InstanceNorm2dOptions = InstanceNormOptions;
 /// running statistics.
 class InstanceNorm1d : public detail::ChannelNorm {
  public:
-  explicit InstanceNorm1d(int64_t num_features, InstanceNormOptions o = {})
-      : ChannelNorm("InstanceNorm1d", num_features,
-                    {o.eps, o.momentum, o.affine, o.track_running_stats, o.bias, o.dtype}) {}
+  explicit InstanceNorm1d(int64_t num_features, InstanceNormOptions options = {})
+      : ChannelNorm("InstanceNorm1d", num_features, options.as_batch_norm()) {}
   Tensor forward(const Tensor& x) const override { return instance_norm_of(x, 1); }
 };
 /// Returns instance_norm of (C, H, W) or (N, C, H, W), as InstanceNorm1d does.
 class InstanceNorm2d : public detail::ChannelNorm {
  public:
-  explicit InstanceNorm2d(int64_t num_features, InstanceNormOptions o = {})
-      : ChannelNorm("InstanceNorm2d", num_features,
-                    {o.eps, o.momentum, o.affine, o.track_running_stats, o.bias, o.dtype}) {}
+  explicit InstanceNorm2d(int64_t num_features, InstanceNormOptions options = {})
+      : ChannelNorm("InstanceNorm2d", num_features, options.as_batch_norm()) {}
   Tensor forward(const Tensor& x) const override { return instance_norm_of(x, 2); }
 };
 
@@ -160,7 +163,7 @@ class GroupNorm : public Layer {
 };
 
 struct RMSNormOptions {
-  std::optional<double> eps = {};  ///< without a value, that of the dtype
+  std::optional<double> eps = {};  ///< without a value, the machine epsilon of the dtype
   bool elementwise_affine = true;
   DType dtype = DType::F32;
 };

@@ -1,5 +1,7 @@
 #include "ebb/nn/layers/padding.h"
 
+#include "ebb/nn/layers/repr.h"
+
 namespace ebb::nn {
 
 template <int kDims, PadMode kMode>
@@ -26,10 +28,10 @@ Tensor detail::Padding<kDims, kMode>::forward_as(const char* name, const Tensor&
 }
 
 std::string ConstantPad1d::extra_repr() const {
-  return "padding=" + to_text(pad_) + ", value=" + to_text(value_);
+  return "padding=" + to_text(pad_) + ", " + detail::options_text({{"value", value_}});
 }
 std::string ConstantPad2d::extra_repr() const {
-  return "padding=" + to_text(pad_) + ", value=" + to_text(value_);
+  return "padding=" + to_text(pad_) + ", " + detail::options_text({{"value", value_}});
 }
 
 template class detail::Padding<1, PadMode::Constant>;

@@ -1,52 +1,35 @@
 #include "ebb/nn/layers/pooling.h"
 
+#include "ebb/nn/layers/repr.h"
+
 namespace ebb::nn {
+
+using detail::options_text;
+
 namespace {
-
-std::string text(bool on) { return on ? "True" : "False"; }
-
-// Returns sizes as Python prints them: 2, or (2, 3).
-std::string text(const Shape& list) {
-  return list.dim() == 1 ? std::to_string(list[0]) : to_text(list);
-}
 
 // Returns the text of the options that all pooling layers have.
 std::string window_text(const Shape& kernel_size, const Shape& stride, const Shape& padding) {
-  return "kernel_size=" + text(kernel_size) +
-         ", stride=" + text(stride.empty() ? kernel_size : stride) + ", padding=" + text(padding);
-}
-
-std::string max_pool_text(const Shape& kernel_size, const MaxPoolOptions& o) {
-  return window_text(kernel_size, o.stride, o.padding) + ", dilation=" + text(o.dilation) +
-         ", ceil_mode=" + text(o.ceil_mode);
+  return options_text({{"kernel_size", kernel_size},
+                       {"stride", stride.empty() ? kernel_size : stride},
+                       {"padding", padding}});
 }
 
 }  // namespace
 
-Tensor MaxPool1d::forward(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool1d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+template <auto kPool, auto kPoolWithIndices>
+std::string detail::MaxPool<kPool, kPoolWithIndices>::extra_repr() const {
+  return window_text(kernel_size_, options_.stride, options_.padding) + ", " +
+         options_text({{"dilation", options_.dilation}, {"ceil_mode", options_.ceil_mode}});
 }
-std::tuple<Tensor, Tensor> MaxPool1d::forward_with_indices(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool1d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::string MaxPool1d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
-
-Tensor MaxPool2d::forward(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool2d(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::tuple<Tensor, Tensor> MaxPool2d::forward_with_indices(const Tensor& x) const {
-  const MaxPoolOptions& o = options_;
-  return max_pool2d_with_indices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
-}
-std::string MaxPool2d::extra_repr() const { return max_pool_text(kernel_size_, options_); }
+template class detail::MaxPool<ebb::max_pool1d, ebb::max_pool1d_with_indices>;
+template class detail::MaxPool<ebb::max_pool2d, ebb::max_pool2d_with_indices>;
 
 Tensor AvgPool1d::forward(const Tensor& x) const {
   const AvgPool1dOptions& o = options_;
   return avg_pool1d(x, kernel_size_, o.stride, o.padding, o.ceil_mode, o.count_include_pad);
 }
+// torch prints tuples here.
 std::string AvgPool1d::extra_repr() const {
   const Shape& stride = options_.stride.empty() ? kernel_size_ : options_.stride;
   return "kernel_size=" + to_text(kernel_size_) + ", stride=" + to_text(stride) +

@@ -1,6 +1,7 @@
 // Pooling layers. Formulas, sizes and errors: autograd/ops/pooling.h.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -19,16 +20,26 @@ struct MaxPoolOptions {
 using MaxPool1dOptions = MaxPoolOptions;
 using MaxPool2dOptions = MaxPoolOptions;
 
-/// Returns max_pool1d of the input: (N, C, L) -> (N, C, L_out).
-class MaxPool1d : public Layer {
+namespace detail {
+
+/// The common part of MaxPool1d and MaxPool2d.
+template <auto kPool, auto kPoolWithIndices> class MaxPool : public Layer {
  public:
-  explicit MaxPool1d(const Shape& kernel_size, MaxPoolOptions options = {})
+  explicit MaxPool(const Shape& kernel_size, MaxPoolOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
-  Tensor forward(const Tensor& x) const override;
+  MaxPool(std::initializer_list<int64_t> kernel_size, MaxPoolOptions options = {})
+      : MaxPool(Shape(kernel_size), options) {}
+  Tensor forward(const Tensor& x) const override {
+    const MaxPoolOptions& o = options_;
+    return kPool(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+  }
   /// Returns the values, and the positions of the elements: return_indices of torch.
-  std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
-  MaxPool1d* operator->() { return this; }
-  const MaxPool1d* operator->() const { return this; }
+  std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
+    const MaxPoolOptions& o = options_;
+    return kPoolWithIndices(x, kernel_size_, o.stride, o.padding, o.dilation, o.ceil_mode);
+  }
+  MaxPool* operator->() { return this; }
+  const MaxPool* operator->() const { return this; }
   std::string extra_repr() const override;
 
  private:
@@ -36,22 +47,19 @@ class MaxPool1d : public Layer {
   MaxPoolOptions options_;
 };
 
+}  // namespace detail
+
+/// Returns max_pool1d of the input: (N, C, L) -> (N, C, L_out).
+class MaxPool1d : public detail::MaxPool<ebb::max_pool1d, ebb::max_pool1d_with_indices> {
+ public:
+  using MaxPool::MaxPool;
+};
 /// Returns max_pool2d of the input: (N, C, H, W) -> (N, C, H_out, W_out).
 ///
 ///     nn::MaxPool2d pool(3, {.stride = 2, .padding = 1});
-class MaxPool2d : public Layer {
+class MaxPool2d : public detail::MaxPool<ebb::max_pool2d, ebb::max_pool2d_with_indices> {
  public:
-  explicit MaxPool2d(const Shape& kernel_size, MaxPoolOptions options = {})
-      : kernel_size_(kernel_size), options_(options) {}
-  Tensor forward(const Tensor& x) const override;
-  std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const;
-  MaxPool2d* operator->() { return this; }
-  const MaxPool2d* operator->() const { return this; }
-  std::string extra_repr() const override;
-
- private:
-  Shape kernel_size_;
-  MaxPoolOptions options_;
+  using MaxPool::MaxPool;
 };
 
 struct AvgPool1dOptions {
@@ -66,6 +74,8 @@ class AvgPool1d : public Layer {
  public:
   explicit AvgPool1d(const Shape& kernel_size, AvgPool1dOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  AvgPool1d(std::initializer_list<int64_t> kernel_size, AvgPool1dOptions options = {})
+      : AvgPool1d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
 
@@ -87,6 +97,8 @@ class AvgPool2d : public Layer {
  public:
   explicit AvgPool2d(const Shape& kernel_size, AvgPool2dOptions options = {})
       : kernel_size_(kernel_size), options_(options) {}
+  AvgPool2d(std::initializer_list<int64_t> kernel_size, AvgPool2dOptions options = {})
+      : AvgPool2d(Shape(kernel_size), options) {}
   Tensor forward(const Tensor& x) const override;
   std::string extra_repr() const override;
 
@@ -101,6 +113,8 @@ namespace detail {
 template <auto kPool> class AdaptivePool : public Layer {
  public:
   explicit AdaptivePool(const AdaptiveSize& output_size) : output_size_(output_size) {}
+  AdaptivePool(std::initializer_list<std::optional<int64_t>> output_size)
+      : AdaptivePool(AdaptiveSize(output_size)) {}
   Tensor forward(const Tensor& x) const override { return kPool(x, output_size_); }
   std::string extra_repr() const override;
 
@@ -126,21 +140,21 @@ class AdaptiveAvgPool2d : public detail::AdaptivePool<ebb::adaptive_avg_pool2d> 
 class AdaptiveMaxPool1d : public detail::AdaptivePool<ebb::adaptive_max_pool1d> {
  public:
   using AdaptivePool::AdaptivePool;
-  AdaptiveMaxPool1d* operator->() { return this; }
-  const AdaptiveMaxPool1d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool1d_with_indices(x, output_size_);
   }
+  AdaptiveMaxPool1d* operator->() { return this; }
+  const AdaptiveMaxPool1d* operator->() const { return this; }
 };
 /// Returns adaptive_max_pool2d of the input.
 class AdaptiveMaxPool2d : public detail::AdaptivePool<ebb::adaptive_max_pool2d> {
  public:
   using AdaptivePool::AdaptivePool;
-  AdaptiveMaxPool2d* operator->() { return this; }
-  const AdaptiveMaxPool2d* operator->() const { return this; }
   std::tuple<Tensor, Tensor> forward_with_indices(const Tensor& x) const {
     return adaptive_max_pool2d_with_indices(x, output_size_);
   }
+  AdaptiveMaxPool2d* operator->() { return this; }
+  const AdaptiveMaxPool2d* operator->() const { return this; }
 };
 
 }  // namespace ebb::nn

@@ -8,6 +8,7 @@
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/layers/dropout.h"
+#include "ebb/nn/layers/repr.h"
 
 namespace ebb::nn {
 
@@ -56,7 +57,7 @@ std::string RecurrentBase::extra_repr() const {
   if (options_.num_layers != 1) text += ", num_layers=" + std::to_string(options_.num_layers);
   if (!options_.bias) text += ", bias=False";
   if (options_.batch_first) text += ", batch_first=True";
-  if (options_.dropout != 0) text += ", dropout=" + to_text(options_.dropout);
+  if (options_.dropout != 0) text += ", " + options_text({{"dropout", options_.dropout}});
   if (options_.bidirectional) text += ", bidirectional=True";
   return text;
 }

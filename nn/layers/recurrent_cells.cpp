@@ -77,6 +77,11 @@ Tensor like_input(const Tensor& rows, const Tensor& input) {
 }
 }  // namespace
 
+std::string RNNCell::extra_repr() const {
+  return RecurrentCellBase::extra_repr() +
+         (nonlinearity_ == RNNNonlinearity::ReLU ? ", nonlinearity=relu" : "");
+}
+
 RNNCell::RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions options)
     : RecurrentCellBase("RNNCell", 1, input_size, hidden_size, options.bias, options.dtype),
       nonlinearity_(options.nonlinearity) {}

@@ -30,6 +30,10 @@ void Sequential::append(std::string_view name, std::shared_ptr<Layer> layer) {
   steps_->push_back({std::move(layer), linear});
 }
 
+const Layer& Sequential::operator[](int64_t i) const {
+  return *(*steps_)[detail::layer_index("Sequential", i, size())].layer;
+}
+
 Tensor Sequential::forward(const Tensor& x) const {
   Tensor value = x;
   const std::vector<Step>& steps = *steps_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "ebb/nn/layers/layer_list.h"
 #include "ebb/nn/layers/linear.h"
 #include "ebb/nn/module.h"
 
@@ -15,9 +16,8 @@ namespace ebb::nn {
 ///
 /// Its parts are Layers, or Modules with Tensor forward(const Tensor&). A layer may occur several
 /// times; its parameters are then shared. Like every module it is a handle: copies share their
-/// layers, including those appended later. A Linear followed by a ReLU, or by a GELU in its tanh
-/// form, runs as one op with it. This applies only to these classes. A class derived from one of
-/// them runs its own forward.
+/// layers, including those appended later. A Linear runs as one op with a ReLU, or a GELU in its
+/// tanh form, that follows it; a class derived from one of these runs its own forward().
 class Sequential : public Layer {
  public:
   template <class... Modules>
@@ -34,20 +34,33 @@ class Sequential : public Layer {
   requires(std::is_base_of_v<Module, M>) void push_back(M module) {
     append(std::to_string(size()), as_layer(std::move(module)));
   }
-  /// Appends it under a name of its own instead of its number. Throws Error on a name that is taken
-  /// or has a '.'.
+  /// Appends a layer under a name instead of its number. Throws Error if the name is in use or
+  /// contains a '.'.
   ///
   ///     model.push_back("hidden", nn::Linear(784, 128));
   template <class M>
   requires(std::is_base_of_v<Module, M>) void push_back(std::string_view name, M module) {
     append(name, as_layer(std::move(module)));
   }
-  /// As torch's module holders: model->push_back(...).
+  /// Allows model->push_back(...), as torch's module holders do.
   Sequential* operator->() { return this; }
   const Sequential* operator->() const { return this; }
 
   Tensor forward(const Tensor& x) const override;
   int64_t size() const { return static_cast<int64_t>(steps_->size()); }
+  bool is_empty() const { return steps_->empty(); }
+
+  /// Returns layer i. A negative i counts from the end. Throws Error if i is out of range.
+  const Layer& operator[](int64_t i) const;
+  /// Returns layer i as an M. Throws Error if it is of another class.
+  ///
+  ///     model.at<nn::Linear>(0).weight;
+  template <class M> const M& at(int64_t i) const {
+    return detail::layer_as<M>("Sequential", (*this)[i]);
+  }
+  /// Iterate over the layers: for (const nn::Layer& layer : model).
+  detail::LayerIterator<Sequential> begin() const { return {*this, 0}; }
+  detail::LayerIterator<Sequential> end() const { return {*this, size()}; }
 
  private:
   struct Step {

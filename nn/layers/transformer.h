@@ -1,4 +1,5 @@
-// Encoders of self-attention and feed-forward blocks: torch.nn.TransformerEncoderLayer and TransformerEncoder.
+// Encoders of self-attention and feed-forward blocks: torch.nn.TransformerEncoderLayer and
+// TransformerEncoder.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,7 @@ enum class TransformerActivation { ReLU, GELU };
 
 struct TransformerEncoderLayerOptions {
   int64_t dim_feedforward = 2048;
-  double dropout = 0.1;  ///< on attention weights, on the activation, and on what both blocks add
+  double dropout = 0.1;  ///< after the attention weights, the activation, and both blocks
   TransformerActivation activation = TransformerActivation::ReLU;
   double layer_norm_eps = 1e-5;
   bool batch_first = false;
@@ -25,10 +26,13 @@ struct TransformerEncoderLayerOptions {
   DType dtype = DType::F32;
 };
 
-/// Self-attention, then two linear layers with an activation between them; each adds to its input and is normalised
-/// (Vaswani et al. 2017). Input (L, N, d_model), (N, L, d_model) with batch_first, or without N.
+/// A block of self-attention, and a block of two linear layers with an activation between them. The
+/// result of each block is added to its input and normalized (Vaswani et al. 2017).
 ///
-/// Parts, with torch's names: self_attn, linear1, linear2, norm1, norm2. Throws Error where shapes do not fit.
+/// Shape: (L, N, d_model), (N, L, d_model) with batch_first, or (L, d_model); the result has the
+/// shape of the input.
+/// Submodules, with torch's names: self_attn, linear1, linear2, norm1 and norm2. Throws Error if a
+/// shape does not fit.
 ///
 ///     nn::TransformerEncoderLayer layer(16, 4, {.dim_feedforward = 32, .batch_first = true});
 ///     Tensor y = layer(randn({2, 5, 16}));  // (2, 5, 16)
@@ -47,12 +51,14 @@ class TransformerEncoderLayer : public Layer {
   }
   TransformerEncoderLayer* operator->() { return this; }
   const TransformerEncoderLayer* operator->() const { return this; }
-  /// Returns a layer with parameters of its own that have the same values.
+  /// Returns a layer whose parameters are copies of these.
   TransformerEncoderLayer clone() const;
 
   MultiheadAttention self_attn;
-  Linear linear1, linear2;
-  LayerNorm norm1, norm2;
+  Linear linear1;
+  Linear linear2;
+  LayerNorm norm1;
+  LayerNorm norm2;
 
  private:
   Tensor attend(const Tensor& x, const Tensor& mask, const Tensor& padding) const;
@@ -63,8 +69,8 @@ class TransformerEncoderLayer : public Layer {
   TransformerEncoderLayerOptions options_;
 };
 
-/// A stack of num_layers layers, named layers.0, layers.1, ..., and a norm behind them if one is given. As in torch, the
-/// layers start as copies of the given one.
+/// A chain of num_layers layers, named layers.0, layers.1, ..., followed by a norm if one is given.
+/// As in torch, the layers start as copies of the given layer.
 ///
 ///     nn::TransformerEncoder encoder(nn::TransformerEncoderLayer(16, 4), 2);
 class TransformerEncoder : public Layer {

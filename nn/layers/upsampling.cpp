@@ -1,5 +1,7 @@
 #include "ebb/nn/layers/upsampling.h"
 
+#include "ebb/nn/layers/repr.h"
+
 namespace ebb::nn {
 
 Upsample::Upsample(UpsampleOptions options) : options_(std::move(options)) {
@@ -7,24 +9,19 @@ Upsample::Upsample(UpsampleOptions options) : options_(std::move(options)) {
     fail("Upsample", "expected either size or scale_factor");
 }
 
-// As PyTorch prints it: Upsample(scale_factor=2.0, mode='nearest').
 std::string Upsample::extra_repr() const {
-  std::string out = "size=";
-  if (options_.size.empty()) {
-    out = "scale_factor=";
-    const bool several = options_.scale_factor.size() > 1;
-    if (several) out += "(";
-    for (size_t i = 0; i < options_.scale_factor.size(); ++i) {
-      const std::string number = to_text(options_.scale_factor[i]);
-      out += (i > 0 ? ", " : "") + number;
-      if (number.find_first_of(".e") == std::string::npos) out += ".0";
-    }
-    if (several) out += ")";
-  } else {
-    out += options_.size.dim() == 1 ? std::to_string(options_.size[0]) : to_text(options_.size);
-  }
   constexpr const char* kModes[] = {"nearest", "linear", "bilinear", "area"};
-  return out + ", mode='" + kModes[static_cast<int>(options_.mode)] + "'";
+  std::string text;
+  if (!options_.size.empty()) {
+    text = detail::options_text({{"size", options_.size}});
+  } else if (options_.scale_factor.size() == 1) {
+    text = detail::options_text({{"scale_factor", options_.scale_factor[0]}});
+  } else {
+    for (double factor : options_.scale_factor)
+      text += (text.empty() ? "scale_factor=(" : ", ") + detail::Repr(factor).text();
+    text += ")";
+  }
+  return text + ", " + detail::options_text({{"mode", kModes[static_cast<int>(options_.mode)]}});
 }
 
 }  // namespace ebb::nn

@@ -34,12 +34,12 @@ std::vector<int64_t> checked_cutoffs(std::vector<int64_t> cutoffs, int64_t n_cla
 
 // Computes in f64, because the gradients of weights are sums over rows and classes whose terms
 // cancel.
-Tensor wide_linear(const Linear& layer, const Tensor& x) {
+Tensor linear_in_f64(const Linear& layer, const Tensor& x) {
   return linear(x, layer.weight.to(DType::F64),
                 layer.bias.defined() ? layer.bias.to(DType::F64) : Tensor());
 }
 
-// Returns the element of its class from each row.
+// Returns the element of each row at its class.
 Tensor picked(const Tensor& rows, const Tensor& classes) {
   return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1);
 }
@@ -82,7 +82,7 @@ AdaptiveLogSoftmaxWithLoss::Output AdaptiveLogSoftmaxWithLoss::forward(const Ten
   if (x.dim() != 2 || x.size(1) != in_features_) {
     fail(kOp, "input ", input.shape(), " must be (N, ", in_features_, ") or (", in_features_, ")");
   }
-  check_class_numbers(kOp, "target", target);
+  detail::check_class_numbers(kOp, "target", target);
   if (!(target.shape() == (single ? Shape{} : Shape{x.size(0)}))) {
     fail(kOp, "target ", target.shape(), " does not match input ", input.shape());
   }
@@ -115,7 +115,7 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_rows(const Tensor& x, const Tensor& classe
                     classes.shape(), 0, at);
     within = within.defined() ? add(within, each) : each;
   }
-  const Tensor head = log_softmax(wide_linear(head_, x), 1);
+  const Tensor head = log_softmax(linear_in_f64(head_, x), 1);
   return add(picked(head, from_data(entry, classes.shape())), within);
 }
 
@@ -133,13 +133,12 @@ Tensor AdaptiveLogSoftmaxWithLoss::by_masks(const Tensor& x, const Tensor& class
     if (i + 1 < tail_.size()) {
       local = where(less(local, number(cutoffs_[i + 1] - cutoffs_[i])), local, number(kOthers));
     }
-    entry =
-        where(eq(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
+    entry = where(eq(local, number(kOthers)), entry, number(shortlist_ + static_cast<int64_t>(i)));
     const Tensor loss = cross_entropy(cluster_scores(i, x), local,
                                       {.ignore_index = kOthers, .reduction = Reduction::None});
     total = total.defined() ? add(total, loss) : loss;
   }
-  const Tensor head = cross_entropy(wide_linear(head_, x), entry,
+  const Tensor head = cross_entropy(linear_in_f64(head_, x), entry,
                                     {.ignore_index = INT64_MIN, .reduction = Reduction::None});
   return neg(add(head, total));
 }
@@ -153,11 +152,11 @@ Tensor AdaptiveLogSoftmaxWithLoss::widened(const Tensor& input) const {
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::cluster_scores(size_t i, const Tensor& x) const {
-  return wide_linear(tail_[i].out, wide_linear(tail_[i].in, x));
+  return linear_in_f64(tail_[i].out, linear_in_f64(tail_[i].in, x));
 }
 
 Tensor AdaptiveLogSoftmaxWithLoss::log_prob(const Tensor& input) const {
-  const Tensor x = widened(input), head = log_softmax(wide_linear(head_, x), 1);
+  const Tensor x = widened(input), head = log_softmax(linear_in_f64(head_, x), 1);
   std::vector<Tensor> parts{slice(head, 1, 0, shortlist_)};
   for (size_t i = 0; i < tail_.size(); ++i) {
     const auto entry = shortlist_ + static_cast<int64_t>(i);

@@ -30,7 +30,7 @@ class AdaptiveLogSoftmaxWithLoss : public Module {
                              AdaptiveLogSoftmaxOptions options = {}, DType dtype = DType::F32);
   /// Computes the loss for input (N, in) and target (N), or (in) and (). On the CPU, only the rows
   /// of a cluster pass through its layers. On a GPU all rows do, because selecting them would need
-  /// a synchronisation.
+  /// a synchronization.
   Output forward(const Tensor& input, const Tensor& target) const;
   Output operator()(const Tensor& input, const Tensor& target) const {
     return forward(input, target);

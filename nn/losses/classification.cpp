@@ -32,7 +32,7 @@ void check_class_indices(std::string_view op, const Tensor& input, const Tensor&
   if (input.dim() == 0)
     fail(op, "input () has no class dim: expected (C), (N, C) or (N, C, d1, ...)");
   check_same_device(op, input, target, "target");
-  check_class_numbers(op, "class indices", target);
+  detail::check_class_numbers(op, "class indices", target);
   if (!(target.shape() == index_shape(input))) {
     fail(op, "target ", target.shape(), " does not match input ", input.shape(), ": expected ",
          index_shape(input));
@@ -101,7 +101,8 @@ Tensor reduce_selected(const Selection& s, const Tensor& losses, const Tensor& f
   const Tensor total = sum(s.weight);
   const Tensor share = where(s.ignored, zero, div(factor, total));
   const Tensor kept = sum(logical_not(s.ignored)).to(losses.dtype());
-  const Tensor none_left = where(kept == 0, div(zero, zero), zero);  // a mean without elements is NaN
+  const Tensor none_left =
+      where(kept == 0, div(zero, zero), zero);  // a mean without elements is NaN
   return add(sum(mul(clean, share)), none_left);
 }
 
@@ -221,7 +222,7 @@ Tensor multi_margin_loss(const TensorArg& input, const Tensor& target, MultiMarg
   check_reduction(op, o.reduction);
   if (o.p != 1 && o.p != 2) fail(op, "expected p of 1 or 2, got ", o.p);
   if (input->dim() > 2) fail(op, "input ", input->shape(), " must be (C) or (N, C)");
-  check_class_numbers(op, "class indices", target);
+  detail::check_class_numbers(op, "class indices", target);
   // 1-D input takes () and gives (), or takes (1) and gives (1) unreduced, as in torch; 0-d input
   // is one class.
   const bool single = input->dim() < 2;

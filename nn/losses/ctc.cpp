@@ -1,5 +1,5 @@
-// Connectionist temporal classification, by the forward recursion in public ops. The gradient is
-// that of log_probs, and every order exists.
+// Connectionist temporal classification. The forward recursion consists of public ops, so gradients
+// of every order exist.
 #include <algorithm>
 #include <limits>
 
@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kOp = "ctc_loss";
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
-// The checked arguments on the host: the labels of each sample.
+// The arguments on the host, after their checks: the labels of each sample.
 struct Labels {
   std::vector<std::vector<int64_t>> of;  // by sample
   std::vector<int64_t> input_lengths;
@@ -26,7 +26,7 @@ struct Labels {
 
 std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t batch,
                                 int64_t limit) {
-  check_class_numbers(kOp, name, lengths);
+  detail::check_class_numbers(kOp, name, lengths);
   if (lengths.dim() > 1 || lengths.numel() != batch) {
     fail(kOp, name, " ", lengths.shape(), " does not match the batch: expected ", Shape{batch});
   }
@@ -39,7 +39,7 @@ std::vector<int64_t> lengths_of(const char* name, const Tensor& lengths, int64_t
 
 Labels read_labels(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                    const Tensor& target_lengths, int64_t blank) {
-  check_class_numbers(kOp, "targets", targets);
+  detail::check_class_numbers(kOp, "targets", targets);
   if (targets.dim() > 2)
     fail(kOp, "targets ", targets.shape(), " must be (N, S), or (sum of target_lengths)");
   const int64_t steps = log_probs.size(0), batch = log_probs.size(1), classes = log_probs.size(2);
@@ -150,8 +150,8 @@ Tensor losses_of(const Tensor& log_probs, const Labels& labels, int64_t blank) {
   for (int64_t t = 0; t < steps; ++t) {
     const Tensor emitted = gather(select(log_probs, 0, t), 1, lattice.classes).to(DType::F64);
     if (t == 0) {
-      const Tensor place = arange(lattice.width).to(log_probs.device());
-      alpha = where(place < 2.0, emitted, edge);
+      const Tensor position = arange(lattice.width).to(log_probs.device());
+      alpha = where(position < 2.0, emitted, edge);
       continue;
     }
     const Tensor skip = where(lattice.skips, shifted(alpha, 2, edge), edge);

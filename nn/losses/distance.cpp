@@ -110,8 +110,8 @@ Tensor cosine_embedding_loss(const TensorArg& input1, const Tensor& input2, cons
 
 namespace {
 
-// ||d||_p over the last dim, with torch's gradient at a norm of 0: 0 (the sign for p = 1, shares of the maxima for
-// inf).
+// Returns ||d||_p over the last dim, with torch's gradient where the norm is 0: 0 for most p, the
+// sign for p = 1, and equal shares among the maxima for p = inf.
 Tensor last_norm(const Tensor& d, double p, bool keepdim) {
   const Tensor size = abs(d);
   if (p == 1) return sum(size, {-1}, keepdim);

@@ -117,7 +117,8 @@ Tensor triplet_margin_with_distance_loss(const TensorArg& anchor, const Tensor& 
 struct CTCLossOptions {
   int64_t blank = 0;
   Reduction reduction = Reduction::Mean;
-  bool zero_infinity = false;  ///< losses of targets that have no alignment are 0 instead of infinite
+  bool zero_infinity =
+      false;  ///< losses of targets that have no alignment are 0 instead of infinite
 };
 /// Returns -log p(targets | log_probs), summed over all alignments (Graves et al. 2006).
 ///

@@ -129,7 +129,7 @@ struct KlDiv {
   static constexpr std::string_view name = "kl_div";
   static constexpr bool partials_in_f64 = true;
   /// 0 log 0 = 0. The choice is a sum inside of the log: for a choice around it, g++ generates a
-  /// branch and does not vectorise.
+  /// branch and does not vectorize.
   template <class T> EBB_HD T operator()(T x, T t) const {
     return t * log_minus(t + where(t == 0, T(1), T(0)), where(t == 0, T(0), x));
   }
@@ -192,7 +192,7 @@ template <class T> EBB_HD T stirling_slope(const T& t) {
 }
 
 /// kFull adds Stirling's term. A template parameter, because a test inside of the loop prevents
-/// vectorisation.
+/// vectorization.
 template <bool kFull> struct PoissonNll {
   static constexpr std::string_view name = "poisson_nll_loss";
   static constexpr bool compute_in_f64 = true;

@@ -2,6 +2,9 @@
 // document the formulas.
 #pragma once
 
+#include <string>
+#include <typeinfo>
+
 #include "ebb/nn/losses/classification.h"
 #include "ebb/nn/losses/distance.h"
 #include "ebb/nn/losses/multilabel.h"
@@ -27,6 +30,10 @@ template <auto kFunction, class Options> class LossModule : public Module {
     return kFunction(input, rest..., options_);
   }
   const Options& options() const { return options_; }
+  /// Returns the name of the alias: "MSELoss()".
+  std::string description() const override {
+    return detail::class_name_without(typeid(Options), "Options") + "()";
+  }
 
  private:
   Options options_;

@@ -76,9 +76,9 @@ Tensor composed_multilabel_margin(const Tensor& input, const Tensor& labels, con
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const Tensor zero = zeros({}, like);
   // A label counts if there is no -1 before it: the running count of -1 along the row is 0.
-  const Tensor place = arange(classes, x.dtype()).to(x.device());
+  const Tensor position = arange(classes, x.dtype()).to(x.device());
   // [j][k]: j <= k
-  const Tensor upto = less_equal(unsqueeze(place, 1), unsqueeze(place, 0)).to(x.dtype());
+  const Tensor upto = less_equal(unsqueeze(position, 1), unsqueeze(position, 0)).to(x.dtype());
   const Tensor counts = eq(matmul((labels < 0.0).to(x.dtype()), upto), zero);  // (N, K)
   const Tensor safe = where(labels < 0.0, zeros_like(labels), labels);
   // (N, C)
@@ -137,7 +137,7 @@ Tensor multilabel_margin_loss(const TensorArg& input, const Tensor& target,
     fail(op, "target ", target.shape(), " does not match input ", input->shape(),
          ": expected the same shape, labels up to the first -1");
   }
-  check_class_numbers(op, "target", target);
+  detail::check_class_numbers(op, "target", target);
   const bool single = input->dim() < 2;
   const Tensor x = single ? reshape(input, {1, input->numel()}) : *input;
   const int64_t batch = x.size(0), classes = x.size(1);

@@ -47,10 +47,10 @@ Tensor reduced_pointwise(const FormulaOp& op, const void* formula,
 template <class F, class... Rest>
 Tensor pointwise_loss(const F& formula, const Tensor& weight, Reduction reduction,
                       MeanOver mean_over, const TensorArg& input, const Rest&... rest) {
-  const CompositeScope scope(input);
+  const FormulaOp& op = ebb::detail::formula_op<F, 1 + sizeof...(Rest), true>();
+  const CompositeScope scope(input, op.name);
   const Tensor* inputs[] = {&*input, &static_cast<const Tensor&>(rest)...};
-  return detail::reduced_pointwise(ebb::detail::formula_op<F, 1 + sizeof...(Rest), true>(),
-                                   &formula, inputs, weight, reduction, mean_over);
+  return detail::reduced_pointwise(op, &formula, inputs, weight, reduction, mean_over);
 }
 
 }  // namespace ebb::nn

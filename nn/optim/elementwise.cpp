@@ -1,23 +1,16 @@
-// The options of the element-wise optimizers are checked here, and choose their rules.
+// Checks the options of the element-wise optimizers, and chooses their rules.
 #include "ebb/nn/optim/elementwise.h"
 
 #include <cmath>
 
+#include "ebb/nn/optim/option_checks.h"
 #include "ebb/nn/optim/rule_optimizer.h"
 #include "ebb/nn/optim/rules.h"
 
 namespace ebb::nn::detail {
 namespace {
 
-void check_not_negative(std::string_view op,
-                        std::initializer_list<std::pair<const char*, double>> values) {
-  for (const auto& [name, value] : values) {
-    if (!(value >= 0) || !std::isfinite(value))
-      fail(op, "expected ", name, " of at least 0, got ", value);
-  }
-}
-
-// For numbers that are kept between 0 and 1, both included only where they are harmless: a mean that never forgets is not.
+// Throws Error unless 0 <= value < 1: a moving average with a factor of 1 would never change.
 void check_below_one(std::string_view op, const char* name, double value) {
   if (!(value >= 0 && value < 1))
     fail(op, "expected ", name, " of at least 0 and below 1, got ", value);
@@ -25,16 +18,6 @@ void check_below_one(std::string_view op, const char* name, double value) {
 
 template <class Rule> RuleChoice choice(const Rule& rule) {
   return {&kRuleTable<Rule>, std::make_shared<const Rule>(rule), rule.lr, rule.maximize};
-}
-
-template <class Options> void check_adam(std::string_view op, const Options& o) {
-  check_not_negative(op, {{"lr", o.lr},
-                          {"beta1", o.beta1},
-                          {"beta2", o.beta2},
-                          {"eps", o.eps},
-                          {"weight_decay", o.weight_decay}});
-  if (o.beta1 >= 1 || o.beta2 >= 1)
-    fail(op, "expected betas below 1, got ", o.beta1, " and ", o.beta2);
 }
 
 RuleChoice adam_rule(std::string_view op, const AdamOptions& o) {

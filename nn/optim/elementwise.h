@@ -1,4 +1,4 @@
-// The element-wise optimizers of torch, and Lion. options.h has their options and formulas.
+// The element-wise optimizers of torch, and Lion. options.h documents their options and formulas.
 //
 //   nn::AdamW optimizer(model.named_parameters(), {.lr = 1e-3});  // weight_decay is 0.01
 //
@@ -34,8 +34,9 @@ template <> RuleChoice rule_of(const ASGDOptions& options);
 template <> RuleChoice rule_of(const LionOptions& options);
 }  // namespace detail
 
-/// An optimizer whose groups have Options. Names of parameters are unique over all groups.
-/// The constructors throw Error for options out of range, and for what Optimizer::add_group refuses.
+/// An optimizer whose parameter groups each have Options. The constructors throw Error if an option
+/// is out of range, and for the parameters that Optimizer::add_group refuses, such as two with the
+/// same name.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   OptimizerOf(std::vector<NamedTensor> parameters, Options options = {}) {
@@ -44,7 +45,7 @@ template <class Options> class OptimizerOf : public Optimizer {
   OptimizerOf(const std::vector<Tensor>& parameters, Options options = {})
       : OptimizerOf(numbered(parameters), options) {}
 
-  /// Adds parameters with options of their own. Their own number of steps begins at 0.
+  /// Adds parameters with their own options. Their number of steps starts at 0.
   void add_param_group(std::vector<NamedTensor> parameters, Options options = {}) {
     add_group(std::move(parameters), detail::rule_of(options));
   }

@@ -1,4 +1,4 @@
-// Averages of weights in use: evaluate, save or ship the averaged model.
+// AveragedWeights: uses the moving averages of the weights, to evaluate or save the averaged model.
 #pragma once
 
 #include <vector>
@@ -7,17 +7,17 @@
 
 namespace ebb::nn {
 
-/// Puts the moving averages that an optimizer keeps (Optimizer::average_weights) into its parameters while it lives, and
-/// the trained weights back afterwards.
+/// Replaces the parameters of an optimizer by their moving averages (Optimizer::average_weights)
+/// for a scope. The end of the scope restores the trained values.
 ///
-///     optimizer.average_weights(0.999);
-///     ...
+///     optimizer.average_weights(0.999);  // before the training
 ///     {
 ///       const nn::AveragedWeights averaged(optimizer);
-///       evaluate(model, validation, 10);
+///       nn::evaluate(model, test, 10);
 ///     }
 ///
-/// Parameters without an average keep their values. The tensors keep their memory; in between, step() must not be called.
+/// Parameters without an average keep their values, and all tensors keep their memory. REQUIRES
+/// that step() is not called within the scope.
 class [[nodiscard]] AveragedWeights {
  public:
   explicit AveragedWeights(const Optimizer& optimizer);

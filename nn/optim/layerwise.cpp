@@ -10,6 +10,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
+#include "ebb/nn/optim/option_checks.h"
 #include "ebb/nn/optim/passes.h"
 #include "ebb/nn/optim/rule_optimizer.h"
 
@@ -19,15 +20,7 @@ using detail::Batch;
 
 namespace {
 
-void check_not_negative(std::string_view op,
-                        std::initializer_list<std::pair<const char*, double>> values) {
-  for (const auto& [name, value] : values) {
-    if (!(value >= 0) || !std::isfinite(value))
-      fail(op, "expected ", name, " of at least 0, got ", value);
-  }
-}
-
-// Makes one pass of a rule over items.
+// Runs one pass of a rule over the items.
 template <class Rule>
 void run_pass(OptimizerStep& pass, const Rule& rule, std::span<const OptimizerItem> items) {
   if (items.empty()) return;
@@ -39,14 +32,15 @@ void run_pass(OptimizerStep& pass, const Rule& rule, std::span<const OptimizerIt
   pass.items = {};
 }
 
-// The last pass takes no part in what is done with the gradient, and updates the averages.
+// Prepares the last pass, whose gradients have been scaled and clamped already, and which updates
+// the moving averages.
 void begin_last_pass(const Batch& batch, OptimizerStep& last) {
   last.grad_scale = 1;
   last.clip_value = std::numeric_limits<double>::infinity();
   last.average_rate = batch.passes[0].average_rate;
 }
 
-// The sum of squares of one tensor, 0-d f64, on its device.
+// Returns the sum of squares of one tensor: 0-d, f64, on its device.
 Tensor squares(const Tensor& x) {
   Tensor out = empty({}, {.dtype = DType::F64, .device = x.device()});
   const Tensor* in[] = {&x};
@@ -58,7 +52,7 @@ Tensor constant_like(const Tensor& parameter, double value) {
   return full({}, value, {.dtype = DType::F64, .device = parameter.device()});
 }
 
-// The gradient that an element-wise rule would see.
+// Returns the gradient as an element-wise rule would receive it: scaled and clamped.
 Tensor adjusted(const OptimizerItem& item, const OptimizerStep& pass) {
   Tensor g = *item.grad;
   if (item.factor) g = g * (*item.factor * pass.grad_scale).to(g.dtype());
@@ -73,7 +67,7 @@ detail::BufferShapes lamb_buffers(const Tensor& parameter) {
 
 detail::BufferShapes muon_buffers(const Tensor& parameter) {
   if (parameter.dim() != 2)
-    fail("Muon", "takes matrices alone, got a parameter of shape ", parameter.shape());
+    fail("Muon", "expected matrices, got a parameter of shape ", parameter.shape());
   return {{"momentum_buffer", parameter.shape()}};
 }
 
@@ -91,13 +85,7 @@ detail::BufferShapes adafactor_buffers(const Tensor& parameter) {
 namespace detail {
 
 template <> RuleChoice rule_of(const LAMBOptions& o) {
-  check_not_negative("LAMB", {{"lr", o.lr},
-                              {"beta1", o.beta1},
-                              {"beta2", o.beta2},
-                              {"eps", o.eps},
-                              {"weight_decay", o.weight_decay}});
-  if (o.beta1 >= 1 || o.beta2 >= 1)
-    fail("LAMB", "expected betas below 1, got ", o.beta1, " and ", o.beta2);
+  check_adam("LAMB", o);
   return {&kRuleTable<rules::LambDirection>, std::make_shared<const LAMBOptions>(o), o.lr,
           o.maximize, lamb_buffers};
 }
@@ -200,7 +188,7 @@ void Muon::apply(Batch& batch) {
 
 namespace {
 
-// The variance of each element, from the buffers.
+// Returns the variance of each element, computed from the buffers.
 Tensor variance_of(const OptimizerItem& item, double eps1) {
   if (item.param->dim() < 2) return *item.buffers[0];
   const Tensor &rows = *item.buffers[0], &columns = *item.buffers[1];

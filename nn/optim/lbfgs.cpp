@@ -22,7 +22,7 @@ constexpr std::string_view kState = "LBFGS state";
 double dot(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
 double largest(const Tensor& x) { return x.numel() == 0 ? 0 : amax(abs(x)).item(); }
 
-// The minimum of the cubic through two values and slopes, within bounds.
+// Returns the minimum of the cubic with two values and slopes, within bounds.
 double cubic_minimum(double x1, double f1, double g1, double x2, double f2, double g2, double low,
                      double high) {
   const double d1 = g1 + g2 - 3 * (f1 - f2) / (x1 - x2);
@@ -110,7 +110,7 @@ Tensor LBFGS::flat_gradient() const {
   return options_.maximize ? -flat : flat;
 }
 
-// The loss with the sign that is minimised. Its gradients are in the parameters.
+// Returns the loss with the sign that is minimized, and stores its gradients in the parameters.
 double LBFGS::evaluate(const std::function<Tensor()>& closure, Tensor* loss) {
   Tensor value;
   {
@@ -143,7 +143,8 @@ LBFGS::Point LBFGS::evaluate_at(const std::function<Tensor()>& closure,
   return {loss, gradient, dot(gradient, d_)};
 }
 
-// A step that satisfies the strong Wolfe conditions: first a bracket around one, then a zoom into it.
+// Finds a step that satisfies the strong Wolfe conditions: first an interval that contains one, and
+// then a point in this interval.
 LBFGS::Found LBFGS::strong_wolfe(const std::function<Tensor()>& closure, double t,
                                  const Point& start, int64_t most) {
   constexpr double c1 = 1e-4, c2 = 0.9;
@@ -225,7 +226,8 @@ LBFGS::Found LBFGS::strong_wolfe(const std::function<Tensor()>& closure, double 
   return {bracket[low].point, bracket[low].t, evaluations};
 }
 
-// Appends the last step and the change of the gradient to the history, if the curvature along it is positive.
+// Appends the last step and the change of the gradient to the history, if the curvature along it is
+// positive.
 void LBFGS::remember(const Tensor& gradient) {
   const Tensor y = gradient - previous_gradient_, s = d_ * t_;
   const double ys = dot(y, s);
@@ -236,7 +238,7 @@ void LBFGS::remember(const Tensor& gradient) {
   h_diag_ = ys / dot(y, y);
 }
 
-// d = -H g, with the inverse Hessian that the history gives.
+// Computes d = -H g, where the history defines the inverse Hessian H.
 void LBFGS::new_direction(const Tensor& gradient) {
   Tensor q = -gradient;
   std::vector<double> alpha(history_.size());

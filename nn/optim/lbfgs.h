@@ -16,7 +16,7 @@ enum class LineSearch { None, StrongWolfe };
 struct LBFGSOptions {
   double lr = 1;
   int64_t max_iter = 20;                 ///< iterations of one step()
-  std::optional<int64_t> max_eval = {};  ///< evaluations of one step(); max_iter * 5 / 4 without
+  std::optional<int64_t> max_eval = {};  ///< evaluations of one step(), or max_iter * 5 / 4
   double tolerance_grad = 1e-7;          ///< stops when no |gradient| is larger
   double tolerance_change = 1e-9;        ///< stops when parameters or loss change by less
   int64_t history_size = 100;
@@ -24,20 +24,23 @@ struct LBFGSOptions {
   bool maximize = false;
 };
 
-/// Minimises a function whose value and gradients a closure computes, with the curvature of the last history_size steps
-/// (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line search (strong Wolfe conditions).
+/// Minimizes a function whose value and gradients a closure computes, with the curvature of the
+/// last history_size steps (Nocedal and Wright, Algorithm 7.4). torch.optim.LBFGS, with its line
+/// search (strong Wolfe conditions).
 ///
-///     nn::LBFGS optimizer(model.named_parameters(), {.line_search_fn = nn::LineSearch::StrongWolfe});
+///     nn::LBFGS optimizer(model.named_parameters(),
+///                         {.line_search_fn = nn::LineSearch::StrongWolfe});
 ///     optimizer.step([&] {
 ///       optimizer.zero_grad();
-///       Tensor loss = nn::mse_loss(model(x), t);
+///       Tensor loss = nn::mse_loss(model(x), target);
 ///       loss.backward();
 ///       return loss;
 ///     });
 ///
-/// A step evaluates the closure several times and reads losses on the host, so it cannot be captured, and the loss must
-/// be the same function each time. Parameters that do not require grad when it is made are left alone. The state holds
-/// vectors over all parameters: freezing one of them, or thawing one, is an error. One thread at a time.
+/// A step evaluates the closure several times and reads losses on the host. It therefore cannot be
+/// captured, and the closure must compute the same function each time. Parameters that do not
+/// require grad at construction are not changed. The state consists of vectors over all parameters,
+/// so freezing or thawing one of them later is an Error. Not thread-safe.
 class LBFGS {
  public:
   /// Throws Error as other optimizers do, for dtypes that differ, and for options out of range.
@@ -45,10 +48,11 @@ class LBFGS {
   explicit LBFGS(const std::vector<Tensor>& parameters, LBFGSOptions options = {})
       : LBFGS(numbered(parameters), options) {}
 
-  /// Makes up to max_iter iterations and returns the loss of the first evaluation. Throws Error that names a parameter
-  /// which received no gradient or cannot be updated; the parameters are where the last evaluation put them then.
+  /// Makes up to max_iter iterations and returns the loss of the first evaluation. Throws Error
+  /// that names a parameter which received no gradient or cannot be updated. The parameters then
+  /// have the values of the last evaluation.
   Tensor step(const std::function<Tensor()>& closure);
-  /// Forgets all gradients.
+  /// Clears the gradients of all parameters.
   void zero_grad();
 
   double lr() const { return options_.lr; }
@@ -58,9 +62,11 @@ class LBFGS {
   int64_t func_evals() const { return func_evals_; }
   int64_t n_iter() const { return n_iter_; }
 
-  /// Returns the state for a checkpoint: counts, the last direction, gradient and step, and the history.
+  /// Returns the state for a checkpoint: counts, the last direction, gradient and step, and the
+  /// history.
   std::vector<NamedTensor> state_dict() const;
-  /// Takes the state over. Throws Error, and changes nothing, when a name, size, dtype or count does not fit.
+  /// Restores a state. Throws Error if a name, size, dtype or count does not fit, and changes
+  /// nothing then.
   void load_state_dict(const std::vector<NamedTensor>& state);
 
  private:

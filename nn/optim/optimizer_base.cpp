@@ -43,7 +43,8 @@ void check_rate(double value, std::string_view what) {
     fail(kOp, "expected a ", what, " of at least 0, got ", value);
 }
 
-// The gradient of a leaf, without another handle of it. REQUIRES that p is a leaf that requires grad.
+// Returns the gradient of a leaf without creating a handle of it. REQUIRES that p is a leaf that
+// requires grad.
 Tensor& gradient_of(const Tensor& p) {
   return static_cast<LeafNode*>(static_cast<Node*>(p.impl()->node.get()))->grad;
 }
@@ -92,7 +93,7 @@ void Optimizer::add_group(std::vector<NamedTensor> parameters, detail::RuleChoic
   regroup();
 }
 
-// Returns true when parameters were frozen or thawed since the batches were built.
+// Returns true if parameters have been frozen or thawed since the batches were built.
 bool Optimizer::validate() const {
   const Parameter* first = nullptr;
   bool changed = false;
@@ -205,7 +206,7 @@ void Optimizer::check_gradients() const {
   }
 }
 
-// Buffers and averages take on the dtype and device of their parameters.
+// Converts and moves buffers and averages to the dtype and device of their parameters.
 void Optimizer::follow_parameters() {
   for (Parameter& p : parameters_) {
     const TensorImpl& body = *p.tensor.impl();
@@ -218,7 +219,7 @@ void Optimizer::follow_parameters() {
   }
 }
 
-// Counts a call of step(); true when it is one that only adds up gradients.
+// Counts a call of step(). Returns true if the call only adds up gradients.
 bool Optimizer::accumulates() {
   const int64_t of = grad_options_.accumulate;
   if (of == 1) return false;

@@ -39,7 +39,7 @@ void check_count(std::string_view name, const Tensor& value) {
 
 }  // namespace
 
-// The entries of one parameter's buffers: its own tensors, followed; zeros before its first step.
+// Returns the buffers of one parameter with their names: zeros before its first step.
 std::vector<NamedTensor> Optimizer::buffers_of(const Parameter& p) const {
   const NoGrad guard;
   const std::vector<Tensor> buffers = p.buffers.empty() ? new_buffers(p) : p.buffers;
@@ -71,7 +71,8 @@ std::vector<NamedTensor> Optimizer::state_dict() const {
   for (const Parameter& p : parameters_) {
     const bool has_buffers = p.tensor.requires_grad() || !p.buffers.empty();
     const int64_t own = steps_of(p);
-    // Loading gives parameters with buffers the steps of all, and others 0.
+    // load_state_dict() sets steps() for a parameter with buffers and 0 for the others, unless the
+    // state has another number.
     if (own != (has_buffers ? steps() : 0)) state.emplace_back("step." + p.name, number(own));
   }
   if (decay_ > 0) {
@@ -93,8 +94,8 @@ std::vector<NamedTensor> Optimizer::state_dict() const {
   return state;
 }
 
-// The entries that this source should have: the entries that every state has, and those of the optional ones that it has and that
-// mean something here.
+// Returns the entries that this source should have: those of every state, and the optional ones
+// that it has and that this optimizer can use.
 std::vector<NamedTensor> Optimizer::target_for(const std::vector<NamedTensor>& source) const {
   const NoGrad guard;
   std::vector<NamedTensor> target;

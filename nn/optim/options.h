@@ -1,13 +1,19 @@
-// The options of the element-wise optimizers, with torch's names, order and defaults, and the formula of each.
+// The options of the element-wise optimizers, with torch's names, order and defaults, and their
+// formulas.
 //
-// In the formulas g is the gradient (its negative with `maximize`), t the number of steps that the parameter has made,
-// 1 at the first, and d = g + weight_decay p. Buffers start as zeros.
+// In the formulas, p is the parameter, g its gradient (or -g with `maximize`), t the number of this
+// step of the parameter, counted from 1, and d = g + weight_decay p. The other variables are
+// buffers, which start as zeros.
 #pragma once
 
 namespace ebb::nn {
 
-/// b = momentum b + (1 - dampening) d, b = d at the first step; d = b, or d + momentum b with nesterov; p = p - lr d.
-/// torch.optim.SGD. Nesterov needs a momentum above 0 and no dampening.
+/// Stochastic gradient descent, as torch.optim.SGD:
+///
+///     b = momentum b + (1 - dampening) d,   b = d at the first step
+///     p = p - lr b,                         p - lr (d + momentum b) with nesterov
+///
+/// Nesterov needs a momentum above 0 and no dampening.
 struct SGDOptions {
   double lr = 1e-3;
   double momentum = 0;
@@ -17,9 +23,13 @@ struct SGDOptions {
   bool maximize = false;
 };
 
-/// m = beta1 m + (1 - beta1) d; v = beta2 v + (1 - beta2) d^2;
-/// p = p - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps) (Kingma and Ba 2015). With amsgrad the largest v so
-/// far takes the place of v in the last line. torch.optim.Adam.
+/// Adam (Kingma and Ba 2015), as torch.optim.Adam:
+///
+///     m = beta1 m + (1 - beta1) d
+///     v = beta2 v + (1 - beta2) d^2
+///     p = p - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+///
+/// With amsgrad, the last line uses the largest v so far.
 struct AdamOptions {
   double lr = 1e-3;
   double beta1 = 0.9;
@@ -28,11 +38,11 @@ struct AdamOptions {
   double weight_decay = 0;
   bool amsgrad = false;
   bool maximize = false;
-  bool decoupled_weight_decay = false;  ///< as AdamW
+  bool decoupled_weight_decay = false;  ///< as in AdamW
 };
 
-/// Adam with decoupled weight decay: d = g, and p = p (1 - lr weight_decay) before the step (Loshchilov and Hutter
-/// 2019). torch.optim.AdamW.
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW: d = g, and
+/// p = p (1 - lr weight_decay) before the step.
 struct AdamWOptions {
   double lr = 1e-3;
   double beta1 = 0.9;
@@ -43,7 +53,11 @@ struct AdamWOptions {
   bool maximize = false;
 };
 
-/// m = beta1 m + (1 - beta1) d; u = max(beta2 u, |d| + eps); p = p - lr / (1 - beta1^t) m / u. torch.optim.Adamax.
+/// Adam with the infinity norm, as torch.optim.Adamax:
+///
+///     m = beta1 m + (1 - beta1) d
+///     u = max(beta2 u, |d| + eps)
+///     p = p - lr / (1 - beta1^t) m / u
 struct AdamaxOptions {
   double lr = 2e-3;
   double beta1 = 0.9;
@@ -53,9 +67,11 @@ struct AdamaxOptions {
   bool maximize = false;
 };
 
-/// Adam with Nesterov momentum (Dozat 2016): mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), M_t = mu_1 ... mu_t;
-/// p = p - lr ((1 - mu_t) / (1 - M_t) d + mu_(t+1) / (1 - M_(t+1)) m) / (sqrt(v / (1 - beta2^t)) + eps).
-/// torch.optim.NAdam.
+/// Adam with Nesterov momentum (Dozat 2016), as torch.optim.NAdam. m and v are those of Adam:
+///
+///     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2),   M_t = mu_1 ... mu_t
+///     u = (1 - mu_t) / (1 - M_t) d + mu_(t+1) / (1 - M_(t+1)) m
+///     p = p - lr u / (sqrt(v / (1 - beta2^t)) + eps)
 struct NAdamOptions {
   double lr = 2e-3;
   double beta1 = 0.9;
@@ -63,25 +79,32 @@ struct NAdamOptions {
   double eps = 1e-8;
   double weight_decay = 0;
   double momentum_decay = 4e-3;
-  bool decoupled_weight_decay = false;  ///< as AdamW
+  bool decoupled_weight_decay = false;  ///< as in AdamW
   bool maximize = false;
 };
 
-/// Rectified Adam (Liu et al. 2020): with R = 2 / (1 - beta2) - 1 and r = R - 2 t beta2^t / (1 - beta2^t), the step is
-/// lr / (1 - beta1^t) m while r <= 5, and then that times sqrt(1 - beta2^t) / (sqrt(v) + eps)
-/// sqrt((r - 4) (r - 2) R / ((R - 4) (R - 2) r)). torch.optim.RAdam.
+/// Rectified Adam (Liu et al. 2020), as torch.optim.RAdam. m and v are those of Adam:
+///
+///     R = 2 / (1 - beta2) - 1,   r = R - 2 t beta2^t / (1 - beta2^t)
+///     a = 1 while r <= 5, and then
+///         sqrt(1 - beta2^t) / (sqrt(v) + eps) sqrt((r - 4) (r - 2) R / ((R - 4) (R - 2) r))
+///     p = p - lr / (1 - beta1^t) m a
 struct RAdamOptions {
   double lr = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0;
-  bool decoupled_weight_decay = false;  ///< as AdamW
+  bool decoupled_weight_decay = false;  ///< as in AdamW
   bool maximize = false;
 };
 
-/// v = alpha v + (1 - alpha) d^2; with centered, m = alpha m + (1 - alpha) d; u = d / (sqrt(v - m^2) + eps), without
-/// m^2 unless centered; p = p - lr u, or b = momentum b + u and p = p - lr b. torch.optim.RMSprop.
+/// RMSprop, as torch.optim.RMSprop:
+///
+///     v = alpha v + (1 - alpha) d^2
+///     m = alpha m + (1 - alpha) d if centered, else 0
+///     b = momentum b + d / (sqrt(v - m^2) + eps)
+///     p = p - lr b
 struct RMSpropOptions {
   double lr = 1e-2;
   double alpha = 0.99;
@@ -92,8 +115,10 @@ struct RMSpropOptions {
   bool maximize = false;
 };
 
-/// s = s + d^2, from initial_accumulator_value; p = p - lr / (1 + (t - 1) lr_decay) d / (sqrt(s) + eps) (Duchi et al.
-/// 2011). torch.optim.Adagrad.
+/// Adagrad (Duchi et al. 2011), as torch.optim.Adagrad. s starts as initial_accumulator_value:
+///
+///     s = s + d^2
+///     p = p - lr / (1 + (t - 1) lr_decay) d / (sqrt(s) + eps)
 struct AdagradOptions {
   double lr = 1e-2;
   double lr_decay = 0;
@@ -103,8 +128,12 @@ struct AdagradOptions {
   bool maximize = false;
 };
 
-/// v = rho v + (1 - rho) d^2; u = d sqrt(a + eps) / sqrt(v + eps); a = rho a + (1 - rho) u^2; p = p - lr u (Zeiler
-/// 2012). torch.optim.Adadelta.
+/// Adadelta (Zeiler 2012), as torch.optim.Adadelta:
+///
+///     v = rho v + (1 - rho) d^2
+///     u = d sqrt(a + eps) / sqrt(v + eps)
+///     a = rho a + (1 - rho) u^2
+///     p = p - lr u
 struct AdadeltaOptions {
   double lr = 1.0;
   double rho = 0.9;
@@ -113,9 +142,13 @@ struct AdadeltaOptions {
   bool maximize = false;
 };
 
-/// Each element has a step of its own, lr at the start, within [step_size_min, step_size_max]: times eta_plus while its
-/// gradient keeps its sign, times eta_minus when the sign changes, and then the gradient counts as 0.
-/// p = p - sign(g) step. For whole batches only. torch.optim.Rprop.
+/// Resilient backpropagation, as torch.optim.Rprop: p = p - sign(g) step, where every element has
+/// its own step size.
+///
+/// The step size starts as lr. It is multiplied by eta_plus if the sign of the gradient is that of
+/// the previous step, and by eta_minus if the sign has changed, in which case the gradient counts
+/// as 0. It stays within [step_size_min, step_size_max]. Gradients have to be those of the whole
+/// data set.
 struct RpropOptions {
   double lr = 1e-2;
   double eta_minus = 0.5;
@@ -125,9 +158,13 @@ struct RpropOptions {
   bool maximize = false;
 };
 
-/// Averaged SGD (Polyak and Juditsky 1992): p = p (1 - lambd eta_t) - eta_t d with
-/// eta_t = lr / (1 + lambd lr (t - 1))^alpha; the buffer `ax` is p until step t0 + 1, then the average of p since.
-/// torch.optim.ASGD. When lr changes, this step uses it; torch uses it one step later.
+/// Averaged SGD (Polyak and Juditsky 1992), as torch.optim.ASGD:
+///
+///     eta = lr / (1 + lambd lr (t - 1))^alpha
+///     p = p (1 - lambd eta) - eta d
+///
+/// The buffer `ax` is p until step t0 + 1, and the average of p since that step afterwards. A
+/// change of lr takes effect in the next step; in torch, one step later.
 struct ASGDOptions {
   double lr = 1e-2;
   double lambd = 1e-4;
@@ -137,7 +174,10 @@ struct ASGDOptions {
   bool maximize = false;
 };
 
-/// p = p (1 - lr weight_decay) - lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g (Chen et al. 2023).
+/// Lion (Chen et al. 2023), which torch does not have:
+///
+///     p = p (1 - lr weight_decay) - lr sign(beta1 m + (1 - beta1) g)
+///     m = beta2 m + (1 - beta2) g
 struct LionOptions {
   double lr = 1e-4;
   double beta1 = 0.9;

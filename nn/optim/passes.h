@@ -1,15 +1,18 @@
-// Rules that the optimizers of several passes are made of: LAMB, Muon and Adafactor. Their other work is tensor ops, and
-// what depends on the learning rate or the step's number happens in these, so that captured steps follow both.
+// The rules of LAMB, Muon and Adafactor, whose steps consist of several passes.
+//
+// The work between the passes is tensor ops. Everything that depends on the learning rate or on the
+// number of the step is computed in these rules, so that captured steps follow both.
 #pragma once
 
 #include <cmath>
 
 #include "ebb/core/optimizer_rule.h"
 #include "ebb/core/scalar.h"
+#include "ebb/nn/optim/rules.h"
 
 namespace ebb::nn::rules {
 
-/// p = p (1 - lr weight_decay) - lr g, where g is what the first passes made of the gradient.
+/// p = p (1 - lr weight_decay) - lr g, where g is the result of the first passes.
 struct Descend {
   double weight_decay = 0;
   static constexpr std::string_view name = "descend";
@@ -21,7 +24,8 @@ struct Descend {
   };
 };
 
-/// The moments of Adam, and u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p; p stays.
+/// Updates the moments of Adam, and computes the direction
+/// u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay p. p keeps its value.
 struct LambDirection {
   double beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   static constexpr std::string_view name = "LAMB";
@@ -34,9 +38,8 @@ struct LambDirection {
           rate2(static_cast<T>(1 - o.beta2)),
           eps(static_cast<T>(o.eps)),
           weight_decay(static_cast<T>(o.weight_decay)),
-          correction1(static_cast<T>(1 / (1 - std::pow(o.beta1, static_cast<double>(now.step))))),
-          root_correction(
-              static_cast<T>(std::sqrt(1 - std::pow(o.beta2, static_cast<double>(now.step))))) {}
+          correction1(static_cast<T>(1 / detail::correction(o.beta1, now.step))),
+          root_correction(static_cast<T>(std::sqrt(detail::correction(o.beta2, now.step)))) {}
     EBB_HD void operator()(T& p, T g, T& m, T& v, T& u) const {
       m += rate1 * (g - m);
       v = beta2 * v + rate2 * (g * g);
@@ -45,7 +48,8 @@ struct LambDirection {
   };
 };
 
-/// buffer = momentum buffer + (1 - momentum) g; u = buffer, or (1 - momentum) g + momentum buffer with nesterov.
+/// buffer = momentum buffer + (1 - momentum) g; u = buffer, or (1 - momentum) g + momentum buffer
+/// with nesterov.
 struct MuonMomentum {
   double momentum = 0;
   bool nesterov = false;

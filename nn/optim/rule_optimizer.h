@@ -1,4 +1,4 @@
-// Optimizers that a user writes as one formula. core/optimizer_rule.h says what a rule is.
+// Optimizers that a user writes as one formula, a rule: core/optimizer_rule.h.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,9 @@
 
 namespace ebb::nn {
 
-/// The optimizer of a rule. Each group has a Rule, its options, of its own; `lr` is one of them, and `maximize` may be.
-/// On the GPU the rule needs a line EBB_CUDA_RULE(Rule) in a file that nvcc compiles; without it step() throws Error.
+/// The optimizer of a rule. The members of a Rule are the options of a parameter group. One of them
+/// is `lr`, and another may be `maximize`. On the GPU the rule needs a line EBB_CUDA_RULE(Rule) in
+/// a file that nvcc compiles; without it, step() throws Error.
 ///
 ///     nn::RuleOptimizer<SignDescent> optimizer(model.named_parameters(), {.lr = 1e-2});
 template <class Rule> class RuleOptimizer : public Optimizer {

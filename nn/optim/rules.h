@@ -1,5 +1,6 @@
-// The rules of the element-wise optimizers: each is its options and one formula, for every device. options.h has the
-// formulas in words; core/optimizer_rule.h says what a rule is. An Update rounds each number of a step once.
+// The rules of the element-wise optimizers: the options and one formula for every device.
+// options.h documents the formulas, and core/optimizer_rule.h documents rules. An Update computes
+// the numbers of a step in double and rounds each of them once.
 #pragma once
 
 #include <cmath>
@@ -12,7 +13,7 @@
 namespace ebb::nn::rules {
 
 namespace detail {
-/// 1 - b^t.
+/// Returns 1 - b^t.
 EBB_HD double correction(double b, int64_t t) { return 1 - std::pow(b, static_cast<double>(t)); }
 }  // namespace detail
 
@@ -48,7 +49,7 @@ struct SgdMomentum : SGDOptions {
 
 namespace detail {
 
-/// Moments and weight decay of Adam and similar rules. rate = 1 - beta.
+/// The moments and the weight decay of Adam and similar rules. The rates are 1 - beta.
 template <class T> struct Moments {
   T rate1, beta2, rate2, eps, l2, shrink;
   template <class O>
@@ -95,7 +96,7 @@ struct Adam : AdamOptions {
   };
 };
 
-/// The same with amsgrad.
+/// Adam and AdamW with amsgrad.
 struct AmsGrad : AdamOptions {
   static constexpr std::string_view name = "Adam";
   static constexpr std::string_view buffers[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
@@ -132,8 +133,10 @@ struct Adamax : AdamaxOptions {
 
 namespace detail {
 
-/// The product of 1 - r^i / 2 for i = 1 ... t, where log_r <= 0 is the logarithm of r: a pure function of the step, so
-/// that a step needs no state of its own. log(1 - a) is expanded in powers of a and each power summed over i:
+/// Returns the product of 1 - r^i / 2 for i = 1 ... t, where log_r <= 0 is the logarithm of r.
+///
+/// The product is a function of the step alone, so NAdam needs no state for it. Its logarithm is
+/// computed by expanding log(1 - a) in powers of a and summing each power over i, which gives
 /// -sum over n of 2^-n / n r^n (1 - r^(n t)) / (1 - r^n).
 EBB_HD double half_product(double log_r, int64_t t) {
   const double steps = static_cast<double>(t);
@@ -201,7 +204,8 @@ struct RAdam : RAdamOptions {
     }
     EBB_HD void operator()(T& p, T g, T& m, T& v) const {
       this->update(p, g, m, v);
-      // sqrt(v) + eps, or 1; without a condition, which GCC would make a branch of
+      // The divisor is sqrt(v) + eps, or 1. It is computed without a condition, which GCC would
+      // compile to a branch.
       const T root = clamp_max(ebb::sqrt(v), std::numeric_limits<T>::max());
       const T divisor = rectified * (root + this->eps) + (1 - rectified);
       p = p * this->shrink - step_size * m / divisor;

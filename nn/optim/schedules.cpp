@@ -21,7 +21,7 @@ void check_factor(const char* name, double value) {
     fail(kOp, "expected ", name, " of at least 0, got ", value);
 }
 
-// From `from` at share 0 to `to` at 1.
+// Returns a value between `from`, at share 0, and `to`, at share 1.
 double anneal(schedules::Anneal how, double from, double to, double share) {
   if (how == schedules::Anneal::Linear) return from + (to - from) * share;
   return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * share));
@@ -43,7 +43,7 @@ double Schedule::operator()(int64_t step) const {
 
 std::function<double(double)> Schedule::by_progress(int64_t steps) const {
   check_positive("steps", steps);
-  constexpr double kRounding = 1e-6;  // of a share whose product with steps is an integer
+  constexpr double kRounding = 1e-6;  // the rounding error of a progress that is a whole step
   return [schedule = *this, steps](double progress) {
     const double step = std::floor(progress * static_cast<double>(steps) + kRounding);
     if (!(step >= 0 && step < 0x1p63))

@@ -52,7 +52,7 @@ bool has_file(const std::string& folder, std::string_view name) {
   return exists;
 }
 
-// Mixes bytes into a 64-bit hash, eight at a time (the finaliser of MurmurHash3 after each).
+// Mixes bytes into a 64-bit hash, eight at a time (the finalizer of MurmurHash3 after each).
 uint64_t mix(uint64_t hash, const void* bytes, size_t count) {
   const auto* at = static_cast<const unsigned char*>(bytes);
   for (size_t done = 0; done < count; done += 8) {
@@ -104,10 +104,10 @@ bool is_whole(const std::string& folder) {
 }
 
 // The paths of a checkpoint, and of the work files of a save.
-struct Places {
+struct Paths {
   std::string target, fresh, old, lock;
 
-  Places(std::string_view op, const std::string& folder) {
+  Paths(std::string_view op, const std::string& folder) {
     fs::path path = fs::path(folder).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();  // a slash at the end
     std::error_code ignored;
@@ -176,13 +176,13 @@ void remove_checkpoint(const std::string& folder, std::error_code& error) {
 }
 
 // Completes a save that was killed, so that the names for the next one are free.
-void tidy(const Places& places) {
-  for (const std::string& folder : {places.fresh, places.old}) refuse_foreign_files(folder);
-  const std::string found = places.find();
-  if (!found.empty() && found != places.target) {
-    detail::replace_folder(kSave, found, places.target, places.old);
+void tidy(const Paths& paths) {
+  for (const std::string& folder : {paths.fresh, paths.old}) refuse_foreign_files(folder);
+  const std::string found = paths.find();
+  if (!found.empty() && found != paths.target) {
+    detail::replace_folder(kSave, found, paths.target, paths.old);
   }
-  for (const std::string& rest : {places.fresh, places.old}) {
+  for (const std::string& rest : {paths.fresh, paths.old}) {
     std::error_code error;
     if (!fs::exists(rest)) continue;
     remove_checkpoint(rest, error);
@@ -297,22 +297,22 @@ namespace {
 }  // namespace
 
 struct CheckpointWriter::State {
-  Places places;
+  Paths paths;
   detail::FileLock lock;
 
   explicit State(const std::string& folder)
-      : places(kSave, folder), lock(kSave, lock_path(), places.target) {}
+      : paths(kSave, folder), lock(kSave, lock_path(), paths.target) {}
 
  private:
   const std::string& lock_path() const {
-    repeated([&] { return fs::create_directories(detail::parent_of(places.target)); });
-    return places.lock;
+    repeated([&] { return fs::create_directories(detail::parent_of(paths.target)); });
+    return paths.lock;
   }
 };
 
 CheckpointWriter::CheckpointWriter(const std::string& folder) try
     : state_(std::make_unique<State>(folder)) {
-  repeated([&] { refuse_foreign_files(state_->places.target); });
+  repeated([&] { refuse_foreign_files(state_->paths.target); });
 } catch (const fs::filesystem_error& error) {
   fail_with(error);
 }
@@ -322,14 +322,14 @@ CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
 CheckpointWriter& CheckpointWriter::operator=(CheckpointWriter&&) noexcept = default;
 
 void CheckpointWriter::save(const Checkpoint& checkpoint) try {
-  const Places& places = state_->places;
-  repeated([&] { refuse_foreign_files(places.target); });
-  repeated([&] { tidy(places); });
-  write_fresh(places.fresh, checkpoint);
-  detail::replace_folder(kSave, places.fresh, places.target, places.old);
+  const Paths& paths = state_->paths;
+  repeated([&] { refuse_foreign_files(paths.target); });
+  repeated([&] { tidy(paths); });
+  write_fresh(paths.fresh, checkpoint);
+  detail::replace_folder(kSave, paths.fresh, paths.target, paths.old);
   std::error_code ignored;  // a file that cannot be removed will be an error of the next save
-  remove_checkpoint(places.fresh, ignored);
-  remove_checkpoint(places.old, ignored);
+  remove_checkpoint(paths.fresh, ignored);
+  remove_checkpoint(paths.old, ignored);
 } catch (const fs::filesystem_error& error) {
   fail_with(error);
 }
@@ -339,13 +339,13 @@ void save_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
 }
 
 Checkpoint load_checkpoint(const std::string& folder) {
-  const Places places(kLoad, folder);
+  const Paths paths(kLoad, folder);
   for (int attempt = 0; attempt < 100; ++attempt) {
-    const std::string found = places.find();
-    if (found.empty()) fail(kLoad, "no checkpoint at ", places.target);
+    const std::string found = paths.find();
+    if (found.empty()) fail(kLoad, "no checkpoint at ", paths.target);
     // Another process may save at the same time. If the folder changes, both files are read again.
     const detail::FolderWatch watch(found);
-    const auto settled = [&] { return watch.unchanged() && places.find() == found; };
+    const auto settled = [&] { return watch.unchanged() && paths.find() == found; };
     try {
       Checkpoint checkpoint = read(found);
       if (settled()) return checkpoint;
@@ -353,10 +353,10 @@ Checkpoint load_checkpoint(const std::string& folder) {
       if (settled()) throw;
     }
   }
-  fail(kLoad, places.target, " was replaced again and again while it was read");
+  fail(kLoad, paths.target, " was replaced again and again while it was read");
 }
 
-bool checkpoint_exists(const std::string& folder) { return !Places(kLoad, folder).find().empty(); }
+bool checkpoint_exists(const std::string& folder) { return !Paths(kLoad, folder).find().empty(); }
 
 void check_can_save(const std::string& folder) { const CheckpointWriter writer(folder); }
 

@@ -17,20 +17,21 @@ class Trainer;
 /// step, and with validation data "val_loss", "val_accuracy" and the metrics as "val_" + name.
 /// Accuracies exist only if the targets are class numbers.
 struct EpochRecord {
-  int64_t epoch = 0;  ///< 1 for the first
+  int64_t epoch = 0;  ///< counted from 1
   std::vector<std::pair<std::string, double>> values = {};
 
   bool has(std::string_view name) const;
-  /// Throws Error that lists the names which exist.
+  /// Returns the figure of that name. Throws Error that lists the names if there is none.
   double at(std::string_view name) const;
 };
 
 /// Writes one line for each epoch as CSV, with a header: epoch, then the names of the figures. A
-/// figure that an epoch lacks is empty. The file is replaced in one step.
-/// Throws Error if the file cannot be written.
+/// figure that an epoch does not have is empty. The file is replaced atomically. Throws Error if it
+/// cannot be written.
 void write_csv(const std::string& path, const std::vector<EpochRecord>& history);
 
-/// Is told of the course of a training. A class of your own overrides what it needs:
+/// An object whose functions a Trainer calls during a training. Derived classes override what they
+/// need:
 ///
 ///     struct Print : nn::Callback {
 ///       std::string_view name() const override { return "print"; }
@@ -39,8 +40,8 @@ void write_csv(const std::string& path, const std::vector<EpochRecord>& history)
 ///       }
 ///     };
 ///
-/// An exception of a callback ends run(), which throws it; the checkpoint then is that of an
-/// earlier epoch. To continue, make a new Trainer that resumes.
+/// If a callback throws, run() ends and rethrows the exception. The checkpoint is then that of an
+/// earlier epoch. To continue, construct a new Trainer that resumes.
 class Callback {
  public:
   Callback() = default;
@@ -54,13 +55,13 @@ class Callback {
   virtual void on_start(Trainer& trainer);
   /// Runs after each epoch and its validation, before the checkpoint is saved.
   virtual void on_epoch_end(Trainer& trainer, const EpochRecord& record);
-  /// Runs at the end of run(), also when it throws, in the reverse order of the callbacks. finished:
-  /// the training ended; false if it was stopped and can go on.
+  /// Runs at the end of run(), in the reverse order of the callbacks, also if run() throws.
+  /// `finished` is false if the training was stopped and can continue.
   virtual void on_end(Trainer& trainer, bool finished);
 
-  /// Returns what a resumed training needs to go on as if it had not stopped.
+  /// Returns the state with which a resumed training continues as if it had not been stopped.
   virtual NamedTensors state_dict() const;
-  /// Takes that state. Throws Error if it does not fit, and then changes nothing.
+  /// Restores a state. Throws Error if it does not fit, and changes nothing then.
   virtual void load_state_dict(const NamedTensors& state, const Trainer& trainer);
 };
 

@@ -59,7 +59,7 @@ bool Best::improves(const EpochRecord& record) {
   return improved;
 }
 
-// The name says what the value is of, so that another figure is not compared with it.
+// The name contains the figure, so that a state of another figure is not compared with it.
 std::string Best::entry() const {
   return (mode_ == Mode::Min ? "smallest." : "largest.") + figure_;
 }

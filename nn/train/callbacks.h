@@ -1,5 +1,5 @@
-// Callbacks that most trainings need: early stopping, the best model in a file, a CSV log, and an
-// error when the loss is not a number.
+// Callbacks for most trainings: early stopping, a file with the best model, a CSV log, and an error
+// if the loss is not a number.
 //
 //   nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(),
 //                       {.epochs = 100,
@@ -20,14 +20,13 @@ namespace ebb::nn {
 /// The direction in which a figure improves.
 enum class Mode : uint8_t { Min, Max };
 
-/// The best value so far of a figure of the epochs. NaN is never better.
+/// The best value of a figure so far. NaN is never better.
 class Best {
  public:
-  /// min_delta: a change by less than that is not an improvement. Throws Error if it is negative or
-  /// not finite.
+  /// min_delta: smaller changes are not improvements. Throws Error if it is negative or not finite.
   Best(std::string figure, Mode mode, double min_delta);
 
-  /// Returns true if the record improves on the best one, which it then replaces.
+  /// Returns true if the record is better than the best one so far, and makes it the best.
   bool improves(const EpochRecord& record);
   double value() const { return value_; }
   int64_t epoch() const { return epoch_; }  ///< 0 before the first
@@ -55,10 +54,11 @@ struct EarlyStoppingOptions {
 
 /// Ends the training after `patience` epochs without an improvement of a figure.
 ///
-/// With restore_best_weights the model has the weights of its best epoch when run() returns or
-/// throws; of several, the first one decides. A training that was stopped by Ctrl-C goes on from its
-/// last weights nevertheless. The checkpoint holds both: its model is that of the last epoch, because
-/// a resume with more epochs, and with more patience if it was stopped early, continues there.
+/// With restore_best_weights, the model has the weights of its best epoch when run() returns or
+/// throws. If a Trainer has several such callbacks, the first one decides. The model of the
+/// checkpoint is that of the last epoch, and the best weights are part of the callback's state. A
+/// resumed training therefore continues from the last epoch: after Ctrl-C, or with more epochs, or
+/// with more patience.
 class EarlyStopping : public Callback {
  public:
   /// Throws Error unless patience >= 1.
@@ -82,7 +82,7 @@ class EarlyStopping : public Callback {
   Best best_;
   int64_t waited_ = 0;
   NamedTensors weights_;  // of the best epoch
-  NamedTensors last_;     // while a training that can go on has the best weights
+  NamedTensors last_;     // the last weights, while a training that can continue has the best ones
 };
 
 struct BestModelOptions {
@@ -90,7 +90,7 @@ struct BestModelOptions {
   Mode mode = Mode::Min;
 };
 
-/// Saves the weights as a safetensors file whenever an epoch is better than all before.
+/// Saves the weights as a safetensors file after each epoch that is better than all earlier ones.
 class BestModel : public Callback {
  public:
   explicit BestModel(std::string path, BestModelOptions options = {});
@@ -124,6 +124,7 @@ class StopOnNaN : public Callback {
   void on_epoch_end(Trainer& trainer, const EpochRecord& record) override;
 };
 
+// Create callbacks for TrainerOptions::callbacks.
 std::shared_ptr<EarlyStopping> early_stopping(EarlyStoppingOptions options = {});
 std::shared_ptr<BestModel> best_model(std::string path, BestModelOptions options = {});
 std::shared_ptr<CsvLog> csv_log(std::string path);

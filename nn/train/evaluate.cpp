@@ -63,7 +63,8 @@ void RunningFigures::add(std::string_view op, const Tensor& scores, const Tensor
   if (loss.numel() != 1) fail(op, "expected a loss of one element, got ", loss);
   const NoGrad guard;
   loss_sum.add_(reshape(loss.detach().to(DType::F64), {}), static_cast<double>(samples));
-  has_classes = scores.dim() == 2 && target.dim() == 1 && holds_class_numbers(target.dtype());
+  has_classes =
+      scores.dim() == 2 && target.dim() == 1 && detail::holds_class_numbers(target.dtype());
   if (has_classes) correct.add_(count_correct(scores.detach(), target));
 }
 

@@ -1,4 +1,4 @@
-// Running a model over data without training it: predictions, a confusion matrix, validation.
+// Runs a model on data without training it: predictions, confusion matrix, validation.
 #pragma once
 
 #include <functional>
@@ -12,14 +12,16 @@
 
 namespace ebb::nn {
 
-/// Computes the loss to minimise, a tensor of one element, from the model's output and the targets
+/// Computes the loss to minimize, a tensor of one element, from the model's output and the targets
 /// of one batch.
 using LossFunction = std::function<Tensor(const Tensor& scores, const Tensor& target)>;
 
 /// A figure of a model: its name, and a function that computes it from the outputs for all samples
 /// and their targets, which are on the CPU.
 ///
-///     nn::Metric{"mae", [](const Tensor& scores, const Tensor& target) { return nn::l1_loss(scores, target).item(); }}
+///     nn::Metric mae{"mae", [](const Tensor& scores, const Tensor& target) {
+///                      return nn::l1_loss(scores, target).item();
+///                    }};
 struct Metric {
   std::string name;
   std::function<double(const Tensor& scores, const Tensor& target)> compute;
@@ -44,9 +46,9 @@ ConfusionMatrix evaluate(M& model, const data::Dataset& dataset, int64_t classes
   return evaluate(*as_layer(model), dataset, classes, batch_size);
 }
 
-/// Returns "val_loss", the mean of the loss over all samples; "val_accuracy" if the targets are class
-/// numbers; and each metric as "val_" + name. The model is in evaluation mode during the call, and
-/// no graph is recorded. Throws Error if the loss has more than one element.
+/// Returns "val_loss", the mean of the loss over all samples; "val_accuracy" if the targets are
+/// class numbers; and each metric as "val_" + name. The model is in evaluation mode during the
+/// call, and no graph is recorded. Throws Error if the loss has more than one element.
 std::vector<std::pair<std::string, double>> validate(Layer& model, data::DataLoader& loader,
                                                      const LossFunction& loss,
                                                      const std::vector<Metric>& metrics = {});
@@ -59,8 +61,8 @@ std::vector<std::pair<std::string, double>> validate(M& model, data::DataLoader&
 
 namespace detail {
 
-/// Sums of the loss and of right answers over samples, on one device. Adding to them does not wait
-/// for the device.
+/// Sums of the loss and of correct predictions over samples, on one device. Adding to them does not
+/// wait for the device.
 struct RunningFigures {
   explicit RunningFigures(Device device);
 
@@ -73,7 +75,7 @@ struct RunningFigures {
   double accuracy() const;  ///< NaN unless the targets were class numbers
 
   Tensor loss_sum, correct;  // f64
-  int64_t seen = 0;          // counted by the caller, because a captured step is not run by the host
+  int64_t seen = 0;  // counted by the caller, because a captured step is not run by the host
   bool has_classes = false;
 };
 

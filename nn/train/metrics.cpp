@@ -64,7 +64,7 @@ std::string shortened(const std::string& text, size_t width) {
 Tensor count_correct(const Tensor& scores, const Tensor& target) {
   const NoGrad guard;
   check_defined("count_correct", scores);
-  check_class_numbers("count_correct", "targets", target);
+  detail::check_class_numbers("count_correct", "targets", target);
   if (scores.dim() != 2 || target.dim() != 1 || target.size(0) != scores.size(0)) {
     fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
          target.shape());
@@ -80,8 +80,8 @@ ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
 }
 
 void ConfusionMatrix::add(const Tensor& predicted, const Tensor& target) {
-  check_class_numbers("ConfusionMatrix", "predictions", predicted);
-  check_class_numbers("ConfusionMatrix", "targets", target);
+  detail::check_class_numbers("ConfusionMatrix", "predictions", predicted);
+  detail::check_class_numbers("ConfusionMatrix", "targets", target);
   if (!(predicted.shape() == target.shape())) {
     fail("ConfusionMatrix", "predictions ", predicted.shape(), " do not match targets ",
          target.shape());

@@ -283,7 +283,8 @@ NamedTensors Trainer::callback_states() const {
   return states;
 }
 
-// A callback that the checkpoint does not know starts anew. If one throws, the others get back what they had.
+// Callbacks without a state in the checkpoint start anew. If one throws, the states of the others
+// are restored.
 void Trainer::load_callback_states(const NamedTensors& states) {
   const auto load = [&](const NamedTensors& from) {
     for (size_t k = 0; k < options_.callbacks.size(); ++k) {

@@ -39,8 +39,8 @@ struct TrainerOptions {
   bool quiet = false;
   /// On a GPU, runs the steps of whole batches as one CUDA graph (cuda::CapturedStep).
   bool capture = false;
-  /// Data on which the model is evaluated after each epoch, in evaluation mode. Null: none. REQUIRES
-  /// that the loader outlives the trainer.
+  /// The data on which the model is evaluated after each epoch, or null. REQUIRES that the loader
+  /// outlives the trainer.
   data::DataLoader* validation = nullptr;
   /// Figures to compute on the validation data, in addition to loss and accuracy.
   std::vector<Metric> metrics = {};
@@ -50,7 +50,8 @@ struct TrainerOptions {
 
 /// Trains a model, with a progress line, checkpoints, resuming, and a clean stop on Ctrl-C.
 ///
-///     nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(), {.epochs = 10, .checkpoint = "runs/a"});
+///     nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(),
+///                         {.epochs = 10, .checkpoint = "runs/a"});
 ///     if (!trainer.run()) return 130;  // stopped by Ctrl-C; the checkpoint is saved
 ///
 /// Several trainers may run in different threads at the same time, each with its own model,

@@ -17,7 +17,7 @@ Tensor integers(const std::vector<int64_t>& values) {
   return from_data(values, {static_cast<int64_t>(values.size())});
 }
 
-// Returns "600 samples in batches of 32, seed 1, shuffle true, ..."
+// Returns a text such as "600 samples in batches of 32, seed 1, shuffle true".
 std::string described(const std::vector<int64_t>& facts, size_t count) {
   std::string text = to_text(facts[0]) + " samples in batches of " + to_text(facts[1]) + ", seed " +
                      to_text(static_cast<uint64_t>(facts[2]));
@@ -27,7 +27,7 @@ std::string described(const std::vector<int64_t>& facts, size_t count) {
   return text;
 }
 
-// For each figure the epochs that have it, counted from 0, and its values: (2, n).
+// Adds a tensor (2, n) for each figure: the epochs that have it, counted from 0, and its values.
 void add_history(NamedTensors& tensors, const std::vector<EpochRecord>& history) {
   if (history.empty()) return;
   std::vector<std::string> names;

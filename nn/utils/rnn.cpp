@@ -48,15 +48,15 @@ PackedSequence pack_padded_sequence(const Tensor& input, const Tensor& lengths, 
            " increase: expected the longest first, or enforce_sorted = false");
     }
   } else {
-    std::vector<int64_t> order(length.size()), place(length.size());
+    std::vector<int64_t> order(length.size()), position(length.size());
     std::iota(order.begin(), order.end(), 0);
     std::ranges::stable_sort(order, std::greater<>(),
                              [&](int64_t i) { return length[static_cast<size_t>(i)]; });
     for (size_t i = 0; i < order.size(); ++i)
-      place[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+      position[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
     std::ranges::sort(length, std::greater<>());
     packed.sorted_indices = indices(order, x.device());
-    packed.unsorted_indices = indices(place, x.device());
+    packed.unsorted_indices = indices(position, x.device());
     x = index_select(x, 1, packed.sorted_indices);
   }
   // The rows of step t are the first batch_sizes[t] of that step.

@@ -60,8 +60,9 @@ TEST(GivenGradient, WrongOnesAreNamed) {
   for (const DType dtype : {f32, f64}) {
     Tensor x = leaf({1, 3}, dtype), y = leaf({2}, dtype);
     const Tensor z = sum(pointwise(TestWrong{}, x, y));
-    expect_error([&] { z.backward(); }, "test_wrong",
-                 {"the explicit gradient of input 1 is 2 at (1, 2)", "derivative of the formula is 1"});
+    expect_error(
+        [&] { z.backward(); }, "test_wrong",
+        {"the explicit gradient of input 1 is 2 at (1, 2)", "derivative of the formula is 1"});
     EXPECT_FALSE(x.grad().defined());
   }
   Tensor x = leaf({0, 1});

@@ -1,4 +1,5 @@
-// Promotion of dtypes, as in torch: integer and bool tensors combined with floating ones, and with each other.
+// Promotion of dtypes, as in torch: integer and bool tensors combined with floating ones, and with
+// each other.
 #include <gtest/gtest.h>
 
 #include "ebb/autograd/check/functional.h"

@@ -1,4 +1,5 @@
-// Sorting, running sums, places and draws where the op table does not reach: long rows, every dtype, distributions.
+// Sorting, running sums, places and draws where the op table does not reach: long rows, every
+// dtype, distributions.
 #include "ebb/autograd/ops/sorting.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// equal and allclose of whole tensors, and reductions where the op table does not reach: small dtypes, long rows.
+// equal and allclose of whole tensors, and reductions where the op table does not reach: small
+// dtypes, long rows.
 #include <cmath>
 
 #include "ebb/autograd/ops/arithmetic.h"
@@ -87,7 +88,8 @@ TEST(Argmax, OfWideColumns) {
   EXPECT_EQ(rows.to_vector<int64_t>(), columns.to_vector<int64_t>());
 }
 
-// Large numbers with a small spread, in rows of several pieces: the mean is taken off before squares are.
+// Large numbers with a small spread, in rows of several pieces: the mean is taken off before
+// squares are.
 TEST(Var, KeepsItsDigits) {
   const int64_t n = 100'000;
   std::vector<double> v(static_cast<size_t>(n));

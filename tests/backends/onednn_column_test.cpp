@@ -1,4 +1,5 @@
-// A product of one column whose elements are apart: oneDNN 3.7.2 writes between and behind them, so the adapter refuses it.
+// A product of one column whose elements are apart: oneDNN 3.7.2 writes between and behind them, so
+// the adapter refuses it.
 #include <gtest/gtest.h>
 
 #include <vector>

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs a built Ebb into an empty prefix. Builds consumer_project, the program of README.md and examples/extend against it,
-# and runs them.
+# Installs a built Ebb into an empty prefix. Builds consumer_project, the program of README.md and
+# examples/extend against it, and runs them.
 #
 #   tests/consumer/run.sh BUILD_DIR
 set -euo pipefail
@@ -33,7 +33,8 @@ if [ "$(find "$work/prefix" -type f -exec grep -lF "$(cd "$here/../.." && pwd)/"
   exit 1
 fi
 
-# build_outside FOLDER NAME [OPTION...]: builds a copy of the folder as a separate project against the installed Ebb.
+# build_outside FOLDER NAME [OPTION...]: builds a copy of the folder as a separate project against
+# the installed Ebb.
 build_outside() {
   cp -r "$1" "$work/$2"
   cmake -S "$work/$2" -B "$work/$2/build" -G "$(cached CMAKE_GENERATOR)" -DCMAKE_PREFIX_PATH="$work/prefix" \

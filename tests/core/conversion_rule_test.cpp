@@ -1,4 +1,5 @@
-// The one rule by which elements change their dtype, wherever that happens: to(), copy_, item(), to_vector, conditions.
+// The one rule by which elements change their dtype, wherever that happens: to(), copy_, item(),
+// to_vector, conditions.
 #include <cmath>
 #include <limits>
 
@@ -30,7 +31,8 @@ TEST(ConversionRule, WhatDoesNotFitIsAnError) {
     for (const double value :
          std::vector<double>{NAN, INFINITY, -INFINITY, 0x1p63, -0x1.8p63, 1e30}) {
       const Tensor x = tensor({0, value}, from);
-      expect_error([&] { (void)x.to(i64); }, "to", {"i64 cannot hold every element", "at position 1"});
+      expect_error([&] { (void)x.to(i64); }, "to",
+                   {"i64 cannot hold every element", "at position 1"});
       expect_error([&] { (void)x.to(u8); }, "to", {"u8 holds 0 to 255", "at position 1"});
       expect_error([&] { x.to_vector<int64_t>(); }, "to", {"i64"});
       expect_error([&] { x[1].item<int64_t>(); }, "item", {"does not fit i64"});
@@ -92,7 +94,7 @@ TEST(IndexRange, NoIndexIsASentinel) {
     const Tensor at = tensor({0, index});
     expect_error([&] { gather(x, 0, at); }, "gather", {"out of range", "at position 1"});
     expect_error([&] { scatter_add(ones({2}), {3}, 0, at); }, "scatter_add", {"out of range"});
-    expect_error([&] { index_select(x, 0, at); }, "gather", {"out of range"});
+    expect_error([&] { index_select(x, 0, at); }, "index_select", {"out of range"});
     expect_error([&] { one_hot(at, 3); }, "one_hot", {"out of range"});
   }
   expect_error([&] { gather(x, 0, tensor({NAN}).to(i64)); }, "to", {"nan"});

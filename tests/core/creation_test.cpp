@@ -1,4 +1,5 @@
-// Creation: the dtype follows from the values as in torch, values are exact or refused, literals have any depth.
+// Creation: the dtype follows from the values as in torch, values are exact or refused, literals
+// have any depth.
 #include "ebb/core/creation.h"
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// The scalar functions of core/scalar.h that come from the C library or are fitted, on plain numbers.
+// The scalar functions of core/scalar.h that come from the C library or are fitted, on plain
+// numbers.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,8 +10,8 @@
 namespace ebb {
 namespace {
 
-// erfinv(erf(y)) = y as far as the rounding of erf(y) allows: x carries a relative error of 2^-53, which y feels
-// dy/dx x / y times.
+// erfinv(erf(y)) = y as far as the rounding of erf(y) allows: x carries a relative error of 2^-53,
+// which y feels dy/dx x / y times.
 TEST(Erfinv, UndoesErf) {
   std::mt19937_64 random(5);
   for (int i = 0; i < 20000; ++i) {

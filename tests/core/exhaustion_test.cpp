@@ -1,5 +1,5 @@
-// Memory that runs out: an Error, never the end of the process, and caches are given up first. Each test runs in a
-// process of its own whose address space is limited.
+// Memory that runs out: an Error, never the end of the process, and caches are given up first. Each
+// test runs in a process of its own whose address space is limited.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 

@@ -12,7 +12,8 @@
 namespace ebb {
 namespace {
 
-// Allocates and frees blocks that only the shared list can hold, so that its lock is taken most of the time.
+// Allocates and frees blocks that only the shared list can hold, so that its lock is taken most of
+// the time.
 void use_shared_list(int times) {
   constexpr size_t kLarge = size_t{1} << 17;
   for (int i = 0; i < times; ++i) memory::deallocate(memory::allocate(kLarge), kLarge);

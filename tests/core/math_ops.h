@@ -126,7 +126,7 @@ EBB_INDEPENDENT
 
 template <class T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
-/// Returns the distance of neighbours in T at `value`, in the wider type R. For an infinite value
+/// Returns the distance of neighbors in T at `value`, in the wider type R. For an infinite value
 /// it is that of the largest finite number, and for zero that of the subnormals.
 template <class R, class T> R spacing(T value) {
   using Limits = std::numeric_limits<T>;

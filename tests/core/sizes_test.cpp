@@ -1,5 +1,6 @@
-// Sizes that a user can request and memory cannot hold: every product, sum and offset is checked, and an overflow is an
-// Error. Printing a large tensor costs only as much as the part that is printed.
+// Sizes that a user can request and memory cannot hold: every product, sum and offset is checked,
+// and an overflow is an Error. Printing a large tensor costs only as much as the part that is
+// printed.
 #include <limits>
 #include <sstream>
 

@@ -1,4 +1,5 @@
-// The rule of conversions, creation and bools on the device: as on the CPU, with errors at the next synchronisation.
+// The rule of conversions, creation and bools on the device: as on the CPU, with errors at the next
+// synchronization.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -102,7 +102,8 @@ void expect_gradients_of_the_cpu(const Net& net, const Forward& forward, double 
 // it for some shapes.
 TEST_F(CudaEpilogues, AProductMasksTheGradientThatItMakes) {
   const char* library = std::getenv("EBB_EMULATION_EPILOGUES");
-  // If RELU_AUX writes a different mask, Ebb computes its own. Without any epilogue there is no mask.
+  // If RELU_AUX writes a different mask, Ebb computes its own. Without any epilogue there is no
+  // mask.
   const bool masks = !library || (library != "none"s && library != "refuses"s);
   for (const auto& [widths, rows] :
        std::vector<std::pair<std::vector<int64_t>, int64_t>>{{{4, 8, 3}, 2},

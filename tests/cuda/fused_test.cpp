@@ -1,4 +1,5 @@
-// Expressions whose last product a device fuses into what follows: infinite operands give what they give on the CPU.
+// Expressions whose last product a device fuses into what follows: infinite operands give what they
+// give on the CPU.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -158,8 +158,8 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
     optimizer.step();
   };
   once();  // creates the optimizer's moments
-  // The loss with its gradient, and Adam. Three products forward, a pair of products for each of two
-  // layers and one for the first layer; everything else is in the same kernels.
+  // The loss with its gradient, and Adam. Three products forward, a pair of products for each of
+  // two layers and one for the first layer; everything else is in the same kernels.
   const Work step{8, 0, 0};
   EXPECT_EQ(work_of(once), step);
   cuda::CapturedStep captured(once);

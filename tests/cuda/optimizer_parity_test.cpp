@@ -1,4 +1,5 @@
-// Every optimizer and option on the device against PyTorch, over 20 steps, and captured steps against eager ones.
+// Every optimizer and option on the device against PyTorch, over 20 steps, and captured steps
+// against eager ones.
 #include "ebb/core/cuda.h"
 #include "ebb/tests/cuda/device.h"
 #include "ebb/tests/nn/optimizer_cases.h"

@@ -1,5 +1,5 @@
-// Sorting, running sums, places and searches on the GPU against the CPU, where the op table does not reach: rows of many
-// blocks, and rows on both sides of the size that shared memory holds.
+// Sorting, running sums, places and searches on the GPU against the CPU, where the op table does
+// not reach: rows of many blocks, and rows on both sides of the size that shared memory holds.
 #include "ebb/autograd/ops/arithmetic.h"
 #include "ebb/autograd/ops/elementary.h"
 #include "ebb/autograd/ops/rearrange.h"
@@ -65,7 +65,8 @@ TEST_F(CudaOrder, RunningSumsOfLongRowsAndColumns) {
   }
 }
 
-// Zeros before infinities and after them, within the 32 elements that a warp composes and beyond, in rows and in columns.
+// Zeros before infinities and after them, within the 32 elements that a warp composes and beyond,
+// in rows and in columns.
 TEST_F(CudaOrder, RunningProductsAndSumsKeepInfinitiesAndZeros) {
   for (const double start : {0.0, -0.0, 2.0}) {
     Tensor x = full({2, 40}, 1.0, f64);

@@ -1,4 +1,5 @@
-// Models that are converted and moved after optimizers, trainers and captured steps were made of them.
+// Models that are converted and moved after optimizers, trainers and captured steps were made of
+// them.
 #include <gtest/gtest.h>
 
 #include "ebb/ebb.h"

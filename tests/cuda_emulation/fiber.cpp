@@ -16,7 +16,7 @@ using boost::context::detail::fcontext_t;
 using boost::context::detail::jump_fcontext;
 using boost::context::detail::transfer_t;
 
-// Pages are allocated when they are first used. Sanitized and unoptimised kernels have large
+// Pages are allocated when they are first used. Sanitized and unoptimized kernels have large
 // frames.
 constexpr std::size_t kStackBytes = 256 * 1024;
 

@@ -23,7 +23,7 @@ template <typename T, typename Store>
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, Operand<T> a, Operand<T> b,
               Store store) {
   std::vector<double> packed(m * k),
-      sums(m);  // A by columns, so that the loop over rows vectorises
+      sums(m);  // A by columns, so that the loop over rows vectorizes
   for (std::int64_t p = 0; p < k; ++p) {
     for (std::int64_t i = 0; i < m; ++i) packed[p * m + i] = a(i, p);
   }

@@ -127,7 +127,7 @@ Counters counters() {
           .matmuls = t.matmuls,
           .copies = t.copies,
           .graph_launches = t.graph_launches,
-          .synchronisations = t.synchronisations,
+          .synchronizations = t.synchronizations,
           .mallocs = t.mallocs,
           .bytes_live = static_cast<std::int64_t>(memory().live),
           .bytes_peak = static_cast<std::int64_t>(memory().peak),
@@ -136,7 +136,7 @@ Counters counters() {
 
 void reset() {
   Tally& t = tally();
-  t.launches = t.matmuls = t.copies = t.graph_launches = t.synchronisations = t.mallocs = 0;
+  t.launches = t.matmuls = t.copies = t.graph_launches = t.synchronizations = t.mallocs = 0;
   const std::lock_guard lock(memory().mutex);
   memory().peak = memory().live;
 }
@@ -152,7 +152,7 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
 
 cudaError_t cudaFree(void* pointer) {
   if (const cudaError_t error = unsafe_call(); error != cudaSuccess) return error;
-  if (pointer != nullptr) ++tally().synchronisations;
+  if (pointer != nullptr) ++tally().synchronizations;
   return release(pointer, true);
 }
 
@@ -180,7 +180,7 @@ cudaError_t cudaMallocHost(void** pointer, std::size_t bytes, unsigned flags) {
 
 cudaError_t cudaFreeHost(void* pointer) {
   if (const cudaError_t error = unsafe_call(); error != cudaSuccess) return error;
-  if (pointer != nullptr) ++tally().synchronisations;
+  if (pointer != nullptr) ++tally().synchronizations;
   return release(pointer, false);
 }
 
@@ -201,7 +201,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   if (!known(kind)) return note(cudaErrorInvalidMemcpyDirection);
   if (const cudaError_t error = unsafe_call(); error != cudaSuccess) return error;
-  ++tally().synchronisations;
+  ++tally().synchronizations;
   ++tally().copies;
   return submit(nullptr, [=] { copy("cudaMemcpy", to, from, bytes, kind); });
 }
@@ -221,7 +221,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const cudaError_t error = submit(stream, [=] { copy("cudaMemcpyAsync", to, from, bytes, kind); });
   // A real device makes the host wait if it cannot write to the host memory itself.
   if (error == cudaSuccess && !recorded && from_device && reach(to).bytes == 0) {
-    ++tally().synchronisations;
+    ++tally().synchronizations;
     finish(stream);
   }
   return error;

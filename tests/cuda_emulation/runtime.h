@@ -12,7 +12,7 @@ namespace ebb::emulation {
 
 using Work = std::function<void()>;
 
-// Prints a mistake that is undefined behaviour on a real device, and aborts.
+// Prints a mistake that is undefined behavior on a real device, and aborts.
 [[noreturn, gnu::format(printf, 1, 2)]] void die(const char* format, ...);
 
 // Stores an error as the last one of the calling thread, and returns it.
@@ -56,7 +56,7 @@ Reach reach(const void* pointer);
 
 struct Tally {
   std::atomic<std::int64_t> launches{0}, matmuls{0}, copies{0}, graph_launches{0},
-      synchronisations{0}, mallocs{0};
+      synchronizations{0}, mallocs{0};
 };
 Tally& tally();
 

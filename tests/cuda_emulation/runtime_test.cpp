@@ -62,7 +62,7 @@ TEST(cuda_emulation, memory) {
   cudaGetLastError();
 }
 
-TEST(cuda_emulation, synchronisations_are_counted) {
+TEST(cuda_emulation, synchronizations_are_counted) {
   const Device<int> device(4);
   const Stream stream;
   std::vector<int> pageable(4);
@@ -73,7 +73,7 @@ TEST(cuda_emulation, synchronisations_are_counted) {
   const auto counted = [](auto f) {
     emulation::reset();
     f();
-    return emulation::counters().synchronisations;
+    return emulation::counters().synchronizations;
   };
   EXPECT_EQ(counted([&] {
               cudaMemcpyAsync(device.data(), pageable.data(), 16, cudaMemcpyHostToDevice, stream);

@@ -189,7 +189,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  ++tally().synchronisations;
+  ++tally().synchronizations;
   return cudaStreamQuery(stream);
 }
 
@@ -204,7 +204,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  ++tally().synchronisations;
+  ++tally().synchronizations;
   {
     const std::lock_guard lock(streams().mutex);
     for (CUstream_st* s : streams().live) {
@@ -290,7 +290,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  ++tally().synchronisations;
+  ++tally().synchronizations;
   return cudaEventQuery(event);
 }
 

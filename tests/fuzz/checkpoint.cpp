@@ -1,4 +1,5 @@
-// A training resumed from any checkpoint: either of any bytes, or of a real one whose numbers are replaced.
+// A training resumed from any checkpoint: either of any bytes, or of a real one whose numbers are
+// replaced.
 #include "ebb/nn/serialize/checkpoint.h"
 
 #include <unistd.h>

@@ -1,7 +1,9 @@
-// Random programs of public ops with hostile sizes: views, indexing, broadcasting, reductions, products, conversions.
+// Random programs of public ops with hostile sizes: views, indexing, broadcasting, reductions,
+// products, conversions.
 //
-// A program keeps a few tensors and overwrites one with the result of each op. Whatever the arguments, an op gives a tensor
-// whose elements can be read, or an Error. Tensors of many elements, which only views can be, are not computed with.
+// A program keeps a few tensors and overwrites one with the result of each op. Whatever the
+// arguments, an op gives a tensor whose elements can be read, or an Error. Tensors of many
+// elements, which only views can be, are not computed with.
 #include <cmath>
 #include <cstdlib>
 #include <limits>

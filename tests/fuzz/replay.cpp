@@ -1,4 +1,5 @@
-// Runs a fuzz target without libFuzzer, with any compiler: on its seeds, on files (past crashes), and on mutations of both.
+// Runs a fuzz target without libFuzzer, with any compiler: on its seeds, on files (past crashes),
+// and on mutations of both.
 //
 //   TARGET [--write-seeds FOLDER] [--mutations N] [FILE or FOLDER]...
 //

@@ -1,5 +1,6 @@
-// Parts that fuzz targets share. A target is one file with seeds() and LLVMFuzzerTestOneInput(), which libFuzzer can call.
-// replay.cpp calls it on the seeds, on past crashes and on a few mutations of them.
+// Parts that fuzz targets share. A target is one file with seeds() and LLVMFuzzerTestOneInput(),
+// which libFuzzer can call. replay.cpp calls it on the seeds, on past crashes and on a few
+// mutations of them.
 #pragma once
 
 #include <cstddef>

@@ -25,7 +25,8 @@ fail() {
   [ ! -e "$OUT/report.md" ] || cat "$OUT/report.md" >&2
   exit 1
 }
-# check NAME STATUS [FAULT=...] ARGUMENT...: runs scripts/gpu-check, which must end with this status.
+# check NAME STATUS [FAULT=...] ARGUMENT...: runs scripts/gpu-check, which must end with this
+# status.
 check() {
   local status=0 name=$1 want=$2
   shift 2

@@ -1,6 +1,7 @@
-// Writes one line per test to the file that EBB_REACHED names: the name, the seconds, and the numbers of the
-// mutants that it reaches, with "forks" in front if it starts a process, whose mutants are not known. scripts/mutate copies this file into each test program. The parity runner has no
-// tests, so it writes one line.
+// Writes one line per test to the file that EBB_REACHED names: the name, the seconds, and the
+// numbers of the mutants that it reaches, with "forks" in front if it starts a process, whose
+// mutants are not known. scripts/mutate copies this file into each test program. The parity runner
+// has no tests, so it writes one line.
 #include "ebb/core/mutant.h"
 
 #include <pthread.h>

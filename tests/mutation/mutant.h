@@ -1,5 +1,6 @@
-// Tells mutated code if a mutant is selected, and records which mutants a test reaches. The environment variable
-// EBB_MUTANT=number selects one. Only scripts/mutate uses this file; it copies it into the tree that it builds.
+// Tells mutated code if a mutant is selected, and records which mutants a test reaches. The
+// environment variable EBB_MUTANT=number selects one. Only scripts/mutate uses this file; it copies
+// it into the tree that it builds.
 #pragma once
 
 #include <cstdlib>

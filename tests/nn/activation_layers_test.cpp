@@ -1,4 +1,5 @@
-// The activations with parameters or shapes of their own; tests/parity compares the others with their functions.
+// The activations with parameters or shapes of their own; tests/parity compares the others with
+// their functions.
 #include "ebb/nn/layers/activation.h"
 
 #include "ebb/autograd/graph/engine.h"

@@ -104,7 +104,8 @@ TEST(Attention, Positions) {
   const double slow = 2 / std::pow(10000.0, 0.4);
   expect_values(slice(p[2], 0, 0, 4),
                 {std::sin(2.0), std::cos(2.0), std::sin(slow), std::cos(slow)}, 1e-15);
-  expect_error([] { nn::sinusoidal_positions(3, 0); }, "sinusoidal_positions", {"at least 1 feature, got 3 and 0"});
+  expect_error([] { nn::sinusoidal_positions(3, 0); }, "sinusoidal_positions",
+               {"at least 1 feature, got 3 and 0"});
 }
 
 TEST(Transformer, ParametersAreTorchs) {

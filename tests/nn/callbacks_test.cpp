@@ -201,7 +201,8 @@ TEST(Callbacks, AResumedTrainingGoesOnBitForBit) {
 }
 
 // Trains for eight epochs with the callbacks; if stop is not 0, stopped after that epoch and run
-// again. Returns the validation loss of each epoch, before the best weights are restored at the end.
+// again. Returns the validation loss of each epoch, before the best weights are restored at the
+// end.
 std::vector<double> losses_of(std::vector<std::shared_ptr<nn::Callback>> callbacks, int64_t stop) {
   Classifier c(0.3);  // diverges, so the last weights are not the best ones
   callbacks.push_back(after_epoch([=](nn::Trainer& trainer, const nn::EpochRecord& record) {

@@ -1,4 +1,5 @@
-// Tests who may save to a folder, which files a save may delete, and that files of different checkpoints are refused.
+// Tests who may save to a folder, which files a save may delete, and that files of different
+// checkpoints are refused.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

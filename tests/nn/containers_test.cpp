@@ -43,6 +43,18 @@ TEST(Containers, ListsAndDictionariesNameTheirLayers) {
   EXPECT_FALSE(net.list[1].is_training());
 }
 
+TEST(Containers, SequentialGivesAccessToItsLayers) {
+  nn::Sequential model(nn::Linear(2, 3), nn::ReLU());
+  EXPECT_FALSE(model.is_empty());
+  EXPECT_EQ(&model[-1], &model[1]);
+  EXPECT_EQ(model.at<nn::Linear>(0).weight.shape(), Shape({3, 2}));
+  Tensor x = ones({1, 2}), y = x;
+  for (const nn::Layer& layer : model) y = layer(y);
+  EXPECT_TRUE(equal(y, model(x)));
+  expect_error([&] { model[2]; }, "Sequential", {"index 2", "2 layers"});
+  expect_error([&] { model.at<nn::Linear>(1); }, "Sequential", {"ReLU"});
+}
+
 TEST(Containers, ErrorsNameWhatIsThere) {
   const Net net;
   expect_error([&] { net.list[2]; }, "ModuleList", {"index 2", "2 layers"});

@@ -141,9 +141,9 @@ TEST(Digits, RefusesOtherFiles) {
   expect_error([&] { load(pixels + "9\n" + pixels + "10\n"); }, "load_digits",
                {"row 2, column 65: 10 is not a digit from 0 to 9"});
   expect_error([&] { load("16.5" + pixels.substr(2) + "0\n"); }, "load_digits",
-               {"column 1", "grey level"});
+               {"column 1", "gray level"});
   expect_error([&] { load("nan" + pixels.substr(2) + "0\n"); }, "load_digits",
-               {"column 1", "grey level"});
+               {"column 1", "gray level"});
   expect_error([&] { load_digits(folder / "none"); }, "read_csv", {"none: No such file"});
 }
 

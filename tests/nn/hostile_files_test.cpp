@@ -1,4 +1,5 @@
-// Files that were made to harm: FIFOs, links, names that a terminal would obey, headers that cost more than they hold.
+// Files that were made to harm: FIFOs, links, names that a terminal would obey, headers that cost
+// more than they hold.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-// Layers that move, pad, resize and drop elements; tests/parity compares the functions with PyTorch.
+// Layers that move, pad, resize and drop elements; tests/parity compares the functions with
+// PyTorch.
 #include <cmath>
 #include <sstream>
 

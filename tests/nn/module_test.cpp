@@ -1,4 +1,4 @@
-// Module, layers and initialisation.
+// Module, layers and initialization.
 #include <gtest/gtest.h>
 
 #include <cmath>

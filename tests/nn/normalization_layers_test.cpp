@@ -135,7 +135,8 @@ TEST(InstanceNorm, TracksTheAverageOfTheBatch) {
   EXPECT_NE(layer(x).to_vector<double>(), y.to_vector<double>());
 }
 
-// Values and gradients of layers that use several threads have the same bits with any number of them.
+// Values and gradients of layers that use several threads have the same bits with any number of
+// them.
 TEST(NormalizationLayers, ThreadsDoNotChangeBits) {
   const int before = cpu::num_threads();
   const auto compare = [](const auto& layer, const Shape& shape) {

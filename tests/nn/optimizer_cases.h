@@ -1,4 +1,5 @@
-// The cases of tests/parity/optimizers.txt: PyTorch's optimizers over 200 steps (optimizers.py), run by Ebb.
+// The cases of tests/parity/optimizers.txt: PyTorch's optimizers over 200 steps (optimizers.py),
+// run by Ebb.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -178,7 +179,8 @@ class OptimizerRun {
                                  .accumulate = static_cast<int64_t>(c.of_way("accumulate", 1))});
   }
 
-  // Sets the gradients, rate and frozen parameters of step t, from 1. `part` of a step that is accumulated.
+  // Sets the gradients, rate and frozen parameters of step t, from 1. `part` of a step that is
+  // accumulated.
   void prepare(int t, int part = 0) {
     const auto parts = static_cast<int>(case_.of_way("accumulate", 1));
     const double at = t * parts + part;

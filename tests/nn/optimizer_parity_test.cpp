@@ -1,4 +1,5 @@
-// Every optimizer and option against PyTorch, over 200 steps; and interrupted runs against whole ones.
+// Every optimizer and option against PyTorch, over 200 steps; and interrupted runs against whole
+// ones.
 #include "optimizer_cases.h"
 
 namespace ebb::test {
@@ -23,7 +24,8 @@ TEST_P(OptimizerParity, FollowsTorch) {
   EXPECT_EQ(want, GetParam().values.data() + GetParam().values.size());
 }
 
-// The state goes into another program at step 37, in the middle of an accumulation where there is one; bit for bit.
+// The state goes into another program at step 37, in the middle of an accumulation where there is
+// one; bit for bit.
 TEST_P(OptimizerParity, GoesOnFromItsState) {
   for (const DType dtype : {f32, f64}) {
     OptimizerRun whole(GetParam(), Device::cpu(), dtype);

@@ -1,4 +1,5 @@
-// Rules of a user: the one of docs/extending.md, one without buffers, and one whose buffer has a reserved name.
+// Rules of a user: the one of docs/extending.md, one without buffers, and one whose buffer has a
+// reserved name.
 #include "ebb/nn/optim/rule_optimizer.h"
 
 #include <gtest/gtest.h>
@@ -71,8 +72,11 @@ struct Reserved {
 
 TEST(RuleOptimizer, NamesOfOtherStateAreRefused) {
   Tensor p = tensor({8}, f64).requires_grad_();
-  expect_error([&] { nn::RuleOptimizer<Reserved> optimizer({{"p", p}}); }, "optimizer",
-               {"a buffer of Reserved is called step"});
+  expect_error(
+      [&] {
+        nn::RuleOptimizer<Reserved> optimizer({{"p", p}});
+      },
+      "optimizer", {"a buffer of Reserved is called step"});
 }
 
 }  // namespace

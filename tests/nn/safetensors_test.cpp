@@ -270,8 +270,7 @@ TEST(SafeTensors, FieldsThatItDoesNotKnowAreSkipped) {
         R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],)" + unknown + "}}",
         R"({"a":{"dtype":"F32",)" + unknown + R"(,"shape":[1],"data_offsets":[0,4]}})"}) {
     test::write_bytes(folder / "x", file_of(header, std::string("\0\0\x80\x3f", 4)));
-    EXPECT_EQ(load_safetensors(folder / "x").find("a")->to_vector<float>(),
-              std::vector<float>{1});
+    EXPECT_EQ(load_safetensors(folder / "x").find("a")->to_vector<float>(), std::vector<float>{1});
   }
 }
 

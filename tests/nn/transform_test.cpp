@@ -1,4 +1,5 @@
-// Tests the errors of a loader whose transform returns something else than samples with their targets.
+// Tests the errors of a loader whose transform returns something else than samples with their
+// targets.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

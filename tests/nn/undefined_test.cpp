@@ -1,4 +1,5 @@
-// Every public function of tensors refuses an undefined one, in each place, with an Error.
+// Every public function of tensors refuses an undefined tensor, as any of its arguments, with an
+// Error that names the function.
 #include <functional>
 
 #include "ebb/autograd/check/functional.h"
@@ -13,7 +14,7 @@ namespace {
 using Tensors = std::vector<Tensor>;
 
 struct Call {
-  const char* name;
+  const char* name;  // of the function, which the message names
   std::function<void(const Tensors&)> call;
   Tensors inputs;  // that it takes; each in turn is left undefined
 };
@@ -24,7 +25,7 @@ void expect_refused(const std::vector<Call>& calls) {
       SCOPED_TRACE(std::string(c.name) + ", input " + std::to_string(k));
       Tensors inputs = c.inputs;
       inputs[k] = Tensor();
-      test::expect_error([&] { c.call(inputs); }, "", {"undefined"});
+      test::expect_error([&] { c.call(inputs); }, c.name, {"undefined"});
     }
   }
 }
@@ -73,13 +74,13 @@ TEST(UndefinedArguments, OfOps) {
   for (const auto& [name, op] : binary)
     calls.push_back({name, [op = op](const Tensors& t) { op(t[0], t[1]); }, {x, x}});
   const std::vector<Call> others = {
-      {"x + 1", [](const Tensors& t) { t[0] + 1.0; }, {x}},
-      {"1 - x", [](const Tensors& t) { 1.0 - t[0]; }, {x}},
-      {"x * 2", [](const Tensors& t) { t[0] * 2.0; }, {x}},
-      {"x / 2", [](const Tensors& t) { t[0] / 2.0; }, {x}},
-      {"1 / x", [](const Tensors& t) { 1.0 / t[0]; }, {x}},
-      {"x < 1", [](const Tensors& t) { t[0] < 1.0; }, {x}},
-      {"x == 1", [](const Tensors& t) { t[0] == 1.0; }, {x}},
+      {"add", [](const Tensors& t) { t[0] + 1.0; }, {x}},
+      {"sub", [](const Tensors& t) { 1.0 - t[0]; }, {x}},
+      {"mul", [](const Tensors& t) { t[0] * 2.0; }, {x}},
+      {"div", [](const Tensors& t) { t[0] / 2.0; }, {x}},
+      {"div", [](const Tensors& t) { 1.0 / t[0]; }, {x}},
+      {"less", [](const Tensors& t) { t[0] < 1.0; }, {x}},
+      {"eq", [](const Tensors& t) { t[0] == 1.0; }, {x}},
       {"pow", [](const Tensors& t) { pow(t[0], 2.0); }, {x}},
       {"clamp", [](const Tensors& t) { clamp(t[0], 0, 1); }, {x}},
       {"clamp_min", [](const Tensors& t) { clamp_min(t[0], 0); }, {x}},
@@ -170,7 +171,7 @@ TEST(UndefinedArguments, OfLosses) {
   pair("poisson_nll_loss", poisson_nll_loss, x);
   add_call("gaussian_nll_loss", {x, x, x},
            [](const Tensors& t) { gaussian_nll_loss(t[0], t[1], t[2]); });
-  add_call("gaussian_nll_loss of a number", {x, x},
+  add_call("gaussian_nll_loss", {x, x},
            [](const Tensors& t) { gaussian_nll_loss(t[0], t[1], 1.0); });
   add_call("margin_ranking_loss", {row, row, sign_row},
            [](const Tensors& t) { margin_ranking_loss(t[0], t[1], t[2]); });
@@ -226,13 +227,13 @@ TEST(UndefinedArguments, OfTheRest) {
        },
        {x}},
       {"grad", [](const Tensors& t) { grad(t[0], t[1]); }, {y, y}},
-      {"grad of a list",
+      {"grad",
        [](const Tensors& t) {
          grad(t[0], {t[1], t[2]});
        },
        {y, y, y}},
       {"backward", [](const Tensors& t) { backward({t[0]}); }, {y}},
-      {"backward into", [](const Tensors& t) { t[0].backward({.inputs = {t[1]}}); }, {y, x}},
+      {"backward", [](const Tensors& t) { t[0].backward({.inputs = {t[1]}}); }, {y, x}},
       {"vjp", [&](const Tensors& t) { vjp(f, {t[0]}, {t[1]}); }, {x, x}},
       {"jvp", [&](const Tensors& t) { jvp(f, {t[0]}, {t[1]}); }, {x, x}},
       {"hvp", [&](const Tensors& t) { hvp(f, {t[0]}, {t[1]}); }, {x, x}},
@@ -241,7 +242,7 @@ TEST(UndefinedArguments, OfTheRest) {
       {"graph_text", [](const Tensors& t) { graph_text(t[0]); }, {y}},
       {"to_dot", [](const Tensors& t) { to_dot(t[0]); }, {y}},
       {"dropout", [](const Tensors& t) { nn::dropout(t[0]); }, {x}},
-      {"Linear", [](const Tensors& t) { nn::Linear(3, 2)(t[0]); }, {x}},
+      {"linear", [](const Tensors& t) { nn::Linear(3, 2)(t[0]); }, {x}},
   });
 }
 

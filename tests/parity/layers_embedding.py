@@ -104,7 +104,7 @@ def bag_reference(
 
 
 def _passing(scaled, norms, used, max_norm):
-    """The renormalised weight with the gradient of the identity: torch renormalises outside of the graph."""
+    """The renormalized weight with the gradient of the identity: torch renormalizes outside of the graph."""
     factor = torch.where(used[:, None] & (norms > max_norm), max_norm / (norms + 1e-7), 1.0)
     return scaled / factor + (scaled - scaled / factor).detach()
 

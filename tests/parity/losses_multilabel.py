@@ -80,7 +80,7 @@ FACTORS = {
 
 
 def _empty(suite, make_target, options):
-    """A.4: torch returns uninitialised memory for an empty batch."""
+    """A.4: torch returns uninitialized memory for an empty batch."""
     for row in ({"dtype": d, "reduction": r} for d in DTYPES for r in REDUCTIONS):
         full = {"shape": (0, 3), "regime": "normal", "weight": None, **dict.fromkeys(options), **row}
         mark = {"deviation": "A.4", "compare": False}

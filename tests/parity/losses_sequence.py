@@ -134,7 +134,7 @@ def _infeasible(inputs, blank):
     return any(_row_loss(s, labels, blank) is None for s, labels in _rows(batch, *inputs[1:]))
 
 
-def _case(name, normalised):
+def _case(name, normalized):
     """Returns make(draw, row). An infinite loss has no second order, and no gradient if torch's is not usable."""
 
     def make(draw, row):
@@ -145,7 +145,7 @@ def _case(name, normalised):
         if row["regime"] == "masked":
             x = torch.where(draw.uniform(shape) < 0.12, torch.full_like(x, -INF), x)
             x[..., row["blank"]] = 0.25
-        x = (x.log_softmax(-1) if normalised and draw.rng.random() < 0.8 else x).to(row["dtype"])
+        x = (x.log_softmax(-1) if normalized and draw.rng.random() < 0.8 else x).to(row["dtype"])
         if row["batch"] is None:
             inputs, counts = inputs[0].clone(), counts[0].clone()
         targets = _targets(draw, row, counts.reshape(-1))
@@ -153,8 +153,8 @@ def _case(name, normalised):
         options = given(blank=row["given blank"], reduction=row["reduction"], zero_infinity=row["zero_infinity"])
         infinite = not row["zero_infinity"] and _infeasible(list(tensors.values()), row["blank"])
         # For -inf torch's gradient is NaN even when composed. The true gradient is 0.
-        deviation = "A.7" if normalised or row["regime"] == "masked" else None
-        grad_of = () if infinite and (normalised or deviation) else (name,)
+        deviation = "A.7" if normalized or row["regime"] == "masked" else None
+        grad_of = () if infinite and (normalized or deviation) else (name,)
         return Case(tensors, options, grad_of=grad_of, second=not infinite, deviation=deviation)
 
     return make
@@ -185,9 +185,9 @@ def _errors(suite, name):
     error(good, [5, 5], [2, 2], {"reduction": "batchmean"})
 
 
-def _fill(name, normalised):
+def _fill(name, normalized):
     def fill(suite):
-        suite.cover(FACTORS, 340 if normalised else 280, _case(name, normalised))
+        suite.cover(FACTORS, 340 if normalized else 280, _case(name, normalized))
         for reduction in ("mean", "sum", "none"):
             lengths = torch.zeros((0,), dtype=torch.int64)
             tensors = {name: torch.zeros((3, 0, 4)), "targets": torch.zeros((0, 2), dtype=torch.int64)}

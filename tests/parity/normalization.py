@@ -1,4 +1,4 @@
-"""Normalisation: values and gradients of x, weight and bias, and the running statistics after the call."""
+"""Normalization: values and gradients of x, weight and bias, and the running statistics after the call."""
 
 import torch
 import torch.nn.functional as F
@@ -189,12 +189,12 @@ def _group_norm(input, num_groups, **options):
     return F.group_norm(input, num_groups, **options)
 
 
-def _rows(centred):
+def _rows(centered):
     """A formula of layer_norm and rms_norm, whose second order PyTorch refuses without a weight."""
 
     def call(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         dims = list(range(-len(normalized_shape), 0))
-        x = input - input.mean(dims, keepdim=True) if centred else input
+        x = input - input.mean(dims, keepdim=True) if centered else input
         y = x / (x.square().mean(dims, keepdim=True) + eps).sqrt()
         y = y if weight is None else y * weight
         return y if bias is None else y + bias

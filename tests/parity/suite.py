@@ -15,7 +15,7 @@ from values import Draw
 F32, F64 = torch.float32, torch.float64
 WIDEN_MARGIN = 4.0  # a widened tolerance is the need of torch's float32 times this factor
 WIDEN_FROM = 0.5  # float32 may need this part of the default tolerance; with more, another order of sums may fail
-NEIGHBOURS = [2.0**-18, 2.0**-17, 3 * 2.0**-18]  # distances of the nearby points at which float32 is also measured
+NEIGHBORS = [2.0**-18, 2.0**-17, 3 * 2.0**-18]  # distances of the nearby points at which float32 is also measured
 LUCK = 5.0  # differences there above this (in tolerances) are not caused by rounding
 WIDEN_LIMIT = 250.0  # a case that needs more is not a test
 AGREE = 1e3  # a reference agrees with torch within so many tolerances of float64, because torch's formula may cancel
@@ -258,7 +258,7 @@ def _tolerate(case, exact, expected, at, dtype):
     if miss > WIDEN_LIMIT:
         raise Reject
     # float32 may be accurate here by chance, so nearby points are measured too. A much larger error means a kink in between.
-    for by in NEIGHBOURS:
+    for by in NEIGHBORS:
         beside = _shaken(case, by, dtype=F32)
         theirs = distance(at(F64, True, of=beside).map(lambda t: evaluate.cast(t, F32)), at(F32, False, of=beside), F32)
         if miss < theirs[0] < LUCK:

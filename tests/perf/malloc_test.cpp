@@ -2,7 +2,7 @@
 // steps.
 //
 // malloc and related functions are replaced for the whole process, so that calls from shared
-// libraries count too. Calls from oneDNN, and from its operator new, are recognised by their return
+// libraries count too. Calls from oneDNN, and from its operator new, are recognized by their return
 // address.
 #include <dlfcn.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Searches for the words and phrases of avoid.txt. Prints each as file:line: the text, and why to avoid it.
+# Searches for the words and phrases of avoid.txt. Prints each as file:line: the text, and why to
+# avoid it.
 #
 #   tests/phrases/check.sh [SOURCE_DIR]
 #
@@ -10,7 +11,8 @@ root=${1:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 list=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/avoid.txt
 cd "$root"
 
-# The list itself, texts that quote source code or older states, and optimizers, whose comments are being rewritten.
+# The list itself, texts that quote source code or older states, and optimizers, whose comments are
+# being rewritten.
 exempt='^(tests/phrases/avoid\.txt|CHANGELOG\.md|docs/mutation-survivors\.txt|docs/gpu/[0-9].*)$'
 
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then

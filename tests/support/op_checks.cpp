@@ -154,7 +154,7 @@ void run_layout(const Case& c) {
       SCOPED_TRACE("at the extremes");
       check_ways_agree(c, arrays_of(c.row, shapes, true));
     }
-    check_places(c, tame);
+    check_call_sites(c, tame);
     if (c.layout == Layout::Empty) check_empty_gradients(c, tame);
     else if (c.dtype == f32) check_f32_against_f64(c, tame);
     else if (c.device == Device::cpu()) check_derivatives(c, tame);

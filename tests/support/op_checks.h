@@ -51,6 +51,6 @@ void run_captured(const OpRow& row);
 /// backward() on the leaves.
 void check_ways_agree(const Case& c, const Arrays& arrays);
 /// Checks that every op that a row records knows the line that called it.
-void check_places(const Case& c, const Arrays& arrays);
+void check_call_sites(const Case& c, const Arrays& arrays);
 
 }  // namespace ebb::test

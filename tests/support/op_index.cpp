@@ -17,24 +17,26 @@ using Names = std::set<std::string>;
 
 constexpr const char* kIntroduction = R"(# Index of ops
 
-One row per function that computes with tensors, in the order of the headers. A declaration names its definition
-("Formula", "Struct" or "Composed in"), its kernels and its test row; the columns *dtypes* and *orders* are what the rows
-of the op table show: the dtypes that a call takes, and the orders of derivatives that the tests check.
+One row per function that computes with tensors, in the order of the headers. A declaration names
+its definition ("Formula", "Struct" or "Composed in"), its kernels and its test row. The columns
+*dtypes* and *orders* come from the rows of the op table: the dtypes that a call takes, and the
+orders of derivatives that the tests check.
 
-- A **formula** computes one element. Its CPU kernels are compiled from it, and its CUDA kernels where the linked `.cu`
-  file lists it. Derivatives of every order come from it.
-- A **struct** has a forward and a backward function. The linked files have the kernels that these call.
+- A **formula** computes one element. Its kernels are compiled from it: those of the CPU always, and
+  those of CUDA if the linked `.cu` file lists it. Derivatives of every order come from it.
+- A **struct** has a forward and a backward function. The linked files have the kernels that these
+  call.
 - A **composed** function calls other ops, and has their derivatives.
 
 The test `op_table.<row>/...` checks values, derivatives, layouts and errors.
 
-This page is generated. `cmake --build BUILD --target ops_index` writes it, and the test `op_table.index` fails when it
-does not fit the sources.
+This page is generated. `cmake --build BUILD --target ops_index` writes it, and the test
+`op_table.index` fails if it does not fit the sources.
 )";
 
 // Facts that the calls of a row show.
 struct Observed {
-  Names ops;  // those that the row runs
+  Names ops;  // the ops that the row runs
   Names dtypes;
   std::string orders;
 };
@@ -239,7 +241,7 @@ class Index {
     if (!runs) problem(d, "its test rows do not run " + name);
   }
 
-  // The ops of the registry that no function is named after.
+  // Returns the ops of the registry that do not have the name of a function.
   std::string other_ops() {
     std::string page =
         "\n## Other ops\n\nParts of gradients and of the functions above, and methods of "

@@ -30,7 +30,7 @@ Input input(const Shape& shape = {});
 class Row {
  public:
   explicit Row(std::string name) { row_.name = std::move(name); }
-  /// Starts from another row, to change it.
+  /// Starts from a copy of another row.
   explicit Row(OpRow row) : row_(std::move(row)) {}
   operator OpRow() const { return row_; }
 
@@ -224,9 +224,9 @@ class Row {
 /// Returns a row of an element-wise op of one input of shape (3, 4), which also tests empty and 0-d
 /// inputs, and refuses integers and undefined tensors.
 Row unary(std::string name, Tensor (*op)(const Tensor&), Function1 reference);
-/// Returns a row of an element-wise op of two inputs of shape (3, 4), which also tests broadcasting,
-/// empty and 0-d inputs, and refuses shapes that do not broadcast, different dtypes and undefined
-/// tensors.
+/// Returns a row of an element-wise op of two inputs of shape (3, 4), which also tests
+/// broadcasting, empty and 0-d inputs, and refuses shapes that do not broadcast, different dtypes
+/// and undefined tensors.
 Row binary(std::string name, Tensor (*op)(const Tensor&, const Tensor&), Function2 reference);
 
 }  // namespace ebb::test

@@ -22,8 +22,8 @@ bool has_word(const std::string& text, const std::string& name) {
   return false;
 }
 
-// Returns the end of the sentence that starts at `start`: the position of its full stop. A stop inside of a number, a
-// file name or "et al. 2017" does not end a sentence.
+// Returns the end of the sentence that starts at `start`: the position of its full stop. A stop
+// inside of a number, a file name or "et al. 2017" does not end a sentence.
 size_t sentence_end(const std::string& text, size_t start) {
   for (size_t at = text.find('.', start); at != std::string::npos; at = text.find('.', at + 1)) {
     if (at + 1 >= text.size() || text[at + 1] == '\n') return at;
@@ -34,7 +34,8 @@ size_t sentence_end(const std::string& text, size_t start) {
   return text.size();
 }
 
-// Returns the rest of the sentence that starts with `key`, or "". Sentences start after a blank or a new line.
+// Returns the rest of the sentence that starts with `key`, or "". Sentences start after a blank or
+// a new line.
 std::string after(const std::string& doc, const std::string& key) {
   for (size_t at = doc.find(key); at != std::string::npos; at = doc.find(key, at + 1)) {
     if (at > 0 && doc[at - 1] != ' ' && doc[at - 1] != '\n') continue;
@@ -54,7 +55,8 @@ std::vector<std::string> list_of(const std::string& text) {
   return names;
 }
 
-// "Add, AddScalar in formulas/arithmetic.h", with the file relative to a folder or to the source folder.
+// Parses "Add, AddScalar in formulas/arithmetic.h". The file is relative to a folder or to the
+// source folder.
 Reference reference_of(const std::string& text, const std::string& folder) {
   const size_t in = text.rfind(" in ");
   if (in == std::string::npos) return {list_of(text), ""};
@@ -64,7 +66,8 @@ Reference reference_of(const std::string& text, const std::string& folder) {
   return {list_of(text.substr(0, in)), file};
 }
 
-// The name before the first parenthesis of a declaration: "relu" of "Tensor relu(const TensorArg& x);".
+// Returns the name before the first parenthesis of a declaration: "relu" of "Tensor relu(const
+// TensorArg& x);".
 std::string declared_name(const std::string& line) {
   const size_t open = line.find('(');
   const bool tensors = line.starts_with("Tensor ") || line.starts_with("std::tuple<") ||
@@ -169,7 +172,7 @@ std::vector<Declaration> OpSources::declarations(const std::string& header,
   return list;
 }
 
-// A line, and those up to the end of its statement if it states the name of an op.
+// Returns a line, or the whole statement if it states the name of an op.
 static std::string statement_at(const std::vector<std::string>& lines, size_t i) {
   std::string text = lines[i];
   if (text.find("string_view name") == std::string::npos) return text;

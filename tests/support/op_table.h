@@ -3,9 +3,9 @@
 //
 // A row states how the op is called, the range of its inputs, the right values (in double, from
 // std:: functions or naive loops that do not use Ebb), the accuracy of f32 and f64, and at least
-// one bad input that the op must refuse. op_row.h builds a row as one expression. For a new op, add a
-// row to the file of its family. For a new family, add a function that returns its rows, declare it
-// below, and call it in op_table.cpp.
+// one bad input that the op must refuse. op_row.h builds a row as one expression. For a new op, add
+// a row to the file of its family. For a new family, add a function that returns its rows, declare
+// it below, and call it in op_table.cpp.
 #pragma once
 
 #include <functional>

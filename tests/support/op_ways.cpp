@@ -90,7 +90,7 @@ void check_ways_agree(const Case& c, const Arrays& arrays) {
   }
 }
 
-void check_places(const Case& c, const Arrays& arrays) {
+void check_call_sites(const Case& c, const Arrays& arrays) {
   const Tensors leaves = leaves_of(c, arrays, c.dtype);
   int recorded = 0;
   const OpObserver watch([&](const OpEvent& e) {
@@ -99,7 +99,7 @@ void check_places(const Case& c, const Arrays& arrays) {
     const std::string file = e.call_site ? e.call_site->file_name() : "";
     EXPECT_NE(file.find("tests/"), std::string::npos)
         << e.op << " was called at "
-        << (e.call_site ? file + ":" + std::to_string(e.call_site->line()) : "no known place");
+        << (e.call_site ? file + ":" + std::to_string(e.call_site->line()) : "an unknown line");
   });
   c.row.op(leaves);
   EXPECT_GT(recorded, 0) << "no op was recorded: nothing was checked";

@@ -204,7 +204,7 @@ OpRow glu_row() {
           "integers", [] { glu(zeros({2}, {.dtype = i64})); }, "i64");
 }
 
-// With a generator of its own the noise is the same in each call.
+// Each call constructs the same generator, so that its noise is the same.
 OpRow gumbel_row() {
   const auto noise = [](int64_t n) {
     Generator generator{5, 0};
@@ -234,7 +234,7 @@ OpRow gumbel_row() {
                     }
                     return {shares};
                   });
-  row.captured = false;  // what is drawn is fixed when the step is captured
+  row.captured = false;  // a capture would fix the drawn numbers
   row = Row(row)
             .without_refusals()
             .refuses(

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kBatch = 2, kRows = 3, kColumns = 4, kWidth = 2, kOut = 3;
 
-// True where an element takes part, and the number added to its score: at (batch, row, column).
+// Functions of (batch, row, column): true if the row attends to the column, and the number that is
+// added to its score.
 using Allowed = std::function<bool(int64_t, int64_t, int64_t)>;
 using Added = std::function<double(int64_t, int64_t, int64_t)>;
 
@@ -71,7 +72,7 @@ OpRow plain_row() {
   return row;
 }
 
-// The first row of the mask lets nothing take part.
+// The first row of the mask excludes all columns.
 OpRow masked_row() {
   const Values allowed = {0, 0, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0};
   OpRow row{.name = "attention_mask",
@@ -132,7 +133,8 @@ OpRow causal_row() {
   return row;
 }
 
-// Two heads of two features. parts tensors are cut, changed each in its own way, and joined.
+// Two heads of two features: splits the input into `parts` tensors, changes each of them
+// differently, and joins them.
 OpRow heads_row(int parts, bool batch_first) {
   const int64_t features = 4 * parts;
   OpRow row{

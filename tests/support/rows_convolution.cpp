@@ -9,7 +9,7 @@
 namespace ebb::test {
 namespace {
 
-// The options of a call in two dims; in one dim the second numbers count.
+// The options of a call in two dims. Calls in one dim use the second number of each.
 struct Options {
   int64_t stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1}, output_padding[2] = {0, 0};
   int64_t groups = 1;
@@ -28,13 +28,13 @@ ConvTransposeOptions transpose_options(const Options& o, int dims) {
           last(o.dilation, dims)};
 }
 
-// An array as (N, C, H, W).
+// Returns the array as (N, C, H, W).
 Array flat(Array a, int dims) {
   if (a.shape.dim() == dims + 1) a.shape.insert(0, 1);
   if (dims == 1) a.shape.insert(2, 1);
   return a;
 }
-// A result as the op gives it.
+// Returns a result in the shape in which the op returns it.
 Array unflat(Array a, int dims, bool one_sample) {
   if (dims == 1) a.shape.erase(2);
   if (one_sample) a.shape.erase(0);
@@ -323,8 +323,8 @@ std::vector<OpRow> convolution_rows() {
                {.padding = {1, 1}, .groups = 3}),
       conv_row("conv2d_same", {1, 2, 4, 3}, {2, 2, 2, 4}, false, {.same = true}),
       conv_row("conv2d_1x1", {2, 3, 3, 2}, {2, 3, 1, 1}, true),
-      // Stride beyond the kernel, and padding beyond it: some elements of x and y meet no other
-      // ones.
+      // A stride and a padding larger than the kernel: some elements of x and y are not part of any
+      // product.
       conv_row("conv2d_sparse", {1, 1, 7, 7}, {1, 1, 2, 1}, true,
                {.stride = {4, 3}, .padding = {3, 2}}),
       conv_row("conv2d_one_sample", {2, 4, 4}, {2, 2, 3, 3}, true, {.padding = {1, 1}}),
@@ -336,7 +336,7 @@ std::vector<OpRow> convolution_rows() {
                     {.stride = {2, 3}, .padding = {1, 0}, .output_padding = {1, 2}}),
       transpose_row("conv_transpose2d_grouped", {1, 4, 3, 3}, {4, 2, 2, 2}, true,
                     {.padding = {1, 1}, .dilation = {2, 1}, .groups = 2}),
-      // More rows of x than the kernel reaches.
+      // x has more rows than the kernel reads.
       transpose_row("conv_transpose2d_dilated", {1, 1, 3, 3}, {1, 2, 2, 2}, false,
                     {.dilation = {3, 2}, .output_padding = {2, 1}}),
       transpose_row("conv_transpose1d", {2, 3, 4}, {3, 2, 3}, true,

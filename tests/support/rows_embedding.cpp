@@ -55,7 +55,7 @@ OpRow embedding_row() {
   return row;
 }
 
-// Bags of the words [begin[i], begin[i + 1]), without row `padding`.
+// Bags of the indices [begin[i], begin[i + 1]), without row `padding`.
 Arrays bags(const Arrays& in, const std::vector<size_t>& begin, EmbeddingBagMode mode,
             int64_t padding) {
   const Array& weight = in[0];

@@ -1,4 +1,4 @@
-// Rows of normalisation. The references are naive loops over (N, C, ...) in two passes.
+// Rows of normalization. The references are naive loops over (N, C, ...) in two passes.
 #include <cmath>
 
 #include "ebb/autograd/ops/normalization.h"
@@ -7,12 +7,12 @@
 namespace ebb::test {
 namespace {
 
-// Elements with equal key(at) are normalised together; weight and bias have one element for each
+// Elements with equal key(at) are normalized together; weight and bias have one element for each
 // channel(at).
 struct Groups {
   std::function<int64_t(const Shape&at, const Shape&shape)> key, channel;
   double eps = 1e-5;
-  bool centred = true;
+  bool centered = true;
 };
 
 Array normalized(const Groups& groups, const Arrays& in) {
@@ -24,7 +24,7 @@ Array normalized(const Groups& groups, const Arrays& in) {
   for (const auto& [key, values] : members) {
     double mean = 0, variance = 0;
     for (double v : values) mean += v / static_cast<double>(values.size());
-    if (!groups.centred) mean = 0;
+    if (!groups.centered) mean = 0;
     for (double v : values)
       variance += (v - mean) * (v - mean) / static_cast<double>(values.size());
     statistics[key] = {mean, std::sqrt(variance + groups.eps)};
@@ -39,7 +39,7 @@ Array normalized(const Groups& groups, const Arrays& in) {
 
 int64_t channel(const Shape& at, const Shape&) { return at[1]; }
 int64_t of_outer(const Shape& at, const Shape& shape) { return at[0] * shape[1] + at[1]; }
-// The number of a row, and the position in it, of normalized_shape of the last `dims` dims.
+// Return the index of a row, and the position in the row, for a normalized_shape of kDims dims.
 template <int kDims> int64_t row_of(const Shape& at, const Shape& shape) {
   int64_t row = 0;
   for (int i = 0; i < shape.dim() - kDims; ++i) row = row * shape[i] + at[i];

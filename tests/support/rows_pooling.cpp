@@ -22,7 +22,8 @@ struct Axis {
     if (ceil_mode && (count - 1) * stride >= in + padding) --count;
     return count;
   }
-  // The positions that window i reads, those in the padding (negative, or in and above) included.
+  // Returns the positions that window i reads, including those in the padding: below 0, or from
+  // `in` on.
   std::vector<int64_t> window(int64_t i, int64_t in) const {
     std::vector<int64_t> at;
     if (adaptive > 0) {
@@ -176,7 +177,7 @@ std::vector<OpRow> max_rows() {
                      },
                      "do not fit"}});
   rows.push_back(plain);
-  // Numbers of columns for which loops of their own are chosen.
+  // Numbers of columns that select different loops.
   for (const int64_t columns : {7, 23, 71}) {
     rows.push_back(row_of("max_pool2d_" + std::to_string(columns) + "_columns", kMax,
                           {2, 2, 4, columns}, {two, two},

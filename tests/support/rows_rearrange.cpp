@@ -1,4 +1,5 @@
-// Rows of cutting, repeating, padding and choosing elements. References move elements by coordinates.
+// Rows of cutting, repeating, padding and choosing elements. References move elements by
+// coordinates.
 #include "ebb/autograd/ops/rearrange.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Rows of recurrent cells over a packed batch: three sequences of lengths 3, 2 and 2, in both directions.
+// Rows of recurrent cells over a packed batch: three sequences of lengths 3, 2 and 2, in both
+// directions.
 #include <cmath>
 
 #include "ebb/autograd/ops/recurrent.h"
@@ -13,11 +14,12 @@ constexpr size_t kStarts[] = {0, 3, 6};
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-// A cell: from the parts of the gates that the input gives, those that the state gives, and what is
-// carried on, h and c, to the new h and c of one element.
+// A cell: computes the new h and c of one element from the old ones, the products of the input (a)
+// and the products of the state (q).
 using Step = std::function<void(const Values& a, const Values& q, double& h, double& c)>;
 
-// The states of all rows, and the last h and c. inputs: gates, weight, bias, h0 [, c0, projection].
+// Returns the states of all rows, and the last h and c. Inputs: gates, weight, bias, h0 [, c0,
+// projection].
 Arrays run_cell(const Arrays& in, size_t gates, const Step& step, bool reverse) {
   const Array &a = in[0], &weight = in[1], &bias = in[2];
   const bool projects = in.size() > 5;

@@ -11,7 +11,7 @@ namespace {
 
 using Mode = InterpolateMode;
 
-// The element of a plane's axis at `position`, between two neighbours; in: the size of the axis.
+// The interpolation at `position` on an axis of `in` elements, between two neighbors.
 struct Mix {
   int64_t low, high;
   double part;
@@ -132,8 +132,7 @@ std::vector<OpRow> resampling_rows() {
   rows.push_back(nearest);
   rows.push_back(resize_row("interpolate_nearest_down", {2, 3, 9}, {.scale_factor = {0.4}},
                             resized({1}, {3, 2.5}, false, false)));
-  // The size of the rows stays, and that of the columns doubles: exact positions in spite of the
-  // factors.
+  // Results of 3 rows and 8 columns: the sizes are exact multiples although the factors are not.
   rows.push_back(resize_row("interpolate_nearest_exact", {1, 2, 3, 4}, {.scale_factor = {1.3, 2.1}},
                             resized({3, 1}, {8, 0.5}, false, false)));
   rows.push_back(resize_row("interpolate_linear", {2, 3, 5}, {.size = 8, .mode = Mode::Linear},

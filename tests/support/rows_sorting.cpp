@@ -12,7 +12,7 @@
 namespace ebb::test {
 namespace {
 
-// rule(row) of each row along dim 1 of (a, n, b); the result has its length.
+// Applies `rule` to each row along dim 1 of (a, n, b). The result has the length of rule(row).
 std::function<Arrays(const Arrays&)> along(std::function<Values(const Values&)> rule) {
   return [=](const Arrays& in) -> Arrays {
     const Array& x = in[0];
@@ -146,7 +146,7 @@ std::vector<OpRow> running_rows() {
                   "undefined tensor");
     rows.push_back(row);
   }
-  // Zeros, where a gradient that divides would fail.
+  // Zeros, at which a gradient that divides would fail.
   OpRow zeros_in = Row(rows[1])
                        .named("cumprod_zeros")
                        .on(input({1, 6, 2}).exactly({2, 0, 3, 1, 0, 4, 5, 0, 2, 3, 0, 1}))

@@ -11,7 +11,7 @@ namespace {
 
 using Fold = std::function<double(const Values&)>;
 
-// fold of the elements along dim 1 of (a, n, b), or of all.
+// Computes fold of the elements along dim 1 of (a, n, b), or of all elements.
 std::function<Arrays(const Arrays&)> folding(bool along, bool keepdim, Fold fold) {
   return [=](const Arrays& in) -> Arrays {
     const Array& x = in[0];

@@ -7,7 +7,8 @@
 namespace ebb::test {
 namespace {
 
-// erfinv by bisection of the C library's erf, which shares nothing with ours; erfc where erf is near 1.
+// erfinv by bisection of the C library's erf, which shares nothing with ours; erfc where erf is
+// near 1.
 double inverse_erf(double x) {
   if (!(std::fabs(x) <= 1)) return kNaN;
   if (std::fabs(x) == 1) return std::copysign(kInf, x);

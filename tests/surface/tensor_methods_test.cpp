@@ -1,4 +1,5 @@
-// Every method of core/tensor_methods.h gives what its function gives, and every method is in the list below.
+// Every method of core/tensor_methods.h gives what its function gives, and every method is in the
+// list below.
 #include <ebb/ebb.h>
 #include <gtest/gtest.h>
 

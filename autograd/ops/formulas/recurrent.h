@@ -1,6 +1,7 @@
-// Formulas of the gates of recurrent cells, and of their first-order gradients. Documented with the ops in
-// autograd/ops/recurrent.h. The gradients are computed from the gates' values, so that nothing is computed twice; they
-// have no gradient of their own, because higher orders come from the formulas of the gates.
+// Formulas of the gates of recurrent cells, and of their first-order gradients. Documented with the
+// ops in autograd/ops/recurrent.h. The gradients are computed from the gates' values, so that
+// nothing is computed twice; they have no gradient of their own, because higher orders come from
+// the formulas of the gates.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// A project that uses an installed Ebb: its own formula and structural op, a layer, gradients, gradient checks.
+// A project that uses an installed Ebb: its own formula and structural op, a layer, gradients,
+// gradient checks.
 #include <ebb/ebb.h>
 
 #include <cmath>
@@ -9,8 +10,9 @@ namespace {
 
 using ebb::Tensor;
 
-/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. Functions are qualified, because the
-/// compiler would search for exp of a plain float here and in the global namespace, but not in ebb.
+/// log(cosh d) = |d| + log1p(e^(-2|d|)) - log 2, for d = x - t. Functions are qualified, because
+/// the compiler would search for exp of a plain float here and in the global namespace, but not in
+/// ebb.
 struct LogCosh {
   static constexpr std::string_view name = "consumer_log_cosh";
   template <class T> EBB_HD T operator()(T x, T t) const {

@@ -13,14 +13,14 @@ struct Counters {
   std::int64_t matmuls = 0;
   std::int64_t copies = 0;
   std::int64_t graph_launches = 0;    // calls of cudaGraphLaunch
-  std::int64_t synchronisations = 0;  // calls that make the host wait for the device, see below
+  std::int64_t synchronizations = 0;  // calls that make the host wait for the device, see below
   std::int64_t mallocs = 0;           // device allocations
   std::int64_t bytes_live = 0;        // allocated device bytes; reset() does not change it
   std::int64_t bytes_peak = 0;        // the maximum of bytes_live since reset()
   std::int64_t pinned_live = 0;       // allocated pinned bytes; reset() does not change it
 };
 
-// Synchronisations are cudaDeviceSynchronize, cudaStreamSynchronize, cudaEventSynchronize,
+// Synchronizations are cudaDeviceSynchronize, cudaStreamSynchronize, cudaEventSynchronize,
 // cudaMemcpy, cudaFree, cudaFreeHost, and cudaMemcpyAsync from the device into memory that is not
 // pinned, which waits on a real device.
 Counters counters();

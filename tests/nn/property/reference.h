@@ -1,4 +1,5 @@
-// The same models and optimizers, written naively in plain doubles; nothing of Ebb but draw_number() for dropout.
+// The same models and optimizers, written naively in plain doubles; nothing of Ebb but
+// draw_number() for dropout.
 #pragma once
 
 #include <cmath>

@@ -37,7 +37,8 @@ enum class Kind {
   Chain
 };
 
-/// A module. Chains have parts, which are other nodes; a node may be a part of several chains, or several times of one.
+/// A module. Chains have parts, which are other nodes; a node may be a part of several chains, or
+/// several times of one.
 struct Node {
   Kind kind = Kind::Chain;
   bool bias = false;
@@ -111,7 +112,8 @@ struct Model {
   }
 };
 
-/// A chain of one to five parts, up to three levels deep; the parts of a chain come after it in the list.
+/// A chain of one to five parts, up to three levels deep; the parts of a chain come after it in the
+/// list.
 inline Spec random_spec(Random& random) {
   Spec spec{.width = 1 + random.below(4), .nodes = {Node{}}};
   const auto leaf = [&](Kind kind) {

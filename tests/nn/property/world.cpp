@@ -200,8 +200,8 @@ void World::new_optimizer() {
   make_optimizer();
 }
 
-// A model as another program makes it: with other weights, but of the same dtype, with the same parts frozen and in the
-// same modes.
+// A model as another program makes it: with other weights, but of the same dtype, with the same
+// parts frozen and in the same modes.
 Model World::fresh_model() {
   Model fresh(spec_);
   fresh.whole.to(dtype());

@@ -1,4 +1,5 @@
-// One random sequence of public calls on a random model, compared with the reference after each call.
+// One random sequence of public calls on a random model, compared with the reference after each
+// call.
 #pragma once
 
 #include <atomic>
@@ -21,8 +22,9 @@ class World {
   /// folder: for checkpoints; files in it are overwritten.
   World(uint64_t seed, std::string folder);
 
-  /// Makes a number of random calls and compares after each. Throws Difference. Returns false when the sequence ended early,
-  /// because rounding to f32 may have decided something, or because the model diverged.
+  /// Makes a number of random calls and compares after each. Throws Difference. Returns false when
+  /// the sequence ended early, because rounding to f32 may have decided something, or because the
+  /// model diverged.
   bool run();
   /// The calls so far.
   const std::string& log() const { return log_; }

@@ -8,7 +8,8 @@
 
 namespace ebb::parity {
 
-/// The tolerance |got - expected| <= absolute S + relative |expected|, where S is the largest finite
+/// The tolerance |got - expected| <= absolute S + relative |expected|, where S is the largest
+/// finite
 /// |expected| of the tensor.
 struct Tolerance {
   double absolute = 0, relative = 0;

@@ -1,4 +1,4 @@
-// Normalisation. The running statistics after the call are results too.
+// Normalization. The running statistics after the call are results too.
 #include "ebb/autograd/ops/normalization.h"
 
 #include "ops.h"

@@ -1,5 +1,5 @@
-// Options of the sanitizers, linked into the test programs that are built with them (EBB_SANITIZE). Variables of the
-// environment come after these and win.
+// Options of the sanitizers, linked into the test programs that are built with them (EBB_SANITIZE).
+// Variables of the environment come after these and win.
 extern "C" {
 
 // An allocation that cannot be had returns null, which Ebb turns into an Error; tests ask for such.

@@ -84,7 +84,7 @@ struct dim3 {
   constexpr operator uint3() const { return {x, y, z}; }
 };
 
-// ---- built-in variables; set by the scheduler, which runs one kernel at a time in the process  ----
+// ---- built-in variables, set by the scheduler, which runs one kernel at a time ----
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 inline constexpr int warpSize = 32;
@@ -236,8 +236,8 @@ inline unsigned atomicInc(unsigned* address, unsigned last) {
 }
 
 // ---- loads, stores and arithmetic  ----
-// Returns at once, because earlier kernels have ended. A kernel that is launched to start early must
-// call it in every thread.
+// Returns at once, because earlier kernels have ended. A kernel that is launched to start early
+// must call it in every thread.
 inline void cudaGridDependencySynchronize() { ebb::emulation::await_previous_kernels(); }
 
 template <typename T> T __ldg(const T* p) { return *p; }

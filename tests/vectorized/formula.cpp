@@ -1,4 +1,5 @@
-// Formulas of a user: the call operator of Bump has no mark, that of MarkedBump has EBB_HD, as the documentation says.
+// Formulas of a user: the call operator of Bump has no mark, that of MarkedBump has EBB_HD, as the
+// documentation says.
 #include "ebb/backends/cpu/pointwise_kernels.h"
 #include "ebb/backends/cpu/rule_kernels.h"
 

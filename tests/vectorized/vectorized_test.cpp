@@ -1,5 +1,5 @@
-// The loops of a user's formula are vectorised when its file is compiled with -O2: their machine code multiplies several
-// numbers at once.
+// The loops of a user's formula are vectorized when its file is compiled with -O2: their machine
+// code multiplies several numbers at once.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,7 +11,8 @@
 
 namespace {
 
-// By demangled function: how many of its instructions multiply packed numbers of the type ("ps" or "pd").
+// By demangled function: how many of its instructions multiply packed numbers of the type ("ps" or
+// "pd").
 std::map<std::string, int> packed_products(const std::string& type) {
   const std::string command =
       std::string(EBB_OBJDUMP) + " -d -C --no-show-raw-insn '" + EBB_FORMULA_OBJECT + "'";
@@ -33,7 +34,7 @@ std::map<std::string, int> packed_products(const std::string& type) {
   return counts;
 }
 
-void expect_vectorised(const std::string& loop, const std::string& type,
+void expect_vectorized(const std::string& loop, const std::string& type,
                        const std::string& formula = "Bump") {
   const std::string name = loop + "<" + formula + ", " + (type == "ps" ? "float" : "double");
   int found = 0;
@@ -47,20 +48,20 @@ void expect_vectorised(const std::string& loop, const std::string& type,
   EXPECT_GE(found, 3) << name << ": expected a clone for each instruction set";
 }
 
-TEST(VectorisedAtO2, ValueOfAFormula) {
-  expect_vectorised("value_loop", "ps");
-  expect_vectorised("value_loop", "pd");
+TEST(VectorizedAtO2, ValueOfAFormula) {
+  expect_vectorized("value_loop", "ps");
+  expect_vectorized("value_loop", "pd");
 }
-TEST(VectorisedAtO2, GradientOfAFormula) {
-  expect_vectorised("gradient_loop", "ps");
-  expect_vectorised("gradient_loop", "pd");
+TEST(VectorizedAtO2, GradientOfAFormula) {
+  expect_vectorized("gradient_loop", "ps");
+  expect_vectorized("gradient_loop", "pd");
 }
 // Without EBB_HD, g++ does not inline the call of the second order.
-TEST(VectorisedAtO2, SecondOrderOfAMarkedFormula) {
-  expect_vectorised("second_order_loop", "ps", "MarkedBump");
-  expect_vectorised("second_order_loop", "pd", "MarkedBump");
+TEST(VectorizedAtO2, SecondOrderOfAMarkedFormula) {
+  expect_vectorized("second_order_loop", "ps", "MarkedBump");
+  expect_vectorized("second_order_loop", "pd", "MarkedBump");
 }
-TEST(VectorisedAtO2, RuleOfAnOptimizer) {
+TEST(VectorizedAtO2, RuleOfAnOptimizer) {
   for (const std::string type : {"ps", "pd"}) {
     const std::string name =
         "rule_loop<Damped::Update<" + std::string(type == "ps" ? "float" : "double") + ">";
