@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +30,10 @@ void end_all_ranks(const std::string& message, int status) {
   std::fflush(stderr);
   // The launcher reads the message before it ends the processes.
   std::this_thread::sleep_for(milliseconds(100));
+  // MPI_Abort() tells the launcher, which may be behind a network that is cut.
+  constexpr unsigned kSeconds = 5;
+  std::signal(SIGALRM, SIG_DFL);
+  alarm(kSeconds);
   MPI_Abort(MPI_COMM_WORLD, status);
   std::_Exit(status);
 }
@@ -37,7 +42,6 @@ RollCall::RollCall(double timeout)
     : timeout_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout))),
       patience_(std::min<Clock::duration>(timeout_ / 2, std::chrono::seconds(2))) {
   MPI_Comm_dup(MPI_COMM_WORLD, &control_);
-  MPI_Comm_dup(MPI_COMM_WORLD, &exit_);
   MPI_Comm_rank(control_, &rank_);
   MPI_Comm_size(control_, &size_);
   answers_.resize(static_cast<size_t>(size_));
@@ -66,7 +70,9 @@ void RollCall::check() {
   }
   asked_ = true;
   std::fill(answers_.begin(), answers_.end(), "");
-  send_to_all(Message::Where);
+  for (int r = 0; r < size_; ++r) {
+    if (r != rank_) send(Message::Where, r);
+  }
   deadline_ = now + patience_;
 }
 
@@ -97,12 +103,6 @@ void RollCall::send(Message::Kind kind, int to) const {
   MPI_Send(&message, sizeof message, MPI_BYTE, to, 0, control_);
 }
 
-void RollCall::send_to_all(Message::Kind kind) const {
-  for (int r = 0; r < size_; ++r) {
-    if (r != rank_) send(kind, r);
-  }
-}
-
 void RollCall::report() const {
   std::string gone, missing, elsewhere;
   const auto add = [](std::string& list, int r) {
@@ -126,14 +126,22 @@ void RollCall::report() const {
   end_all_ranks("all ranks came, but their data did not arrive" + after);
 }
 
+// MPI_Finalize() need not deliver what MPI has buffered, so these messages are synchronous.
 void RollCall::leave(int status) {
   begin("exit");
-  send_to_all(Message::Leaving);
-  MPI_Request request;
-  MPI_Ibarrier(exit_, &request);
-  for (int done = 0; !done;) {
-    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    if (done) return;
+  const Message message{Message::Leaving, "exit"};
+  std::vector<MPI_Request> sent;
+  for (int r = 0; r < size_; ++r) {
+    if (r == rank_) continue;
+    MPI_Issend(&message, sizeof message, MPI_BYTE, r, 0, control_, &sent.emplace_back());
+  }
+  left_[static_cast<size_t>(rank_)] = true;
+  const auto all_left = [&] {
+    int arrived = 0;
+    MPI_Testall(static_cast<int>(sent.size()), sent.data(), &arrived, MPI_STATUSES_IGNORE);
+    return arrived && std::count(left_.begin(), left_.end(), true) == size_;
+  };
+  while (!all_left()) {
     deadline_ = Clock::time_point::max();  // the others may have work to do
     check();
     if (status != 0 && Clock::now() - start_ > patience_)

@@ -48,12 +48,10 @@ class RollCall {
   void begin(const char* what);
   void check();
   void answer_messages();
-  void send_to_all(Message::Kind kind) const;
   void send(Message::Kind kind, int to) const;
   void report() const;
 
   MPI_Comm control_ = MPI_COMM_NULL;
-  MPI_Comm exit_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
   Clock::duration timeout_, patience_;
   const char* what_ = "";

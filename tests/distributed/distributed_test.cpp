@@ -9,10 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
-#include "ebb/ebb.h"
+#include "parts.h"
 
 namespace {
 
@@ -21,6 +22,7 @@ using namespace ebb;
 
 struct Mpi {
   std::string name, mpirun;
+  friend void PrintTo(const Mpi& mpi, std::ostream* out) { *out << mpi.name; }
 };
 
 // Without an MPI the tests are skipped, under the name of what is missing.
@@ -34,7 +36,14 @@ struct Result {
   std::string output;  // standard output and error
   double seconds = 0;
 
-  bool says(const std::string& text) const { return output.find(text) != std::string::npos; }
+  bool says(const std::string& text) const { return lines_with(text) > 0; }
+  int lines_with(const std::string& text) const {
+    std::istringstream lines(output);
+    int count = 0;
+    for (std::string line; std::getline(lines, line);)
+      count += line.find(text) != std::string::npos;
+    return count;
+  }
 };
 
 std::string read_file(const fs::path& path) {
@@ -56,15 +65,15 @@ class Distributed : public ::testing::TestWithParam<Mpi> {
     if (!folder_.empty()) fs::remove_all(folder_);
   }
 
-  // Runs the worker on this number of ranks.
-  Result run(int ranks, const std::string& arguments) {
+  // Runs the worker, or another program, on this number of ranks.
+  Result run(int ranks, const std::string& arguments, const std::string& program = EBB_WORKER) {
     std::string options = " -n " + std::to_string(ranks) + " ";
     if (GetParam().name == "openmpi")
       options += "--allow-run-as-root --oversubscribe --bind-to none ";
     const fs::path log = folder_ / "log";
     // A run that hangs is a failure, not a hanging test.
-    const std::string command = "timeout -k 5 60 " + GetParam().mpirun + options + EBB_WORKER +
-                                " " + arguments + " >" + log.string() + " 2>&1 </dev/null";
+    const std::string command = "timeout -k 5 60 " + GetParam().mpirun + options + program + " " +
+                                arguments + " >" + log.string() + " 2>&1 </dev/null";
     const auto start = std::chrono::steady_clock::now();
     const int status = std::system(command.c_str());
     Result result{WEXITSTATUS(status), read_file(log), 0};
@@ -112,8 +121,7 @@ TEST_P(Distributed, AStoppedTrainingResumesWithAnotherNumberOfRanks) {
   for (const char* file : {"model.safetensors", "training.safetensors"})
     EXPECT_EQ(read_file(path("whole/") + file), read_file(path("parts/") + file)) << file;
   // One progress line per epoch, by rank 0, and one writer of the log.
-  EXPECT_TRUE(whole.says("epoch 4/4"));
-  EXPECT_EQ(whole.output.find("epoch 4/4"), whole.output.rfind("epoch 4/4")) << whole.output;
+  EXPECT_EQ(whole.lines_with("epoch 4/4"), 1) << whole.output;
   EXPECT_EQ(read_file(path("whole.csv")), read_file(path("parts.csv")));
 
   const Result more = run(3, "train " + path("other") + " 4 -1 1");
@@ -177,6 +185,31 @@ TEST_P(Distributed, AWrongTimeoutIsAnError) {
   EXPECT_NE(r.status, 0);
   EXPECT_TRUE(r.says("EBB_DISTRIBUTED_TIMEOUT: expected seconds above 0, got 'soon'")) << r.output;
 }
+
+#ifdef EBB_DIGITS
+// An example under mpirun writes the checkpoint of a process that does the work of all ranks.
+TEST_P(Distributed, AnExampleTrainsBitForBit) {
+  const Result r = run(2, "--epochs 2 --out " + path("digits"), EBB_DIGITS);
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_EQ(r.lines_with("test accuracy"), 1) << r.output;
+
+  manual_seed(1);
+  const data::Dataset digits = data::load_digits(EBB_DATA_DIR "/digits.csv.gz");
+  const data::Dataset train = digits.take(data::stratified_split(digits.targets(), 0.25, 0).train);
+  nn::Sequential model(nn::Linear(64, 128), nn::ReLU(), nn::Dropout(0.2), nn::Linear(128, 10));
+  nn::Adam optimizer(model.named_parameters(), {.lr = 2e-3});
+  const data::DataLoader loader(train, {.batch_size = 32, .shuffle = true, .seed = 1});
+  test::train_in_parts(model, optimizer, loader, nn::CrossEntropyLoss(), 2, 2);
+  const Checkpoint saved = load_checkpoint(path("digits/checkpoint"));
+  for (const auto& [name, tensor] : model.state_dict()) {
+    for (const auto& [key, value] : saved.model) {
+      if (key == name) {
+        EXPECT_TRUE(equal(tensor, value)) << name;
+      }
+    }
+  }
+}
+#endif
 
 // Two processes that MPI does not connect must not train alone, each for itself.
 TEST_P(Distributed, ProcessesOfAnotherLauncherAreAnError) {
