@@ -1,9 +1,22 @@
 #include "ebb/core/random.h"
 
 #include "ebb/core/backend.h"
+#include "ebb/core/batch_rows.h"
 
 namespace ebb {
 namespace {
+
+thread_local BatchRows batch_rows;
+
+// Takes the numbers of a tensor from a generator. If its rows are those of BatchRowsScope, takes
+// the numbers of the whole batch, of which the result is the first that belongs to these rows.
+uint64_t take(Generator& g, const Tensor& out) {
+  const BatchRows& rows = batch_rows;
+  if (rows.count == rows.total || out.dim() == 0 || out.size(0) != rows.count)
+    return g.take(out.numel());
+  const int64_t row = rows.count == 0 ? 0 : out.numel() / rows.count;
+  return g.take(row * rows.total) + static_cast<uint64_t>(row * rows.first);
+}
 
 Generator& chosen(Generator* generator) { return generator ? *generator : default_generator(); }
 
@@ -22,7 +35,7 @@ void draw(std::string_view op, Distribution kind, Tensor& out, double a, double 
   check_writable(op, out);
   if (!is_floating(out.dtype())) fail(op, "expected a floating tensor, got ", out.dtype());
   Generator& g = chosen(generator);
-  backend(out.device()).random(kind, out, g.seed, g.take(out.numel()), a, b);
+  backend(out.device()).random(kind, out, g.seed, take(g, out), a, b);
   out.impl()->storage->bump_version();
 }
 
@@ -34,6 +47,10 @@ Generator& default_generator() {
 }
 
 void manual_seed(uint64_t seed) { default_generator() = {seed, 0}; }
+
+BatchRowsScope::BatchRowsScope(const BatchRows& rows) : before_(batch_rows) { batch_rows = rows; }
+
+BatchRowsScope::~BatchRowsScope() { batch_rows = before_; }
 
 Tensor rand(const Shape& shape, TensorOptions options, Generator* generator) {
   Tensor out = empty(shape, options);
@@ -68,7 +85,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, TensorOptions opti
   const auto range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   Tensor host = empty(shape, {.dtype = dtype});
   Generator& g = chosen(generator);
-  const uint64_t start = g.take(host.numel());
+  const uint64_t start = take(g, host);
   dispatch_all(dtype, [&]<class T>(T) {
     T* to = reinterpret_cast<T*>(host.raw());
     for (int64_t i = 0; i < host.numel(); ++i) {

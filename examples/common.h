@@ -28,8 +28,9 @@ struct Flags {
   std::string checkpoint() const { return out + "/checkpoint"; }
 };
 
-/// Runs an example: parses the flags of app and calls body(). Every error is one line on standard
-/// error. The exit status is 2 for wrong flags, that of body(), or 1 for an exception.
+/// Runs an example: parses the flags of app and calls body(). Under mpirun only the first rank
+/// prints to standard output. Every error is one line on standard error. The exit status is 2 for
+/// wrong flags, that of body(), or 1 for an exception.
 template <class Body> int run(CLI::App& app, int argc, char** argv, Body&& body) {
   try {
     app.parse(argc, argv);
@@ -39,6 +40,8 @@ template <class Body> int run(CLI::App& app, int argc, char** argv, Body&& body)
     return 2;
   }
   try {
+    if (!ebb::distributed::Group::world().is_first() && !std::freopen("/dev/null", "w", stdout))
+      return 1;
     return body();
   } catch (const std::exception& error) {
     std::fflush(stdout);

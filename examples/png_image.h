@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ebb/core/error.h"
+#include "ebb/nn/distributed/group.h"
 
 namespace examples {
 
@@ -31,8 +32,9 @@ class PngImage {
     }
   }
 
-  /// Writes the file. Throws ebb::Error if it cannot be written.
+  /// Writes the file, on the first rank of a run. Throws ebb::Error if it cannot be written.
   void save(const std::string& path) const {
+    if (!ebb::distributed::Group::world().is_first()) return;
     png_image header = {};
     header.version = PNG_IMAGE_VERSION;
     header.width = static_cast<png_uint_32>(width_);

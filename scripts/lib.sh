@@ -25,6 +25,10 @@ examples   libpng-dev             <png.h>
 tests      libgtest-dev           <gtest/gtest.h>
 tests      pkg-config             pkg-config
 tests      libboost-context-dev   <boost/context/detail/fcontext.hpp>
+mpi        libopenmpi-dev         mpicc.openmpi
+mpi        openmpi-bin            mpirun.openmpi
+mpi        libmpich-dev           mpicc.mpich
+mpi        mpich                  mpirun.mpich
 benchmarks python3                python3
 benchmarks valgrind               valgrind
 fashion    dataset-fashion-mnist  /usr/share/datasets/fashion-mnist

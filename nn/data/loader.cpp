@@ -29,6 +29,12 @@ EpochKeys epoch_keys(uint64_t seed, int64_t epoch) {
   return {uint64_t{bits.word[0]} << 32 | bits.word[1], uint64_t{bits.word[2]} << 32 | bits.word[3]};
 }
 
+// Returns the rows of a batch of n samples that one of several ranks gets.
+BatchRows part_of(int64_t n, int64_t rank, int64_t ranks) {
+  const int64_t begin = n * rank / ranks;
+  return {.first = begin, .count = n * (rank + 1) / ranks - begin, .total = n};
+}
+
 // Converts rows of u8 pictures to f32 in [0, 1], in one pass over memory.
 Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
   Shape shape = source.shape();
@@ -138,6 +144,8 @@ class DataLoader::Epoch {
         options_(loader.options_),
         order_(loader.order(epoch)),
         transform_key_(epoch_keys(options_.seed, epoch).transform),
+        rank_(loader.rank_),
+        ranks_(loader.ranks_),
         size_(loader.size()),
         next_(first),
         process_(getpid()),
@@ -197,13 +205,16 @@ class DataLoader::Epoch {
 
   Batch make(int64_t index) const {
     const int64_t first = index * options_.batch_size;
-    const int64_t count = std::min(options_.batch_size, order_.numel() - first);
-    const std::span rows(order_.data<int64_t>() + first, static_cast<size_t>(count));
+    const BatchRows part =
+        part_of(std::min(options_.batch_size, order_.numel() - first), rank_, ranks_);
+    const std::span rows(order_.data<int64_t>() + first + part.first,
+                         static_cast<size_t>(part.count));
     const Tensor& inputs = dataset_.inputs();
     const bool scaled = options_.unit_float && inputs.dtype() == DType::U8;
     Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows),
                 take_rows(dataset_.targets(), rows)};
-    if (options_.transform) {
+    if (options_.transform && part.count > 0) {
+      const BatchRowsScope scope(part);
       const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
       batch = options_.transform(std::move(batch));
       check_transformed(batch);
@@ -217,6 +228,7 @@ class DataLoader::Epoch {
   const LoaderOptions options_;
   const Tensor order_;
   const uint64_t transform_key_;
+  const int64_t rank_, ranks_;
   int64_t size_, next_;
   std::optional<Batch> hand_;
   const pid_t process_;
@@ -267,6 +279,20 @@ void DataLoader::skip(int64_t batches) {
   }
   skip_ = batches;
 }
+
+void DataLoader::shard(int64_t rank, int64_t ranks) {
+  if (ranks < 1 || rank < 0 || rank >= ranks)
+    fail("shard", "expected a rank of 0 to ranks - 1, got rank ", rank, " of ", ranks);
+  rank_ = rank;
+  ranks_ = ranks;
+}
+
+int64_t DataLoader::samples_of(int64_t k) const {
+  if (k < 0 || k >= size()) fail("samples_of", "expected 0 to ", size() - 1, ", got ", k);
+  return std::min(options_.batch_size, dataset_.size() - k * options_.batch_size);
+}
+
+BatchRows DataLoader::rows_of(int64_t k) const { return part_of(samples_of(k), rank_, ranks_); }
 
 int64_t DataLoader::consumed() const { return running_ ? running_->consumed() : 0; }
 

@@ -16,6 +16,7 @@
 #include <iterator>
 #include <memory>
 
+#include "ebb/core/batch_rows.h"
 #include "ebb/nn/data/dataset.h"
 
 namespace ebb::data {
@@ -77,6 +78,16 @@ class DataLoader {
   /// not prepared.
   void skip(int64_t batches);
 
+  /// Restricts the epochs that begin() starts from now on to one rank's part of each batch: of n
+  /// samples, rank r of N gets those from n r / N to n (r + 1) / N, rounded down. Together the ranks
+  /// get every sample once. A batch of fewer than N samples leaves some parts empty; they have 0
+  /// rows and are not transformed. order(), size() and consumed() are those of all ranks.
+  void shard(int64_t rank, int64_t ranks);
+  /// Returns the number of samples in batch k of an epoch, in all parts together.
+  int64_t samples_of(int64_t k) const;
+  /// Returns the rows that this rank gets of batch k.
+  BatchRows rows_of(int64_t k) const;
+
   /// Returns the epoch that the last begin() started, or, before the first begin(), the one that it
   /// will start.
   int64_t epoch() const { return epoch_; }
@@ -93,6 +104,7 @@ class DataLoader {
   Dataset dataset_;
   LoaderOptions options_;
   int64_t epoch_ = 0, next_epoch_ = 0, skip_ = 0;
+  int64_t rank_ = 0, ranks_ = 1;
   std::unique_ptr<Epoch> running_;
 };
 

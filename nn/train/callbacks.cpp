@@ -135,7 +135,8 @@ BestModel::BestModel(std::string path, BestModelOptions options)
     : path_(std::move(path)), best_(std::move(options.monitor), options.mode, 0) {}
 
 void BestModel::on_epoch_end(Trainer& trainer, const EpochRecord& record) {
-  if (best_.improves(record)) save_safetensors(path_, trainer.model().state_dict());
+  if (best_.improves(record) && trainer.group().is_first())
+    save_safetensors(path_, trainer.model().state_dict());
 }
 
 void BestModel::load_state_dict(const NamedTensors& state, const Trainer&) {
@@ -143,7 +144,7 @@ void BestModel::load_state_dict(const NamedTensors& state, const Trainer&) {
 }
 
 void CsvLog::on_epoch_end(Trainer& trainer, const EpochRecord&) {
-  write_csv(path_, trainer.history());
+  if (trainer.group().is_first()) write_csv(path_, trainer.history());
 }
 
 void StopOnNaN::on_epoch_end(Trainer&, const EpochRecord& record) {

@@ -26,15 +26,69 @@ ConfusionMatrix evaluate(Layer& model, const data::Dataset& dataset, int64_t cla
   return matrix;
 }
 
+namespace {
+
+// Restricts a loader to one rank's part for a scope. A group of one changes nothing.
+class [[nodiscard]] ShardScope {
+ public:
+  ShardScope(data::DataLoader& loader, const distributed::Group& group)
+      : loader_(loader), is_shared_(group.size() > 1) {
+    if (is_shared_) loader_.shard(group.rank(), group.size());
+  }
+  ~ShardScope() {
+    if (is_shared_) loader_.shard(0, 1);
+  }
+  ShardScope(const ShardScope&) = delete;
+  ShardScope& operator=(const ShardScope&) = delete;
+
+ private:
+  data::DataLoader& loader_;
+  const bool is_shared_;
+};
+
+// Returns the rows of all ranks in the order of the batches, from those of this rank by batch. An
+// undefined tensor is a batch without rows.
+Tensor in_order(const std::vector<Tensor>& batches, const distributed::Group& group) {
+  if (group.size() == 1) return cat(batches);
+  std::vector<int64_t> rows;
+  std::vector<Tensor> own;
+  for (const Tensor& batch : batches) {
+    rows.push_back(batch.defined() ? batch.size(0) : 0);
+    if (batch.defined()) own.push_back(batch);
+  }
+  const Tensor counts = from_data(rows, {static_cast<int64_t>(rows.size())});
+  const std::vector<Tensor> all_counts = group.all_gather(counts);
+  const std::vector<Tensor> all = group.all_gather(own.empty() ? empty({0}) : cat(own));
+  std::vector<Tensor> parts;
+  std::vector<int64_t> at(all.size());
+  for (int64_t k = 0; k < counts.numel(); ++k) {
+    for (size_t r = 0; r < all.size(); ++r) {
+      const auto n = all_counts[r][k].item<int64_t>();
+      if (n > 0) parts.push_back(slice(all[r], 0, at[r], at[r] + n));
+      at[r] += n;
+    }
+  }
+  return cat(parts);
+}
+
+}  // namespace
+
 std::vector<std::pair<std::string, double>> validate(Layer& model, data::DataLoader& loader,
                                                      const LossFunction& loss,
-                                                     const std::vector<Metric>& metrics) {
+                                                     const std::vector<Metric>& metrics,
+                                                     const distributed::Group& group) {
   const NoGrad guard;
   const ModeGuard mode(model, false);
+  const ShardScope shard(loader, group);
   const Device device = detail::device_of(model);
   detail::RunningFigures sums(device);
   std::vector<Tensor> all_scores, all_targets;
   for (const data::Batch& batch : loader) {
+    if (batch.input.size(0) == 0) {
+      all_scores.emplace_back();
+      all_targets.emplace_back();
+      continue;
+    }
     const Tensor target = batch.target.to(device);
     const Tensor scores = model(batch.input.to(device));
     sums.add("validate", scores, target, loss(scores, target), scores.size(0));
@@ -43,10 +97,11 @@ std::vector<std::pair<std::string, double>> validate(Layer& model, data::DataLoa
     all_scores.push_back(scores.to(Device::cpu()));
     all_targets.push_back(target.to(Device::cpu()));
   }
+  sums = sums.over(group);
   std::vector<std::pair<std::string, double>> figures{{"val_loss", sums.mean_loss()}};
   if (sums.has_classes) figures.emplace_back("val_accuracy", sums.accuracy());
   if (metrics.empty()) return figures;
-  const Tensor scores = cat(all_scores), targets = cat(all_targets);
+  const Tensor scores = in_order(all_scores, group), targets = in_order(all_targets, group);
   for (const Metric& metric : metrics)
     figures.emplace_back("val_" + metric.name, metric.compute(scores, targets));
   return figures;
@@ -66,6 +121,21 @@ void RunningFigures::add(std::string_view op, const Tensor& scores, const Tensor
   has_classes =
       scores.dim() == 2 && target.dim() == 1 && detail::holds_class_numbers(target.dtype());
   if (has_classes) correct.add_(count_correct(scores.detach(), target));
+}
+
+RunningFigures RunningFigures::over(const distributed::Group& group) const {
+  RunningFigures all = *this;
+  if (group.size() == 1) return all;
+  const std::vector<double> own{loss_sum.item(), correct.item(), static_cast<double>(seen),
+                                has_classes ? 1.0 : 0.0};
+  const Tensor sums = from_data(own, {4});
+  group.all_reduce(sums);
+  const auto device = loss_sum.device();
+  all.loss_sum = sums[0].clone().to(device);
+  all.correct = sums[1].clone().to(device);
+  all.seen = sums[2].item<int64_t>();
+  all.has_classes = sums[3].item() > 0;
+  return all;
 }
 
 void RunningFigures::clear() {

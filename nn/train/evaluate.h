@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ebb/nn/data/loader.h"
+#include "ebb/nn/distributed/group.h"
 #include "ebb/nn/module.h"
 #include "ebb/nn/train/callback.h"
 #include "ebb/nn/train/metrics.h"
@@ -48,15 +49,18 @@ ConfusionMatrix evaluate(M& model, const data::Dataset& dataset, int64_t classes
 
 /// Returns "val_loss", the mean of the loss over all samples; "val_accuracy" if the targets are
 /// class numbers; and each metric as "val_" + name. The model is in evaluation mode during the
-/// call, and no graph is recorded. Throws Error if the loss has more than one element.
+/// call, and no graph is recorded. The ranks of a group share the samples, and all return the
+/// figures of all samples. Throws Error if the loss has more than one element.
 std::vector<std::pair<std::string, double>> validate(Layer& model, data::DataLoader& loader,
                                                      const LossFunction& loss,
-                                                     const std::vector<Metric>& metrics = {});
+                                                     const std::vector<Metric>& metrics = {},
+                                                     const distributed::Group& group = {});
 template <class M>
 std::vector<std::pair<std::string, double>> validate(M& model, data::DataLoader& loader,
                                                      const LossFunction& loss,
-                                                     const std::vector<Metric>& metrics = {}) {
-  return validate(*as_layer(model), loader, loss, metrics);
+                                                     const std::vector<Metric>& metrics = {},
+                                                     const distributed::Group& group = {}) {
+  return validate(*as_layer(model), loader, loss, metrics, group);
 }
 
 namespace detail {
@@ -69,6 +73,8 @@ struct RunningFigures {
   /// Adds a batch. Throws Error that names op unless loss has one element.
   void add(std::string_view op, const Tensor& scores, const Tensor& target, const Tensor& loss,
            int64_t samples);
+  /// Returns the sums over all ranks of a group.
+  RunningFigures over(const distributed::Group& group) const;
   void clear();
   void move_to(Device device);
   double mean_loss() const;

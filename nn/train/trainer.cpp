@@ -10,6 +10,8 @@
 #include "ebb/core/grad_mode.h"
 #include "ebb/core/random.h"
 #include "ebb/nn/class_numbers.h"
+#include "ebb/nn/distributed/agreement.h"
+#include "ebb/nn/distributed/average.h"
 #include "ebb/nn/train/progress.h"
 #include "ebb/nn/train/training_state.h"
 
@@ -116,9 +118,13 @@ bool Trainer::should_stop() const {
 bool Trainer::run() {
   check_options(options_, loader_);
   follow_model();
-  const AtEnd unlock([&] { writer_.reset(); });
+  const AtEnd unlock([&] {
+    writer_.reset();
+    if (options_.group.size() > 1) loader_.shard(0, 1);
+  });
+  join_ranks();
   if (options_.resume) restore();
-  else if (!options_.checkpoint.empty())
+  else if (!options_.checkpoint.empty() && options_.group.is_first())
     writer_ = std::make_unique<CheckpointWriter>(options_.checkpoint);
   const detail::StopSignals signals;
   signals_ = &signals;
@@ -129,7 +135,7 @@ bool Trainer::run() {
   });
   interrupted_ = false;
   std::unique_ptr<Progress> progress;
-  if (!options_.quiet) {
+  if (prints()) {
     if (first_epoch_ >= options_.epochs) {
       std::printf("nothing left to train: epoch %lld of %lld\n",
                   static_cast<long long>(first_epoch_), static_cast<long long>(options_.epochs));
@@ -139,7 +145,7 @@ bool Trainer::run() {
   }
   if (!model_->is_training()) model_->train();
   const bool finished = run_with_callbacks(progress.get());
-  interrupted_ = should_stop();
+  interrupted_ = options_.group.any_of(should_stop()) != 0;
   return finished;
 }
 
@@ -149,7 +155,8 @@ bool Trainer::run_with_callbacks(Progress* progress) {
   bool finished = false;
   try {
     for (const std::shared_ptr<Callback>& callback : options_.callbacks) callback->on_start(*this);
-    if (finish_asked_ && !options_.quiet && first_epoch_ < options_.epochs)
+    finish_asked_ = options_.group.any_of(finish_asked_) != 0;
+    if (finish_asked_ && prints() && first_epoch_ < options_.epochs)
       std::printf("nothing left to train: a callback has ended this training\n");
     finished = run_epochs(progress);
   } catch (...) {
@@ -204,31 +211,47 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
           options_.lr_schedule(done / (batches * static_cast<double>(options_.epochs))));
     }
     train_batch(batch);
-    const int64_t done = samples_before(epoch, loader_.consumed());
-    if (progress && progress->is_due()) {
-      progress->update(label, done, running_.mean_loss(), running_.accuracy());
+    // Ranks decide together, because signals and clocks differ between them.
+    constexpr uint64_t kStop = 1, kShow = 2;
+    const bool is_due = progress && progress->is_due();
+    const uint64_t asked =
+        options_.group.any_of((should_stop() ? kStop : 0) | (is_due ? kShow : 0));
+    if (asked & kShow) {
+      const detail::RunningFigures all = running_.over(options_.group);
+      if (progress) {
+        progress->update(label, samples_before(epoch, loader_.consumed()), all.mean_loss(),
+                         all.accuracy());
+      }
     }
-    if (should_stop() && loader_.consumed() < loader_.size()) {
+    if ((asked & kStop) && loader_.consumed() < loader_.size()) {
       first_batch_ = loader_.consumed();
+      settle_ranks("when training stopped");
       save(epoch, first_batch_);
       return false;
     }
   }
   first_epoch_ = epoch + 1;
   first_batch_ = 0;
+  settle_ranks("after epoch " + std::to_string(first_epoch_));
   history_.push_back(record_of(first_epoch_));
   if (progress) progress->finish_epoch(label, samples_before(epoch + 1, 0), history_.back());
   for (const std::shared_ptr<Callback>& callback : options_.callbacks)
     callback->on_epoch_end(*this, history_.back());
+  // Reads the requests once. A later stop must not end the run without a checkpoint.
+  constexpr uint64_t kStop = 1, kFinish = 2, kSave = 4;
+  const bool is_due = seconds_since(saved_) >= options_.checkpoint_every;
+  const uint64_t asked = options_.group.any_of(
+      (should_stop() ? kStop : 0) | (finish_asked_ ? kFinish : 0) | (is_due ? kSave : 0));
+  finish_asked_ = (asked & kFinish) != 0;
   const bool is_last = first_epoch_ == options_.epochs || finish_asked_;
-  // Reads the request once. A later stop must not end the run without a checkpoint.
-  const bool stop = should_stop();
-  if (is_last || stop || seconds_since(saved_) >= options_.checkpoint_every) save(first_epoch_, 0);
+  const bool stop = (asked & kStop) != 0;
+  if (is_last || stop || (asked & kSave)) save(first_epoch_, 0);
   return is_last || !stop;
 }
 
 void Trainer::train_batch(const data::Batch& batch) {
   follow_model();
+  if (options_.group.size() > 1) return train_part(batch);
   const auto fits = [](const Tensor& a, const Tensor& b) {
     return a.shape() == b.shape() && a.dtype() == b.dtype();
   };
@@ -264,11 +287,13 @@ void Trainer::step(const Tensor& input, const Tensor& target) {
 }
 
 EpochRecord Trainer::record_of(int64_t epoch) const {
-  EpochRecord record{.epoch = epoch, .values = {{"loss", running_.mean_loss()}}};
-  if (running_.has_classes) record.values.emplace_back("accuracy", running_.accuracy());
+  const detail::RunningFigures all = running_.over(options_.group);
+  EpochRecord record{.epoch = epoch, .values = {{"loss", all.mean_loss()}}};
+  if (all.has_classes) record.values.emplace_back("accuracy", all.accuracy());
   record.values.emplace_back("lr", optimizer_.lr());
   if (!options_.validation) return record;
-  for (auto& figure : validate(*model_, *options_.validation, loss_, options_.metrics))
+  for (auto& figure :
+       validate(*model_, *options_.validation, loss_, options_.metrics, options_.group))
     record.values.push_back(std::move(figure));
   return record;
 }
@@ -311,29 +336,37 @@ int64_t Trainer::samples_before(int64_t epoch, int64_t consumed) const {
 
 void Trainer::save(int64_t epoch, int64_t consumed) {
   if (options_.checkpoint.empty()) return;
-  const detail::TrainingState state{.epoch = epoch,
-                                    .consumed = consumed,
-                                    .generator = default_generator(),
-                                    .loader = detail::facts_of(loader_),
-                                    .correct = running_.correct.item<int64_t>(),
-                                    .seen = running_.seen,
-                                    .loss_sum = running_.loss_sum.item(),
-                                    .optimizer = optimizer_.state_dict(),
-                                    .history = history_,
-                                    .callbacks = callback_states()};
-  writer_->save({model_->state_dict(), detail::to_tensors(state), {}});
+  // Gradients that are being accumulated differ between ranks; the checkpoint has their means.
+  if (optimizer_.accumulated() > 0) distributed::average_gradients(*model_, options_.group);
+  const detail::RunningFigures all = running_.over(options_.group);
+  if (options_.group.is_first()) {
+    const detail::TrainingState state{.epoch = epoch,
+                                      .consumed = consumed,
+                                      .generator = default_generator(),
+                                      .loader = detail::facts_of(loader_),
+                                      .correct = all.correct.item<int64_t>(),
+                                      .seen = all.seen,
+                                      .loss_sum = all.loss_sum.item(),
+                                      .optimizer = optimizer_.state_dict(),
+                                      .history = history_,
+                                      .callbacks = callback_states()};
+    writer_->save({model_->state_dict(), detail::to_tensors(state), {}});
+  }
+  options_.group.barrier();  // no rank ends the program while the first one writes
   saved_ = Clock::now();
 }
 
-// Checks everything before it changes anything.
+// Checks everything before it changes anything. Only rank 0 needs the files.
 void Trainer::restore() {
   const std::string& from = options_.checkpoint;
-  const Checkpoint checkpoint = load_checkpoint(from);
+  Checkpoint checkpoint = options_.group.is_first() ? load_checkpoint(from) : Checkpoint();
+  checkpoint.model = distributed::detail::broadcast_tensors(options_.group, checkpoint.model);
+  checkpoint.training = distributed::detail::broadcast_tensors(options_.group, checkpoint.training);
   const detail::TrainingState state = detail::from_tensors(checkpoint.training, from);
   detail::check_resumable(state, loader_, optimizer_, from);
   check_state(model_->state_dict(), checkpoint.model, from);
   load_callback_states(state.callbacks);
-  writer_ = std::make_unique<CheckpointWriter>(from);
+  if (options_.group.is_first()) writer_ = std::make_unique<CheckpointWriter>(from);
   load_state(model_->state_dict(), checkpoint.model, from);
   optimizer_.load_state_dict(state.optimizer);
   default_generator() = state.generator;
@@ -342,6 +375,7 @@ void Trainer::restore() {
   running_.seen = state.seen;
   running_.correct.fill_(static_cast<double>(state.correct));
   running_.loss_sum.fill_(state.loss_sum);
+  if (!options_.group.is_first()) running_.clear();
   history_ = state.history;
 }
 

@@ -11,6 +11,7 @@
 
 #include "ebb/core/cuda.h"
 #include "ebb/nn/data/loader.h"
+#include "ebb/nn/distributed/group.h"
 #include "ebb/nn/module.h"
 #include "ebb/nn/optim/optimizer.h"
 #include "ebb/nn/serialize/checkpoint.h"
@@ -46,6 +47,8 @@ struct TrainerOptions {
   std::vector<Metric> metrics = {};
   /// Run after each epoch, in this order. Their state is part of the checkpoint.
   std::vector<std::shared_ptr<Callback>> callbacks = {};
+  /// The processes that share each batch: all that mpirun started. Group() trains alone.
+  distributed::Group group = distributed::Group::world();
 };
 
 /// Trains a model, with a progress line, checkpoints, resuming, and a clean stop on Ctrl-C.
@@ -53,6 +56,9 @@ struct TrainerOptions {
 ///     nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(),
 ///                         {.epochs = 10, .checkpoint = "runs/a"});
 ///     if (!trainer.run()) return 130;  // stopped by Ctrl-C; the checkpoint is saved
+///
+/// The ranks of a group train one model: batch_size and all figures are those of all ranks, rank 0
+/// prints and saves, and callbacks run on every rank. docs/distributed.md has the details.
 ///
 /// Several trainers may run in different threads at the same time, each with its own model,
 /// optimizer and loader. Thread-safety: any thread may call stop(). One thread at a time may call
@@ -97,6 +103,7 @@ class Trainer {
   const std::vector<EpochRecord>& history() const { return history_; }
   Layer& model() const { return *model_; }
   Optimizer& optimizer() const { return optimizer_; }
+  const distributed::Group& group() const { return options_.group; }
 
   /// Returns true if a stop was requested during run(). If run() still returned true, training had
   /// already finished.
@@ -119,6 +126,11 @@ class Trainer {
   Device device() const;
   void follow_model();
   bool should_stop() const;
+  void join_ranks();
+  void train_part(const data::Batch& batch);
+  void check_replicas(std::string_view when) const;
+  void settle_ranks(std::string_view when) const;
+  bool prints() const { return !options_.quiet && options_.group.is_first(); }
   EpochRecord record_of(int64_t epoch) const;
   NamedTensors callback_states() const;
   void load_callback_states(const NamedTensors& states);
@@ -136,6 +148,7 @@ class Trainer {
   detail::RunningFigures running_;  // of the epoch, saved with it
   std::vector<EpochRecord> history_;
   bool finish_asked_ = false;
+  bool is_first_step_ = false;
   // the captured step, and the tensors from which it reads its batch
   Tensor input_, target_;
   std::unique_ptr<cuda::CapturedStep> captured_;

@@ -81,7 +81,7 @@ floor nn 'core|autograd|nn'
 vendor='^[[:space:]]*#[[:space:]]*include[[:space:]]*["<][^">]*'
 while IFS= read -r line; do
   fail "$(cut -d: -f1,2 <<<"$line"): a vendor header above backends/: $(cut -d: -f3- <<<"$line")"
-done < <(lines_of '(core|autograd|nn)' "${vendor}(dnnl|cublas|cuda|cudnn|mkl)" | grep -vE '"ebb/(core/cuda\.h|backends/cuda/(cuda_backend|pointwise_kernels|rule_kernels)\.h)"')
+done < <(lines_of '(core|autograd|nn)' "${vendor}(dnnl|cublas|cuda|cudnn|mkl|mpi\.h)" | grep -vE '"ebb/(core/cuda\.h|backends/cuda/(cuda_backend|pointwise_kernels|rule_kernels)\.h)"')
 while IFS= read -r line; do
   if [[ $line == backends/cpu/onednn*:* || $line == benchmarks/hand_mlp.h:* ]]; then continue; fi
   fail "$(cut -d: -f1,2 <<<"$line"): only backends/cpu/onednn* may include oneDNN"
