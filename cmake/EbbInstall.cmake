@@ -55,7 +55,7 @@ set(EBB_PC_LIBS_PRIVATE "")
 if(BUILD_SHARED_LIBS)
   set(EBB_PC_LIBS_PRIVATE " ${libraries}")
 else()
-  set(EBB_PC_LIBS " ${libraries}")  # nobody needs --static if there is only a static library
+  set(EBB_PC_LIBS " ${libraries}")  # a static library alone: users need no --static
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/ebb.pc.in ${PROJECT_BINARY_DIR}/ebb.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ebb.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

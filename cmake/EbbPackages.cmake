@@ -58,7 +58,7 @@ The manual in Markdown.")
 set(CPACK_COMPONENT_EXAMPLES_DESCRIPTION "Tensors, automatic differentiation of any order, layers, losses and optimizers.
 The sources and data of the examples, in /usr/share/ebb.")
 
-# What Debian requires of each package: its licence and a changelog.
+# Debian requires a license and a changelog in each package.
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
 set(changelog ${PROJECT_BINARY_DIR}/packages)
 file(MAKE_DIRECTORY ${changelog})

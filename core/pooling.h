@@ -8,9 +8,9 @@
 
 namespace ebb {
 
-/// The windows along one axis, with integers of type I. Window i reads the positions i stride - padding + k dilation for k
-/// in [0, kernel) that are in [0, in). Adaptive: it reads [floor(i in / out), ceil((i + 1) in /
-/// out)), and kernel is the longest window.
+/// The windows along one axis, with integers of type I. Window i reads the positions i stride -
+/// padding + k dilation for k in [0, kernel) that are in [0, in). Adaptive: it reads [floor(i in /
+/// out), ceil((i + 1) in / out)), and kernel is the longest window.
 template <class I, class Divisor = I> struct BasicPoolAxis {
   Divisor in, out;
   I kernel = 1;

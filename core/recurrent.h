@@ -43,8 +43,8 @@ template <class T> struct GruUnit {
   }
 };
 
-/// The gradients of a unit of a GRU by a_r, a_z, a_n and q_n, and by the state before the step except
-/// through the products.
+/// The gradients of a unit of a GRU by a_r, a_z, a_n and q_n, and by the state before the step
+/// except through the products.
 template <class T> struct GruUnitGradient {
   T r, z, candidate, q, state;
 

@@ -128,8 +128,8 @@ void check_inputs(std::string_view op, Cell cell, const Inputs& in, const Sequen
   else if (out != width) fail(op, "c0 ", in.c0.shape(), " does not match h0 ", in.h0.shape());
 }
 
-// What the loops keep for the gradient. gates: of a GRU r, z and the products of the states in the
-// candidate; of an LSTM i, f, g and o.
+// Values that the loops keep for the gradient. gates: of a GRU r, z and the products of the states
+// in the candidate; of an LSTM i, f, g and o.
 struct Kept {
   Tensor gates, candidate, tanh_cell;
 };

@@ -12,7 +12,7 @@ template <class T>
 EBB_MULTIVERSION void lstm_row(int64_t n, const T* input, T* gates, const T* before, T* cell,
                                T* tanh_cell, T* state) {
   T *i = gates, *f = gates + n, *g = gates + 2 * n, *o = gates + 3 * n;
-EBB_INDEPENDENT
+  EBB_INDEPENDENT
   for (int64_t j = 0; j < n; ++j) {
     const auto unit =
         LstmUnit<T>::forward(input[j] + i[j], input[n + j] + f[j], input[2 * n + j] + g[j],
@@ -31,7 +31,7 @@ template <class T>
 EBB_MULTIVERSION void lstm_gradient_row(int64_t n, const T* gates, const T* before,
                                         const T* tanh_cell, const T* upstream, const T* by_state,
                                         T* by_cell, T* by_gates) {
-EBB_INDEPENDENT
+  EBB_INDEPENDENT
   for (int64_t j = 0; j < n; ++j) {
     const T by = upstream ? by_state[j] + upstream[j] : by_state[j];
     const auto unit =
@@ -50,7 +50,7 @@ EBB_MULTIVERSION void gru_row(int64_t n, const T* input, T* gates, const T* befo
                               T* state) {
   T *r = gates, *z = gates + n;
   const T* q = gates + 2 * n;
-EBB_INDEPENDENT
+  EBB_INDEPENDENT
   for (int64_t j = 0; j < n; ++j) {
     const auto unit = GruUnit<T>::forward(input[j] + r[j], input[n + j] + z[j], input[2 * n + j],
                                           q[j], before[j]);
@@ -65,7 +65,7 @@ template <class T>
 EBB_MULTIVERSION void gru_gradient_row(int64_t n, const T* gates, const T* candidate,
                                        const T* before, const T* upstream, T* by_state, T* by_gates,
                                        T* by_candidate) {
-EBB_INDEPENDENT
+  EBB_INDEPENDENT
   for (int64_t j = 0; j < n; ++j) {
     const T by = upstream ? by_state[j] + upstream[j] : by_state[j];
     const auto unit = GruUnitGradient<T>::backward(gates[j], gates[n + j], candidate[j],

@@ -10,8 +10,8 @@ namespace ebb::cuda {
 /// A divisor from 1 to 2^31 - 1 of numbers from 0 to 2^31 - 1. It converts to int.
 ///
 /// With s = ceil(log2 d) and m = floor(2^32 (2^s - d) / d) + 1, the quotient of n is
-/// (floor(n m / 2^32) + n) / 2^s, rounded down: T. Granlund, P. L. Montgomery, Division by Invariant
-/// Integers using Multiplication (1994), figure 4.1.
+/// (floor(n m / 2^32) + n) / 2^s, rounded down: T. Granlund, P. L. Montgomery, Division by
+/// Invariant Integers using Multiplication (1994), figure 4.1.
 class Divisor {
  public:
   Divisor(int d) : d_(d) {

@@ -4,7 +4,8 @@
 // and a second one reads x again and writes the result (channels.h). Traffic: x twice and y once;
 // backward g and x twice, dx once. All other norms have a contiguous row for each statistic, which
 // a warp or a block keeps in registers (rows.h): x and y once, backward g, x and dx once. Their
-// gradients of weight and bias are sums for each channel, which read g and x again. Sums are in f64.
+// gradients of weight and bias are sums for each channel, which read g and x again. Sums are in
+// f64.
 #include "ebb/core/normalization.h"
 
 #include "ebb/backends/cuda/channels.h"
@@ -24,8 +25,8 @@ template <int V, class T> __device__ void store(T* data, int64_t at, const Pack<
   *reinterpret_cast<Pack<T, V>*>(data + at) = pack;
 }
 
-// What x is compared with before it is squared: an element of the channel. The variance is then
-// exact to n rounding errors of f64, however large the mean is.
+// The number that is subtracted from x before it is squared: an element of the channel. The
+// variance is then exact to n rounding errors of f64, however large the mean is.
 template <class T> __device__ double pivot(const NormShape& s, const T* x, int64_t c) {
   const double first = static_cast<double>(x[c * s.inner]);
   return first - first == 0 ? first : 0;  // 0 instead of an infinity or NaN

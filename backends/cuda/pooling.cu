@@ -15,7 +15,8 @@
 namespace ebb::cuda {
 namespace {
 
-// Planes of (rows.in, cols.in) that become planes of (rows.out, cols.out), with positions of type I.
+// Planes of (rows.in, cols.in) that become planes of (rows.out, cols.out), with positions of type
+// I.
 template <class I, class Divisor> struct Planes {
   using Index = I;
   BasicPoolAxis<I, Divisor> rows, cols;
@@ -216,8 +217,9 @@ class CudaPooling final : public PoolingKernels {
     if (positions.numel() == 0) return;
     with_planes(s, [&]<class S>(S planes) {
       with_offsets(s, [&]<class C>(C) {
-        launch(positions_kernel<S, C>, grid_of(positions.numel()), kThreads, planes, read<C>(offsets),
-               write<int64_t>(positions), static_cast<typename S::Index>(positions.numel()));
+        launch(positions_kernel<S, C>, grid_of(positions.numel()), kThreads, planes,
+               read<C>(offsets), write<int64_t>(positions),
+               static_cast<typename S::Index>(positions.numel()));
       });
     });
   }

@@ -1,11 +1,11 @@
-// ebb-gpu-bench: measures ceilings, training steps, layers and losses on the GPU. Prints one JSON line per
-// row.
+// ebb-gpu-bench: measures ceilings, training steps, layers and losses on the GPU. Prints one JSON
+// line per row.
 //
 //   ebb-gpu-bench [--group ceiling|training|layer|loss] [--filter TEXT] [--quick] [--once]
 //                 [--device cuda|cpu]
 //
-// --quick tests the program with small shapes. Its figures have no meaning. --once runs every step twice
-// and prints nothing, for a profiler.
+// --quick tests the program with small shapes. Its figures have no meaning. --once runs every step
+// twice and prints nothing, for a profiler.
 #include <cstdio>
 #include <exception>
 

@@ -79,9 +79,9 @@ class DataLoader {
   void skip(int64_t batches);
 
   /// Restricts the epochs that begin() starts from now on to one rank's part of each batch: of n
-  /// samples, rank r of N gets those from n r / N to n (r + 1) / N, rounded down. Together the ranks
-  /// get every sample once. A batch of fewer than N samples leaves some parts empty; they have 0
-  /// rows and are not transformed. order(), size() and consumed() are those of all ranks.
+  /// samples, rank r of N gets those from n r / N to n (r + 1) / N, rounded down. Together the
+  /// ranks get every sample once. A batch of fewer than N samples leaves some parts empty; they
+  /// have 0 rows and are not transformed. order(), size() and consumed() are those of all ranks.
   void shard(int64_t rank, int64_t ranks);
   /// Returns the number of samples in batch k of an epoch, in all parts together.
   int64_t samples_of(int64_t k) const;

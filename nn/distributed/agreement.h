@@ -15,9 +15,9 @@ namespace ebb::distributed {
 /// Gives all ranks the parameters, the buffers and the optimizer state of rank 0, and the position
 /// of its default_generator().
 ///
-/// Throws Error on every rank, before anything is copied, if names, shapes, dtypes or learning rates
-/// differ; it names the first difference and its rank. Trainer calls it. A plain loop calls it
-/// where ranks may start from different weights:
+/// Throws Error on every rank, before anything is copied, if names, shapes, dtypes or learning
+/// rates differ; it names the first difference and its rank. Trainer calls it. A plain loop calls
+/// it where ranks may start from different weights:
 ///
 ///     distributed::synchronize(model, optimizer);
 void synchronize(nn::Module& model, nn::Optimizer& optimizer, const Group& group = Group::world());

@@ -25,9 +25,9 @@ namespace ebb::distributed {
 /// A handle of the processes (ranks) that work together. Copies refer to the same group.
 ///
 /// The functions other than rank(), size() and abort() are collective: every rank calls them in the
-/// same order, all_reduce() and broadcast() with the same shapes and dtypes. A rank that waits for another one longer than the
-/// timeout ends the run with a message that names it: 60 seconds, or EBB_DISTRIBUTED_TIMEOUT.
-/// Thread-safety: one thread at a time uses the groups of a process.
+/// same order, all_reduce() and broadcast() with the same shapes and dtypes. A rank that waits for
+/// another one longer than the timeout ends the run with a message that names it: 60 seconds, or
+/// EBB_DISTRIBUTED_TIMEOUT. Thread-safety: one thread at a time uses the groups of a process.
 class Group {
  public:
   /// Creates a group of one rank.

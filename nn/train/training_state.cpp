@@ -192,7 +192,8 @@ void check_resumable(const TrainingState& state, const data::DataLoader& loader,
     if (name == "step") steps = tensor.item<int64_t>();
     if (name == "accumulated") pending = tensor.item<int64_t>();
   }
-  // Each batch is one step() of the optimizer, which may have made other steps before this training.
+  // Each batch is one step() of the optimizer, which may have made other steps before this
+  // training.
   steps = checked_add(kOp, checked_mul(kOp, steps, optimizer.grad_options().accumulate), pending);
   if (state.consumed > loader.size() || state.epoch > steps / loader.size() ||
       state.epoch * loader.size() + state.consumed > steps) {

@@ -1,5 +1,5 @@
-// Normalization and pooling on shapes whose work is divided among blocks, compared with the CPU. The
-// op table has the small ones.
+// Normalization and pooling on shapes whose work is divided among blocks, compared with the CPU.
+// The op table has the small ones.
 #include <gtest/gtest.h>
 
 #include <array>

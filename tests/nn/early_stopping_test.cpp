@@ -1,4 +1,5 @@
-// Best and EarlyStopping, record by record: what counts as better, when it ends, and which weights come back.
+// Best and EarlyStopping, record by record: what counts as better, when it ends, and which weights
+// come back.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,9 +20,14 @@ TEST(Best, ImprovesByMoreThanMinDelta) {
   EXPECT_EQ(largest.value(), -INFINITY);
   EXPECT_EQ(smallest.epoch(), 0);
   int64_t epoch = 0;
-  for (const auto& [value, improves] :
-       {std::pair{double(NAN), false}, {3.0, true}, {2.5, false}, {2.25, true}, {double(NAN), false},
-        {2.0, false}, {1.75, false}, {1.5, true}}) {
+  for (const auto& [value, improves] : {std::pair{double(NAN), false},
+                                        {3.0, true},
+                                        {2.5, false},
+                                        {2.25, true},
+                                        {double(NAN), false},
+                                        {2.0, false},
+                                        {1.75, false},
+                                        {1.5, true}}) {
     ++epoch;
     EXPECT_EQ(smallest.improves(record(epoch, value)), improves) << epoch;
     EXPECT_EQ(largest.improves(record(epoch, -value)), improves) << epoch;

@@ -1,4 +1,5 @@
-// Edges of optimizers: norms at the bound, gradients with strides, steps that throw, and numbers at their limits.
+// Edges of optimizers: norms at the bound, gradients with strides, steps that throw, and numbers at
+// their limits.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -47,7 +48,8 @@ TEST(OptimizerGradients, MayHaveStrides) {
     const auto optimizer = make(Named{{"p", p}});
     optimizer->set_grad_options({.max_norm = 1});
     for (int t = 0; t < 3; ++t) {
-      const Tensor g = transpose(reshape(arange(0, 6, 1, {.dtype = f64}) + double(t), {3, 2}), 0, 1);
+      const Tensor g =
+          transpose(reshape(arange(0, 6, 1, {.dtype = f64}) + double(t), {3, 2}), 0, 1);
       p.set_grad(strided ? g : g.contiguous());
       optimizer->step();
       EXPECT_EQ(p.grad().is_contiguous(), !strided);
@@ -109,8 +111,7 @@ TEST(OptimizerOptions, AMomentumOfOneSumsAllGradients) {
          r = zeros({1}, f64).requires_grad_();
   nn::SGD sgd(Named{{"p", p}}, {.lr = 1, .momentum = 1});
   nn::RMSprop rms(Named{{"q", q}}, {.lr = 1, .alpha = 0, .eps = 0, .momentum = 1}),
-      centered(Named{{"r", r}},
-               {.lr = 1, .alpha = 0.5, .eps = 1, .momentum = 1, .centered = true});
+      centered(Named{{"r", r}}, {.lr = 1, .alpha = 0.5, .eps = 1, .momentum = 1, .centered = true});
   for (int t = 0; t < 3; ++t) {
     for (const Tensor* x : {&p, &q, &r}) x->set_grad(ones({1}, f64));
     sgd.step();
@@ -176,9 +177,9 @@ TEST(OptimizerState, HasEverythingThatTheNextStepNeeds) {
   const Named state = whole->state_dict();
   std::vector<std::string> names;
   for (const auto& [name, tensor] : state) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"step", "momentum.a", "momentum.b", "averaged",
-                                             "average.a", "average.b", "accumulated", "grad.a",
-                                             "grad.b"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"step", "momentum.a", "momentum.b", "averaged", "average.a",
+                                      "average.b", "accumulated", "grad.a", "grad.b"}));
   EXPECT_EQ(state[0].second.item<int64_t>(), 1);
   EXPECT_EQ(state[3].second.item<int64_t>(), 1);
   EXPECT_EQ(state[6].second.item<int64_t>(), 2);

@@ -1,4 +1,4 @@
-// Parts of batches for several ranks, and the launchers that a group recognises.
+// Parts of batches for several ranks, and the launchers that a group recognizes.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

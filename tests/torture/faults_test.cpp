@@ -1,4 +1,5 @@
-// A fault, an interruption and a kill at every file call of a save, and at every allocation of a training.
+// A fault, an interruption and a kill at every file call of a save, and at every allocation of a
+// training.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
