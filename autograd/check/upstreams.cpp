@@ -297,6 +297,14 @@ std::vector<const std::byte*> addresses(const Tensor& t) {
   return list;
 }
 
+// Returns true if elements along a dim are one element, as after expand().
+bool has_repeats(const Tensor& t) {
+  for (int d = 0; d < t.dim(); ++d) {
+    if (t.size(d) > 1 && t.strides()[d] == 0) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<std::string> detail::check_upstreams(const TensorFunction& f, const Tensors& inputs,
@@ -336,6 +344,8 @@ std::string detail::shared_memory(const Tensors& inputs) {
       const Tensor& x = inputs[i];
       if (!x.defined() || x.requires_grad() != moved) continue;
       if (!may_share(x) || !seen.insert(x.impl()).second) continue;
+      if (moved && has_repeats(x)) return "elements of input " + to_text(i) + " share memory";
+      if (!moved && owner.empty()) continue;
       for (const std::byte* address : addresses(x)) {
         const auto found = owner.find(address);
         if (found == owner.end()) {

@@ -160,7 +160,10 @@ std::array<Tensor, 3> Convolution::backward(const State& state, const Tensor& g,
 
 // ---- torch's functions ----
 
-// An option as one number for each dim.
+// Sums and products of sizes and options up to this number do not overflow.
+constexpr int64_t kMostSize = int64_t{1} << 40;
+
+// An option as one number for each dim, checked to be from `least` to kMostSize.
 Shape each_dim(std::string_view op, const char* option, const Shape& numbers, int dims,
                int64_t least) {
   if (numbers.dim() != 1 && numbers.dim() != dims) {
@@ -171,6 +174,8 @@ Shape each_dim(std::string_view op, const char* option, const Shape& numbers, in
   for (int i = 0; i < dims; ++i) each.push_back(numbers[numbers.dim() == 1 ? 0 : i]);
   for (int64_t n : each) {
     if (n < least) fail(op, "expected ", option, " of at least ", least, ", got ", numbers);
+    if (n > kMostSize)
+      fail(op, "expected ", option, " of at most 2^40, got ", numbers, ": too large");
   }
   return each;
 }

@@ -45,6 +45,7 @@ struct ScatterAdd {
 int ScatterAdd::shape(const Tensor& src, const Shape& shape, int64_t dim, const Tensor& index) {
   check_floating(name, src);
   check_defined(name, index);
+  (void)shape.numel(name);
   if (!(src.shape() == index.shape()))
     fail(name, "index ", index.shape(), " does not match src ", src.shape());
   return check_index(name, shape, dim, index, src.device());

@@ -115,7 +115,7 @@ Tensor pad(const TensorArg& x, const Shape& pad, PadMode mode, double value) {
     return apply<PadConstant>(out, front, behind, value);
   }
   for (int i = 0; i < x->dim(); ++i) {
-    if (front[i] + behind[i] == 0) continue;
+    if (front[i] == 0 && behind[i] == 0) continue;
     check_pad(out, mode, i, front[i], behind[i]);
     out = padded(out, mode, i, front[i], behind[i]);
   }

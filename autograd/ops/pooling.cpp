@@ -29,6 +29,7 @@ struct MaxPoolTake {
   static Tensor forward(State& state, int, const Tensor& x, const Choice& choice) {
     state.choice = choice;
     Tensor y = empty(choice.plan.out, options_like(x));
+    if (y.numel() == 0) return y;
     backend(x.device()).pooling().take(y, x.contiguous(), choice.offsets, choice.plan.pool);
     return y;
   }
@@ -43,6 +44,7 @@ struct MaxPoolSpread {
   static int shape(const Tensor&, const Choice&) { return 0; }
   static Tensor forward(State& state, int, const Tensor& g, const Choice& choice) {
     state.choice = choice;
+    if (g.numel() == 0) return zeros(choice.plan.in, options_like(g));
     Tensor x = empty(choice.plan.in, options_like(g));
     backend(g.device()).pooling().spread(x, g.contiguous(), choice.offsets, choice.plan.pool);
     return x;
@@ -68,14 +70,15 @@ template <bool kIndices> struct MaxPool {
     Tensor y = empty(plan.out, options_like(x));
     const DType type = plan.pool.has_small_windows() ? DType::U8 : DType::I64;
     state.choice = {empty(plan.out, {.dtype = type, .device = x.device()}), plan};
-    kernels.max(y, state.choice.offsets, x.contiguous(), plan.pool);
+    if (y.numel() > 0) kernels.max(y, state.choice.offsets, x.contiguous(), plan.pool);
     return y;
   }
   static auto forward(State& state, int, const Tensor& x, const Plan& plan) {
     Tensor y = values(state, x, plan);
     if constexpr (kIndices) {
       Tensor positions = empty(plan.out, {.dtype = DType::I64, .device = x.device()});
-      backend(x.device()).pooling().positions(positions, state.choice.offsets, plan.pool);
+      if (y.numel() > 0)
+        backend(x.device()).pooling().positions(positions, state.choice.offsets, plan.pool);
       return std::array<Tensor, 2>{y, positions};
     } else {
       return y;
@@ -97,6 +100,7 @@ template <bool kAdjoint> struct AvgPool {
   static Tensor forward(State& state, int, const Tensor& from, const Plan& plan,
                         const PoolDivisor& divisor) {
     state = {plan, divisor};
+    if (plan.out.numel() == 0) return zeros(kAdjoint ? plan.in : plan.out, options_like(from));
     PoolingKernels& kernels = backend(from.device()).pooling();
     Tensor to = empty(kAdjoint ? plan.in : plan.out, options_like(from));
     if (kAdjoint) kernels.average_spread(to, from.contiguous(), plan.pool, divisor);
@@ -125,7 +129,10 @@ Plan plan_of(std::string_view op, const Tensor& x, int dims) {
   return plan;
 }
 
-// Entry i of a list of one number or `dims` numbers, checked to be at least `least`.
+// Sums and products of sizes and options up to this number do not overflow.
+constexpr int64_t kMostSize = int64_t{1} << 40;
+
+// Entry i of a list of one number or `dims` numbers, checked to be from `least` to kMostSize.
 int64_t entry(std::string_view op, const char* what, const Shape& list, int dims, int i,
               int64_t least) {
   if (list.dim() != 1 && list.dim() != dims) {
@@ -134,6 +141,7 @@ int64_t entry(std::string_view op, const char* what, const Shape& list, int dims
   }
   const int64_t value = list[list.dim() == 1 ? 0 : i];
   if (value < least) fail(op, "expected ", what, " of at least ", least, ", got ", list);
+  if (value > kMostSize) fail(op, "expected ", what, " of at most 2^40, got ", list, ": too large");
   return value;
 }
 

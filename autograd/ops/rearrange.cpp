@@ -160,8 +160,8 @@ Tensor narrow(const TensorArg& x, int64_t dim, int64_t start, int64_t length) {
   const int d = normalize_dim("narrow", dim, x->dim());
   const int64_t size = x->shape()[d], first = start < 0 ? start + size : start;
   if (first < 0 || first > size || length < 0 || length > size - first) {
-    fail("narrow", "elements ", start, " to ", start + length, " are not in dim ", d, " of shape ",
-         x->shape());
+    fail("narrow", "elements ", start, " to ", checked_add("narrow", start, length),
+         " are not in dim ", d, " of shape ", x->shape());
   }
   return slice(x, d, first, first + length);
 }
@@ -173,6 +173,8 @@ std::vector<Tensor> split(const TensorArg& x, int64_t size, int64_t dim) {
   const int d = normalize_dim("split", dim, x->dim());
   const int64_t n = x->shape()[d];
   if (size < 0 || (size == 0 && n > 0)) fail("split", "expected a size of at least 1, got ", size);
+  constexpr int64_t kMostParts = int64_t{1} << 31;
+  if (size > 0 && n / size > kMostParts) fail("split", n / size, " parts are too many");
   std::vector<Tensor> parts;
   for (int64_t at = 0; at < n; at += size) parts.push_back(slice(x, d, at, std::min(n, at + size)));
   if (parts.empty()) parts.push_back(slice(x, d, 0, 0));

@@ -39,14 +39,16 @@ struct Windows {
       }
       count[i] = (padded[i] - extent) / stride[i] + 1;
     }
+    taps = checked_mul(op, kernel[0], kernel[1]);
+    columns = checked_mul(op, count[0], count[1]);
   }
-  int64_t taps() const { return kernel[0] * kernel[1]; }
 
   // The first element that tap k of the kernel reads along dim i, and the one behind the last.
   int64_t first(int i, int64_t k) const { return k * dilation[i]; }
   int64_t behind(int i, int64_t k) const { return first(i, k) + (count[i] - 1) * stride[i] + 1; }
 
   Shape size, kernel, dilation, padding, stride, padded, count;
+  int64_t taps = 0, columns = 0;  // the products of kernel and count
 };
 
 }  // namespace
@@ -69,7 +71,7 @@ Tensor unfold(const TensorArg& x, const Shape& kernel_size, const UnfoldOptions&
       taps.push_back(slice(rows, 3, w.first(1, q), w.behind(1, q), w.stride[1]));
   }
   const Tensor columns =
-      reshape(stack(taps, 2), {images.size(0), images.size(1) * w.taps(), w.count[0] * w.count[1]});
+      reshape(stack(taps, 2), {images.size(0), images.size(1) * w.taps, w.columns});
   return x->dim() == 3 ? squeeze(columns, 0) : columns;
 }
 
@@ -82,12 +84,12 @@ Tensor fold(const TensorArg& x, const Shape& output_size, const Shape& kernel_si
     fail("fold", "expected x (N, C kh kw, L) or (C kh kw, L), got ", x->shape());
   const Windows w("fold", both_dims("fold", "output_size", output_size, 1), kernel_size, options);
   const int64_t rows = x->size(-2), length = x->size(-1);
-  if (rows < 1 || rows % w.taps() != 0 || length != w.count[0] * w.count[1]) {
-    fail("fold", "x ", x->shape(), " does not fit: expected a multiple of ", w.taps(), " rows and ",
-         w.count[0] * w.count[1], " columns");
+  if (rows < 1 || rows % w.taps != 0 || length != w.columns) {
+    fail("fold", "x ", x->shape(), " does not fit: expected a multiple of ", w.taps, " rows and ",
+         w.columns, " columns");
   }
-  const int64_t images = x->dim() == 2 ? 1 : x->size(0), channels = rows / w.taps();
-  const Tensor taps = reshape(x, {images, channels, w.taps(), w.count[0], w.count[1]});
+  const int64_t images = x->dim() == 2 ? 1 : x->size(0), channels = rows / w.taps;
+  const Tensor taps = reshape(x, {images, channels, w.taps, w.count[0], w.count[1]});
   Tensor sum;
   for (int64_t p = 0; p < w.kernel[0]; ++p) {
     Tensor row;

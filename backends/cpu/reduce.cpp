@@ -13,6 +13,7 @@
 #include "ebb/backends/cpu/rows.h"
 #include "ebb/backends/cpu/temporary.h"
 #include "ebb/core/scalar.h"
+#include "ebb/core/wrapping.h"
 
 namespace ebb::cpu {
 namespace {
@@ -24,11 +25,15 @@ template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 struct SumStep {
-  template <class A> EBB_HD static A step(A a, A x) { return a + x; }
+  template <class A> EBB_HD static A step(A a, A x) {
+    return static_cast<A>(wrapping(a) + wrapping(x));
+  }
   template <class A> static constexpr A first() { return A(0); }
 };
 struct ProductStep {
-  template <class A> EBB_HD static A step(A a, A x) { return a * x; }
+  template <class A> EBB_HD static A step(A a, A x) {
+    return static_cast<A>(wrapping(a) * wrapping(x));
+  }
   template <class A> static constexpr A first() { return A(1); }
 };
 struct SquareStep {

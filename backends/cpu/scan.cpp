@@ -14,6 +14,7 @@
 #include "ebb/backends/cpu/parallel.h"
 #include "ebb/backends/cpu/temporary.h"
 #include "ebb/core/host_device.h"
+#include "ebb/core/wrapping.h"
 
 namespace ebb::cpu {
 namespace {
@@ -25,11 +26,15 @@ template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 struct Sums {
-  template <class A> static A join(A a, A b) { return a + b; }
+  template <class A> static A join(A a, A b) {
+    return static_cast<A>(wrapping(a) + wrapping(b));
+  }
   template <class A> static constexpr A first() { return A(0); }
 };
 struct Products {
-  template <class A> static A join(A a, A b) { return a * b; }
+  template <class A> static A join(A a, A b) {
+    return static_cast<A>(wrapping(a) * wrapping(b));
+  }
   template <class A> static constexpr A first() { return A(1); }
 };
 

@@ -268,6 +268,7 @@ DataLoader::Iterator DataLoader::begin() {
 
 void DataLoader::set_epoch(int64_t epoch) {
   if (epoch < 0) fail("set_epoch", "expected an epoch of at least 0, got ", epoch);
+  if (epoch > int64_t{1} << 53) fail("set_epoch", "expected an epoch of at most 2^53, got ", epoch);
   next_epoch_ = epoch;
   skip_ = 0;
   if (!running_) epoch_ = epoch;

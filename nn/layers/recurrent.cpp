@@ -37,8 +37,9 @@ RecurrentBase::RecurrentBase(std::string_view layer, int64_t gates, int64_t inpu
         uniform_(value, -bound, bound);
         own.push_back(add_parameter(name + suffix, value));
       };
-      const int64_t rows = gates * hidden_size;
-      add("weight_ih", {rows, k == 0 ? input_size : output_size() * directions()});
+      const int64_t rows = checked_mul(layer, gates, hidden_size);
+      const int64_t from_below = checked_mul(layer, output_size(), directions());
+      add("weight_ih", {rows, k == 0 ? input_size : from_below});
       add("weight_hh", {rows, output_size()});
       if (options.bias) {
         add("bias_ih", {rows});

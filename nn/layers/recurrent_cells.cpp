@@ -18,16 +18,17 @@ RecurrentCellBase::RecurrentCellBase(std::string_view cell, int64_t gates, int64
          hidden_size);
   }
   const double bound = 1 / std::sqrt(static_cast<double>(hidden_size));
+  const int64_t rows = checked_mul(cell, gates, hidden_size);
   const auto add = [&](std::string_view name, const Shape& shape) {
     Tensor value = empty(shape, {.dtype = dtype});
     uniform_(value, -bound, bound);
     return add_parameter(name, value);
   };
-  weight_ih = add("weight_ih", {gates * hidden_size, input_size});
-  weight_hh = add("weight_hh", {gates * hidden_size, hidden_size});
+  weight_ih = add("weight_ih", {rows, input_size});
+  weight_hh = add("weight_hh", {rows, hidden_size});
   if (!bias) return;
-  bias_ih = add("bias_ih", {gates * hidden_size});
-  bias_hh = add("bias_hh", {gates * hidden_size});
+  bias_ih = add("bias_ih", {rows});
+  bias_hh = add("bias_hh", {rows});
 }
 
 std::string RecurrentCellBase::extra_repr() const {

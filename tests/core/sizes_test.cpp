@@ -4,10 +4,18 @@
 #include <limits>
 #include <sstream>
 
+#include "ebb/autograd/check/gradcheck.h"
+#include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/convolution.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/matmul.h"
+#include "ebb/autograd/ops/operators.h"
+#include "ebb/autograd/ops/pooling.h"
+#include "ebb/autograd/ops/rearrange.h"
 #include "ebb/autograd/ops/reduce.h"
+#include "ebb/autograd/ops/sorting.h"
+#include "ebb/autograd/ops/unfold.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
 #include "ebb/tests/support/check.h"
@@ -131,6 +139,90 @@ TEST(Sizes, IndicesOfAnySizeAreCompared) {
   }
 }
 
+TEST(Sizes, ViewsAndIndicesCheckTheirEnds) {
+  const Tensor t = arange(5, f64), row = reshape(t, {1, 1, 5});
+  expect_error([&] { narrow(t, 0, kLeast, kLeast); }, "narrow", {"too large"});
+  expect_error([&] { narrow(t, 0, 2, kMost); }, "narrow", {"too large"});
+  expect_error([&] { scatter_add(ones({1}), {kLeast}, 0, zeros({1}, i64)); }, "scatter_add",
+               {"negative size"});
+  expect_error([&] { split(expand(zeros({1}), {kMaxElements}), 1); }, "split", {"too many"});
+  for (const PadMode mode : {PadMode::Reflect, PadMode::Replicate, PadMode::Circular})
+    expect_error([&] { pad(row, {1, kMost}, mode); }, "", {});
+}
+
+// ---- windows ----
+
+TEST(Sizes, OptionsOfWindowsAreBounded) {
+  const Tensor x = reshape(arange(16, f32), {1, 2, 8}), w = ones({2, 2, 3});
+  for (const int64_t n : {(int64_t{1} << 40) + 1, kHuge, kMost}) {
+    expect_error([&] { conv1d(x, w, {}, {.stride = n}); }, "conv1d", {"stride", "too large"});
+    expect_error([&] { conv1d(x, w, {}, {.padding = n}); }, "conv1d", {"padding", "too large"});
+    expect_error([&] { conv1d(x, w, {}, {.padding = 1, .dilation = n}); }, "conv1d",
+                 {"dilation", "too large"});
+    expect_error([&] { conv_transpose1d(x, w, {}, {.stride = n}); }, "conv_transpose1d",
+                 {"stride", "too large"});
+    expect_error([&] { max_pool1d(x, 2, n); }, "max_pool1d", {"stride", "too large"});
+    expect_error([&] { max_pool1d(x, 1, 1, 0, n); }, "max_pool1d", {"dilation", "too large"});
+    expect_error([&] { avg_pool1d(x, n, 1, n / 2); }, "avg_pool1d", {"kernel_size", "too large"});
+  }
+  const int64_t most = int64_t{1} << 40;
+  EXPECT_EQ(conv1d(x, w, {}, {.stride = most}).shape(), (Shape{1, 2, 1}));
+  EXPECT_EQ(conv1d(x, ones({2, 2, 1}), {}, {.stride = most, .padding = most}).shape(),
+            (Shape{1, 2, 3}));
+  expect_values(max_pool1d(x, 2, most), {1, 9});
+  const Tensor columns = ones({1, 4, 9});
+  expect_error([&] { fold(columns, kHuge, int64_t{1} << 32); }, "fold", {"too large"});
+  expect_error([&] { fold(columns, kHuge, {2, 2}, {.stride = 3}); }, "fold", {"too large"});
+  expect_error([&] { unfold(ones({1, 1, 4, 4}), 2, {.dilation = kHuge, .padding = kHuge}); },
+               "unfold", {"too large"});
+}
+
+TEST(Sizes, AnEmptyResultCostsNothing) {
+  const Tensor x = ones({1, 2, 4, 4}).requires_grad_();
+  const int64_t rows = int64_t{1} << 36;
+  for (const auto& pool : {adaptive_avg_pool2d, adaptive_max_pool2d}) {
+    const Tensor y = pool(x, {rows, 0});
+    EXPECT_EQ(y.shape(), (Shape{1, 2, rows, 0}));
+    expect_values(grad(sum(y), x), std::vector<double>(32, 0));
+  }
+  EXPECT_EQ(std::get<1>(adaptive_max_pool2d_with_indices(x, {rows, 0})).numel(), 0);
+}
+
+// ---- integers ----
+
+TEST(Sizes, IntegersWrapAround) {
+  const Tensor ends = from_data<int64_t>({kLeast, kMost}, {2});
+  const auto expect = [](const Tensor& got, const std::vector<int64_t>& want) {
+    EXPECT_EQ(got.to_vector<int64_t>(), want);
+  };
+  expect(ends + 1, {kLeast + 1, kLeast});
+  expect(ends - 1, {kMost, kMost - 1});
+  expect(2 - ends, {kLeast + 2, -kMost + 2});
+  expect(ends * 2, {0, -2});
+  expect(ends + ends, {0, -2});
+  expect(ends - from_data<int64_t>({1, -1}, {2}), {kMost, kLeast});
+  expect(ends * ends, {0, 1});
+  expect(-ends, {kLeast, -kMost});
+  expect(abs(ends), {kLeast, kMost});
+  expect(sum(cat({ends, ends})), {-2});
+  expect(prod(ends), {kLeast});
+  expect(cumsum(cat({ends, ends}), 0), {kLeast, -1, kMost, -2});
+  expect(cumprod(ends, 0), {kLeast, kLeast});
+}
+
+TEST(Sizes, ANumberThatAKernelCannotHoldIsAnError) {
+  const Tensor zero = zeros({1}, i64);
+  const int64_t exact = int64_t{1} << 53;
+  EXPECT_EQ((zero + exact).item<int64_t>(), exact);
+  for (const int64_t n : {exact + 1, -exact - 1, kMost, kLeast}) {
+    expect_error([&] { zero + n; }, "add", {"does not fit a tensor of i64"});
+    expect_error([&] { zero * n; }, "mul", {"does not fit a tensor of i64"});
+    const Tensor here = full({1}, n);
+    EXPECT_EQ((here == n).item(), 1);  // comparisons are exact
+    EXPECT_EQ((zero < n).item(), n > 0);
+  }
+}
+
 // ---- creation ----
 
 TEST(Sizes, CreationThrowsNothingButError) {
@@ -159,6 +251,9 @@ TEST(Sizes, ReadingWhatDoesNotFitIntoMemoryIsAnError) {
   expect_error([&] { wide.to_vector<float>(); }, "memory", {"out of memory"});
   expect_error([&] { (void)wide.to(f64); }, "memory", {"out of memory"});
   expect_error([&] { wide.item(); }, "item", {"one element"});
+  const Tensor input = expand(zeros({1}, f64), {kMaxElements}).detach().requires_grad_();
+  expect_error([&] { gradcheck([](const std::vector<Tensor>& x) { return x; }, {input}); },
+               "gradcheck", {"share memory"});
 }
 
 // ---- printing ----

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -213,6 +214,26 @@ TEST(CheckpointFiles, EqualCheckpointsAreEqualFiles) {
   EXPECT_NE(id("x"), id_with({{"k", "1"}}));
   EXPECT_NE(id_with({{"k", "1"}}), id_with({{"k", "2"}}));
   EXPECT_NE(id_with({{"k", "1"}}), id_with({{"l", "1"}}));
+}
+
+TEST(CheckpointFiles, EveryByteCountsInTheId) {
+  const TempFolder folder;
+  const auto id_of = [&](const std::vector<uint8_t>& bytes) {
+    save_checkpoint(folder / "x",
+                    {{{"weight", from_data(bytes, {static_cast<int64_t>(bytes.size())})}}, {}, {}});
+    return load_safetensors(folder / "x/model.safetensors").metadata.at("ebb.id");
+  };
+  std::vector<uint8_t> bytes(19);
+  std::vector<std::string> ids{id_of(bytes)};
+  for (uint8_t& byte : bytes) {
+    byte = 1;
+    ids.push_back(id_of(bytes));
+    byte = 0;
+  }
+  bytes.push_back(0);
+  ids.push_back(id_of(bytes));
+  std::sort(ids.begin(), ids.end());
+  EXPECT_EQ(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
 // Versions before the id wrote none into either file.

@@ -64,10 +64,13 @@ struct Played {
   }
   // The weights of an epoch are its number.
   bool epoch(int64_t number, double value) {
-    const NoGrad guard;
-    t.model.weight.fill_(static_cast<double>(number));
+    set_weight(static_cast<double>(number));
     early.on_epoch_end(trainer, record(number, value));
     return early.stopped();
+  }
+  void set_weight(double value) {
+    const NoGrad guard;
+    t.model.weight.fill_(value);
   }
   double weight() const { return t.model.weight[0][0].item(); }
 
@@ -91,9 +94,10 @@ TEST(EarlyStopping, CountsTheEpochsSinceTheBest) {
   p.early.on_start(p.trainer);  // the history is empty: another training
   EXPECT_EQ(p.early.best_epoch(), 0);
   EXPECT_FALSE(p.early.stopped());
+  EXPECT_FALSE(p.epoch(1, NAN));
   p.early.on_end(p.trainer, true);
-  EXPECT_EQ(p.weight(), 3);
-  EXPECT_FALSE(p.epoch(1, 9));
+  EXPECT_EQ(p.weight(), 1);  // there is no best epoch
+  EXPECT_FALSE(p.epoch(2, 9));
   EXPECT_EQ(p.early.best_value(), 9);
 }
 
@@ -112,8 +116,17 @@ TEST(EarlyStopping, AnInterruptedTrainingGetsItsLastWeightsBack) {
   p.epoch(2, 4);
   p.early.on_end(p.trainer, false);
   EXPECT_EQ(p.weight(), 1);
+  const NamedTensors state = p.early.state_dict();
   p.early.on_start(p.trainer);
   EXPECT_EQ(p.weight(), 2);
+  p.set_weight(7);
+  p.early.on_start(p.trainer);  // it has them already
+  EXPECT_EQ(p.weight(), 7);
+  p.early.on_end(p.trainer, false);
+  p.early.load_state_dict(state, p.trainer);  // of a checkpoint, whose model has been loaded
+  p.set_weight(8);
+  p.early.on_start(p.trainer);
+  EXPECT_EQ(p.weight(), 8);
 }
 
 TEST(EarlyStopping, ItsStateHasTheBestWeightsAndTheCount) {
@@ -137,6 +150,47 @@ TEST(EarlyStopping, ItsStateHasTheBestWeightsAndTheCount) {
   r.early.on_end(r.trainer, true);
   EXPECT_EQ(r.weight(), 1);
   EXPECT_EQ(r.early.best_value(), 3);
+  expect_error(
+      [&] {
+        r.early.load_state_dict({state.begin(), state.begin() + 4}, r.trainer);
+      },
+      "load_state", {"the best weights of EarlyStopping does not fit; missing: \"bias\""});
+}
+
+TEST(BestModel, SavesTheWeightsOfEachBetterEpoch) {
+  const test::TempFolder folder;
+  Played p({.monitor = "figure"});
+  nn::BestModel best(folder / "best.safetensors", {.monitor = "figure", .mode = nn::Mode::Max});
+  const auto saved = [&] {
+    return load_safetensors(folder / "best.safetensors").find("weight")->to_vector<float>()[0];
+  };
+  for (const auto& [number, value, want] :
+       {std::tuple{1, 0.5, 1.f}, {2, 0.25, 1.f}, {3, 0.75, 3.f}, {4, 0.75, 3.f}}) {
+    p.set_weight(number);
+    best.on_epoch_end(p.trainer, record(number, value));
+    EXPECT_EQ(saved(), want) << number;
+  }
+  nn::BestModel resumed(folder / "best.safetensors", {.monitor = "figure", .mode = nn::Mode::Max});
+  resumed.load_state_dict(best.state_dict(), p.trainer);
+  p.set_weight(5);
+  resumed.on_epoch_end(p.trainer, record(5, 0.7));
+  EXPECT_EQ(saved(), 3);
+}
+
+TEST(StopOnNaN, LooksAtBothLosses) {
+  Played p({});
+  nn::StopOnNaN stop;
+  const auto end = [&](std::vector<std::pair<std::string, double>> values) {
+    stop.on_epoch_end(p.trainer, {4, std::move(values)});
+  };
+  end({{"loss", 1}});
+  end({{"loss", 1}, {"val_loss", 2}, {"val_f1", NAN}});
+  expect_error([&] { end({{"loss", INFINITY}}); }, "StopOnNaN", {"loss of epoch 4 is inf"});
+  expect_error(
+      [&] {
+        end({{"loss", 1}, {"val_loss", NAN}});
+      },
+      "StopOnNaN", {"val_loss of epoch 4 is nan"});
 }
 
 TEST(EpochRecord, AnErrorListsTheFigures) {

@@ -224,6 +224,10 @@ TEST(DataLoader, RefusesBadOptions) {
   expect_error([&] { loader.skip(4); }, "skip", {"0 to 3", "got 4"});
   expect_error([&] { loader.skip(-1); }, "skip", {"got -1"});
   expect_error([&] { loader.set_epoch(-1); }, "set_epoch", {"got -1"});
+  for (const int64_t epoch : {(int64_t{1} << 53) + 1, INT64_MAX})
+    expect_error([&] { loader.set_epoch(epoch); }, "set_epoch", {"at most 2^53"});
+  loader.set_epoch(int64_t{1} << 53);
+  EXPECT_EQ(samples_of(loader).size(), 7u);
 }
 
 // ---- the thread ----

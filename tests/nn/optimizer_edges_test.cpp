@@ -1,5 +1,5 @@
-// Edges of optimizers: norms at the bound, gradients with strides, steps that throw, and numbers at
-// their limits.
+// Edges of optimizers: norms at the bound, gradients with strides, steps that throw, and numbers
+// at their limits.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -130,6 +130,92 @@ TEST(OptimizerOptions, AMomentumOfOneSumsAllGradients) {
   EXPECT_NEAR(r.item(), want, 1e-12);
 }
 
+TEST(OptimizerAverages, FollowAConversion) {
+  nn::Linear model(3, 1, {.bias = false});
+  nn::SGD optimizer(model.named_parameters(), {.lr = 1});
+  EXPECT_TRUE(optimizer.averages().empty());
+  optimizer.average_weights(0.5);
+  const auto step = [&] {
+    model.weight.set_grad(ones({1, 3}, model.weight.dtype()));
+    optimizer.step();
+  };
+  step();
+  const auto first = model.weight.to_vector<double>();
+  model.to(f64);
+  step();
+  const Tensor average = optimizer.averages()[0].second;
+  EXPECT_EQ(average.dtype(), f64);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(average.to_vector<double>()[i], first[i] - 0.5);  // of p and p - 1
+}
+
+TEST(OptimizerAverages, BeginAtTheStepAfterTheCall) {
+  Tensor p = tensor({4}, f64).requires_grad_(), q = tensor({4}, f64).requires_grad_();
+  nn::SGD optimizer(Named{{"p", p}}, {.lr = 1}), other(Named{{"p", q}}, {.lr = 1});
+  const auto step = [](nn::Optimizer& o, const Tensor& x) {
+    x.set_grad(ones({1}, f64));
+    o.step();
+  };
+  step(optimizer, p);
+  optimizer.average_weights(0.75);
+  other.average_weights(0.75);
+  other.load_state_dict(optimizer.state_dict());  // nothing has been averaged
+  step(optimizer, p);
+  EXPECT_EQ(optimizer.averages()[0].second.item(), 2);
+  step(optimizer, p);
+  EXPECT_EQ(optimizer.averages()[0].second.item(), 1.75);
+  step(other, q);
+  EXPECT_EQ(other.averages()[0].second.item(), 3);
+}
+
+TEST(OptimizerNorm, IsUndefinedUnlessItIsAsked) {
+  Tensor p = tensor({4}, f64).requires_grad_();
+  nn::SGD optimizer(Named{{"p", p}}, {.lr = 1});
+  optimizer.set_grad_options({.max_value = 3});
+  p.set_grad(ones({1}, f64));
+  optimizer.step();
+  EXPECT_FALSE(optimizer.grad_norm().defined());
+}
+
+TEST(OptimizerGroups, AFrozenParameterOfAnotherShapeIsRefusedAtOnce) {
+  nn::Linear model(2, 2);
+  model.bias.requires_grad_(false);
+  expect_error([&] { nn::Muon optimizer(model.named_parameters()); }, "Muon", {"shape (2,)"});
+}
+
+TEST(OptimizerGroups, AnErrorNamesTheParameter) {
+  Tensor a = tensor({1, 2}, f64).requires_grad_();
+  expect_error(
+      [&] {
+        nn::SGD(Named{{"layer.b", a * 2.0}});
+      },
+      "optimizer", {"parameter layer.b of shape (2,) is the result of an op, not a leaf"});
+}
+
+TEST(OptimizerState, AFrozenParameterWithoutBuffersKeepsItsSteps) {
+  const auto make = [](Tensor& p, Tensor& q) {
+    p = tensor({1}, f64).requires_grad_(), q = tensor({1}, f64).requires_grad_();
+    return std::make_unique<nn::SGD>(Named{{"p", p}, {"q", q}}, nn::SGDOptions{.lr = 1});
+  };
+  Tensor p, q, r, s;
+  const auto optimizer = make(p, q), other = make(r, s);
+  for (int t = 0; t < 3; ++t) {
+    for (const Tensor* x : {&p, &q})
+      if (x->requires_grad()) x->set_grad(ones({1}, f64));
+    optimizer->step();
+    if (t == 1) q.requires_grad_(false);
+  }
+  s.requires_grad_(false);
+  const auto steps_of_q = [](const nn::Optimizer& o) {
+    for (const auto& [name, tensor] : o.state_dict())
+      if (name == "step.q") return tensor.item<int64_t>();
+    return int64_t{-1};
+  };
+  EXPECT_EQ(steps_of_q(*optimizer), 2);
+  other->load_state_dict(optimizer->state_dict());
+  EXPECT_EQ(steps_of_q(*other), 2);
+}
+
 TEST(OptimizerState, TheMostStepsAndACountOfZeroAreAccepted) {
   Tensor p = tensor({1, 2}, f32).requires_grad_();
   nn::Adam optimizer(Named{{"p", p}});
@@ -173,7 +259,10 @@ TEST(OptimizerState, HasEverythingThatTheNextStepNeeds) {
   };
   std::vector<Tensor> p, q;
   const auto whole = make(p), resumed = make(q);
-  for (int t = 0; t < 5; ++t) step(p, *whole, t + 1);
+  step(p, *whole, 1);
+  const Named early = whole->state_dict();
+  EXPECT_EQ(early[early.size() - 3].first, "accumulated");
+  for (int t = 1; t < 5; ++t) step(p, *whole, t + 1);
   const Named state = whole->state_dict();
   std::vector<std::string> names;
   for (const auto& [name, tensor] : state) names.push_back(name);
@@ -206,6 +295,15 @@ TEST(OptimizerState, HasEverythingThatTheNextStepNeeds) {
   resumed->set_grad_options({.accumulate = 2});
   expect_error([&] { resumed->load_state_dict(state); }, "optimizer",
                {"the state has accumulated 2 calls, expected fewer than 2"});
+  for (const size_t count : {3, 6}) {  // averaged, accumulated
+    Named wrong = state;
+    wrong[count].second = from_data<int64_t>({-1}, {});
+    expect_error([&] { resumed->load_state_dict(wrong); }, "optimizer",
+                 {"the state's " + wrong[count].first + " is -1: expected 0 to 2^53"});
+  }
+  resumed->set_grad_options({});
+  expect_error([&] { resumed->load_state_dict(state); }, "load_state",
+               {"unexpected: \"accumulated\""});
 }
 
 }  // namespace

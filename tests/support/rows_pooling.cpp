@@ -175,7 +175,7 @@ std::vector<OpRow> max_rows() {
                      [] {
                        max_pool2d(zeros({1, 3, 4}), 2, 2, 0, int64_t{1} << 62);
                      },
-                     "do not fit"}});
+                     "dilation of at most 2^40"}});
   rows.push_back(plain);
   // Numbers of columns that select different loops.
   for (const int64_t columns : {7, 23, 71}) {

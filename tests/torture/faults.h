@@ -6,12 +6,12 @@
 
 namespace ebb::test {
 
-/// The fault at a call of the watched functions. Calls are counted only while a Faults exists.
+/// A call of the watched functions, and its fate. Calls are counted only while a Faults exists.
 struct Plan {
-  int at = 0;             ///< the number of the call, from 1; 0: none
-  int code = EIO;         ///< errno of the call that fails; 0: SIGKILL
-  bool exchange = true;   ///< false: renameat2() does not exist
-  bool memory = false;    ///< counts allocations of tensors instead of file calls
+  int at = 0;            ///< the number of the call, from 1; 0: none
+  int code = EIO;        ///< errno of the call that fails; 0: SIGKILL
+  bool exchange = true;  ///< false: renameat2() does not exist
+  bool memory = false;   ///< counts allocations of tensors instead of file calls
 };
 
 class [[nodiscard]] Faults {

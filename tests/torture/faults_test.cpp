@@ -135,9 +135,8 @@ TEST_P(Save, OneThatIsKilledAtAnyCallLeavesACheckpoint) {
   EXPECT_GT(calls, 40);
 }
 
-INSTANTIATE_TEST_SUITE_P(Exchange, Save, testing::Bool(), [](const auto& info) {
-  return info.param ? "WithExchange" : "Without";
-});
+INSTANTIATE_TEST_SUITE_P(Exchange, Save, testing::Bool(),
+                         [](const auto& info) { return info.param ? "WithExchange" : "Without"; });
 
 nn::TrainerOptions options_for(const TempFolder& folder, bool resume) {
   return {.epochs = 3, .checkpoint = folder / "c", .resume = resume, .quiet = true};

@@ -5,25 +5,32 @@
 #include <string_view>
 
 #include "ebb/core/formula.h"
+#include "ebb/core/wrapping.h"
 
 namespace ebb::formulas {
 
 struct Add {
   static constexpr std::string_view name = "add";
   static constexpr bool linear = true, has_integers = true, has_bool = true;
-  template <class T> EBB_HD T operator()(T a, T b) const { return a + b; }
+  template <class T> EBB_HD T operator()(T a, T b) const {
+    return static_cast<T>(wrapping(a) + wrapping(b));
+  }
 };
 
 struct Sub {
   static constexpr std::string_view name = "sub";
   static constexpr bool linear = true, has_integers = true;
-  template <class T> EBB_HD T operator()(T a, T b) const { return a - b; }
+  template <class T> EBB_HD T operator()(T a, T b) const {
+    return static_cast<T>(wrapping(a) - wrapping(b));
+  }
 };
 
 struct Mul {
   static constexpr std::string_view name = "mul";
   static constexpr bool has_integers = true, has_bool = true;
-  template <class T> EBB_HD T operator()(T a, T b) const { return a * b; }
+  template <class T> EBB_HD T operator()(T a, T b) const {
+    return static_cast<T>(wrapping(a) * wrapping(b));
+  }
 };
 
 struct Div {
@@ -35,7 +42,7 @@ struct Div {
 struct Neg {
   static constexpr std::string_view name = "neg";
   static constexpr bool linear = true, has_integers = true;
-  template <class T> EBB_HD T operator()(T x) const { return -x; }
+  template <class T> EBB_HD T operator()(T x) const { return static_cast<T>(-wrapping(x)); }
 };
 
 /// x + c
@@ -43,7 +50,9 @@ struct AddScalar {
   static constexpr std::string_view name = "add_scalar";
   static constexpr bool linear = true, has_integers = true, has_bool = true;
   double c;
-  template <class T> EBB_HD T operator()(T x) const { return x + T(c); }
+  template <class T> EBB_HD T operator()(T x) const {
+    return static_cast<T>(wrapping(x) + wrapping(T(c)));
+  }
 };
 
 /// c x
@@ -51,7 +60,9 @@ struct MulScalar {
   static constexpr std::string_view name = "mul_scalar";
   static constexpr bool linear = true, has_integers = true, has_bool = true;
   double c;
-  template <class T> EBB_HD T operator()(T x) const { return x * T(c); }
+  template <class T> EBB_HD T operator()(T x) const {
+    return static_cast<T>(wrapping(x) * wrapping(T(c)));
+  }
 };
 
 /// x / c
@@ -67,7 +78,9 @@ struct ScalarSub {
   static constexpr std::string_view name = "scalar_sub";
   static constexpr bool linear = true, has_integers = true;
   double c;
-  template <class T> EBB_HD T operator()(T x) const { return T(c) - x; }
+  template <class T> EBB_HD T operator()(T x) const {
+    return static_cast<T>(wrapping(T(c)) - wrapping(x));
+  }
 };
 
 /// c / x
@@ -142,7 +155,10 @@ struct Erf {
 struct Abs {
   static constexpr std::string_view name = "abs";
   static constexpr bool has_integers = true;
-  template <class T> EBB_HD T operator()(T x) const { return abs(x); }
+  template <class T> EBB_HD T operator()(T x) const {
+    if constexpr (std::is_same_v<T, int64_t>) return x < 0 ? static_cast<T>(-wrapping(x)) : x;
+    else return abs(x);
+  }
 };
 
 struct Sign {
