@@ -134,6 +134,7 @@ void check_vectors(std::string_view op, const char* what, const Tensors& vectors
   if (vectors.size() != like.size())
     fail(op, "got ", vectors.size(), " ", what, "s for ", like.size(), " tensors");
   for (size_t i = 0; i < like.size(); ++i) {
+    check_defined(op, like[i]);
     if (!is_floating(like[i].dtype())) continue;
     check_defined(op, vectors[i]);
     if (!(vectors[i].shape() == like[i].shape()) || vectors[i].dtype() != like[i].dtype()) {

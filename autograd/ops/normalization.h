@@ -35,8 +35,8 @@ struct BatchNormFuncOptions {
 /// there is one element per channel in training, or if there are no running statistics to evaluate
 /// with. An empty batch changes nothing.
 ///
-///     Tensor y = batch_norm(tensor({{1., 0.}, {3., 4.}}), {}, {}, {.training = true});
-///     // y is [[-1, -1], [1, 1]]
+///     Tensor x = tensor({{1., 0.}, {3., 4.}});
+///     Tensor y = batch_norm(x, {}, {}, {.training = true, .eps = 0});  // [[-1, -1], [1, 1]]
 ///
 /// Struct: Norm in normalization.cpp. Kernels: normalization. Test: batch_norm in
 /// rows_normalization.cpp.
@@ -70,7 +70,7 @@ Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options 
 ///
 /// Derivative: r (h - mean(h) - n mean(h n)) by x; see above.
 ///
-///     Tensor y = layer_norm(tensor({{1., 3.}, {0., 8.}}), {2});  // [[-1, 1], [-1, 1]]
+///     Tensor y = layer_norm(tensor({{1., 3.}, {0., 8.}}), {2}, {}, {}, 0);  // [[-1, 1], [-1, 1]]
 ///
 /// Struct: Norm in normalization.cpp. Kernels: normalization. Test: layer_norm in
 /// rows_normalization.cpp.

@@ -122,9 +122,10 @@ std::vector<std::string> context_names(const std::string& path) {
 bool needs_context(const std::string& text, const std::vector<std::string>& names) {
   return std::ranges::any_of(names, [&](const std::string& name) {
     if (!std::regex_search(text, std::regex("\\b" + name + "\\b"))) return false;
-    const std::regex declared(
-        R"((Tensor&?|auto|int|double|Generator|nn::\w+(<\w+>)?) \[?([^;\n]*, )?)" + name +
-        R"(\b( =|\(|\{|,|\]|\)))");
+    // Tensor x = ...; nn::Linear a(2, 3), x(3, 4); auto [y, x] = ...; (const Tensor& x)
+    const std::regex declared(R"((Tensor|auto|int|double|Generator|nn::\w+(<\w+>)?) ([^;\n]*, )?)" +
+                              name + R"(( =|\(|\{)|auto \[[\w, ]*\b)" + name + R"(\b|Tensor& )" +
+                              name + R"(\b)");
     return !std::regex_search(text, declared);
   });
 }
