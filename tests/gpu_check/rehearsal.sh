@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and scripts in bin/ replace
-# nvidia-smi, nvcc, CMake, compute-sanitizer, ncu, PyTorch and JAX. Everything runs in a copy in a temporary folder, including the
-# report. This cannot test nvcc and a real device.
+# Runs every stage of scripts/gpu-check without a GPU. The emulation replaces the device, and
+# scripts in bin/ replace nvidia-smi, nvcc, CMake, compute-sanitizer, ncu, PyTorch and JAX.
+# Everything runs in a copy in a temporary folder, including the report. This cannot test nvcc and a
+# real device.
 #
 #   tests/gpu_check/rehearsal.sh BUILD_DIR
 set -euo pipefail
