@@ -1,8 +1,9 @@
 // Measures data-parallel training: mpirun -np 2 build/benchmarks/distributed-bench
 //
 // Prints medians. "one process" makes the same steps on rank 0 with as many threads as there are
-// ranks, while the others wait. The floor of a sum of B bytes over N ranks on one node is its memory
-// traffic: each rank copies B bytes to shared memory and B back, and reads N slices of B / N.
+// ranks, while the others wait. The floor of a sum of B bytes over N ranks on one node is its
+// memory traffic: each rank copies B bytes to shared memory and B back, and reads N slices of B /
+// N.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -26,6 +26,12 @@ struct NormShape {
   EBB_HD int64_t count() const { return channels / groups * inner * (across_outer ? outer : 1); }
 };
 
+/// A normalization with eps, which is added to the variance.
+struct NormPlan {
+  NormShape shape;
+  double eps;
+};
+
 /// Averages that forward() updates: mean += f (batch mean - mean), variance likewise with the
 /// unbiased variance. They have one element per channel; a group without outer indices in common
 /// (instance norm) contributes the average over the outer indices. f is momentum, or 1 / *updates

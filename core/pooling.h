@@ -62,6 +62,12 @@ struct PoolShape {
   bool has_small_windows() const { return rows.kernel * cols.kernel < 255; }
 };
 
+/// The windows of a call, and the shapes of its input and output.
+struct PoolPlan {
+  PoolShape pool;
+  Shape in, out;
+};
+
 /// The number that a window's sum is divided by: the number of its elements, those in the padding
 /// included if count_include_pad; or `divisor` if it is not 0.
 struct PoolDivisor {

@@ -57,6 +57,12 @@ struct ResampleShape {
   ResampleAxis rows, cols;
 };
 
+/// The planes of a call, and the shapes of its input and output.
+struct ResamplePlan {
+  ResampleShape planes;
+  Shape in, out;
+};
+
 /// All tensors are contiguous and of one floating dtype. Every function writes all of its result,
 /// in an order of additions that does not depend on the number of threads.
 class ResamplingKernels {

@@ -27,7 +27,17 @@ Ref<Storage> Storage::create(size_t bytes, Device device) {
   }
 }
 
+Ref<Storage> Storage::adopt(std::byte* data, size_t bytes, Device device, void (*release)(void*),
+                            void* owner) {
+  void* header = memory::allocate(sizeof(Storage));
+  return Ref<Storage>::adopt(new (header) Storage(data, bytes, device, release, owner));
+}
+
 void Storage::destroy(Storage* storage) noexcept {
+  if (storage->release_) {
+    storage->release_(storage->owner_);
+    return memory::deallocate(storage, sizeof(Storage));
+  }
   if (storage->device_.type == DeviceType::CPU)
     return memory::deallocate(storage, kHeader + storage->bytes_);
   backend(storage->device_).deallocate(storage->data_, storage->bytes_);

@@ -19,6 +19,10 @@ class Storage {
   /// Allocates uninitialized bytes on a device. Throws Error if the device has too little memory or
   /// is not built in.
   static Ref<Storage> create(size_t bytes, Device device);
+  /// Adopts bytes that others own, and calls release(owner) once, when the last tensor that views
+  /// them is gone. Throws Error, without calling it, if there is not enough memory for a Storage.
+  static Ref<Storage> adopt(std::byte* data, size_t bytes, Device device,
+                            void (*release)(void* owner), void* owner);
 
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
@@ -33,8 +37,9 @@ class Storage {
   }
 
  private:
-  Storage(std::byte* data, size_t bytes, Device device)
-      : data_(data), bytes_(bytes), device_(device) {}
+  Storage(std::byte* data, size_t bytes, Device device, void (*release)(void*) = nullptr,
+          void* owner = nullptr)
+      : data_(data), bytes_(bytes), release_(release), owner_(owner), device_(device) {}
   ~Storage() = default;
   static void destroy(Storage* storage) noexcept;
 
@@ -42,6 +47,8 @@ class Storage {
   std::atomic<uint32_t> version_{0};
   std::byte* data_;
   size_t bytes_;
+  void (*release_)(void*);  // null if the bytes are its own
+  void* owner_;
   Device device_;
 };
 

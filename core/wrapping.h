@@ -1,4 +1,4 @@
-// Integer arithmetic that wraps around, as in torch, where int64_t would be undefined behaviour.
+// Integer arithmetic that wraps around, as in torch, where int64_t would be undefined behavior.
 #pragma once
 
 #include <cstdint>

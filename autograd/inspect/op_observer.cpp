@@ -29,7 +29,7 @@ OpObserver::~OpObserver() {
 }
 
 void note_results(std::string_view op, Node* node, std::span<const Tensor* const> results,
-                  std::span<const Tensor* const> inputs) {
+                  std::span<const Tensor* const> inputs, std::span<const OpOption> options) {
   const std::source_location call_site = detail::call_site;
   const InsideWatch scope;
   for (size_t i = 0; i < results.size(); ++i) {
@@ -42,7 +42,7 @@ void note_results(std::string_view op, Node* node, std::span<const Tensor* const
         ~Restore() { detail::observers = before; }
       } restore{before};
       watcher->watch_({op, node, static_cast<int>(i), *results[i], inputs,
-                       call_site.line() ? &call_site : nullptr});
+                       call_site.line() ? &call_site : nullptr, options});
     }
     if (anomaly_detection()) detail::check_result(op, *results[i], inputs);
   }

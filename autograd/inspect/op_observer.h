@@ -6,11 +6,29 @@
 #include <source_location>
 #include <span>
 #include <string_view>
+#include <typeinfo>
 
 #include "ebb/autograd/graph/call_site.h"
 #include "ebb/core/tensor.h"
 
 namespace ebb {
+
+/// An argument of a call that is not a tensor, or the formula of a pointwise op. It refers to the
+/// value, which lives as long as the event.
+class OpOption {
+ public:
+  template <class T> explicit OpOption(const T& value) : type_(&typeid(T)), value_(&value) {}
+  OpOption(const std::type_info& type, const void* value) : type_(&type), value_(value) {}
+
+  /// Returns the value if its type is T, else null.
+  template <class T> const T* as() const {
+    return *type_ == typeid(T) ? static_cast<const T*>(value_) : nullptr;
+  }
+
+ private:
+  const std::type_info* type_;
+  const void* value_;
+};
 
 /// One output of an op that has just run. Ops that the forward function of another op calls are not
 /// reported.
@@ -21,6 +39,7 @@ struct OpEvent {
   const Tensor& result;                   ///< no other code has a handle of it yet
   std::span<const Tensor* const> inputs;  ///< without undefined tensors
   const std::source_location* call_site;  ///< null if it is not known
+  std::span<const OpOption> options;      ///< in the order of the call
 };
 
 /// Calls `watch` after every op on this thread during its lifetime, except for ops inside of
@@ -34,7 +53,7 @@ class [[nodiscard]] OpObserver {
 
  private:
   friend void note_results(std::string_view, Node*, std::span<const Tensor* const>,
-                           std::span<const Tensor* const>);
+                           std::span<const Tensor* const>, std::span<const OpOption>);
   std::function<void(const OpEvent&)> watch_;
   OpObserver* outer_;
   unsigned before_;
@@ -43,6 +62,6 @@ class [[nodiscard]] OpObserver {
 /// Informs the observers of an op that has run, and checks its results for anomalies. REQUIRES
 /// detail::observers.
 void note_results(std::string_view op, Node* node, std::span<const Tensor* const> results,
-                  std::span<const Tensor* const> inputs);
+                  std::span<const Tensor* const> inputs, std::span<const OpOption> options = {});
 
 }  // namespace ebb

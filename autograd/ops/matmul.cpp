@@ -104,7 +104,7 @@ void linear_gradients(const Tensor& g, const Tensor* weight, const Tensor* x, Te
 struct Linear {
   static constexpr std::string_view name = "linear";
   struct Options {
-    bool relu = false, recorded = false;
+    bool recorded = false;
     // Receives gelu of the result, if the device computes it in the same kernel.
     Tensor* gelu = nullptr;
   };
@@ -114,12 +114,12 @@ struct Linear {
     Saved x, weight, out, mask;
     bool has_bias = false;
   };
-  static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, const Options&) {
+  static Shape shape(const Tensor& x, const Tensor& weight, const Tensor&, bool, const Options&) {
     return {x.shape()[0], weight.shape()[0]};
   }
   static Tensor relu_mask(const State& state) { return state.mask.get(); }
   static Tensor forward(State& state, const Shape& shape, const Tensor& x, const Tensor& weight,
-                        const Tensor& bias, const Options& options) {
+                        const Tensor& bias, bool relu, const Options& options) {
     Tensor mask;
     Tensor out = empty(shape, {.dtype = x.dtype(), .device = x.device()});
     const Tensor dense_bias = bias.defined() ? bias.contiguous() : bias;
@@ -128,13 +128,13 @@ struct Linear {
         .matmul({.a = &a,
                  .b = &b,
                  .bias = bias.defined() ? &dense_bias : nullptr,
-                 .relu = options.relu,
+                 .relu = relu,
                  .out = &out,
-                 .relu_mask = options.relu && options.recorded ? &mask : nullptr,
+                 .relu_mask = relu && options.recorded ? &mask : nullptr,
                  .gelu = options.gelu});
     state.x = Saved(x);
     state.weight = Saved(weight);
-    if (options.relu) state.out = Saved::output(out);
+    if (relu) state.out = Saved::output(out);
     state.mask = Saved(mask);
     state.has_bias = bias.defined();
     return out;
@@ -177,9 +177,8 @@ Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
   Tensor gelu;
   const bool ends_with_gelu = activation == Activation::GeluTanh;
   const Tensor out = apply<Linear>(
-      x, weight, bias,
-      Linear::Options{.relu = activation == Activation::Relu,
-                      .recorded = recorded,
+      x, weight, bias, activation == Activation::Relu,
+      Linear::Options{.recorded = recorded,
                       .gelu = ends_with_gelu && !detail::observers ? &gelu : nullptr});
   return ends_with_gelu ? detail::pointwise_as_given(formulas::GeluTanh{}, gelu, out) : out;
 }

@@ -13,11 +13,6 @@
 namespace ebb {
 namespace {
 
-struct Plan {
-  NormShape shape;
-  double eps;
-};
-
 // The statistics that forward computes for backward.
 struct Statistics {
   Tensor mean, rstd;
@@ -37,7 +32,7 @@ const Tensor* pointer(const Tensor& tensor) { return tensor.defined() ? &tensor 
 // the derivative of xh: dx = r P(weight g), dweight = sum g xh.
 class SecondOrder {
  public:
-  SecondOrder(const Plan& plan, const Tensor& x, const Tensor& g, const Tensor& weight)
+  SecondOrder(const NormPlan& plan, const Tensor& x, const Tensor& g, const Tensor& weight)
       : plan_(plan),
         whole_{plan.shape.outer, plan.shape.groups, plan.shape.channels / plan.shape.groups,
                plan.shape.inner},
@@ -84,7 +79,7 @@ class SecondOrder {
     sum = sum.defined() ? add(sum, more) : more;
   }
 
-  const Plan& plan_;
+  const NormPlan& plan_;
   Shape whole_, dims_, shape_, weight_shape_;
   Tensor x_, g_, weight_, r_, xh_, h_;
   Tensor dx_, dg_, dweight_;
@@ -99,13 +94,14 @@ template <Kind kKind, bool kAffine> struct NormBackward {
                                                                      : "rms_norm_backward";
   struct State {
     Saved x, g, weight;
-    Plan plan;
+    NormPlan plan;
   };
-  static int shape(const Tensor&, const Tensor&, const Tensor&, const Statistics&, const Plan&) {
+  static int shape(const Tensor&, const Tensor&, const Tensor&, const Statistics&,
+                   const NormPlan&) {
     return 0;
   }
   static auto forward(State& state, int, const Tensor& x, const Tensor& g, const Tensor& weight,
-                      const Statistics& statistics, const Plan& plan) {
+                      const Statistics& statistics, const NormPlan& plan) {
     state = {Saved(x), Saved(g), Saved(weight), plan};
     const Shape per_channel = weight.defined() ? weight.shape() : Shape(plan.shape.channels);
     Tensor dx = empty(x.shape(), options_like(x)), dw, db;
@@ -147,15 +143,15 @@ template <Kind kKind> struct Norm {
   struct State {
     Saved x, weight;
     Statistics statistics;
-    Plan plan;
+    NormPlan plan;
     bool has_bias;
     Shape bias_shape;
   };
-  static int shape(const Tensor&, const Tensor&, const Tensor&, const Plan&, const Running&) {
+  static int shape(const Tensor&, const Tensor&, const Tensor&, const NormPlan&, const Running&) {
     return 0;
   }
   static Tensor forward(State& state, int, const Tensor& x, const Tensor& weight,
-                        const Tensor& bias, const Plan& plan, const Running& running) {
+                        const Tensor& bias, const NormPlan& plan, const Running& running) {
     Tensor y = empty(x.shape(), options_like(x));
     const TensorOptions f64_here{.dtype = DType::F64, .device = x.device()};
     state = {Saved(x),
@@ -260,7 +256,7 @@ Tensor batch_norm_training(const Tensor& x, const Tensor& running_mean, const Te
   const Running running = x.numel() == 0
                               ? Running{}
                               : written("batch_norm", running_mean, running_var, momentum, updates);
-  return apply<Norm<Kind::Batch>>(x, o.weight, o.bias, Plan{shape, o.eps}, running);
+  return apply<Norm<Kind::Batch>>(x, o.weight, o.bias, NormPlan{shape, o.eps}, running);
 }
 
 void check_batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance,
@@ -272,7 +268,7 @@ void check_batch_norm(const Tensor& x, const Tensor& mean, const Tensor& varianc
 }
 
 // x as rows over its last dims, which must be normalized_shape.
-Plan rows_of(std::string_view op, const Tensor& x, const Shape& normalized_shape, double eps) {
+NormPlan rows_of(std::string_view op, const Tensor& x, const Shape& normalized_shape, double eps) {
   check_floating(op, x);
   const int lead = x.dim() - normalized_shape.dim();
   bool fits = lead >= 0 && !normalized_shape.empty();
@@ -325,12 +321,12 @@ Tensor instance_norm(const TensorArg& x, const InstanceNormFuncOptions& options)
   const Running running = x->numel() == 0
                               ? Running{}
                               : written("instance_norm", o.running_mean, o.running_var, o.momentum);
-  return apply<Norm<Kind::Instance>>(*x, o.weight, o.bias, Plan{shape, o.eps}, running);
+  return apply<Norm<Kind::Instance>>(*x, o.weight, o.bias, NormPlan{shape, o.eps}, running);
 }
 
 Tensor layer_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight,
                   const Tensor& bias, double eps) {
-  const Plan plan = rows_of("layer_norm", x, normalized_shape, eps);
+  const NormPlan plan = rows_of("layer_norm", x, normalized_shape, eps);
   check_parameter("layer_norm", "weight", weight, x, normalized_shape);
   check_parameter("layer_norm", "bias", bias, x, normalized_shape);
   return apply<Norm<Kind::Layer>>(*x, weight, bias, plan, Running{});
@@ -345,13 +341,13 @@ Tensor group_norm(const TensorArg& x, int64_t num_groups, const Tensor& weight, 
   }
   check_parameter("group_norm", "weight", weight, x, x->shape()[1]);
   check_parameter("group_norm", "bias", bias, x, x->shape()[1]);
-  return apply<Norm<Kind::Group>>(*x, weight, bias, Plan{of_channels(x, num_groups), eps},
+  return apply<Norm<Kind::Group>>(*x, weight, bias, NormPlan{of_channels(x, num_groups), eps},
                                   Running{});
 }
 
 Tensor rms_norm(const TensorArg& x, const Shape& normalized_shape, const Tensor& weight,
                 std::optional<double> eps) {
-  Plan plan = rows_of("rms_norm", x, normalized_shape, 0);
+  NormPlan plan = rows_of("rms_norm", x, normalized_shape, 0);
   check_parameter("rms_norm", "weight", weight, x, normalized_shape);
   const bool is_f32 = x->dtype() == DType::F32;
   plan.eps = eps.value_or(is_f32 ? double{std::numeric_limits<float>::epsilon()}

@@ -46,6 +46,12 @@ template <class Visit, class Arg> void visit_inputs(Visit& visit, const Arg& arg
   }
 }
 
+// Appends an argument that is not an input.
+template <class Arg> void note_option(std::vector<OpOption>& options, const Arg& arg) {
+  if constexpr (!std::is_same_v<Arg, Tensor> && !std::is_same_v<Arg, std::vector<Tensor>>)
+    options.emplace_back(arg);
+}
+
 // Replaces a result that is also an input by a view of it, because an input must not be an output
 // of the op.
 inline void own_result(std::string_view op, Tensor& result) {
@@ -153,7 +159,9 @@ template <class Op, class... Args> auto apply(const Args&... args) {
     } else {
       results.push_back(&result);
     }
-    note_results(Op::name, node.get(), results, list);
+    std::vector<OpOption> options;
+    (detail::note_option(options, args), ...);
+    note_results(Op::name, node.get(), results, list, options);
   }
   detail::forget_call_site();
   return result;

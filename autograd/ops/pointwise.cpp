@@ -150,7 +150,8 @@ void detail::record_pointwise(const FormulaOp& op, const void* formula,
   }
   if (detail::observers) [[unlikely]] {
     const Tensor* results[] = {&out};
-    note_results(op.name, made, results, inputs);
+    const OpOption options[] = {{*op.type, formula}};
+    note_results(op.name, made, results, inputs, options);
   }
   detail::forget_call_site();
 }

@@ -35,6 +35,7 @@
 
 #include <array>
 #include <memory>
+#include <typeinfo>
 
 #include "ebb/autograd/inspect/anomaly.h"
 #include "ebb/autograd/ops/expr.h"
@@ -64,6 +65,7 @@ struct FormulaOp : FormulaTable {
   std::string_view gradient_name;  ///< of the node of the first order: "pow_backward"
   std::string_view second_name;    ///< of the node of the second order: "pow_double_backward"
   size_t size;                     ///< bytes of the formula object
+  const std::type_info* type;      ///< of the formula
   uint32_t masks;                  ///< inputs that are conditions
   bool boolean;                    ///< returns a bool tensor
   bool has_integers;               ///< has a kernel for i64
@@ -193,6 +195,7 @@ template <class F, int N, bool Loss> constexpr FormulaOp make_formula_op() {
           {kGradientName<F>.data(), kGradientName<F>.size()},
           {kSecondName<F>.data(), kSecondName<F>.size()},
           sizeof(F),
+          &typeid(F),
           masks,
           boolean,
           has_integers,

@@ -7,16 +7,10 @@
 namespace ebb {
 namespace {
 
-// The windows of a call, and the shapes of its input and output.
-struct Plan {
-  PoolShape pool;
-  Shape in, out;
-};
-
 // The elements that the windows of one call have chosen: the offsets of PoolingKernels::max.
 struct Choice {
   Tensor offsets;
-  Plan plan;
+  PoolPlan plan;
 };
 
 // Elements at the choice of max_pool, and its adjoint. Each is the other's backward.
@@ -64,8 +58,8 @@ template <bool kIndices> struct MaxPool {
   struct State {
     Choice choice;
   };
-  static int shape(const Tensor&, const Plan&) { return 0; }
-  static Tensor values(State& state, const Tensor& x, const Plan& plan) {
+  static int shape(const Tensor&, const PoolPlan&) { return 0; }
+  static Tensor values(State& state, const Tensor& x, const PoolPlan& plan) {
     PoolingKernels& kernels = backend(x.device()).pooling();
     Tensor y = empty(plan.out, options_like(x));
     const DType type = plan.pool.has_small_windows() ? DType::U8 : DType::I64;
@@ -73,7 +67,7 @@ template <bool kIndices> struct MaxPool {
     if (y.numel() > 0) kernels.max(y, state.choice.offsets, x.contiguous(), plan.pool);
     return y;
   }
-  static auto forward(State& state, int, const Tensor& x, const Plan& plan) {
+  static auto forward(State& state, int, const Tensor& x, const PoolPlan& plan) {
     Tensor y = values(state, x, plan);
     if constexpr (kIndices) {
       Tensor positions = empty(plan.out, {.dtype = DType::I64, .device = x.device()});
@@ -93,11 +87,11 @@ template <bool kIndices> struct MaxPool {
 template <bool kAdjoint> struct AvgPool {
   static constexpr std::string_view name = kAdjoint ? "avg_pool_backward" : "avg_pool";
   struct State {
-    Plan plan;
+    PoolPlan plan;
     PoolDivisor divisor;
   };
-  static int shape(const Tensor&, const Plan&, const PoolDivisor&) { return 0; }
-  static Tensor forward(State& state, int, const Tensor& from, const Plan& plan,
+  static int shape(const Tensor&, const PoolPlan&, const PoolDivisor&) { return 0; }
+  static Tensor forward(State& state, int, const Tensor& from, const PoolPlan& plan,
                         const PoolDivisor& divisor) {
     state = {plan, divisor};
     if (plan.out.numel() == 0) return zeros(kAdjoint ? plan.in : plan.out, options_like(from));
@@ -113,14 +107,14 @@ template <bool kAdjoint> struct AvgPool {
 };
 
 // Checks an input of `dims` pooled dims and returns a plan without windows.
-Plan plan_of(std::string_view op, const Tensor& x, int dims) {
+PoolPlan plan_of(std::string_view op, const Tensor& x, int dims) {
   check_floating(op, x);
   const int missing = x.dim() - dims - 1;
   if (missing != 0 && missing != 1) {
     fail(op, "expected an input ", dims == 1 ? "(C, L) or (N, C, L)" : "(C, H, W) or (N, C, H, W)",
          ", got ", x.shape());
   }
-  Plan plan{{.planes = 1, .rows = {1, 1}, .cols = {1, 1}}, x.shape(), x.shape()};
+  PoolPlan plan{{.planes = 1, .rows = {1, 1}, .cols = {1, 1}}, x.shape(), x.shape()};
   for (int i = 0; i < x.dim(); ++i) {
     if (x.shape()[i] == 0 && (i > 0 || missing == 0))
       fail(op, "expected an input without empty dims apart from the batch, got ", x.shape());
@@ -160,8 +154,8 @@ int64_t windows_on(std::string_view op, const PoolAxis& a, bool ceil_mode) {
   return ceil_mode && (count - 1) * a.stride >= a.in + a.padding ? count - 1 : count;
 }
 
-Plan windows_plan(std::string_view op, const Tensor& x, int dims, const Windows& w) {
-  Plan plan = plan_of(op, x, dims);
+PoolPlan windows_plan(std::string_view op, const Tensor& x, int dims, const Windows& w) {
+  PoolPlan plan = plan_of(op, x, dims);
   for (int i = 0; i < dims; ++i) {
     PoolAxis& axis = i == dims - 1 ? plan.pool.cols : plan.pool.rows;
     axis.in = x.shape()[x.dim() - dims + i];
@@ -184,8 +178,8 @@ Plan windows_plan(std::string_view op, const Tensor& x, int dims, const Windows&
   return plan;
 }
 
-Plan adaptive_plan(std::string_view op, const Tensor& x, int dims, const AdaptiveSize& size) {
-  Plan plan = plan_of(op, x, dims);
+PoolPlan adaptive_plan(std::string_view op, const Tensor& x, int dims, const AdaptiveSize& size) {
+  PoolPlan plan = plan_of(op, x, dims);
   if (size.count() != 1 && size.count() != dims) {
     fail(op, "expected one output size", dims == 1 ? "" : " or (height, width)", ", got ",
          size.count(), " numbers");
@@ -205,7 +199,7 @@ Plan adaptive_plan(std::string_view op, const Tensor& x, int dims, const Adaptiv
   return plan;
 }
 
-std::tuple<Tensor, Tensor> with_indices(const Tensor& x, const Plan& plan) {
+std::tuple<Tensor, Tensor> with_indices(const Tensor& x, const PoolPlan& plan) {
   const std::array<Tensor, 2> both = apply<MaxPool<true>>(x, plan);
   return {both[0], both[1]};
 }

@@ -146,8 +146,9 @@ template <Cell kCell> struct Sequence {
     SequenceSteps steps;
   };
 
+  // The last option tells observers which cell an "rnn" has.
   static int shape(const Tensor& gates, const Tensor& weight, const Tensor& bias, const Tensor& h0,
-                   const Tensor& c0, const SequenceSteps& steps) {
+                   const Tensor& c0, const SequenceSteps& steps, bool) {
     check_inputs(name, kCell, {gates, weight, bias, h0, c0, {}}, steps);
     return 0;
   }
@@ -155,7 +156,7 @@ template <Cell kCell> struct Sequence {
   static std::array<Tensor, kOutputs> forward(State& state, int, const Tensor& gates,
                                               const Tensor& weight, const Tensor& bias,
                                               const Tensor& h0, const Tensor& c0,
-                                              const SequenceSteps& given) {
+                                              const SequenceSteps& given, bool) {
     const StepList steps(given);
     StepLoop loop{gates.contiguous(), weight, bias.defined() ? bias.contiguous() : bias};
     const int64_t rows = gates.size(0), n = h0.size(1);
@@ -295,15 +296,16 @@ std::tuple<Tensor, Tensor> rnn_sequence(const TensorArg& gates, const Tensor& we
                                         const Tensor& bias, const Tensor& h0,
                                         const SequenceSteps& steps, bool relu) {
   const auto [out, last] =
-      relu ? apply<Sequence<Cell::Relu>>(*gates, weight, bias, h0, Tensor(), steps)
-           : apply<Sequence<Cell::Tanh>>(*gates, weight, bias, h0, Tensor(), steps);
+      relu ? apply<Sequence<Cell::Relu>>(*gates, weight, bias, h0, Tensor(), steps, true)
+           : apply<Sequence<Cell::Tanh>>(*gates, weight, bias, h0, Tensor(), steps, false);
   return {out, last};
 }
 
 std::tuple<Tensor, Tensor> gru_sequence(const TensorArg& gates, const Tensor& weight,
                                         const Tensor& bias, const Tensor& h0,
                                         const SequenceSteps& steps) {
-  const auto [out, last] = apply<Sequence<Cell::Gru>>(*gates, weight, bias, h0, Tensor(), steps);
+  const auto [out, last] =
+      apply<Sequence<Cell::Gru>>(*gates, weight, bias, h0, Tensor(), steps, false);
   return {out, last};
 }
 
@@ -318,7 +320,8 @@ std::tuple<Tensor, Tensor, Tensor> lstm_sequence(const TensorArg& gates, const T
     const std::vector<Tensor> results = composed(Cell::Lstm, in, StepList(steps));
     return {results[0], results[1], results[2]};
   }
-  const auto [out, last, cell] = apply<Sequence<Cell::Lstm>>(*gates, weight, bias, h0, c0, steps);
+  const auto [out, last, cell] =
+      apply<Sequence<Cell::Lstm>>(*gates, weight, bias, h0, c0, steps, false);
   return {out, last, cell};
 }
 

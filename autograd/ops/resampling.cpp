@@ -11,19 +11,14 @@
 namespace ebb {
 namespace {
 
-struct Plan {
-  ResampleShape planes;
-  Shape in, out;
-};
-
 // Resizes planes, or applies the adjoint.
 template <bool kAdjoint> struct Interpolate {
   static constexpr std::string_view name = kAdjoint ? "interpolate_backward" : "interpolate";
   struct State {
-    Plan plan;
+    ResamplePlan plan;
   };
-  static int shape(const Tensor&, const Plan&) { return 0; }
-  static Tensor forward(State& state, int, const Tensor& from, const Plan& plan) {
+  static int shape(const Tensor&, const ResamplePlan&) { return 0; }
+  static Tensor forward(State& state, int, const Tensor& from, const ResamplePlan& plan) {
     state.plan = plan;
     ResamplingKernels& kernels = backend(from.device()).resampling();
     Tensor to = empty(kAdjoint ? plan.in : plan.out, options_like(from));
@@ -113,7 +108,7 @@ Tensor interpolate(const TensorArg& x, const InterpolateOptions& options) {
   }
   ResampleAxis first{.in = 1, .out = 1, .scale = 1, .linear = last.linear};
   if (x->dim() == 4) first = axis_of(x, options, 0);
-  Plan plan{{x->shape()[0] * x->shape()[1], first, last}, x->shape(), x->shape()};
+  ResamplePlan plan{{x->shape()[0] * x->shape()[1], first, last}, x->shape(), x->shape()};
   plan.out[x->dim() - 1] = last.out;
   if (x->dim() == 4) plan.out[2] = first.out;
   return apply<Interpolate<false>>(*x, plan);

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <utility>
 
 #include "ebb/core/grad_mode.h"
@@ -17,8 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint",
-                           kLoadState = "load_state";
+constexpr std::string_view kSave = "save_checkpoint", kLoad = "load_checkpoint";
 constexpr std::string_view kModel = "model.safetensors", kTraining = "training.safetensors";
 // The key of the version of this layout, in training.safetensors.
 constexpr const char* kVersionKey = "ebb.checkpoint";
@@ -233,60 +231,6 @@ Checkpoint read(const std::string& folder) {
   return {std::move(model.tensors), std::move(training.tensors), std::move(training.metadata)};
 }
 
-// Returns up to five items, and the number of the others.
-std::string listed(std::string_view title, const std::vector<std::string>& items) {
-  constexpr size_t kMost = 5;
-  if (items.empty()) return "";
-  std::string text = "; " + std::string(title);
-  for (size_t i = 0; i < std::min(items.size(), kMost); ++i) text += (i ? ", " : " ") + items[i];
-  if (items.size() > kMost) text += " and " + std::to_string(items.size() - kMost) + " more";
-  return text;
-}
-
-std::string form(const Tensor& tensor) {
-  return to_text(tensor.dtype()) + " " + to_text(tensor.shape());
-}
-
-using ByName = std::map<std::string_view, const Tensor*>;
-
-ByName by_name(const NamedTensors& tensors) {
-  ByName result;
-  for (const auto& [name, tensor] : tensors) {
-    check_defined(kLoadState, tensor);
-    if (!result.emplace(name, &tensor).second)
-      fail(kLoadState, "the name ", detail::shown(name), " comes twice");
-  }
-  return result;
-}
-
-void check_fits(const ByName& target, const ByName& source, std::string_view what) {
-  std::vector<std::string> missing, unexpected, different;
-  for (const auto& [name, tensor] : target) {
-    const auto found = source.find(name);
-    if (found == source.end()) {
-      missing.push_back(detail::shown(name));
-    } else if (form(*tensor) != form(*found->second)) {
-      different.push_back(detail::shown(name) + " is " + form(*found->second) + ", expected " +
-                          form(*tensor));
-    }
-  }
-  for (const auto& [name, tensor] : source) {
-    if (!target.contains(name)) unexpected.push_back(detail::shown(name));
-  }
-  const std::string text = listed("missing:", missing) + listed("unexpected:", unexpected) +
-                           listed("different:", different);
-  if (!text.empty()) fail(kLoadState, what, " does not fit", text);
-}
-
-// Returns true if both tensors have the same bits. REQUIRES equal shapes and dtypes.
-bool same_elements(const Tensor& a, const Tensor& b) {
-  if (a.impl() == b.impl()) return true;
-  const NoGrad guard;
-  const Tensor x = a.to(Device::cpu()).contiguous(), y = b.to(Device::cpu()).contiguous();
-  const size_t bytes = static_cast<size_t>(x.numel()) * size_of(x.dtype());
-  return bytes == 0 || std::memcmp(x.raw(), y.raw(), bytes) == 0;
-}
-
 }  // namespace
 
 namespace {
@@ -359,28 +303,5 @@ Checkpoint load_checkpoint(const std::string& folder) {
 bool checkpoint_exists(const std::string& folder) { return !Paths(kLoad, folder).find().empty(); }
 
 void check_can_save(const std::string& folder) { const CheckpointWriter writer(folder); }
-
-void check_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
-  const ByName from = by_name(source);
-  check_fits(by_name(target), from, what);
-  std::map<const TensorImpl*, std::string_view> first_names;
-  for (const auto& [name, tensor] : target) {
-    const auto [first, is_new] = first_names.emplace(tensor.impl(), name);
-    if (!is_new && !same_elements(*from.at(first->second), *from.at(name))) {
-      fail(kLoadState, what, " does not fit: ", detail::shown(first->second), " and ",
-           detail::shown(name), " are one tied tensor, but have different values");
-    }
-  }
-}
-
-void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what) {
-  check_state(target, source, what);
-  const ByName from = by_name(source);
-  const NoGrad guard;
-  for (const auto& [name, tensor] : target) {
-    Tensor to = tensor;
-    to.copy_(*from.at(name));
-  }
-}
 
 }  // namespace ebb

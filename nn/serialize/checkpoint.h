@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "ebb/nn/serialize/load_state.h"
 #include "ebb/nn/serialize/safetensors.h"
 
 namespace ebb {
@@ -74,19 +75,6 @@ Checkpoint load_checkpoint(const std::string& folder);
 
 /// Returns true if load_checkpoint would find a checkpoint, damaged or not.
 bool checkpoint_exists(const std::string& folder);
-
-/// Copies values into the tensors of the same names. Devices may differ, but not dtypes and shapes.
-/// It also writes to parameters that require grad.
-///
-/// target is, for example, the state_dict() of a module. One tensor may have several names in it,
-/// such as a tied weight; the source then needs the same value for each of them. what: the origin
-/// of the source, for errors. Throws Error that lists names that are missing or unexpected or have
-/// another shape or dtype, and names of one tensor with different values. If it throws, nothing has
-/// changed.
-void load_state(const NamedTensors& target, const NamedTensors& source, std::string_view what);
-
-/// Throws Error if load_state() would throw, and changes nothing.
-void check_state(const NamedTensors& target, const NamedTensors& source, std::string_view what);
 
 /// Creates the folders above `folder`. Throws Error if save_checkpoint(folder) could not write
 /// there, so that a program fails before hours of work instead of after them. It does not detect a

@@ -131,6 +131,10 @@ int64_t File::size() const {
   return status.st_size;
 }
 
+void File::seek(int64_t position) {
+  if (::lseek(handle_, position, SEEK_SET) < 0) fail_here();
+}
+
 void File::read(void* to, size_t n) {
   auto* next = static_cast<char*>(to);
   while (n > 0) {

@@ -36,6 +36,8 @@ class File {
 
   /// Returns the size in bytes.
   int64_t size() const;
+  /// Moves to a position in bytes from the start.
+  void seek(int64_t position);
   /// Reads exactly n bytes.
   void read(void* to, size_t n);
   /// Writes exactly n bytes.
@@ -113,6 +115,5 @@ std::string work_path(const std::string& path, std::string_view purpose);
 /// the work file is removed. Only if the folder cannot be synced is the new file in place.
 void replace_file(std::string_view op, const std::string& path,
                   const std::function<void(File&)>& write);
-
 
 }  // namespace ebb::detail

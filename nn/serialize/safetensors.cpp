@@ -58,7 +58,7 @@ std::string header_bytes(const std::string& path, const NamedTensors& tensors,
     const auto& [name, tensor] = tensors[i];
     const uint64_t begin = end;
     end += static_cast<uint64_t>(tensor.numel()) * size_of(tensor.dtype());
-    header.entries[i] = {name, tensor.dtype(), tensor.shape(), begin, end};
+    header.entries[i] = {name, &detail::element_type(tensor.dtype()), tensor.shape(), begin, end};
   }
   std::string bytes = std::string(8, '\0') + detail::print_header(path, header);
   bytes.resize((bytes.size() + 7) / 8 * 8, ' ');
@@ -128,14 +128,8 @@ std::vector<size_t> check_layout(const std::string& path, const std::vector<Tens
 }
 
 Tensor read_tensor(detail::File& file, const std::string& path, const TensorEntry& entry) {
-  Tensor tensor = empty(entry.shape, {.dtype = entry.dtype});
-  const size_t bytes = static_cast<size_t>(entry.end - entry.begin);
-  file.read(tensor.raw(), bytes);
-  const auto is_no_bool = [](std::byte b) { return b > std::byte{1}; };
-  if (entry.dtype == DType::Bool && std::any_of(tensor.raw(), tensor.raw() + bytes, is_no_bool)) {
-    fail(kLoad, path, ": tensor ", shown(entry.name), ": a BOOL is neither 0 nor 1");
-  }
-  return tensor;
+  return detail::read_elements(kLoad, path + ": tensor " + shown(entry.name) + ": ", *entry.type,
+                               entry.shape, [&](void* to, size_t n) { file.read(to, n); });
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ struct SafeTensors {
 void save_safetensors(const std::string& path, const NamedTensors& tensors,
                       const Metadata& metadata = {});
 
-/// Reads a whole file.
+/// Reads a whole file. No value changes: F16, BF16, F8_E5M2 and F8_E4M3 become f32; I8, I16, I32,
+/// U16, U32 and U64 become i64; F32, F64, I64, U8 and BOOL keep their type.
 ///
 /// The content is checked before it is used, and time and memory are proportional to the size of
 /// the file. Names from the file are escaped and shortened in messages. Throws Error that names the
@@ -51,7 +52,8 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors,
 /// - the file is missing, truncated or not a regular file,
 /// - the header is longer than the file or 100 MB, has more than a million names, or is not JSON of
 ///   this format,
-/// - a name occurs twice, a dtype is not F32, F64, I64, U8 or BOOL, or a BOOL is neither 0 nor 1,
+/// - a name occurs twice, a dtype is another one, a BOOL is neither 0 nor 1, or a U64 is 2^63 or
+///   more, which i64 does not have,
 /// - a shape has more than kMaxDims sizes or does not fit its bytes,
 /// - tensors overlap, have gaps, or do not end at the end of the file.
 SafeTensors load_safetensors(const std::string& path);

@@ -12,7 +12,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kLoad = "load_safetensors";
-constexpr const char* kDTypes[kDTypeCount] = {"F32", "F64", "I64", "U8", "BOOL"};
 
 // Reads the header while the library parses it. It keeps only parts of the result, so that time and
 // memory are linear. nlohmann::json::sax_parse calls its members.
@@ -49,10 +48,11 @@ class HeaderReader {
       return true;
     }
     if (in_ != In::Entry || key_ != "dtype") return other_value();
-    for (int i = 0; i < kDTypeCount; ++i) {
-      if (text == kDTypes[i]) entry_.dtype = static_cast<DType>(i), has_dtype_ = true;
+    entry_.type = element_type(text);
+    if (!entry_.type) {
+      fail_in("dtype ", shown(text), " is not one of F8_E4M3, F8_E5M2, F16, BF16, F32, F64, ",
+              "I8, I16, I32, I64, U8, U16, U32, U64, BOOL");
     }
-    if (!has_dtype_) fail_in("dtype ", shown(text), " is not one of F32, F64, I64, U8, BOOL");
     return true;
   }
 
@@ -149,7 +149,7 @@ class HeaderReader {
   void start_entry() {
     entry_ = {};
     entry_.name = key_;
-    has_dtype_ = dtype_seen_ = false;
+    dtype_seen_ = false;
     sizes_ = {}, offsets_ = {};
     if (key_ == kMetadataKey && std::exchange(metadata_seen_, true)) fail_twice(key_);
   }
@@ -170,10 +170,10 @@ class HeaderReader {
     if (offsets_.count != 2) fail_in("data_offsets has ", offsets_.count, " numbers, expected 2");
     entry_.begin = offsets_.values[0];
     entry_.end = offsets_.values[1];
-    const uint64_t bytes = static_cast<uint64_t>(entry_.shape.numel()) * size_of(entry_.dtype);
+    const uint64_t bytes = static_cast<uint64_t>(entry_.shape.numel()) * entry_.type->bytes;
     if (entry_.end < entry_.begin || entry_.end - entry_.begin != bytes) {
       fail_in("data_offsets ", entry_.begin, " to ", entry_.end, ", expected ", bytes,
-              " bytes for ", entry_.dtype, " ", entry_.shape);
+              " bytes for ", entry_.type->name, " ", entry_.shape);
     }
     header_.entries.push_back(std::move(entry_));
   }
@@ -182,7 +182,7 @@ class HeaderReader {
     if (sizes_.count > kMaxDims)
       fail_in("a shape of ", sizes_.count, " sizes, at most ", kMaxDims, " are read");
     // Ignores sizes of 0, because strides must not overflow either.
-    auto most = static_cast<int64_t>(size_of(entry_.dtype));
+    auto most = static_cast<int64_t>(std::max(entry_.type->bytes, size_of(entry_.type->dtype())));
     for (size_t i = 0; i < sizes_.count; ++i) {
       if (__builtin_mul_overflow(most, std::max<uint64_t>(sizes_.values[i], 1), &most))
         fail_in("the shape is too large");
@@ -197,7 +197,7 @@ class HeaderReader {
   size_t names_ = 0;
   std::string key_;
   TensorEntry entry_;
-  bool has_dtype_ = false, dtype_seen_ = false, metadata_seen_ = false;
+  bool dtype_seen_ = false, metadata_seen_ = false;
   Numbers sizes_, offsets_;
   Numbers* numbers_ = nullptr;
 };
@@ -212,7 +212,7 @@ std::string print_header(const std::string& path, const SafeTensorsHeader& heade
   for (const TensorEntry& entry : header.entries) {
     entries.emplace_back(
         entry.name, nlohmann::ordered_json{
-                        {"dtype", kDTypes[static_cast<int>(entry.dtype)]},
+                        {"dtype", entry.type->name},
                         {"shape", std::vector<int64_t>(entry.shape.begin(), entry.shape.end())},
                         {"data_offsets", {entry.begin, entry.end}}});
   }

@@ -6,13 +6,14 @@
 #include <string_view>
 #include <vector>
 
+#include "ebb/nn/serialize/elements.h"
 #include "ebb/nn/serialize/safetensors.h"
 
 namespace ebb::detail {
 
 struct TensorEntry {
   std::string name;
-  DType dtype = DType::F32;
+  const ElementType* type = nullptr;
   Shape shape;
   uint64_t begin = 0, end = 0;  ///< its range of bytes after the end of the header
 };
@@ -32,7 +33,7 @@ inline constexpr size_t kMostNames = 1'000'000;
 std::string print_header(const std::string& path, const SafeTensorsHeader& header);
 
 /// Parses a header of any content, in time and memory proportional to its length. Each entry of the
-/// result has a known dtype, a shape whose bytes and strides fit int64_t, and as many bytes as its
+/// result has a known type, a shape whose bytes and strides fit int64_t, and as many bytes as its
 /// shape needs. Throws Error that names path and tensor otherwise, and for more than kMostNames
 /// names.
 SafeTensorsHeader parse_header(const std::string& path, std::string_view text);

@@ -11,4 +11,13 @@ std::string shown(std::string_view text, size_t most) {
          (text.size() > most ? "..." : "");
 }
 
+bool is_utf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
 }  // namespace ebb::detail

@@ -1,4 +1,4 @@
-// Quotes text from files in messages.
+// Text from files: quotes it in messages, and checks its encoding.
 #pragma once
 
 #include <cstddef>
@@ -13,5 +13,8 @@ namespace ebb::detail {
 ///
 ///     shown("line\nbreak")  // "line\nbreak", with a backslash and an n
 std::string shown(std::string_view text, size_t most = 100);
+
+/// Returns true if text is UTF-8.
+bool is_utf8(std::string_view text);
 
 }  // namespace ebb::detail

@@ -3,7 +3,9 @@
 #include "ebb/autograd/graph/engine.h"
 #include "ebb/autograd/inspect/op_observer.h"
 #include "ebb/autograd/inspect/picture.h"
+#include "ebb/autograd/ops/activation.h"
 #include "ebb/autograd/ops/arithmetic.h"
+#include "ebb/autograd/ops/formulas/activation.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
@@ -178,6 +180,30 @@ TEST(OpObserver, SeesGradientsThatAreRecorded) {
   grad(y, {a, b}, {.create_graph = true});
   EXPECT_EQ(std::count(ops.begin(), ops.end(), "mul_backward"), 2) << "one an output";
   EXPECT_EQ(inputs, 3u) << "a, b and the upstream";
+}
+
+TEST(OpObserver, EventsHaveTheOptionsOfTheCall) {
+  const Tensor a = reshape(leaf({1, -2, 3, 4}), {2, 2});
+  std::vector<std::string> seen;
+  const OpObserver watch([&](const OpEvent& e) {
+    if (e.op == "leaky_relu") {
+      ASSERT_EQ(e.options.size(), 1u);
+      ASSERT_NE(e.options[0].as<formulas::LeakyRelu>(), nullptr);
+      EXPECT_EQ(e.options[0].as<formulas::LeakyRelu>()->slope, 0.25);
+      EXPECT_EQ(e.options[0].as<formulas::Elu>(), nullptr);
+    } else {
+      ASSERT_EQ(e.options.size(), 4u);
+      EXPECT_EQ(e.options[3].as<int>(), nullptr) << "the type is exact";
+      for (int64_t i = 0; i < 4; ++i) {
+        ASSERT_NE(e.options[static_cast<size_t>(i)].as<int64_t>(), nullptr);
+        EXPECT_EQ(*e.options[static_cast<size_t>(i)].as<int64_t>(), i < 3 ? i : 1);
+      }
+    }
+    seen.emplace_back(e.op);
+  });
+  leaky_relu(a, 0.25);
+  slice(a, 0, 1, 2, 1);
+  EXPECT_EQ(seen, (std::vector<std::string>{"leaky_relu", "slice"}));
 }
 
 TEST(OpObserver, AnErrorInItChangesNothing) {

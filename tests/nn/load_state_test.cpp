@@ -59,5 +59,70 @@ TEST(LoadState, ErrorsNameEverythingThatDoesNotFitAndChangeNothing) {
   }
 }
 
+// ---- partial loading ----
+
+TEST(LoadState, WithoutStrictLoadsWhatFitsAndReportsTheRest) {
+  Tensor weight = zeros({2}), bias = zeros({2}), head = zeros({3});
+  weight.requires_grad_();
+  const LoadReport report =
+      load_state({{"weight", weight}, {"bias", bias}, {"head", head}},
+                 {{"weight", tensor({1, 2}, f32)}, {"head", ones({4})}, {"other", ones({1})}},
+                 "x.file", {.strict = false});
+  EXPECT_EQ(weight.to_vector<float>(), (std::vector<float>{1, 2}));
+  EXPECT_EQ(bias.to_vector<float>(), (std::vector<float>{0, 0}));
+  EXPECT_EQ(head.to_vector<float>(), (std::vector<float>{0, 0, 0}));
+  EXPECT_EQ(report.loaded, std::vector<std::string>{"weight"});
+  EXPECT_EQ(report.missing, std::vector<std::string>{"bias"});
+  EXPECT_EQ(report.unexpected, std::vector<std::string>{"other"});
+  ASSERT_EQ(report.different.size(), 1u);
+  EXPECT_EQ(report.different[0].name, "head");
+  EXPECT_EQ(report.different[0].expected, "f32 (3,)");
+  EXPECT_EQ(report.different[0].got, "f32 (4,)");
+  EXPECT_FALSE(report.is_complete());
+  EXPECT_EQ(to_text(report),
+            "1 loaded; missing: \"bias\"; unexpected: \"other\"; different: \"head\" is f32 (4,), "
+            "expected f32 (3,)");
+}
+
+TEST(LoadState, PrefixesRenameTheSource) {
+  Tensor a = zeros({1}), b = zeros({1});
+  const NamedTensors target = {{"a", a}, {"body.b", b}};
+  const NamedTensors source = {{"module.a", ones({1})}, {"encoder.b", full({1}, 2.0)}};
+  const LoadOptions options{.prefixes = {{"module.", ""}, {"encoder.", "body."}}};
+  EXPECT_TRUE(load_state(target, source, "x.file", options).is_complete());
+  EXPECT_EQ(a.item(), 1);
+  EXPECT_EQ(b.item(), 2);
+  expect_error(
+      [&] {
+        load_state(target, source, "x.file", {.prefixes = {{"module.", ""}}});
+      },
+      "load_state", {"missing: \"body.b\"; unexpected: \"encoder.b\""});
+  // The first one that fits is applied, once.
+  const LoadReport report = load_state({{"y.x.a", a}}, {{"x.x.a", ones({1})}}, "x.file",
+                                       {.prefixes = {{"x.", "y."}, {"y.", "z."}}});
+  EXPECT_TRUE(report.is_complete());
+  expect_error(
+      [&] {
+        load_state({{"a", a}}, {{"a", ones({1})}, {"m.a", ones({1})}}, "x.file",
+                   {.strict = false, .prefixes = {{"m.", ""}}});
+      },
+      "load_state", {"the name \"a\" comes twice"});
+}
+
+TEST(LoadState, WithoutStrictTiedNamesStillNeedOneValueAndNothingChangesOnAnError) {
+  Tensor tied = zeros({1}), other = zeros({1});
+  const NamedTensors target = {{"other", other}, {"a", tied}, {"b", tied}};
+  expect_error(
+      [&] {
+        load_state(target, {{"other", ones({1})}, {"a", ones({1})}, {"b", zeros({1})}}, "x.file",
+                   {.strict = false});
+      },
+      "load_state", {"\"a\" and \"b\" are one tied tensor, but have different values"});
+  EXPECT_EQ(other.item(), 0);
+  EXPECT_EQ(load_state(target, {{"b", ones({1})}}, "x.file", {.strict = false}).loaded,
+            std::vector<std::string>{"b"});
+  EXPECT_EQ(tied.item(), 1);
+}
+
 }  // namespace
 }  // namespace ebb

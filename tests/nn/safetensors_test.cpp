@@ -213,7 +213,7 @@ std::vector<Lie> lies() {
       {R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", four, "tensor \"a\": no shape"},
       {R"({"a":{"dtype":"F32","shape":[1]}})", four, "tensor \"a\": no data_offsets"},
       {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", four, "the dtype is not text"},
-      {one("BF16", "[2]", "[0,4]"), four, "tensor \"a\": dtype \"BF16\" is not one of F32"},
+      {one("C64", "[2]", "[0,4]"), four, "tensor \"a\": dtype \"C64\" is not one of F8_E4M3"},
       {one("F32", "1", "[0,4]"), four, "shape is not a list"},
       {one("F32", "[-1]", "[0,4]"), four, "shape holds something other than whole numbers"},
       {one("F32", "[1.0]", "[0,4]"), four, "shape holds something other than whole numbers"},
@@ -224,7 +224,7 @@ std::vector<Lie> lies() {
       {one("F32", "[0,4294967296,4294967296]", "[0,0]"), "", "the shape is too large"},
       {one("F32", "[18446744073709551615]", "[0,4]"), four, "the shape is too large"},
       {one("F32", "[1]", "[0]"), four, "data_offsets has 1 numbers"},
-      {one("F32", "[1]", "[0,8]"), eight, "data_offsets 0 to 8, expected 4 bytes for f32 (1,)"},
+      {one("F32", "[1]", "[0,8]"), eight, "data_offsets 0 to 8, expected 4 bytes for F32 (1,)"},
       {one("F32", "[1]", "[4,0]"), four, "data_offsets 4 to 0, expected 4 bytes"},
       {one("F32", "[1]", "[18446744073709551612,0]"), four, "expected 4 bytes"},
       {one("F32", "[1]", "[18446744073709551608,18446744073709551612]"), four, "leaves a hole"},
@@ -259,6 +259,52 @@ TEST(SafeTensors, FalseHeadersAreErrors) {
     expect_error([&] { load_safetensors(folder / "x"); }, "load_safetensors",
                  {folder / "x", lie.expected});
   }
+}
+
+TEST(SafeTensors, OtherTypesBecomeTheTypeThatHasAllTheirValues) {
+  const TempFolder folder;
+  const auto load = [&](const std::string& dtype, const std::string& data, size_t bytes) {
+    const std::string size = std::to_string(data.size() / bytes);
+    test::write_bytes(folder / "x", file_of("{" +
+                                                entry("a", dtype, "[" + size + "]",
+                                                      "[0," + std::to_string(data.size()) + "]") +
+                                                "}",
+                                            data));
+    return *load_safetensors(folder / "x").find("a");
+  };
+  using namespace std::string_literals;
+  const auto floats = [&](const std::string& dtype, const std::string& data, size_t bytes) {
+    const Tensor x = load(dtype, data, bytes);
+    EXPECT_EQ(x.dtype(), f32);
+    return x.to_vector<float>();
+  };
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(floats("F16", "\x00\x3C\x01\x80\x00\x7C\xFF\x7B"s, 2),
+            (std::vector<float>{1, -std::ldexp(1.0f, -24), inf, 65504}));
+  EXPECT_EQ(floats("BF16", "\x80\x3F\x01\x00\x80\xFF\x49\x40"s, 2),
+            (std::vector<float>{1, std::ldexp(1.0f, -133), -inf, 3.140625}));
+  EXPECT_EQ(floats("F8_E5M2", "\x3C\x01\xFC\x7B", 1),
+            (std::vector<float>{1, std::ldexp(1.0f, -16), -inf, 57344}));
+  EXPECT_EQ(floats("F8_E4M3", "\x38\x01\xFE", 1),
+            (std::vector<float>{1, std::ldexp(1.0f, -9), -448}));
+  for (const auto& [dtype, data] : {std::pair("F16", "\1\x7E"), {"BF16", "\x81\xFF"}})
+    EXPECT_TRUE(std::isnan(floats(dtype, data, 2)[0])) << dtype;
+  for (const auto& [dtype, data] : {std::pair("F8_E5M2", "\x7F"), {"F8_E4M3", "\xFF"}})
+    EXPECT_TRUE(std::isnan(floats(dtype, data, 1)[0])) << dtype;
+  const auto integer = [&](const std::string& dtype, const std::string& data) {
+    const Tensor x = load(dtype, data, data.size());
+    EXPECT_EQ(x.dtype(), i64);
+    return x.item<int64_t>();
+  };
+  EXPECT_EQ(integer("I8", "\x80"), -128);
+  EXPECT_EQ(integer("I16", "\xFE\xFF"), -2);
+  EXPECT_EQ(integer("I32", "\0\0\0\x80"s), -2147483648);
+  EXPECT_EQ(integer("U16", "\xFE\xFF"), 65534);
+  EXPECT_EQ(integer("U32", "\xFF\xFF\xFF\xFF"), 4294967295);
+  EXPECT_EQ(integer("U64", "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F"),
+            std::numeric_limits<int64_t>::max());
+  expect_error([&] { load("U64", std::string(8, '\xFF'), 8); }, "load_safetensors",
+               {"tensor \"a\": the U64 18446744073709551615 does not fit i64"});
 }
 
 TEST(SafeTensors, FieldsThatItDoesNotKnowAreSkipped) {
