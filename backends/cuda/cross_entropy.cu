@@ -13,6 +13,7 @@ namespace ebb::cuda {
 namespace {
 
 constexpr int64_t kFewTargets = 1024;  // up to here, every block sums the weights itself
+constexpr int64_t kOneBlock = 128;     // up to here, one block computes all rows
 constexpr int kSumThreads = 1024;
 
 template <class T>
@@ -114,11 +115,11 @@ template <class T> void run(const CrossEntropyArgs& args) {
   with_row_team<T>(p.classes, [&]<class Team>(Team) {
     // One block for few rows, because it then has the total. Otherwise only as many blocks as can
     // be resident, because the last one adds the partial sums of all.
-    const bool one_block = !Team::is_block && p.positions <= Team::most_threads / Team::size;
+    const bool one_block = !Team::is_block && p.positions <= kOneBlock;
     const int threads = one_block ? Team::most_threads : Team::threads;
     const int blocks = Team::is_block ? kLossBlocks<Team> : 16;
-    launch_early(cross_entropy_rows<Team, T>, grid_for(p.positions, threads / Team::size, blocks),
-                 threads, p);
+    const dim3 grid = one_block ? 1 : grid_for(p.positions, threads / Team::size, blocks);
+    launch_early(cross_entropy_rows<Team, T>, grid, threads, p);
   });
 }
 

@@ -40,6 +40,7 @@ namespace detail {
 
 constexpr int64_t kRuleChunk = 8 * kThreads;                    // elements a block
 constexpr int kEach = static_cast<int>(kRuleChunk) / kThreads;  // elements a thread
+constexpr unsigned kFewRuleBlocks = 128;
 // Tensors a launch: their list travels as an argument of at most 4 KiB.
 constexpr int rule_tensors(int buffers) { return buffers > 2 ? 32 : 44; }
 
@@ -117,24 +118,30 @@ __global__ void __launch_bounds__(kThreads)
     rule_kernel(Rule rule, const __grid_constant__ RuleList<T, B> list, RuleNumbers numbers,
                 StepState* state, bool counts, unsigned* ticket) {
   using Update = typename Rule::template Update<T>;
-  await_previous();
   __shared__ double shared[kMaxUpdateBytes / sizeof(double)];
+  const auto make_update = [&] {
+    if (threadIdx.x != 0) return;
+    const StepNumbers now =
+        state ? StepNumbers{state->lr, state->step + 1} : StepNumbers{numbers.lr, numbers.step};
+    ::new (static_cast<void*>(shared)) Update(rule, now);
+  };
+  // Few blocks compute it while they wait for the gradients: no earlier kernel of a captured step
+  // writes the state. Many compute it while they load.
+  const bool is_early = gridDim.x <= kFewRuleBlocks;
+  if (is_early) make_update();
   int k = 0;
   while (static_cast<int64_t>(blockIdx.x) >= list.first_block[k + 1]) ++k;
   const int64_t begin = (static_cast<int64_t>(blockIdx.x) - list.first_block[k]) * kRuleChunk;
   const int64_t end = begin + kRuleChunk < list.numel[k] ? begin + kRuleChunk : list.numel[k];
   const bool packed = list.aligned[k] && end - begin == kRuleChunk;
+  await_previous();
   Elements<T> p, g, buffers[B > 0 ? B : 1];
   p.load(list.param[k], begin, end, packed);
   g.load(list.grad[k], begin, end, packed);
 #pragma unroll
   for (int b = 0; b < B; ++b) buffers[b].load(list.buffer[b][k], begin, end, packed);
 
-  if (threadIdx.x == 0) {
-    const StepNumbers now =
-        state ? StepNumbers{state->lr, state->step + 1} : StepNumbers{numbers.lr, numbers.step};
-    ::new (static_cast<void*>(shared)) Update(rule, now);
-  }
+  if (!is_early) make_update();
   __syncthreads();
   const Update update = *reinterpret_cast<const Update*>(shared);
   const double factor = list.factor[k] ? *list.factor[k] : 1;

@@ -1,5 +1,7 @@
 #include "ebb/backends/cuda/small_products.h"
 
+#include <limits>
+
 #include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/small_product.h"
 
@@ -17,10 +19,10 @@ template <class T> SmallProduct<T> arguments(const MatmulArgs& args) {
   if (args.gelu) *args.gelu = empty(args.out->shape(), like);
   return {.a = data_of<T>(&a),
           .b = data_of<T>(&b),
-          .a_row = a.strides()[1],
-          .a_k = a.strides()[2],
-          .b_k = b.strides()[1],
-          .b_column = b.strides()[2],
+          .a_row = static_cast<int>(a.strides()[1]),
+          .a_k = static_cast<int>(a.strides()[2]),
+          .b_k = static_cast<int>(b.strides()[1]),
+          .b_column = static_cast<int>(b.strides()[2]),
           .m = static_cast<int>(m),
           .n = static_cast<int>(n),
           .k = static_cast<int>(k),
@@ -33,36 +35,60 @@ template <class T> SmallProduct<T> arguments(const MatmulArgs& args) {
           .zero_mask = data_of<uint8_t>(args.zero_mask)};
 }
 
-template <int Tile, int Chunk, class T> void launch_tiles(SmallProducts<T>& list, bool two) {
-  const auto tiles = [&](int i) {
-    const SmallProduct<T>& p = list.product[i];
-    return small_tiles(p.m, Tile) * small_tiles(p.n, Tile);
-  };
-  list.second_from = tiles(0);
-  const int blocks = list.second_from + (two ? tiles(1) : 0);
-  launch_early(small_product_kernel<Tile, Chunk, T>, dim3(static_cast<unsigned>(blocks)), kThreads,
-               list);
+template <int Tile, int Chunk, int Each, class T> void launch_tiles(SmallProducts<T>& list) {
+  list.second_from = small_tiles(list.product[0], Tile);
+  const int blocks = list.second_from + small_tiles(list.product[1], Tile);
+  launch_early(small_product_kernel<Tile, Chunk, Each, T>, dim3(static_cast<unsigned>(blocks)),
+               kThreads, list);
+}
+
+template <class T> void launch_split(const SmallProduct<T>& product, int splits) {
+  constexpr int kTile = 16;
+  const int tiles = small_tiles(product, kTile),
+            each = (product.k + 4 * splits - 1) / (4 * splits) * 4;
+  Tensor partials = empty({int64_t{tiles} * splits * kTileSums<kTile>},
+                          {.dtype = dtype_of<T>, .device = Device::cuda()});
+  launch_early(split_product_kernel<kTile, 64, 4, T>, dim3(static_cast<unsigned>(tiles * splits)),
+               kThreads, product, splits, each, data_of<T>(&partials), context().tile_tickets);
 }
 
 int64_t tiles_of(int64_t m, int64_t n) { return ((m + 15) / 16) * ((n + 15) / 16); }
+
+constexpr int64_t kLongestPair = 512;
+
+// Returns the number of blocks that share a tile. A block multiplies about 128 to 256 of k.
+int splits_of(int k) { return k > 256 ? (k + 80) / 160 : 1; }
 
 template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
   SmallProducts<T> list{};
   list.product[0] = arguments<T>(first);
   if (second) list.product[1] = arguments<T>(*second);
-  int64_t k = 0, tiles = 0;
+  int k = 0;
+  int64_t tiles = 0;
   for (const SmallProduct<T>& p : list.product) {
-    k = std::max<int64_t>(k, p.k);
+    k = std::max(k, p.k);
     tiles += tiles_of(p.m, p.n);
   }
-  const bool two = second != nullptr;
-  // Tiles of 16 if there are at most two per multiprocessor, otherwise larger ones. Long chunks if
-  // k is long.
-  if (tiles > int64_t{context().multiprocessors} * 2) return launch_tiles<32, 64>(list, two);
-  if constexpr (std::is_same_v<T, float>) {
-    if (k > 192) return launch_tiles<16, 256>(list, two);
+  // Larger tiles if there are more than two per multiprocessor. A thread with more elements reads
+  // fewer operands, and the sums of k are then divided among more threads.
+  if (tiles > int64_t{context().multiprocessors} * 2) return launch_tiles<32, 64, 4>(list);
+  if (const int splits = splits_of(k); !second && splits > 1 && tiles <= kMaxSplitTiles)
+    return launch_split(list.product[0], splits);
+  if (k <= 32) return launch_tiles<16, 32, 1>(list);
+  if (k <= 128) return launch_tiles<16, 64, 2>(list);
+  launch_tiles<16, 64, 4>(list);
+}
+
+// The kernels compute offsets in 32 bits, also those of elements beyond the end of a tile.
+bool has_small_offsets(const Tensor& x) {
+  constexpr int64_t kBeyond = 256;
+  const int64_t limit = std::numeric_limits<int>::max();
+  int64_t last = 0;
+  for (int d = 1; d < 3; ++d) {
+    if (x.strides()[d] > limit / 2) return false;
+    last += (x.shape()[d] + kBeyond) * x.strides()[d];
   }
-  launch_tiles<16, 64>(list, two);
+  return last <= limit;
 }
 
 }  // namespace
@@ -72,15 +98,21 @@ bool use_small_products(bool use) { return std::exchange(use_small, use); }
 // Measured on an H100 in CUDA graphs: within these limits cuBLASLt takes 1.1 to 2.7 times as long.
 bool is_small_product(int64_t m, int64_t n, int64_t k) {
   const int64_t tiles = tiles_of(m, n);
-  return tiles <= 512 && k <= 512 && tiles * k <= 32768;
+  return tiles <= 512 && k <= 1024 && tiles * k <= 32768;
 }
 
 bool takes_small_product(const MatmulArgs& args) {
   return use_small && args.a->shape()[0] == 1 && args.out->numel() > 0 &&
-         is_small_product(args.a->shape()[1], args.b->shape()[2], args.a->shape()[2]);
+         is_small_product(args.a->shape()[1], args.b->shape()[2], args.a->shape()[2]) &&
+         has_small_offsets(*args.a) && has_small_offsets(*args.b);
 }
 
 void small_products(const MatmulArgs& first, const MatmulArgs* second) {
+  // A pair is not split. Two launches are faster if k is long.
+  if (second && std::max(first.a->shape()[2], second->a->shape()[2]) > kLongestPair) {
+    small_products(first, nullptr);
+    return small_products(*second, nullptr);
+  }
   dispatch_floating(first.out->dtype(), [&]<class T>(T) { run<T>(first, second); });
 }
 
