@@ -30,8 +30,8 @@ struct Context {
   int multiprocessors;
   double* partials;        ///< kMaxPartials numbers of scratch memory for a sum
   unsigned* ticket;        ///< 0 between kernels
-  unsigned* tile_tickets;  ///< kMaxSplitTiles numbers, 0 between kernels
   bool overlaps;           ///< supports programmatic dependent launch, also in captures
+  unsigned* tile_tickets;  ///< kMaxSplitTiles numbers, 0 between kernels
 };
 
 /// Returns the context. Throws Error with the reason if there is no device.

@@ -4,6 +4,7 @@
 
 #include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/small_product.h"
+#include "ebb/core/cuda.h"
 
 namespace ebb::cuda {
 namespace {
@@ -54,10 +55,13 @@ template <class T> void launch_split(const SmallProduct<T>& product, int splits)
 
 int64_t tiles_of(int64_t m, int64_t n) { return ((m + 15) / 16) * ((n + 15) / 16); }
 
-constexpr int64_t kLongestPair = 512;
-
-// Returns the number of blocks that share a tile. A block multiplies about 128 to 256 of k.
-int splits_of(int k) { return k > 256 ? (k + 80) / 160 : 1; }
+// Returns the number of blocks that share a tile. A block multiplies at least 128 of k. More blocks
+// than two per multiprocessor of an H100 make it slower.
+int splits_of(int64_t tiles, int k) {
+  constexpr int64_t kBlocks = 264;
+  if (k <= 256 || tiles > kMaxSplitTiles) return 1;
+  return static_cast<int>(std::min<int64_t>((k + 80) / 160, kBlocks / tiles));
+}
 
 template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
   SmallProducts<T> list{};
@@ -72,7 +76,7 @@ template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
   // Larger tiles if there are more than two per multiprocessor. A thread with more elements reads
   // fewer operands, and the sums of k are then divided among more threads.
   if (tiles > int64_t{context().multiprocessors} * 2) return launch_tiles<32, 64, 4>(list);
-  if (const int splits = splits_of(k); !second && splits > 1 && tiles <= kMaxSplitTiles)
+  if (const int splits = splits_of(tiles, k); !second && splits > 1)
     return launch_split(list.product[0], splits);
   if (k <= 32) return launch_tiles<16, 32, 1>(list);
   if (k <= 128) return launch_tiles<16, 64, 2>(list);
@@ -91,6 +95,17 @@ bool has_small_offsets(const Tensor& x) {
   return last <= limit;
 }
 
+bool is_small(const MatmulArgs& args) {
+  return is_small_product(args.a->shape()[1], args.b->shape()[2], args.a->shape()[2]);
+}
+
+// Products with a mask that are as fast on cuBLASLt, which then needs another kernel for the mask.
+bool is_small_with_mask(const MatmulArgs& args) {
+  const int64_t m = args.a->shape()[1], n = args.b->shape()[2], k = args.a->shape()[2];
+  return (args.relu_mask || args.zero_mask) && args.out->dtype() == DType::F32 && !allow_tf32() &&
+         k <= 512 && tiles_of(m, n) <= int64_t{context().multiprocessors} * 2;
+}
+
 }  // namespace
 
 bool use_small_products(bool use) { return std::exchange(use_small, use); }
@@ -103,13 +118,15 @@ bool is_small_product(int64_t m, int64_t n, int64_t k) {
 
 bool takes_small_product(const MatmulArgs& args) {
   return use_small && args.a->shape()[0] == 1 && args.out->numel() > 0 &&
-         is_small_product(args.a->shape()[1], args.b->shape()[2], args.a->shape()[2]) &&
-         has_small_offsets(*args.a) && has_small_offsets(*args.b);
+         (is_small(args) || is_small_with_mask(args)) && has_small_offsets(*args.a) &&
+         has_small_offsets(*args.b);
 }
 
 void small_products(const MatmulArgs& first, const MatmulArgs* second) {
-  // A pair is not split. Two launches are faster if k is long.
-  if (second && std::max(first.a->shape()[2], second->a->shape()[2]) > kLongestPair) {
+  const auto is_short = [](const MatmulArgs& args) {
+    return is_small(args) && args.a->shape()[2] <= 512;
+  };
+  if (second && !(is_short(first) && is_short(*second))) {  // two launches are faster
     small_products(first, nullptr);
     return small_products(*second, nullptr);
   }
