@@ -73,9 +73,11 @@ template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
     k = std::max(k, p.k);
     tiles += tiles_of(p.m, p.n);
   }
-  // Larger tiles if there are more than two per multiprocessor. A thread with more elements reads
-  // fewer operands, and the sums of k are then divided among more threads.
-  if (tiles > int64_t{context().multiprocessors} * 2) return launch_tiles<32, 64, 4>(list);
+  // Larger tiles if not all blocks of the kernels below would be resident. Those for short k need
+  // fewer registers. A thread with more elements reads fewer operands, and k is divided among more
+  // groups of threads.
+  const int resident = k <= 128 ? 4 : 2;  // blocks per multiprocessor
+  if (tiles > int64_t{context().multiprocessors} * resident) return launch_tiles<32, 64, 4>(list);
   if (const int splits = splits_of(tiles, k); !second && splits > 1)
     return launch_split(list.product[0], splits);
   if (k <= 32) return launch_tiles<16, 32, 1>(list);
