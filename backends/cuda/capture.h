@@ -12,7 +12,8 @@ namespace ebb::cuda {
 /// The part of an optimizer step that changes, on the device.
 struct StepState {
   double lr;
-  int64_t step;  ///< the number of earlier steps
+  int64_t step;       ///< the number of earlier steps
+  unsigned ticket{};  ///< 0 between kernels
 };
 
 /// Returns the address of the state of an optimizer while this thread captures a step, else null.

@@ -1,7 +1,8 @@
 // Cross-entropy over class indices: input (N, C, inner) contiguous.
 //
 // If inner is 1, a warp or a block computes a row (cross_entropy_rows.h). Otherwise a thread
-// computes a position, so that memory is read along rows. A mean divides by the sum of the selected
+// computes a position, so that memory is read along rows. So it does for few short rows, where one
+// warp then takes a third of the time of 32 warps. A mean divides by the sum of the selected
 // weights. Every block computes this sum itself if there are few targets; otherwise a separate
 // kernel does. Traffic: the input is read once (wide rows and columns again, mostly from the
 // cache), and the gradient is written once.
@@ -13,6 +14,8 @@ namespace ebb::cuda {
 namespace {
 
 constexpr int64_t kFewTargets = 1024;  // up to here, every block sums the weights itself
+constexpr int64_t kOneBlock = 128;     // up to here, one block computes all rows
+constexpr int64_t kShortRow = 16;      // up to here, a thread computes a row of one block
 constexpr int kSumThreads = 1024;
 
 template <class T>
@@ -25,7 +28,9 @@ __global__ void __launch_bounds__(kSumThreads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) cross_entropy_columns(CrossEntropyProblem<T> p) {
+__global__ void __launch_bounds__(kThreads)
+    cross_entropy_columns(const __grid_constant__ CrossEntropyProblem<T> p) {
+  await_previous();
   const Shared s = shared_sums(p);
   const T nan = std::numeric_limits<T>::quiet_NaN();
   double total = 0;
@@ -107,18 +112,22 @@ template <class T> void run(const CrossEntropyArgs& args) {
     launch(selected_weight_kernel<T>, grid_for(p.positions, 16 * kSumThreads), kSumThreads, p,
            data_of<double>(&selected));
   }
-  if (p.inner > 1) {
-    launch(cross_entropy_columns<T>, grid_for(p.positions), kThreads, p);
+  const bool is_few = p.positions <= kOneBlock;
+  if (p.inner > 1 || (is_few && p.classes <= kShortRow)) {
+    const int warps =
+        is_few ? static_cast<int>((p.positions + kWarp - 1) / kWarp) : kThreads / kWarp;
+    const int threads = std::max(warps, 1) * kWarp;
+    launch_early(cross_entropy_columns<T>, grid_for(p.positions, threads), threads, p);
     return;
   }
   with_row_team<T>(p.classes, [&]<class Team>(Team) {
     // One block for few rows, because it then has the total. Otherwise only as many blocks as can
     // be resident, because the last one adds the partial sums of all.
-    const bool one_block = !Team::is_block && p.positions <= Team::most_threads / Team::size;
+    const bool one_block = !Team::is_block && is_few;
     const int threads = one_block ? Team::most_threads : Team::threads;
     const int blocks = Team::is_block ? kLossBlocks<Team> : 16;
-    launch_early(cross_entropy_rows<Team, T>, grid_for(p.positions, threads / Team::size, blocks),
-                 threads, p);
+    const dim3 grid = one_block ? 1 : grid_for(p.positions, threads / Team::size, blocks);
+    launch_early(cross_entropy_rows<Team, T>, grid, threads, p);
   });
 }
 

@@ -122,6 +122,30 @@ __device__ void finish(const CrossEntropyProblem<T>& p, const Shared& s, double 
   *p.total = static_cast<T>(no_mean ? 0 * s.scale : total * s.scale);
 }
 
+// Returns element t of a row, for all threads of the team.
+template <class Team, class T>
+__device__ T element_at(Row<Team, T>& row, const T* from, int64_t t) {
+  if constexpr (Team::is_block) {
+    return from[t];
+  } else {  // it is in a register
+    T mine = 0;
+    row.each([&](auto c, const T(&v)[1]) {
+      if (c == t) mine = v[0];
+    });
+    return __shfl_sync(kAllLanes, mine, static_cast<int>(t % kWarp));
+  }
+}
+
+// Starts to load the first row of a warp, whose load comes after the sum of the weights.
+template <class Team, class T>
+__device__ void prefetch_row([[maybe_unused]] const CrossEntropyProblem<T>& p) {
+#if defined(__CUDA_ARCH__)
+  const int64_t c = Team::rank() * Team::kept;
+  if (Team::is_block || Team::first_row() >= p.positions || c >= p.classes) return;
+  asm volatile("prefetch.global.L1 [%0];" ::"l"(p.input + Team::first_row() * p.classes + c));
+#endif
+}
+
 /// Resident blocks with 64 registers per thread. The loss needs more registers than softmax.
 template <class Team> inline constexpr int kLossBlocks = 1024 / Team::most_threads;
 
@@ -130,6 +154,7 @@ __global__ void __launch_bounds__(Team::most_threads, kLossBlocks<Team>)
     cross_entropy_rows(const __grid_constant__ CrossEntropyProblem<T> p) {
   await_previous();
   constexpr bool kKeptExp = !Team::has_tail;
+  prefetch_row<Team>(p);
   const Shared s = shared_sums(p);
   const int64_t n = p.classes;
   const T nan = std::numeric_limits<T>::quiet_NaN();
@@ -151,7 +176,7 @@ __global__ void __launch_bounds__(Team::most_threads, kLossBlocks<Team>)
       }
       continue;
     }
-    const T at_target = p.input[i * n + t];
+    const T at_target = element_at(row, p.input + i * n, t);
     const bool smooths = p.smoothing > 0;
     double weighted = 0;
     const RowSums<T> of =

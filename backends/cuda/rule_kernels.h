@@ -41,6 +41,7 @@ namespace detail {
 
 constexpr int64_t kRuleChunk = 8 * kThreads;                    // elements a block
 constexpr int kEach = static_cast<int>(kRuleChunk) / kThreads;  // elements a thread
+constexpr int64_t kFewRuleBlocks = 128;
 // Tensors a launch: their list travels as an argument of at most 4 KiB.
 constexpr int rule_tensors(int buffers) { return buffers > 2 ? 32 : 44; }
 
@@ -117,26 +118,41 @@ __device__ __forceinline__ void update_element(const Update& update, T& p, T g,
 template <class Rule, class T, int B>
 __global__ void __launch_bounds__(kThreads)
     rule_kernel(Rule rule, const __grid_constant__ RuleList<T, B> list, RuleNumbers numbers,
-                StepState* state, bool counts, unsigned* ticket) {
+                StepState* state, bool counts, bool is_early) {
   using Update = typename Rule::template Update<T>;
-  await_previous();
   __shared__ double shared[kMaxUpdateBytes / sizeof(double)];
+  const auto make_update = [&] {
+    if (threadIdx.x != 0) return;
+    const StepNumbers now =
+        state ? StepNumbers{state->lr, state->step + 1} : StepNumbers{numbers.lr, numbers.step};
+    ::new (static_cast<void*>(shared)) Update(rule, now);
+  };
+  const auto count_step = [&] {
+    if (!state || !counts || threadIdx.x != 0) return;
+    if (atomicAdd(&state->ticket, 1u) == gridDim.x - 1) {  // all blocks have read the step's number
+      state->ticket = 0;
+      ++state->step;
+    }
+  };
+  // Few blocks do both while they wait for the gradients. Many compute the update while they load.
+  if (is_early) {
+    make_update();
+    __threadfence();
+    count_step();
+  }
   int k = 0;
   while (static_cast<int64_t>(blockIdx.x) >= list.first_block[k + 1]) ++k;
   const int64_t begin = (static_cast<int64_t>(blockIdx.x) - list.first_block[k]) * kRuleChunk;
   const int64_t end = begin + kRuleChunk < list.numel[k] ? begin + kRuleChunk : list.numel[k];
   const bool packed = list.aligned[k] && end - begin == kRuleChunk;
+  await_previous();
   Elements<T> p, g, buffers[B > 0 ? B : 1];
   p.load(list.param[k], begin, end, packed);
   g.load(list.grad[k], begin, end, packed);
 #pragma unroll
   for (int b = 0; b < B; ++b) buffers[b].load(list.buffer[b][k], begin, end, packed);
 
-  if (threadIdx.x == 0) {
-    const StepNumbers now =
-        state ? StepNumbers{state->lr, state->step + 1} : StepNumbers{numbers.lr, numbers.step};
-    ::new (static_cast<void*>(shared)) Update(rule, now);
-  }
+  if (!is_early) make_update();
   __syncthreads();
   const Update update = *reinterpret_cast<const Update*>(shared);
   const double factor = list.factor[k] ? *list.factor[k] : 1;
@@ -160,13 +176,9 @@ __global__ void __launch_bounds__(kThreads)
     mean.store(means, begin, end, packed);
   }
 
-  if (!state || !counts) return;
+  if (is_early) return;
   __syncthreads();
-  if (threadIdx.x == 0 &&
-      atomicAdd(ticket, 1u) == gridDim.x - 1) {  // all blocks have read the step's number
-    *ticket = 0;
-    ++state->step;
-  }
+  count_step();
 }
 
 template <class T> T* elements_of(const Tensor* tensor) {
@@ -197,9 +209,11 @@ template <class Rule, class T> void launch_rule(const RuleLaunch& l) {
       }
     }
     const int64_t blocks = list.first_block[list.count];
+    // No other kernel of the step accesses the state.
+    const bool is_early = blocks <= kFewRuleBlocks && list.count == std::ssize(s.items);
     launch_early(rule_kernel<Rule, T, B>, dim3(static_cast<unsigned>(blocks)), kThreads,
                  *static_cast<const Rule*>(s.rule), list, numbers, l.state,
-                 l.counts && at == l.which.size(), context().ticket);
+                 l.counts && at == l.which.size(), is_early);
   }
 }
 

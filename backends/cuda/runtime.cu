@@ -50,6 +50,7 @@ Context make_context() {
   check(cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking), "cudaStreamCreate");
   c.partials = device_zeros<double>(kMaxPartials, c.stream);
   c.ticket = device_zeros<unsigned>(1, c.stream);
+  c.tile_tickets = device_zeros<unsigned>(kMaxSplitTiles, c.stream);
   return c;
 }
 

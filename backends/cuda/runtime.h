@@ -20,15 +20,18 @@ void check(cudaError_t status, const char* what);
 
 /// The largest number of blocks of a sum in two steps, for which there is scratch memory.
 inline constexpr int kMaxPartials = 4096;
+/// The largest number of tiles of a product whose tiles several blocks share.
+inline constexpr int kMaxSplitTiles = 128;
 
 /// The device and the objects that are created once for it. Never destroyed, because static tensors
 /// may be destroyed last.
 struct Context {
   cudaStream_t stream;
   int multiprocessors;
-  double* partials;  ///< kMaxPartials numbers of scratch memory for a sum
-  unsigned* ticket;  ///< 0 between kernels
-  bool overlaps;     ///< supports programmatic dependent launch, also in captures
+  double* partials;        ///< kMaxPartials numbers of scratch memory for a sum
+  unsigned* ticket;        ///< 0 between kernels
+  bool overlaps;           ///< supports programmatic dependent launch, also in captures
+  unsigned* tile_tickets;  ///< kMaxSplitTiles numbers, 0 between kernels
 };
 
 /// Returns the context. Throws Error with the reason if there is no device.
@@ -45,8 +48,8 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>
 }
 
 /// Starts kernel(args...) before the previous kernel of the stream has ended, if the device
-/// supports it (programmatic dependent launch). This shortens the time between short kernels by a
-/// quarter. REQUIRES that every thread calls await_previous() before anything else.
+/// supports it (programmatic dependent launch). This hides the launch of short kernels. REQUIRES
+/// that every thread calls await_previous() before it accesses memory.
 template <class... P>
 void launch_early(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
   cudaLaunchAttribute early{};
@@ -61,9 +64,12 @@ void launch_early(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identit
   check(cudaLaunchKernelEx(&config, kernel, args...), "kernel launch");
 }
 
-/// Waits until all earlier kernels have ended and their results are visible.
+/// Allows the next kernel of the stream to start if it is launched early, then waits until all
+/// earlier kernels have ended and their results are visible. The next kernel waits for the end of
+/// this one, so it may start at any time.
 __device__ inline void await_previous() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
   cudaGridDependencySynchronize();
 #endif
 }

@@ -61,6 +61,33 @@ TEST_F(CudaRows, ManyRows) {
   }
 }
 
+// On both sides of the numbers of rows and classes up to which a thread computes a row.
+TEST_F(CudaRows, FewShortRows) {
+  Generator g{25, 0};
+  for (const int64_t rows : {1, 31, 33, 128, 129}) {
+    for (const int64_t n : {1, 2, 16, 17}) {
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(n));
+      const Tensor x = randn({rows, n}, {}, &g) * 4.0, weight = rand({n}, {}, &g) + 0.5;
+      const Tensor t = randint(n, {rows}, {.dtype = i64}, &g);
+      for (const double smoothing : {0.0, 0.2}) {
+        const auto run = [&](Device device) {
+          const Tensor v = x.to(device).detach().requires_grad_();
+          const Tensor loss =
+              nn::cross_entropy(v, t.to(device),
+                                {.weight = weight.to(device), .label_smoothing = smoothing});
+          loss.backward();
+          std::vector<double> all = v.grad().to_vector<double>();
+          all.push_back(loss.item());
+          return all;
+        };
+        const std::vector<double> want = run(Device::cpu()), got = run(kCuda);
+        EXPECT_EQ(run(kCuda), got);
+        expect_values(from_data(got, {std::ssize(got)}), want, 2e-5, 1e-8);
+      }
+    }
+  }
+}
+
 // NaN and infinities at the ends of what threads keep, and in the tail.
 TEST_F(CudaRows, InfinitiesAndNaNsGoWhereTheyGoOnTheCpu) {
   Generator g{23, 0};

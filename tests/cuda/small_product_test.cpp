@@ -19,9 +19,9 @@ class CudaSmallProducts : public CudaTest {
 };
 
 // Tails of tiles and of chunks of k on both sides, and the shapes of each kind of kernel.
-const std::vector<std::array<int64_t, 3>> kShapes{{1, 1, 1},     {3, 2, 5},     {16, 16, 16},
-                                                  {17, 33, 64},  {31, 15, 65},  {5, 40, 193},
-                                                  {33, 20, 300}, {70, 300, 11}, {130, 4, 67}};
+const std::vector<std::array<int64_t, 3>> kShapes{
+    {1, 1, 1},     {3, 2, 5},     {16, 16, 16}, {17, 33, 64},  {31, 15, 65}, {5, 40, 193},
+    {33, 20, 300}, {70, 300, 11}, {130, 4, 67}, {18, 35, 700}, {40, 3, 32},  {5, 6, 1024}};
 
 Tensor turned(const Tensor& x) { return transpose(transpose(x).contiguous()); }
 
@@ -82,6 +82,26 @@ TEST_F(CudaSmallProducts, DoWhatFollowsThem) {
         expect_values(got.below, want.below, tolerance, tolerance * 10, "weight below");
       }
     }
+  }
+}
+
+// The gradients of weight and bias alone, whose k is the batch.
+TEST_F(CudaSmallProducts, SumTheRowsOfLongBatches) {
+  Generator g{36, 0};
+  for (const int64_t rows : {300, 700, 1000}) {
+    const Tensor x = randn({rows, 20}, {}, &g), w = randn({18, 20}, {}, &g),
+                 b = randn({18}, {}, &g);
+    const auto gradients = [&](Device device) {
+      const Tensor weight = w.to(device).detach().clone().requires_grad_(),
+                   bias = b.to(device).detach().clone().requires_grad_();
+      const Tensor y = linear(x.to(device), weight, bias);
+      sum(y * y).backward();
+      return std::pair(weight.grad().to_vector<double>(), bias.grad().to_vector<double>());
+    };
+    const auto want = gradients(Device::cpu()), got = gradients(kCuda), again = gradients(kCuda);
+    EXPECT_EQ(got, again) << rows << " rows";
+    expect_values(from_data(got.first, {18, 20}), want.first, 1e-2, 1e-4);
+    expect_values(from_data(got.second, {18}), want.second, 1e-2, 1e-4);
   }
 }
 

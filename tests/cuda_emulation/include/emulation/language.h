@@ -236,6 +236,7 @@ inline unsigned atomicInc(unsigned* address, unsigned last) {
 }
 
 // ---- loads, stores and arithmetic  ----
+inline void cudaTriggerProgrammaticLaunchCompletion() {}  // kernels run one after the other
 // Returns at once, because earlier kernels have ended. A kernel that is launched to start early
 // must call it in every thread.
 inline void cudaGridDependencySynchronize() { ebb::emulation::await_previous_kernels(); }
