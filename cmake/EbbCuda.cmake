@@ -38,6 +38,9 @@ if(EBB_WITH_CUDA)
   # searches.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
                               PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
+  # Square roots of normal numbers have 1 ulp instead of 0.5, and no branch.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/random.cu TARGET_DIRECTORY ebb_cuda
+                              PROPERTIES COMPILE_OPTIONS --prec-sqrt=false)
   target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static)
   list(APPEND EBB_PRIVATE_LIBRARIES CUDA::cudart_static ${CMAKE_DL_LIBS})
 endif()

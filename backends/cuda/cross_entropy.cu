@@ -4,8 +4,8 @@
 // computes a position, so that memory is read along rows. So it does for few short rows, where one
 // warp then takes a third of the time of 32 warps. A mean divides by the sum of the selected
 // weights. Every block computes this sum itself if there are few targets; otherwise a separate
-// kernel does. Traffic: the input is read once (wide rows and columns again, mostly from the
-// cache), and the gradient is written once.
+// kernel does. Traffic: the input is read once (columns, and what does not fit into shared memory
+// of a wide row, again, mostly from the cache), and the gradient is written once.
 #include "ebb/backends/cuda/cross_entropy_rows.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/operands.h"
@@ -13,14 +13,13 @@
 namespace ebb::cuda {
 namespace {
 
-constexpr int64_t kFewTargets = 1024;  // up to here, every block sums the weights itself
-constexpr int64_t kOneBlock = 128;     // up to here, one block computes all rows
-constexpr int64_t kShortRow = 16;      // up to here, a thread computes a row of one block
+constexpr int64_t kOneBlock = 128;  // up to here, one block computes all rows
+constexpr int64_t kShortRow = 16;   // up to here, a thread computes a row of one block
 constexpr int kSumThreads = 1024;
 
-template <class T>
+template <class T, bool kPlain>
 __global__ void __launch_bounds__(kSumThreads)
-    selected_weight_kernel(CrossEntropyProblem<T> p, double* out) {
+    selected_weight_kernel(CrossEntropyProblem<T, kPlain> p, double* out) {
   double sum = 0;
 #pragma unroll 8
   for (int64_t i = first_item(); i < p.positions; i += item_step()) sum += p.selected_at(i);
@@ -29,7 +28,7 @@ __global__ void __launch_bounds__(kSumThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    cross_entropy_columns(const __grid_constant__ CrossEntropyProblem<T> p) {
+    cross_entropy_columns(const __grid_constant__ CrossEntropyProblem<T, false> p) {
   await_previous();
   const Shared s = shared_sums(p);
   const T nan = std::numeric_limits<T>::quiet_NaN();
@@ -79,62 +78,102 @@ __global__ void __launch_bounds__(kThreads)
     if (valid && f.settles(static_cast<double>(exp(p.input[at] - top)), sum))
       p.gradient[at] = static_cast<T>(0 - others);
   }
-  finish(p, s, total);
+  if (p.total && grid_sum(total, p.partials, p.ticket)) write_total(p, s, total);
 }
 
-template <class T> void run(const CrossEntropyArgs& args) {
-  CrossEntropyProblem<T> p{.input = data_of<T>(args.input),
-                           .weight = data_of<T>(args.weight),
-                           .upstream = data_of<T>(args.upstream),
-                           .losses = data_of<T>(args.losses),
-                           .total = data_of<T>(args.total),
-                           .gradient = data_of<T>(args.gradient),
-                           .target = args.target->raw(),
-                           .selected = nullptr,
-                           .partials = context().partials,
-                           .ticket = context().ticket,
-                           .positions = args.target->numel(),
-                           .classes = args.input->shape()[1],
-                           .inner = args.input->dim() > 2 ? args.input->shape()[2] : 1,
-                           .ignore_index = args.ignore_index,
-                           .smoothing = args.label_smoothing,
-                           .mean = args.mean,
-                           .wide_target = args.target->dtype() == DType::I64,
-                           .notes = args.losses || args.total,
-                           .fault = fault_of("cross_entropy"),
-                           .where = fault_note()};
+// Every block sums the selected weights itself if each of its threads has at most eight targets.
+// Otherwise a separate kernel does. Returns the sum if so.
+template <class T, bool kPlain>
+Tensor sum_selected_weights(CrossEntropyProblem<T, kPlain>& p, int threads) {
+  if (!p.mean || p.positions <= int64_t{8} * threads) return {};
+  Tensor selected = empty({}, {.dtype = DType::F64, .device = Device::cuda()});
+  launch(selected_weight_kernel<T, kPlain>, grid_for(p.positions, 16 * kSumThreads), kSumThreads, p,
+         data_of<double>(&selected));
+  p.selected = data_of<double>(&selected);
+  return selected;
+}
+
+/// Calls body(RowTeam) with the team for rows of n classes. Rows of up to 1,024 elements are
+/// processed by a warp, so that a row needs no barrier and few blocks have to add their totals;
+/// weights and smoothing take too many registers for that.
+template <class T, bool kPlain, class Body> void with_loss_team(int64_t n, const Body& body) {
+  constexpr int kWide = static_cast<int>(sizeof(T) / sizeof(float));
+  const int64_t words = n * kWide;
+  if constexpr (kPlain) {
+    if (words > 512 && words <= 1024) return body(RowTeam<kWarp, 32 / kWide>{});
+    if (words > 256 && words <= 512) return body(RowTeam<kWarp, 16 / kWide>{});
+    if (words > 128 && words <= 256) return body(RowTeam<kWarp, 8 / kWide>{});
+  }
+  with_row_team<T>(n, body);
+}
+
+/// Returns the threads of a block for rows of the team. Warps have blocks of at least 4, and of up
+/// to 32 if there are enough rows for all multiprocessors. A single block has the total at once.
+template <class Team> int threads_for(int64_t rows) {
+  if (Team::is_block) return Team::size;
+  constexpr int64_t most = Team::most_threads / Team::size;
+  if (rows <= most) return Team::most_threads;
+  int64_t warps = 4;
+  while (warps < most && warps * context().multiprocessors < rows) warps *= 2;
+  return static_cast<int>(warps) * Team::size;
+}
+
+bool has_few_short_rows(const CrossEntropyArgs& args) {
+  return args.target->numel() <= kOneBlock && args.input->shape()[1] <= kShortRow;
+}
+
+template <class T, bool kPlain> void run(const CrossEntropyArgs& args) {
+  CrossEntropyProblem<T, kPlain> p{.input = data_of<T>(args.input),
+                                   .weight = data_of<T>(args.weight),
+                                   .upstream = data_of<T>(args.upstream),
+                                   .losses = data_of<T>(args.losses),
+                                   .total = data_of<T>(args.total),
+                                   .gradient = data_of<T>(args.gradient),
+                                   .target = args.target->raw(),
+                                   .selected = nullptr,
+                                   .partials = context().partials,
+                                   .ticket = context().ticket,
+                                   .positions = args.target->numel(),
+                                   .classes = args.input->shape()[1],
+                                   .inner = args.input->dim() > 2 ? args.input->shape()[2] : 1,
+                                   .ignore_index = args.ignore_index,
+                                   .kept = 0,
+                                   .smoothing = args.label_smoothing,
+                                   .mean = args.mean,
+                                   .wide_target = args.target->dtype() == DType::I64,
+                                   .notes = args.losses || args.total,
+                                   .fault = fault_of("cross_entropy"),
+                                   .where = fault_note()};
   p.fault.limit = p.classes;
   if (p.positions == 0 && !p.total) return;
-  Tensor selected;
-  if (p.mean && p.positions > kFewTargets) {
-    selected = empty({}, {.dtype = DType::F64, .device = Device::cuda()});
-    p.selected = data_of<double>(&selected);
-    launch(selected_weight_kernel<T>, grid_for(p.positions, 16 * kSumThreads), kSumThreads, p,
-           data_of<double>(&selected));
+  if constexpr (!kPlain) {
+    if (p.inner > 1 || has_few_short_rows(args)) {
+      const int64_t warps = std::max<int64_t>((p.positions + kWarp - 1) / kWarp, 1);
+      const int threads = static_cast<int>(std::min<int64_t>(warps * kWarp, kThreads));
+      const Tensor selected = sum_selected_weights(p, threads);
+      launch_early(cross_entropy_columns<T>, grid_for(p.positions, threads), threads, p);
+      return;
+    }
   }
-  const bool is_few = p.positions <= kOneBlock;
-  if (p.inner > 1 || (is_few && p.classes <= kShortRow)) {
-    const int warps =
-        is_few ? static_cast<int>((p.positions + kWarp - 1) / kWarp) : kThreads / kWarp;
-    const int threads = std::max(warps, 1) * kWarp;
-    launch_early(cross_entropy_columns<T>, grid_for(p.positions, threads), threads, p);
-    return;
-  }
-  with_row_team<T>(p.classes, [&]<class Team>(Team) {
-    // One block for few rows, because it then has the total. Otherwise only as many blocks as can
-    // be resident, because the last one adds the partial sums of all.
-    const bool one_block = !Team::is_block && is_few;
-    const int threads = one_block ? Team::most_threads : Team::threads;
-    const int blocks = Team::is_block ? kLossBlocks<Team> : 16;
-    const dim3 grid = one_block ? 1 : grid_for(p.positions, threads / Team::size, blocks);
-    launch_early(cross_entropy_rows<Team, T>, grid, threads, p);
+  with_loss_team<T, kPlain>(p.classes, [&]<class Team>(Team) {
+    const int threads = threads_for<Team>(p.positions);
+    const Tensor selected = sum_selected_weights(p, threads);
+    p.kept = kept_in_shared_memory<Team, T>(p.classes);
+    // No more blocks than can be resident.
+    launch_early(p.kept * sizeof(T), cross_entropy_rows<Team, T, kPlain>,
+                 grid_for(p.positions, threads / Team::size, 1024 / threads), threads, p);
   });
 }
 
 }  // namespace
 
 void cross_entropy(const CrossEntropyArgs& args) {
-  dispatch_floating(args.input->dtype(), [&]<class T>(T) { run<T>(args); });
+  const bool plain = !args.weight && args.label_smoothing == 0 && args.input->dim() <= 2 &&
+                     !has_few_short_rows(args);
+  dispatch_floating(args.input->dtype(), [&]<class T>(T) {
+    if (plain) run<T, true>(args);
+    else run<T, false>(args);
+  });
 }
 
 }  // namespace ebb::cuda

@@ -13,8 +13,9 @@ namespace ebb::cuda {
 /// Below this sum, digits of all elements except the largest have been lost.
 inline constexpr double kNearlyOne = 1 + 1e-6;
 
-/// Layout: input (N, C, inner) contiguous.
-template <class T> struct CrossEntropyProblem {
+/// Layout: input (N, C, inner) contiguous. kPlain: without weights and smoothing, which take
+/// registers that rows need.
+template <class T, bool kPlain> struct CrossEntropyProblem {
   const T* input;
   const T* weight;    // (C), or null
   const T* upstream;  // (N, inner), or null for 1
@@ -26,6 +27,7 @@ template <class T> struct CrossEntropyProblem {
   double* partials;
   unsigned* ticket;
   int64_t positions, classes, inner, ignore_index;
+  int kept;  // the elements of a row in shared memory (shared_row.h)
   double smoothing;
   bool mean, wide_target;  // wide_target: i64, else u8
   bool notes;              // records a fault for an index out of range
@@ -44,8 +46,10 @@ template <class T> struct CrossEntropyProblem {
     found.position = i;
     note(where, found);
   }
+  __device__ bool has_weights() const { return !kPlain && weight; }
+  __device__ bool smooths() const { return !kPlain && smoothing > 0; }
   __device__ double weight_of(int64_t c) const {
-    return weight ? static_cast<double>(weight[c]) : 1;
+    return has_weights() ? static_cast<double>(weight[c]) : 1;
   }
   __device__ double selected_at(int64_t i) const {
     const int64_t t = target_at(i);
@@ -58,7 +62,8 @@ template <class T> struct CrossEntropyProblem {
 struct Shared {
   double scale, weight_sum;
 };
-template <class T> __device__ Shared shared_sums(const CrossEntropyProblem<T>& p) {
+template <class T, bool kPlain>
+__device__ Shared shared_sums(const CrossEntropyProblem<T, kPlain>& p) {
   Shared s{1, static_cast<double>(p.classes)};
   if (p.mean) {
     double sum = 0;
@@ -74,7 +79,7 @@ template <class T> __device__ Shared shared_sums(const CrossEntropyProblem<T>& p
     }
     s.scale = 1 / sum;
   }
-  if (p.smoothing > 0 && p.weight) {
+  if (p.smooths() && p.has_weights()) {
     double sum = 0;
     for (int64_t c = threadIdx.x; c < p.classes; c += blockDim.x)
       sum += static_cast<double>(p.weight[c]);
@@ -88,145 +93,186 @@ template <class T> __device__ Shared shared_sums(const CrossEntropyProblem<T>& p
 struct Factors {
   double hit, share, hit_factor;
 
+  __device__ bool is_finite() const { return hit_factor - hit_factor == 0; }
   // The gradients of a row add up to 0. If p_t is near 1, p_t - 1 has lost its digits and the
   // others have not. The gradient of x_t is then minus the sum of the others.
-  __device__ bool settles(double e, double sum) const {
-    return 2 * e > sum && hit_factor - hit_factor == 0;
-  }
+  __device__ bool settles(double e, double sum) const { return 2 * e > sum && is_finite(); }
 };
-template <class T>
-__device__ Factors factors_of(const CrossEntropyProblem<T>& p, const Shared& s, int64_t i,
+template <class T, bool kPlain>
+__device__ Factors factors_of(const CrossEntropyProblem<T, kPlain>& p, const Shared& s, int64_t i,
                               int64_t t) {
   Factors f;
-  f.hit = (1 - p.smoothing) * p.weight_of(t);
-  f.share = p.smoothing / static_cast<double>(p.classes);
+  f.hit = p.smooths() ? (1 - p.smoothing) * p.weight_of(t) : p.weight_of(t);
+  f.share = p.smooths() ? p.smoothing / static_cast<double>(p.classes) : 0;
   f.hit_factor = s.scale * (p.upstream ? static_cast<double>(p.upstream[i]) : 1);
   return f;
 }
 
-template <class T>
-__device__ T gradient_of(const CrossEntropyProblem<T>& p, const Factors& f, T softmax_factor, T e,
-                         int64_t c, int64_t t) {
+template <class T, bool kPlain>
+__device__ T gradient_of(const CrossEntropyProblem<T, kPlain>& p, const Factors& f,
+                         T softmax_factor, T e, int64_t c, int64_t t) {
   T g = e * softmax_factor;
-  if (p.smoothing > 0)
-    g -= static_cast<T>(f.hit_factor * f.share) * (p.weight ? p.weight[c] : T(1));
+  if (p.smooths())
+    g -= static_cast<T>(f.hit_factor * f.share) * (p.has_weights() ? p.weight[c] : T(1));
   if (c == t) g -= static_cast<T>(f.hit_factor * f.hit);
   return g;
 }
 
-template <class T>
-__device__ void finish(const CrossEntropyProblem<T>& p, const Shared& s, double total) {
-  if (!p.total || !grid_sum(total, p.partials, p.ticket)) return;
+template <class T, bool kPlain>
+__device__ void write_total(const CrossEntropyProblem<T, kPlain>& p, const Shared& s,
+                            double total) {
   // If the weights sum to 0, the mean is NaN, also if smoothing makes the total other than 0.
   const bool no_mean = s.scale == std::numeric_limits<double>::infinity();
   *p.total = static_cast<T>(no_mean ? 0 * s.scale : total * s.scale);
 }
 
-// Returns element t of a row, for all threads of the team.
-template <class Team, class T>
-__device__ T element_at(Row<Team, T>& row, const T* from, int64_t t) {
-  if constexpr (Team::is_block) {
-    return from[t];
-  } else {  // it is in a register
-    T mine = 0;
-    row.each([&](auto c, const T(&v)[1]) {
-      if (c == t) mine = v[0];
-    });
-    return __shfl_sync(kAllLanes, mine, static_cast<int>(t % kWarp));
-  }
-}
+// The totals of the teams of a block. Zeroed by init().
+struct TeamTotals {
+  double parts[kWarp];
+  unsigned arrived;
 
-// Starts to load the first row of a warp, whose load comes after the sum of the weights.
-template <class Team, class T>
-__device__ void prefetch_row([[maybe_unused]] const CrossEntropyProblem<T>& p) {
-#if defined(__CUDA_ARCH__)
-  const int64_t c = Team::rank() * Team::kept;
-  if (Team::is_block || Team::first_row() >= p.positions || c >= p.classes) return;
-  asm volatile("prefetch.global.L1 [%0];" ::"l"(p.input + Team::first_row() * p.classes + c));
-#endif
+  template <class Team> __device__ void init() {
+    if constexpr (Team::is_block) return;
+    if (threadIdx.x == 0) arrived = 0;
+    __syncthreads();
+  }
+};
+
+/// Computes the sum of the teams' totals, which are in their threads of rank 0, like grid_sum(), but
+/// without a barrier: the last warp to arrive adds them, in their order. A team calls it when it
+/// knows the loss of its last row, before it writes that row's gradient. Returns true in one thread
+/// of the grid.
+template <class Team>
+__device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials,
+                             unsigned* ticket) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp,
+            warp = static_cast<int>(threadIdx.x) / kWarp;
+  if (Team::is_block && warp > 0) return false;
+  const int warps = Team::is_block ? 1 : static_cast<int>(blockDim.x) / kWarp;
+  int last = 1;
+  if (warps > 1) {
+    if (lane == 0) {
+      totals.parts[warp] = total;
+      __threadfence_block();
+      last = atomicAdd(&totals.arrived, 1u) == static_cast<unsigned>(warps) - 1;
+    }
+    if (!__shfl_sync(kAllLanes, last, 0)) return false;
+    __threadfence_block();
+    const volatile double* parts = totals.parts;
+    total = warp_join<AddUp>(lane < warps ? parts[lane] : 0.0);
+  }
+  if (gridDim.x == 1) return lane == 0;
+  if (lane == 0) {
+    partials[blockIdx.x] = total;
+    __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    if (last) *ticket = 0;
+  }
+  if (!__shfl_sync(kAllLanes, last, 0)) return false;
+  __threadfence();
+  total = 0;
+#pragma unroll 8
+  for (unsigned i = static_cast<unsigned>(lane); i < gridDim.x; i += kWarp)
+    total += __ldcg(partials + i);
+  total = warp_join<AddUp>(total);
+  return lane == 0;
 }
 
 /// Resident blocks with 64 registers per thread. The loss needs more registers than softmax.
 template <class Team> inline constexpr int kLossBlocks = 1024 / Team::most_threads;
 
-template <class Team, class T>
+template <class Team, class T, bool kPlain>
 __global__ void __launch_bounds__(Team::most_threads, kLossBlocks<Team>)
-    cross_entropy_rows(const __grid_constant__ CrossEntropyProblem<T> p) {
+    cross_entropy_rows(const __grid_constant__ CrossEntropyProblem<T, kPlain> p) {
+  __shared__ TeamTotals totals;
   await_previous();
   constexpr bool kKeptExp = !Team::has_tail;
-  prefetch_row<Team>(p);
-  const Shared s = shared_sums(p);
-  const int64_t n = p.classes;
+  const int64_t n = p.classes, first = Team::first_row();
   const T nan = std::numeric_limits<T>::quiet_NaN();
+  RowOf<Team, T> row(n, p.kept);
+  totals.template init<Team>();
+  Shared s{};
   double total = 0;  // of this thread's rows, in the thread of rank 0
-  // Loads the target of the next row early.
-  int64_t next = Team::first_row() < p.positions ? p.target_at(Team::first_row()) : 0;
-  for (int64_t i = Team::first_row(); i < p.positions; i += Team::row_step()) {
-    const int64_t t = next;
-    if (i + Team::row_step() < p.positions) next = p.target_at(i + Team::row_step());
-    Row<Team, T> row({p.input + i * n}, n);
-    T* gradient = p.gradient ? p.gradient + i * n : nullptr;
-    if (t == p.ignore_index || !p.in_range(t)) {  // the same for all threads of the team
-      const T value = t == p.ignore_index ? T(0) : nan;
-      if (gradient) row.each([&](auto c, const T(&)[1]) { gradient[c] = value; });
-      if (Team::rank() == 0) {
-        if (t != p.ignore_index) p.note_bad(i, t);
-        total += static_cast<double>(value);
-        if (p.losses) p.losses[i] = value;
-      }
-      continue;
+  const auto add_totals = [&] {
+    double sum = total;
+    if (p.total && sum_of_teams<Team>(sum, totals, p.partials, p.ticket)) write_total(p, s, sum);
+  };
+  for (int64_t i = first;; i += Team::row_step()) {
+    const bool exists = i < p.positions;
+    const int64_t t = exists ? p.target_at(i) : 0, after = i + Team::row_step();
+    if (exists) row.load({p.input + i * n});
+    if (i == first) s = shared_sums(p);  // all threads, while their first rows arrive
+    if (!exists) {
+      if (i == first) add_totals();
+      return;
     }
-    const T at_target = element_at(row, p.input + i * n, t);
-    const bool smooths = p.smoothing > 0;
+    const bool last = after >= p.positions;
+    const T* const next_input = last ? nullptr : p.input + after * n;
+    T* gradient = p.gradient ? p.gradient + i * n : nullptr;
+    // The same for all threads of the team. The gradient of an invalid row is `fill`.
+    const bool valid = t != p.ignore_index && p.in_range(t);
+    const T fill = t == p.ignore_index ? T(0) : nan;
+    const T at_target = valid ? p.input[i * n + t] : T(0);
+    const bool smooths = p.smooths();
     double weighted = 0;
-    const RowSums<T> of =
-        row_sums<kKeptExp>(row, smooths, [&](auto c, double x) { weighted += p.weight_of(c) * x; });
-    const auto exp_at = [&of](const T(&v)[1]) { return kKeptExp ? v[0] : exp_below(v[0], of.top); };
-    const Factors f = factors_of(p, s, i, t);
+    // The sum without the target: it keeps its digits if p_t is near 1.
+    const auto [top, others] = row_sums<kKeptExp, Team, T>(
+        row, [own = t - Team::rank()](auto c) { return c - Team::rank() != static_cast<int>(own); },
+        smooths, [&](auto c, double x) { weighted += p.weight_of(c) * x; });
+    const T e_target = exp_below(at_target, top);
+    const double sum = others + static_cast<double>(e_target);
+    const auto exp_at = [top = top](const T(&v)[1]) {
+      return kKeptExp ? v[0] : exp_below(v[0], top);
+    };
+    const Factors f = factors_of(p, s, i, valid ? t : 0);
     if (p.losses || p.total) {
-      double others = of.sum - 1;  // of e^(x - top), without the 1 of the top
-      if (of.sum < kNearlyOne && at_target == of.top) {
-        others = 0;
-        row.each(
-            [&](auto c, const T(&v)[1]) { others += c == t ? 0 : static_cast<double>(exp_at(v)); });
-        others = Team::template join_apart<AddUp>(others);
-      }
       if (smooths) weighted = Team::template join_apart<AddUp>(weighted);
       if (Team::rank() == 0) {
-        const auto log_sum = static_cast<double>(math::log1p(static_cast<T>(others)));
-        double loss = -f.hit * (static_cast<double>(at_target - of.top) - log_sum);
+        const double more = at_target == top ? others : sum - 1;
+        const auto log_sum = static_cast<double>(math::log1p(static_cast<T>(more)));
+        double loss = -f.hit * (static_cast<double>(at_target - top) - log_sum);
         if (smooths) {
-          weighted -= s.weight_sum * (static_cast<double>(of.top) - shown_from<Team>(of));
+          weighted -= s.weight_sum * (static_cast<double>(top) - shown_from<Team>(top));
           loss -= f.share * (weighted - s.weight_sum * log_sum);
+        }
+        if (!valid) {
+          loss = static_cast<double>(fill);
+          if (t != p.ignore_index) p.note_bad(i, t);
         }
         total += loss;
         if (p.losses) p.losses[i] = static_cast<T>(loss);
       }
     }
-    if (!gradient) continue;
-    const T factor =
-        static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum)) / static_cast<T>(of.sum);
-    const T e_target = exp_below(at_target, of.top);
-    const bool settles = f.settles(static_cast<double>(e_target), of.sum);
-    if (!settles && !smooths) {
-      row.each([&](auto c, const T(&v)[1]) { Team::store(gradient + c, exp_at(v) * factor); });
-      if (t % Team::size == Team::rank())  // the thread that wrote this element
-        gradient[t] = gradient_of(p, f, factor, e_target, t, t);
+    if (last) add_totals();
+    if (!gradient) {
+      row.each_last(next_input, [](auto, const T(&)[1]) {});
       continue;
     }
-    double others = 0;
-    row.each([&](auto c, const T(&v)[1]) {
+    const T factor =
+        static_cast<T>(f.hit_factor * (f.hit + f.share * s.weight_sum)) / static_cast<T>(sum);
+    if (!smooths) {
+      row.each_last(next_input, [&](auto c, const T(&v)[1]) {
+        Team::store(gradient + c, valid ? exp_at(v) * factor : fill);
+      });
+      if (valid && t % Team::size == Team::rank()) {  // the thread that wrote this element
+        gradient[t] = f.is_finite() ? static_cast<T>(-f.hit_factor * f.hit * (others / sum))
+                                    : gradient_of(p, f, factor, e_target, t, t);
+      }
+      continue;
+    }
+    const bool settles = valid && f.settles(static_cast<double>(e_target), sum);
+    double settled = 0;
+    row.each_last(next_input, [&](auto c, const T(&v)[1]) {
       if (settles && c == t) return;
-      const T g = gradient_of(p, f, factor, exp_at(v), c, t);
+      const T g = valid ? gradient_of(p, f, factor, exp_at(v), c, t) : fill;
       gradient[c] = g;
-      others += static_cast<double>(g);
+      settled += static_cast<double>(g);
     });
     if (settles) {
-      others = Team::template join_apart<AddUp>(others);
-      if (Team::rank() == 0) gradient[t] = static_cast<T>(0 - others);
+      settled = Team::template join_apart<AddUp>(settled);
+      if (Team::rank() == 0) gradient[t] = static_cast<T>(0 - settled);
     }
   }
-  finish(p, s, total);
 }
 
 }  // namespace ebb::cuda

@@ -1,9 +1,9 @@
 // Rows of n elements, each processed by a team of threads: a warp, or a whole block for wide rows.
 //
 // The layout keeps memory busy. Each thread loads all of its elements into registers before it
-// computes with the first one, and as many teams as possible are resident. A row that is wider than
-// the registers of its team has a tail. The tail is read again for every pass, from the cache:
-// there are no more such rows in flight than multiprocessors.
+// computes with the first one, and as many teams as possible are resident. Wider rows are in shared
+// memory (shared_row.h). If several arrays are needed, such a row has a tail, which is read again
+// for every pass, from the cache: there are no more such rows in flight than multiprocessors.
 #pragma once
 
 #include "ebb/backends/cuda/block.h"
@@ -59,8 +59,14 @@ template <int Size, int K, bool Tail = false, int Blocks = 1> struct RowTeam {
 /// The elements of one row that belong to this thread, for N arrays of the same shape.
 template <class Team, class T, int N = 1> class Row {
  public:
-  __device__ Row(const T* const (&rows)[N], int64_t n)
+  /// kept: ignored, for the interface of SharedRow.
+  __device__ explicit Row(int64_t n, int kept = 0)
       : n_(n), bound_(static_cast<int>(n < kMost ? n : kMost)) {
+    (void)kept;
+  }
+
+  /// Loads this thread's elements of a row.
+  __device__ void load(const T* const (&rows)[N]) {
 #pragma unroll
     for (int a = 0; a < N; ++a) rows_[a] = rows[a];
 #pragma unroll
@@ -102,6 +108,11 @@ template <class Team, class T, int N = 1> class Row {
         if (c + u * Team::size < limit) body(c + u * Team::size, v[u]);
       }
     });
+  }
+  /// Does the same for the last time. next: the row that load() will load.
+  template <class Body> __device__ void each_last(const T* next, const Body& body) {
+    (void)next;
+    each(body);
   }
 
  private:

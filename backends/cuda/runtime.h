@@ -37,14 +37,29 @@ struct Context {
 /// Returns the context. Throws Error with the reason if there is no device.
 Context& context();
 
-/// Starts kernel(args...) on the stream. Throws Error if it cannot start.
+namespace detail {
+// shared_bytes: dynamic shared memory of each block.
 template <class... P>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+void start(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, bool early,
+           std::type_identity_t<P>... args) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
   config.stream = context().stream;
+  config.attrs = &attribute;
+  config.numAttrs = early && context().overlaps ? 1 : 0;
   check(cudaLaunchKernelEx(&config, kernel, args...), "kernel launch");
+}
+}  // namespace detail
+
+/// Starts kernel(args...) on the stream. Throws Error if it cannot start.
+template <class... P>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+  detail::start(kernel, grid, block, 0, false, args...);
 }
 
 /// Starts kernel(args...) before the previous kernel of the stream has ended, if the device
@@ -52,16 +67,28 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>
 /// that every thread calls await_previous() before it accesses memory.
 template <class... P>
 void launch_early(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = block;
-  config.stream = context().stream;
-  config.attrs = &early;
-  config.numAttrs = context().overlaps ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, kernel, args...), "kernel launch");
+  detail::start(kernel, grid, block, 0, true, args...);
+}
+/// Does the same for a kernel that uses `shared_bytes` of dynamic shared memory in each block.
+template <class... P>
+void launch_early(size_t shared_bytes, void (*kernel)(P...), dim3 grid, dim3 block,
+                  std::type_identity_t<P>... args) {
+  if (shared_bytes > 48 * 1024) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)),
+          "cudaFuncSetAttribute");
+  }
+  detail::start(kernel, grid, block, shared_bytes, true, args...);
+}
+
+/// Returns the dynamic shared memory of the block, aligned to 16 bytes.
+template <class T> __device__ T* dynamic_shared_memory() {
+#if defined(__CUDACC__)
+  extern __shared__ __align__(16) unsigned char memory[];
+  return reinterpret_cast<T*>(memory);
+#else
+  return static_cast<T*>(emulation::dynamic_shared_memory());
+#endif
 }
 
 /// Allows the next kernel of the stream to start if it is launched early, then waits until all

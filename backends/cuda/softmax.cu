@@ -2,8 +2,9 @@
 // gradients.
 //
 // If inner is 1, a warp or a block computes a row (softmax_rows.h). Otherwise a thread computes a
-// column, so that memory is read along rows. Sums are in f64. Traffic: x is read once (wide rows
-// and columns again, mostly from the cache), and y is written once.
+// column, so that memory is read along rows. Sums are in f64. Traffic: x is read once (columns, and
+// what does not fit into shared memory of a wide row, again, mostly from the cache), and y is
+// written once.
 #include "ebb/backends/cuda/cuda_backend.h"
 #include "ebb/backends/cuda/softmax_rows.h"
 
@@ -44,8 +45,9 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// Rows in shared memory have one block per multiprocessor, which copies its next row early.
 template <class Team> dim3 grid_of(int64_t rows) {
-  return grid_for(rows, Team::threads / Team::size);
+  return grid_for(rows, Team::threads / Team::size, Team::has_tail ? 1 : 16);
 }
 
 // Calls body with std::bool_constant<log> and a zero of the element type.
@@ -69,8 +71,9 @@ void softmax(bool log, Tensor& out, const Tensor& in, RowsShape rows) {
       return;
     }
     with_row_team<T>(rows.n, [&]<class Team>(Team) {
-      launch(softmax_rows<Team, T, Log::value>, grid_of<Team>(rows.outer), Team::threads, x, y,
-             rows.outer, rows.n);
+      const int kept = kept_in_shared_memory<Team, T>(rows.n);
+      launch_early(kept * sizeof(T), softmax_rows<Team, T, Log::value>, grid_of<Team>(rows.outer),
+                   Team::threads, x, y, rows.outer, rows.n, kept);
     });
   });
 }
@@ -88,8 +91,14 @@ void softmax_backward(bool log, Tensor& out, const Tensor& output, const Tensor&
       return;
     }
     with_row_team<T>(rows.n, [&]<class Team>(Team) {
-      launch(softmax_backward_rows<Team, T, Log::value>, grid_of<Team>(rows.outer), Team::threads,
-             y, g, to, rows.outer, rows.n);
+      if constexpr (Log::value && Team::has_tail) {
+        const int kept = kept_in_shared_memory<Team, T>(rows.n);
+        launch_early(kept * sizeof(T), log_softmax_backward_wide<Team, T>,
+                     grid_of<Team>(rows.outer), Team::threads, y, g, to, rows.outer, rows.n, kept);
+      } else {
+        launch_early(softmax_backward_rows<Team, T, Log::value>, grid_of<Team>(rows.outer),
+                     Team::threads, y, g, to, rows.outer, rows.n);
+      }
     });
   });
 }

@@ -10,6 +10,7 @@
 
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
+#include "ebb/core/draw.h"
 #include "ebb/tests/support/check.h"
 
 namespace ebb {
@@ -103,6 +104,35 @@ TEST(Random, NormalMoments) {
     }
     EXPECT_NEAR(static_cast<double>(beyond) / kMany, 0.05, 0.003);
   }
+}
+
+// f32 evaluates the same formula. Near its zeros, an angle of 34 bits limits the digits.
+TEST(Random, F32NormalsAreRoundedF64Normals) {
+  Generator a{12, 1}, b{12, 1};
+  expect_values(randn({kMany}, {.dtype = f32}, &a),
+                randn({kMany}, {.dtype = f64}, &b).to_vector<double>(), 8e-7, 4e-9);
+}
+
+TEST(Random, F32NormalsKeepTheirDigitsAtTheEndsOfTheInterval) {
+  for (int shift = 2; shift < 31; ++shift) {
+    for (const uint32_t word : {0xabcdef01u, 0xffffffffu, 0x80000000u}) {
+      const uint32_t small = word >> shift, low = 0x12345678;
+      const double u = (small + low * 0x1p-32) * 0x1p-32;
+      EXPECT_NEAR(exponential_from_bits(small, low) / -std::log1p(-u), 1, 3e-7) << small;
+      EXPECT_NEAR(exponential_from_bits(~small, ~low) / -std::log(u), 1, 3e-7) << small;
+      for (const uint32_t quarter : {0u, 1u, 2u, 3u}) {
+        const uint32_t high = (quarter << 30) + (shift % 2 ? small >> 1 : 0u - (small >> 1));
+        const double rest = static_cast<double>(static_cast<int32_t>(high - (quarter << 30)));
+        const double angle = 6.283185307179586 * (rest * 0x1p-32);
+        const double want = quarter % 2 ? std::sin(angle) : std::cos(angle);
+        EXPECT_NEAR(cosine_from_bits(high, 0), quarter == 1 || quarter == 2 ? -want : want,
+                    3e-7 * std::fabs(want));
+      }
+    }
+  }
+  EXPECT_NEAR(normal_from_bits<float>({{0, 0, 0, 0}}), 3.3e-10, 1e-11);
+  EXPECT_NEAR(normal_from_bits<float>({{~0u, ~0u, 0, 0}}), 9.4193, 1e-3);
+  EXPECT_NEAR(normal_from_bits<float>({{~0u, ~0u, 0x80000000u, 0}}), -9.4193, 1e-3);
 }
 
 TEST(Random, InPlaceRanges) {

@@ -126,6 +126,25 @@ TEST_F(CudaBackend, RandomNumbersAreThoseOfTheCpu) {
   }
 }
 
+// Views, and sizes that are not a multiple of what a thread draws at once.
+TEST_F(CudaBackend, RandomNumbersOfViewsAndOddSizes) {
+  for (const int64_t n : {1, 3, 1021}) {
+    for (const bool transposed : {false, true}) {
+      const auto run = [&](Device device) {
+        Generator g{8, 5};
+        Tensor whole = zeros({n, 5}, {.device = device});
+        Tensor out = transposed ? transpose(whole) : slice(whole, 0, n > 1 ? 1 : 0, n);
+        uniform_(out, -1, 1, &g);
+        std::vector<double> all = whole.to_vector<double>();
+        bernoulli_(out, 0.3, &g);
+        for (double x : whole.to_vector<double>()) all.push_back(x);
+        return all;
+      };
+      EXPECT_EQ(run(kCuda), run(Device::cpu())) << n;
+    }
+  }
+}
+
 TEST_F(CudaBackend, SumsOfManyElementsAndOfBigRows) {
   Generator g{1, 0};
   for (const Shape& shape : {Shape{20000}, Shape{2, 9000}, Shape{5000, 3}, Shape{2, 700, 7}}) {

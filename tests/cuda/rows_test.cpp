@@ -15,9 +15,10 @@ using CudaRows = CudaTest;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-// On both sides of every change of team; the last ones have a tail.
-const std::vector<int64_t> kWidths{1,    31,   32,   33,   128,  129,  512,  513,  1000,
-                                   1024, 1025, 2048, 2049, 4096, 4097, 8192, 8193, 20001};
+// On both sides of every change of team. The last one does not fit into shared memory.
+const std::vector<int64_t> kWidths{1,    31,   32,   33,   128,  129,   256,
+                                   257,  512,  513,  1000, 1024, 1025,  2048,
+                                   2049, 4096, 4097, 8192, 8193, 20001, 60001};
 
 TEST_F(CudaRows, SoftmaxAndItsGradientOfEveryWidth) {
   Generator g{21, 0};
@@ -46,11 +47,11 @@ TEST_F(CudaRows, SoftmaxAndItsGradientOfEveryWidth) {
 // Many more rows than teams at once, so that each takes several.
 TEST_F(CudaRows, ManyRows) {
   Generator g{22, 0};
-  for (const int64_t n : {5, 100, 300}) {
+  for (const int64_t n : {5, 100, 200, 300, 1000}) {
     const Tensor x = randn({400, n}, {}, &g), t = (rand({400}, {}, &g) * n).to(i64);
     const auto run = [&](Device device) {
       const Tensor v = x.to(device).detach().requires_grad_();
-      const Tensor loss = nn::cross_entropy(v, t.to(device));
+      const Tensor loss = nn::cross_entropy(v, t.to(device), {.ignore_index = 3});
       loss.backward();
       std::vector<double> all = v.grad().to_vector<double>();
       all.push_back(loss.item());
@@ -72,9 +73,8 @@ TEST_F(CudaRows, FewShortRows) {
       for (const double smoothing : {0.0, 0.2}) {
         const auto run = [&](Device device) {
           const Tensor v = x.to(device).detach().requires_grad_();
-          const Tensor loss =
-              nn::cross_entropy(v, t.to(device),
-                                {.weight = weight.to(device), .label_smoothing = smoothing});
+          const Tensor loss = nn::cross_entropy(
+              v, t.to(device), {.weight = weight.to(device), .label_smoothing = smoothing});
           loss.backward();
           std::vector<double> all = v.grad().to_vector<double>();
           all.push_back(loss.item());
@@ -84,6 +84,63 @@ TEST_F(CudaRows, FewShortRows) {
         EXPECT_EQ(run(kCuda), got);
         expect_values(from_data(got, {std::ssize(got)}), want, 2e-5, 1e-8);
       }
+    }
+  }
+}
+
+// Several wide rows for each block, which loads the next one while it writes. Two of them are
+// ignored, and one has a sure element.
+TEST_F(CudaRows, WideRowsFollowEachOther) {
+  Generator g{25, 0};
+  for (const DType dtype : {f32, f64}) {
+    for (const int64_t n : {8200, 60000}) {
+      Tensor x = randn({7, n}, {.dtype = dtype}, &g), t = (rand({7}, {}, &g) * n).to(i64);
+      select(select(x, 0, 4), 0, n - 1).fill_(30);
+      t.mutable_data<int64_t>()[4] = n - 1;
+      for (const int64_t row : {1, 6}) t.mutable_data<int64_t>()[row] = -100;
+      const Tensor upstream = randn({7, n}, {.dtype = dtype}, &g);
+      for (const int kind : {0, 1, 2, 3, 4}) {
+        SCOPED_TRACE(std::to_string(n) + " wide, kind " + std::to_string(kind));
+        const auto run = [&](Device device) {
+          const Tensor v = x.to(device).detach().requires_grad_();
+          const Tensor weight = full({n}, 0.5, {.dtype = dtype, .device = device});
+          const nn::CrossEntropyLossOptions options{.weight = kind > 2 ? weight : Tensor(),
+                                                    .label_smoothing = kind == 4 ? 0.1 : 0};
+          const Tensor y = kind == 0   ? softmax(v, 1)
+                           : kind == 1 ? log_softmax(v, 1)
+                                       : nn::cross_entropy(v, t.to(device), options);
+          if (kind < 2) y.backward(upstream.to(device));
+          else y.backward();
+          return std::pair(y.to_vector<double>(), v.grad().to_vector<double>());
+        };
+        const auto want = run(Device::cpu()), got = run(kCuda);
+        const double tolerance = dtype == f32 ? 4e-6 : 1e-12;
+        expect_values(got.first, want.first, tolerance, 1e-15);
+        expect_values(got.second, want.second, tolerance * 10, tolerance * 1e-2);
+      }
+    }
+  }
+}
+
+// The mean divides by the sum of the weights of all targets, which each block computes itself up to
+// some number of targets.
+TEST_F(CudaRows, MeansOfFewAndOfManyTargets) {
+  Generator g{26, 0};
+  for (const int64_t rows : {33, 1025, 9000}) {
+    for (const bool weighted : {false, true}) {
+      const Tensor x = randn({rows, 6}, {}, &g), t = (rand({rows}, {}, &g) * 6).to(i64);
+      const auto run = [&](Device device) {
+        const Tensor v = x.to(device).detach().requires_grad_();
+        const Tensor weight = weighted ? tensor({0.5, 1, 2, 3, 0.25, 4}, f32).to(device) : Tensor();
+        const Tensor loss =
+            nn::cross_entropy(v, t.to(device), {.weight = weight, .ignore_index = 2});
+        loss.backward();
+        std::vector<double> all = v.grad().to_vector<double>();
+        all.push_back(loss.item());
+        return all;
+      };
+      SCOPED_TRACE(rows);
+      expect_values(run(kCuda), run(Device::cpu()), 2e-5, 1e-9);
     }
   }
 }

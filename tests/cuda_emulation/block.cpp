@@ -62,7 +62,7 @@ std::string name_of(const void* kernel) {
 
 class Grid {
  public:
-  void run(dim3 grid, dim3 block, const void* kernel, const Work& body);
+  void run(dim3 grid, dim3 block, std::size_t shared_bytes, const void* kernel, const Work& body);
   void seed(std::uint64_t value);
 
   // Called on the fiber of the running thread.
@@ -110,8 +110,10 @@ void Grid::seed(std::uint64_t value) {
   random_ = Random(value);
 }
 
-void Grid::run(dim3 grid, dim3 block, const void* kernel, const Work& body) {
+void Grid::run(dim3 grid, dim3 block, std::size_t shared_bytes, const void* kernel,
+               const Work& body) {
   const std::lock_guard lock(mutex_);
+  resize_dynamic_shared_memory(shared_bytes);
   kernel_ = kernel;
   body_ = &body;
   gridDim = grid;
@@ -352,8 +354,9 @@ std::uint64_t first_seed() {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
 }
 
-void run_grid(dim3 grid, dim3 block, const void* kernel, const Work& body) {
-  the_grid().run(grid, block, kernel, body);
+void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const void* kernel,
+              const Work& body) {
+  the_grid().run(grid, block, shared_bytes, kernel, body);
 }
 void check_argument(const void* kernel, const void* pointer) {
   if (pointer != nullptr && reach(pointer).bytes == 0) {

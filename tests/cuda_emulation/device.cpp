@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "emulation.h"
 #include "runtime.h"
@@ -92,22 +93,34 @@ Tally& tally() {
 }
 
 namespace {
+// Dynamic shared memory: 48 KB, unless cudaFuncSetAttribute allows more.
+constexpr int kSharedBytes = 48 * 1024, kMostSharedBytes = 227 * 1024;
+std::mutex shared_mutex;
+std::map<const void*, std::size_t> shared_bytes_of;
+
+std::size_t allowed_shared_bytes(const void* kernel) {
+  const std::lock_guard lock(shared_mutex);
+  const auto found = shared_bytes_of.find(kernel);
+  return found == shared_bytes_of.end() ? kSharedBytes : found->second;
+}
+
 std::int64_t threads_that_waited = 0;  // of the kernel that runs, for the kernels before it
 }
 
 void await_previous_kernels() { ++threads_that_waited; }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, Work body) {
-  if (config.dynamicSmemBytes != 0) die("dynamic shared memory is not emulated");
   const bool early = config.numAttrs != 0;
   if (early && (config.numAttrs > 1 ||
                 config.attrs->id != cudaLaunchAttributeProgrammaticStreamSerialization))
     die("launch attributes other than programmatic launch are not emulated");
   if (!launchable(config)) return note(cudaErrorInvalidConfiguration);
+  if (config.dynamicSmemBytes > allowed_shared_bytes(kernel)) return note(cudaErrorInvalidValue);
   const cudaError_t error = submit(config.stream, [grid = config.gridDim, block = config.blockDim,
-                                                   kernel, early, body = std::move(body)] {
+                                                   shared_bytes = config.dynamicSmemBytes, kernel,
+                                                   early, body = std::move(body)] {
     threads_that_waited = 0;
-    run_grid(grid, block, kernel, body);
+    run_grid(grid, block, shared_bytes, kernel, body);
     const auto threads = std::int64_t{grid.x} * grid.y * grid.z * block.x * block.y * block.z;
     if (early && threads_that_waited < threads)
       die("a kernel that starts early ended without cudaGridDependencySynchronize in every "
@@ -129,6 +142,13 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) {
   const auto* found = find(error);
   return found ? found->text : "unrecognized error code";
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  if (value < 0 || value > kMostSharedBytes) return note(cudaErrorInvalidValue);
+  const std::lock_guard lock(shared_mutex);
+  shared_bytes_of[kernel] = static_cast<std::size_t>(value);
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
@@ -199,6 +219,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       break;
     case cudaDevAttrComputeCapabilityMajor: *value = properties.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = properties.minor; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = kMostSharedBytes; break;
     case cudaDevAttrMemoryPoolsSupported: *value = properties.memoryPoolsSupported; break;
     default: return note(cudaErrorInvalidValue);
   }

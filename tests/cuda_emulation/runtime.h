@@ -40,11 +40,14 @@ cudaError_t unsafe_call();
 bool is_capturing(cudaStream_t stream);
 
 // Runs every block of the grid, one after the other in a shuffled order (block.cpp).
-void run_grid(dim3 grid, dim3 block, const void* kernel, const Work& body);
+// shared_bytes: the dynamic shared memory of a block.
+void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const void* kernel,
+              const Work& body);
 
 // Fills the shared memory of every kernel with 0xff, as if another block had used it
 // (shared_memory.cpp).
 void forget_shared_memory();
+void resize_dynamic_shared_memory(std::size_t bytes);
 
 // Returns the part of the device allocation or pinned memory that starts at `pointer`; 0 bytes if
 // neither.

@@ -271,4 +271,38 @@ TEST(cuda_emulation, capture_forks_and_joins_by_events) {
   cudaGetLastError();
 }
 
+// Each block starts with other bytes, as on a device.
+__global__ void sum_in_dynamic_memory(int* out, int count) {
+  auto* const memory = static_cast<unsigned*>(ebb::emulation::dynamic_shared_memory());
+  if (threadIdx.x == 0) {
+    unsigned before = 0;
+    for (int i = 0; i < count; ++i) before += memory[i] == 0xffffffffu;
+    for (int i = 0; i < count; ++i) memory[i] = 1;
+    out[blockIdx.x] = static_cast<int>(before);
+  }
+}
+
+TEST(cuda_emulation, dynamic_shared_memory) {
+  const Device<int> out(3);
+  const auto run = [&](int count) {
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(3);
+    config.blockDim = dim3(32);
+    config.dynamicSmemBytes = count * sizeof(int);
+    return cudaLaunchKernelEx(&config, sum_in_dynamic_memory, out.data(), count);
+  };
+  ASSERT_EQ(run(12 * 1024), cudaSuccess);
+  EXPECT_EQ(out.values(), std::vector<int>(3, 12 * 1024));
+  EXPECT_EQ(run(12 * 1024 + 1), cudaErrorInvalidValue);
+  ASSERT_EQ(cudaFuncSetAttribute(sum_in_dynamic_memory, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 200 * 1024),
+            cudaSuccess);
+  ASSERT_EQ(run(50 * 1024), cudaSuccess);
+  EXPECT_EQ(out.values(), std::vector<int>(3, 50 * 1024));
+  EXPECT_EQ(cudaFuncSetAttribute(sum_in_dynamic_memory, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 228 * 1024),
+            cudaErrorInvalidValue);
+  cudaGetLastError();
+}
+
 }  // namespace

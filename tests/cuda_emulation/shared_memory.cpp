@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -44,7 +45,18 @@ int add_module(dl_phdr_info* info, std::size_t, void* ranges) {
   return 0;
 }
 
+// Allocated anew for each grid, so that AddressSanitizer reports an access beyond its end.
+std::unique_ptr<std::byte[]> dynamic;
+std::size_t dynamic_bytes = 0;
+
 }  // namespace
+
+void resize_dynamic_shared_memory(std::size_t bytes) {
+  dynamic.reset(bytes == 0 ? nullptr : new std::byte[bytes]);
+  dynamic_bytes = bytes;
+}
+
+void* dynamic_shared_memory() { return dynamic.get(); }
 
 // Also fills AddressSanitizer's guards between the variables. memset would report these, so it is
 // not used.
@@ -54,6 +66,7 @@ void forget_shared_memory() {
     dl_iterate_phdr(add_module, &ranges);
     return ranges;
   }();
+  if (dynamic_bytes != 0) std::memset(dynamic.get(), 0xff, dynamic_bytes);
   for (const Range& range : all) {
 #if defined(__SANITIZE_ADDRESS__)
     [&]() __attribute__((no_sanitize("address"))) {

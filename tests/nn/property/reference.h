@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ebb/core/draw.h"
 #include "ebb/tests/nn/property/spec.h"
 
 namespace ebb::test::property {
@@ -231,7 +232,7 @@ class Reference {
       case Kind::Dropout:
         if (!in_training || call.p == 0) break;
         for (double& v : y) {
-          mask.push_back(draw_number<double>(Distribution::Bernoulli, generator.seed,
+          mask.push_back(draw_number<double>(Distribution::Bernoulli, PhiloxKeys(generator.seed),
                                              generator.offset++, 1 - call.p, 0) /
                          (1 - call.p));
           v *= mask.back();
