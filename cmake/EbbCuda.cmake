@@ -32,8 +32,9 @@ if(EBB_WITH_CUDA)
     PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr $<$<BOOL:${EBB_WERROR}>:-Werror=all-warnings>
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas -Xfatbin=-compress-all>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  # A program loads cuBLASLt when it first uses the GPU. This folder is the last one that it searches.
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
+  # A program loads cuBLASLt and cuDNN when it first needs them. This folder is the last one that it searches.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu
+                              ${PROJECT_SOURCE_DIR}/backends/cuda/cudnn.cu TARGET_DIRECTORY ebb_cuda
                               PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
   target_link_libraries(ebb_cuda PRIVATE CUDA::cudart_static)
   list(APPEND EBB_PRIVATE_LIBRARIES CUDA::cudart_static ${CMAKE_DL_LIBS})

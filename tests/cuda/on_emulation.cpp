@@ -2,6 +2,7 @@
 // at its end.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <ostream>
 
@@ -142,6 +143,53 @@ TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
     }
   }
   cuda::use_small_products(true);
+}
+
+// EBB_EMULATION_CUDNN selects a library that does not work.
+TEST_F(OnEmulation, ConvolutionsRunOnCudnnIfItWorks) {
+  const char* value = std::getenv("EBB_EMULATION_CUDNN");
+  const std::string library = value ? value : "";
+  EXPECT_EQ(cuda::has_cudnn(), library != "absent" && library != "broken");
+  const Tensor x = ones({2, 3, 5, 5}).to(kCuda).requires_grad_(),
+               w = ones({4, 3, 3, 3}).to(kCuda).requires_grad_();
+  emulation::reset();
+  sum(conv2d(x, w)).backward();
+  EXPECT_EQ(emulation::counters().convolutions, library.empty() ? 3 : 0);
+  emulation::reset();
+  conv2d(x.detach().to(f64), w.detach().to(f64));
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+}
+
+// The step runs on Ebb's kernels, because a capture must not load a library or choose an engine.
+TEST_F(OnEmulation, AConvolutionThatFirstOccursInACaptureGetsNoEngineThere) {
+  const NoGrad guard;
+  const Tensor small = ones({1, 1, 4, 4}).to(kCuda), large = ones({1, 1, 9, 8}).to(kCuda),
+               w = ones({1, 1, 3, 3}).to(kCuda);
+  Tensor y;
+  bool captured = false;
+  cuda::CapturedStep step([&] { y = conv2d(captured ? large : small, w); });
+  step();
+  captured = true;
+  emulation::reset();
+  step();
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+  expect_values(y, std::vector<double>(42, 9.0));
+}
+
+TEST_F(OnEmulation, AConvolutionInALostCaptureDoesNotCountAgainstItsEngine) {
+  const NoGrad guard;
+  const Tensor x = ones({1, 2, 4, 4}).to(kCuda), w = ones({3, 2, 3, 3}).to(kCuda);
+  bool loses = false;
+  cuda::CapturedStep step([&] {
+    if (loses) cudaStreamQuery(static_cast<cudaStream_t>(cuda::stream()));
+    conv2d(x, w);
+  });
+  step();
+  loses = true;
+  expect_error([&] { step(); }, "cuda", {"kernel launch"});
+  emulation::reset();
+  expect_values(conv2d(x, w), std::vector<double>(12, 18.0));
+  EXPECT_EQ(emulation::counters().convolutions, std::getenv("EBB_EMULATION_CUDNN") ? 0 : 1);
 }
 
 TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
