@@ -9,6 +9,7 @@
 #include "cuda_runtime.h"
 #include "ebb/backends/cuda/small_products.h"
 #include "ebb/core/backend.h"
+#include "ebb/core/convolution.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
 #include "emulation.h"
@@ -158,6 +159,49 @@ TEST_F(OnEmulation, ConvolutionsRunOnCudnnIfItWorks) {
   emulation::reset();
   conv2d(x.detach().to(f64), w.detach().to(f64));
   EXPECT_EQ(emulation::counters().convolutions, 0);
+}
+
+TEST_F(OnEmulation, CudnnTakesConvolutionsOfEveryShape) {
+  const NoGrad guard;
+  const Tensor storage = ones({1000}).to(kCuda);
+  const auto make = [&](const Shape& shape, int64_t start = 0) {
+    return reshape(slice(storage, 0, start, start + shape.numel()), shape);
+  };
+  const std::vector<std::function<Tensor()>> all{
+      [&] {
+        return conv2d(make({1, 2, 5, 5}, 1), make({3, 2, 3, 3}, 2));
+      },  // aligned to 4 bytes
+      [&] {
+        return conv2d(make({1, 2, 5, 5}), make({3, 2, 4, 2}), {}, {.padding = "same"});
+      },
+      [&] {
+        return conv2d(make({1, 2, 8, 9}), make({3, 2, 3, 3}), {}, {.stride = {2, 3}});
+      },
+      [&] {
+        return conv2d(make({1, 4, 7, 7}), make({4, 1, 3, 3}), {}, {.dilation = 2, .groups = 4});
+      },
+      [&] {
+        return conv1d(make({1, 2, 9}), make({3, 2, 3}), {}, {.padding = 1});
+      },
+      [&] {
+        return conv_transpose2d(make({1, 2, 4, 4}), make({2, 3, 3, 3}), {},
+                                {.stride = 3, .output_padding = 2});
+      }};
+  for (size_t i = 0; i < all.size(); ++i) {
+    emulation::reset();
+    all[i]();
+    EXPECT_EQ(emulation::counters().convolutions, std::getenv("EBB_EMULATION_CUDNN") ? 0 : 1) << i;
+  }
+}
+
+// cuDNN computes y of all windows that fit, which are 7 x 7 here.
+TEST_F(OnEmulation, AConvolutionOfFewerWindowsThanFitGetsNoEngine) {
+  const Tensor x = ones({1, 1, 9, 9}).to(kCuda), w = ones({1, 1, 3, 3}).to(kCuda),
+               y = empty({1, 1, 2, 3}, {.device = kCuda});
+  emulation::reset();
+  backend(kCuda).convolution().run({.x = &x, .w = &w, .y = &y});
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+  expect_values(y, std::vector<double>(6, 9.0));
 }
 
 // The step runs on Ebb's kernels, because a capture must not load a library or choose an engine.
