@@ -107,18 +107,23 @@ template <class T> Problem<T> problem_of(const ConvolutionArgs& args) {
   return p;
 }
 
-template <Kind kKind, class T, int Tile> void launch_tiles(const Problem<T>& p) {
-  const int64_t tiles = ((p.m + Tile - 1) / Tile) * ((p.n + Tile - 1) / Tile) * p.groups * p.pieces;
-  launch(convolution_kernel<kKind, T, Tile>, grid_for(tiles, 1), kThreads, p, tiles);
+// The number of tiles of out (m, n) in all groups and pieces.
+template <class T> int64_t tiles_of(const Problem<T>& p, int64_t rows, int64_t columns) {
+  return ((p.m + rows - 1) / rows) * ((p.n + columns - 1) / columns) * p.groups * p.pieces;
+}
+
+template <Kind kKind, class T, int Rows, int Columns> void launch_tiles(const Problem<T>& p) {
+  const int64_t tiles = tiles_of(p, Rows, Columns);
+  launch(convolution_kernel<kKind, T, Rows, Columns>, grid_for(tiles, 1), kThreads, p, tiles);
 }
 template <Kind kKind, class T> void launch_convolution(const Problem<T>& p) {
-  if (p.m <= 32 || p.n <= 32) launch_tiles<kKind, T, 32>(p);
-  else launch_tiles<kKind, T, 64>(p);
+  if (p.m <= 32 || p.n <= 32) launch_tiles<kKind, T, 32, 32>(p);
+  else launch_tiles<kKind, T, 64, 64>(p);
 }
 
 template <class T> void weight_gradient(Problem<T> p, const ConvolutionArgs& args) {
   const int64_t tile = std::min(p.m, p.n) <= 32 ? 32 : 64;
-  const int64_t tiles = ((p.m + tile - 1) / tile) * ((p.n + tile - 1) / tile) * p.groups;
+  const int64_t tiles = tiles_of(p, tile, tile);
   const int64_t shortest = 512;  // a piece is worth a block
   const int64_t wanted = int64_t{context().multiprocessors} * 4 / tiles;
   p.pieces = static_cast<int>(std::clamp<int64_t>(std::min(wanted, p.k / shortest), 1, 256));

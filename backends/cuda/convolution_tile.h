@@ -10,9 +10,9 @@
 //
 // Elements outside of x are 0; in the input gradient, taps that no element of y uses.
 //
-// A block of 256 threads computes a tile of 64 x 64 (or 32 x 32, 4 x 4 or 2 x 2 a thread) and walks
-// K in chunks of 16 in shared memory; the next chunk is loaded during the computation. Divisions
-// are few: the taps of a chunk are found by 16 threads, and an element of y or x once for a tile.
+// A block of 256 threads computes a tile of 32 x 32 to 128 x 128 (2 x 2 to 8 x 8 elements a thread)
+// and walks K in chunks of 16 in shared memory; the next chunk is loaded during the computation.
+// Larger tiles read shared memory less often. Divisions are few: the taps of a chunk are found by 16 threads, and an element of y or x once for a tile.
 // The gradient of w has a long K and few tiles: K is cut into pieces, whose sums are added in order
 // afterwards. Accumulators have the tensors' type. Traffic: per tile its part of a and b from the
 // cache; out once.
@@ -64,7 +64,7 @@ struct Tap {
   int64_t weight;
 };
 
-template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
+template <ConvolutionKind kKind, class T, int Rows, int Columns> class ConvolutionTile {
  public:
   // Adjacent threads load adjacent k.
   static constexpr bool kAlongK = kKind == ConvolutionKind::WeightGradient;
@@ -80,19 +80,20 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
         end_k_(first_k_ + p.piece < p.k ? first_k_ + p.piece : p.k) {
     if constexpr (kAlongK) {
 #pragma unroll
-      for (int u = 0; u < kLoads; ++u)
+      for (int u = 0; u < kLoadsB; ++u)
         columns_[u] = first_column + b_column(u) < p.n ? tap_of(first_column + b_column(u)) : Tap{};
     } else {  // all elements of b that this thread loads are for one column
-      const int64_t column = first_column + static_cast<int>(threadIdx.x) % Tile;
+      const int64_t column = first_column + static_cast<int>(threadIdx.x) % Columns;
       inside_ = column < p.n;
       if (inside_) go_to(column);
     }
   }
 
   __device__ void run() {
-    alignas(32) __shared__ T as[kChunk][Tile + 4], bs[kChunk][Tile + 4];  // vectors, few conflicts
+    // Aligned for vectors, and padded so that few threads store to the same bank.
+    alignas(32) __shared__ T as[kChunk][Rows + 4], bs[kChunk][Columns + 4];
     __shared__ Tap taps[2][kChunk];  // of the chunk that is loaded next, and of the one behind it
-    T a_next[kLoads], b_next[kLoads];
+    T a_next[kLoadsA], b_next[kLoadsB];
     const int thread = static_cast<int>(threadIdx.x);
     if constexpr (!kAlongK) {
       if (thread < kChunk) taps[0][thread] = tap_of(first_k_ + thread);
@@ -103,27 +104,36 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
     for (int64_t k = first_k_; k < end_k_; k += kChunk, turn ^= 1) {
       if (k > first_k_) __syncthreads();  // all threads have read the last chunk
 #pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
-        as[a_k()][a_row(u)] = a_next[u];
-        bs[b_k(u)][b_column(u)] = b_next[u];
-      }
+      for (int u = 0; u < kLoadsA; ++u) as[a_k()][a_row(u)] = a_next[u];
+#pragma unroll
+      for (int u = 0; u < kLoadsB; ++u) bs[b_k(u)][b_column(u)] = b_next[u];
       if (!kAlongK && thread < kChunk) taps[turn][thread] = tap_of(k + kChunk + thread);
       __syncthreads();
       if (k + kChunk < end_k_) load(k + kChunk, taps[turn], a_next, b_next);
 #pragma unroll
-      for (int i = 0; i < kChunk; ++i) multiply(&as[i][row(0)], &bs[i][column(0)]);
+      for (int i = 0; i < kChunk; ++i) multiply(as[i], bs[i]);
     }
     store();
   }
 
  private:
-  static constexpr int kSide = 16, kOwn = Tile / kSide;    // threads along a side; elements of each
-  static constexpr int kLoads = Tile * kChunk / kThreads;  // of a thread and operand
-  using Own = Pack<T, kOwn>;
+  static constexpr int kSide = 16;  // threads along a side
+  static constexpr int kOwnRows = Rows / kSide, kOwnColumns = Columns / kSide;  // of a thread
+  static constexpr int kLoadsA = Rows * kChunk / kThreads, kLoadsB = Columns * kChunk / kThreads;
 
-  // This thread's elements of the tile.
-  __device__ static int row(int i) { return static_cast<int>(threadIdx.x) / kSide * kOwn + i; }
-  __device__ static int column(int j) { return static_cast<int>(threadIdx.x) % kSide * kOwn + j; }
+  // This thread's elements of the tile: vectors, which lie apart so that the vectors of adjacent
+  // threads are adjacent.
+  template <int Own> static constexpr int kVector = Own < 4 ? Own : 4;
+  template <int Own> __device__ static int element(int thread, int i) {
+    constexpr int v = kVector<Own>;
+    return i / v * kSide * v + thread * v + i % v;
+  }
+  __device__ static int row(int i) {
+    return element<kOwnRows>(static_cast<int>(threadIdx.x) / kSide, i);
+  }
+  __device__ static int column(int j) {
+    return element<kOwnColumns>(static_cast<int>(threadIdx.x) % kSide, j);
+  }
 
   // The places of this thread's u-th load in a chunk.
   __device__ static int a_k() { return static_cast<int>(threadIdx.x) % kChunk; }
@@ -131,10 +141,10 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
     return static_cast<int>(threadIdx.x) / kChunk + u * (kThreads / kChunk);
   }
   __device__ static int b_k(int u) {
-    return kAlongK ? a_k() : static_cast<int>(threadIdx.x) / Tile + u * (kThreads / Tile);
+    return kAlongK ? a_k() : static_cast<int>(threadIdx.x) / Columns + u * (kThreads / Columns);
   }
   __device__ static int b_column(int u) {
-    return kAlongK ? a_row(u) : static_cast<int>(threadIdx.x) % Tile;
+    return kAlongK ? a_row(u) : static_cast<int>(threadIdx.x) % Columns;
   }
 
   // The tap with number i of an output's kernel, or of an input's.
@@ -187,7 +197,7 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
     }
   }
 
-  __device__ void load(int64_t k, const Tap* taps, T (&a)[kLoads], T (&b)[kLoads]) {
+  __device__ void load(int64_t k, const Tap* taps, T (&a)[kLoadsA], T (&b)[kLoadsB]) {
     const int64_t own_k = k + a_k();
     const bool has_k = own_k < end_k_;
     if constexpr (kAlongK) {
@@ -198,18 +208,22 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
         y += (image * (p_.outputs - 1) + group_ * p_.group_outputs) * plane + own_k;
       }
 #pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
+      for (int u = 0; u < kLoadsA; ++u) {
         const int64_t m = first_row_ + a_row(u);
         a[u] = has_k && m < p_.m ? y[m * plane] : T(0);
-        b[u] = has_k && first_column_ + b_column(u) < p_.n ? looked_up(columns_[u]) : T(0);
       }
+#pragma unroll
+      for (int u = 0; u < kLoadsB; ++u)
+        b[u] = has_k && first_column_ + b_column(u) < p_.n ? looked_up(columns_[u]) : T(0);
     } else {
 #pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
+      for (int u = 0; u < kLoadsA; ++u) {
         const int64_t m = first_row_ + a_row(u);
         a[u] = has_k && m < p_.m ? w_at(m, own_k, taps[a_k()]) : T(0);
-        b[u] = inside_ && k + b_k(u) < end_k_ ? looked_up(taps[b_k(u)]) : T(0);
       }
+#pragma unroll
+      for (int u = 0; u < kLoadsB; ++u)
+        b[u] = inside_ && k + b_k(u) < end_k_ ? looked_up(taps[b_k(u)]) : T(0);
     }
   }
   __device__ T w_at(int64_t m, int64_t k, const Tap& tap) const {
@@ -217,18 +231,30 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
                                              : p_.w[tap.weight + m * p_.window()];
   }
 
+  // Reads this thread's elements of a row of shared memory, a vector at a time.
+  template <int Own> __device__ static void read(const T* shared, int thread, T (&own)[Own]) {
+    constexpr int v = kVector<Own>;
+#pragma unroll
+    for (int i = 0; i < Own; i += v) {
+      const auto vector = *reinterpret_cast<const Pack<T, v>*>(shared + element<Own>(thread, i));
+#pragma unroll
+      for (int j = 0; j < v; ++j) own[i + j] = vector.v[j];
+    }
+  }
   __device__ void multiply(const T* as, const T* bs) {
-    const Own a = *reinterpret_cast<const Own*>(as), b = *reinterpret_cast<const Own*>(bs);
+    T a[kOwnRows], b[kOwnColumns];
+    read(as, static_cast<int>(threadIdx.x) / kSide, a);
+    read(bs, static_cast<int>(threadIdx.x) % kSide, b);
 #pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
+    for (int i = 0; i < kOwnRows; ++i) {
 #pragma unroll
-      for (int j = 0; j < kOwn; ++j) sum_[i][j] += a.v[i] * b.v[j];
+      for (int j = 0; j < kOwnColumns; ++j) sum_[i][j] += a[i] * b[j];
     }
   }
 
   __device__ void store() const {
 #pragma unroll
-    for (int j = 0; j < kOwn; ++j) {
+    for (int j = 0; j < kOwnColumns; ++j) {
       const int64_t n = first_column_ + column(j);
       if (n >= p_.n) continue;
       int64_t at, step;  // of out for m = 0, and from m to m + 1
@@ -242,7 +268,7 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
         at = (image * (forward ? p_.outputs : p_.channels) + group_ * p_.m) * step + n % step;
       }
 #pragma unroll
-      for (int i = 0; i < kOwn; ++i) {
+      for (int i = 0; i < kOwnRows; ++i) {
         const int64_t m = first_row_ + row(i);
         if (m >= p_.m) continue;
         T x = sum_[i][j];
@@ -259,14 +285,14 @@ template <ConvolutionKind kKind, class T, int Tile> class ConvolutionTile {
   bool inside_ = false;
   int row_ = 0, column_ = 0;
   const T* planes_ = nullptr;  // of the image, from the group's first channel on
-  Tap columns_[kAlongK ? kLoads : 1] = {};
-  T sum_[kOwn][kOwn] = {};
+  Tap columns_[kAlongK ? kLoadsB : 1] = {};
+  T sum_[kOwnRows][kOwnColumns] = {};
 };
 
-template <ConvolutionKind kKind, class T, int Tile>
-__global__ void __launch_bounds__(kThreads)
+template <ConvolutionKind kKind, class T, int Rows, int Columns>
+__global__ void __launch_bounds__(kThreads, Rows* Columns > 64 * 128 ? 1 : 2)
     convolution_kernel(const __grid_constant__ ConvolutionProblem<T> p, int64_t tiles) {
-  const int64_t rows = (p.m + Tile - 1) / Tile, columns = (p.n + Tile - 1) / Tile;
+  const int64_t rows = (p.m + Rows - 1) / Rows, columns = (p.n + Columns - 1) / Columns;
   for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     if (tile >= gridDim.x) __syncthreads();  // the last tile's reads of shared memory
     int64_t rest = tile;
@@ -274,8 +300,8 @@ __global__ void __launch_bounds__(kThreads)
     rest /= columns;
     const int64_t row = rest % rows;
     rest /= rows;
-    ConvolutionTile<kKind, T, Tile>(p, static_cast<int>(rest % p.groups), row * Tile, column * Tile,
-                                    static_cast<int>(rest / p.groups))
+    ConvolutionTile<kKind, T, Rows, Columns>(p, static_cast<int>(rest % p.groups), row * Rows,
+                                             column * Columns, static_cast<int>(rest / p.groups))
         .run();
   }
 }
