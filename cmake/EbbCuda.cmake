@@ -34,9 +34,10 @@ if(EBB_WITH_CUDA)
     PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr $<$<BOOL:${EBB_WERROR}>:-Werror=all-warnings>
             -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas -Xfatbin=-compress-all>)
   set_target_properties(ebb_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  # A program loads cuBLASLt when it first uses the GPU. This folder is the last one that it
+  # A program loads cuBLASLt and cuDNN when it first needs them. This folder is the last one that it
   # searches.
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu TARGET_DIRECTORY ebb_cuda
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/cublas_lt.cu
+                              ${PROJECT_SOURCE_DIR}/backends/cuda/cudnn.cu TARGET_DIRECTORY ebb_cuda
                               PROPERTIES COMPILE_DEFINITIONS EBB_CUDA_LIBRARY_DIR="${CUDAToolkit_LIBRARY_DIR}")
   # Square roots of normal numbers have 1 ulp instead of 0.5, and no branch.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/backends/cuda/random.cu TARGET_DIRECTORY ebb_cuda

@@ -89,6 +89,8 @@ const void* captured_bytes(const void* bytes, size_t count) {
   return recording->bytes.back().get();
 }
 
+bool captures_step() { return recording != nullptr; }
+
 void refuse_in_capture(std::string_view op, std::string_view what) {
   if (recording) fail(op, "a step that is being captured may not ", what);
 }

@@ -25,6 +25,8 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count);
 /// Returns a copy of host bytes that lives as long as the captured step, which reads it at every
 /// launch. Returns the bytes themselves if this thread does not capture a step.
 const void* captured_bytes(const void* bytes, size_t count);
+/// Returns true while this thread captures a step.
+bool captures_step();
 /// Throws Error that names op if this thread captures a step, because a captured step must not
 /// contain the op.
 void refuse_in_capture(std::string_view op, std::string_view what = "wait for the device");

@@ -1,308 +1,66 @@
-// Convolutions as products of matrices, whose elements are read from the tensors directly, without
-// a copy as columns.
-//
-// For each group, out (M, N) = a (M, K) b (K, N), with
-//
-//                    M                N                  K                               a, b
-//   forward          output channels  y of all images    taps of an output's kernel      w, x
-//   input gradient   input channels   x of all images    taps that reach an input        w, y
-//   weight gradient  output channels  taps of an output  y of all images                 y, x
-//
-// Elements outside of x are 0; in the input gradient, taps that no element of y uses.
-//
-// A block of 256 threads computes a tile of 64 x 64 (or 32 x 32, 4 x 4 or 2 x 2 a thread) and walks
-// K in chunks of 16 in shared memory; the next chunk is loaded during the computation. Divisions
-// are few: the taps of a chunk are found by 16 threads, and an element of y or x once for a tile.
-// The gradient of w has a long K and few tiles: K is cut into pieces, whose sums are added in order
-// afterwards. Accumulators have the tensors' type. Traffic: per tile its part of a and b from the
-// cache; out once.
+// Convolutions: on cuDNN, or on Ebb's own kernels (convolution_tile.h).
+#include <utility>
+
 #include "ebb/backends/cuda/block.h"
+#include "ebb/backends/cuda/convolution_tile.h"
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/cudnn_convolution.h"
 #include "ebb/backends/cuda/operands.h"
-#include "ebb/core/convolution.h"
+#include "ebb/core/cuda.h"
 
 namespace ebb::cuda {
 namespace {
 
-constexpr int kChunk = 16;
-
 using Kind = ConvolutionKind;
-
-/// A convolution as kernels see it. Sizes of images and kernels fit 32 bits; offsets need not.
-template <class T> struct Problem {
-  const T *x, *w, *y, *bias;
-  T* out;
-  int channels, height, width, outputs, y_height, y_width, group_channels, group_outputs, kernel[2];
-  int stride[2], padding[2], dilation[2], groups;
-  int64_t m, n, k;  ///< of each group
-  int64_t piece;    ///< of k for a block
-  int pieces;
-
-  __device__ int x_plane() const { return height * width; }
-  __device__ int y_plane() const { return y_height * y_width; }
-  __device__ int window() const { return kernel[0] * kernel[1]; }
-};
-
-/// A number of a row-major (image, row, column).
-struct Place {
-  int64_t image;
-  int row, column;
-};
-__device__ inline Place place_of(int64_t at, int rows, int columns) {
-  if (at < INT32_MAX) {  // cheaper divisions
-    const unsigned small = static_cast<unsigned>(at), line = small / static_cast<unsigned>(columns);
-    const unsigned image = line / static_cast<unsigned>(rows);
-    return {image, static_cast<int>(line - image * static_cast<unsigned>(rows)),
-            static_cast<int>(small - line * static_cast<unsigned>(columns))};
-  }
-  const int64_t line = at / columns, image = line / rows;
-  return {image, static_cast<int>(line - image * rows), static_cast<int>(at - line * columns)};
-}
-
-/// The position of an element of w: its input (or output) channel in the group, its distance from
-/// the kernel's first element in x, and for the input gradient its offset for m = 0.
-struct Tap {
-  int channel, row, column;
-  int64_t weight;
-};
-
-template <Kind kKind, class T, int Tile> class ConvolutionTile {
- public:
-  // Adjacent threads load adjacent k.
-  static constexpr bool kAlongK = kKind == Kind::WeightGradient;
-
-  __device__ ConvolutionTile(const Problem<T>& p, int group, int64_t first_row,
-                             int64_t first_column, int piece)
-      : p_(p),
-        group_(group),
-        piece_(piece),
-        first_row_(first_row),
-        first_column_(first_column),
-        first_k_(piece * p.piece),
-        end_k_(first_k_ + p.piece < p.k ? first_k_ + p.piece : p.k) {
-    if constexpr (kAlongK) {
-#pragma unroll
-      for (int u = 0; u < kLoads; ++u)
-        columns_[u] = first_column + b_column(u) < p.n ? tap_of(first_column + b_column(u)) : Tap{};
-    } else {  // all elements of b that this thread loads are for one column
-      const int64_t column = first_column + static_cast<int>(threadIdx.x) % Tile;
-      inside_ = column < p.n;
-      if (inside_) go_to(column);
-    }
-  }
-
-  __device__ void run() {
-    alignas(32) __shared__ T as[kChunk][Tile + 4], bs[kChunk][Tile + 4];  // vectors, few conflicts
-    __shared__ Tap taps[2][kChunk];  // of the chunk that is loaded next, and of the one behind it
-    T a_next[kLoads], b_next[kLoads];
-    const int thread = static_cast<int>(threadIdx.x);
-    if constexpr (!kAlongK) {
-      if (thread < kChunk) taps[0][thread] = tap_of(first_k_ + thread);
-      __syncthreads();
-    }
-    load(first_k_, taps[0], a_next, b_next);
-    int turn = 1;
-    for (int64_t k = first_k_; k < end_k_; k += kChunk, turn ^= 1) {
-      if (k > first_k_) __syncthreads();  // all threads have read the last chunk
-#pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
-        as[a_k()][a_row(u)] = a_next[u];
-        bs[b_k(u)][b_column(u)] = b_next[u];
-      }
-      if (!kAlongK && thread < kChunk) taps[turn][thread] = tap_of(k + kChunk + thread);
-      __syncthreads();
-      if (k + kChunk < end_k_) load(k + kChunk, taps[turn], a_next, b_next);
-#pragma unroll
-      for (int i = 0; i < kChunk; ++i) multiply(&as[i][row(0)], &bs[i][column(0)]);
-    }
-    store();
-  }
-
- private:
-  static constexpr int kSide = 16, kOwn = Tile / kSide;    // threads along a side; elements of each
-  static constexpr int kLoads = Tile * kChunk / kThreads;  // of a thread and operand
-  using Own = Pack<T, kOwn>;
-
-  // This thread's elements of the tile.
-  __device__ static int row(int i) { return static_cast<int>(threadIdx.x) / kSide * kOwn + i; }
-  __device__ static int column(int j) { return static_cast<int>(threadIdx.x) % kSide * kOwn + j; }
-
-  // The places of this thread's u-th load in a chunk.
-  __device__ static int a_k() { return static_cast<int>(threadIdx.x) % kChunk; }
-  __device__ static int a_row(int u) {
-    return static_cast<int>(threadIdx.x) / kChunk + u * (kThreads / kChunk);
-  }
-  __device__ static int b_k(int u) {
-    return kAlongK ? a_k() : static_cast<int>(threadIdx.x) / Tile + u * (kThreads / Tile);
-  }
-  __device__ static int b_column(int u) {
-    return kAlongK ? a_row(u) : static_cast<int>(threadIdx.x) % Tile;
-  }
-
-  // The tap with number i of an output's kernel, or of an input's.
-  __device__ Tap tap_of(int64_t i) const {
-    const int window = p_.window(), channel = static_cast<int>(i) / window,
-              at = static_cast<int>(i) - channel * window;
-    const int row = at / p_.kernel[1], column = at - row * p_.kernel[1];
-    Tap tap{channel, row * p_.dilation[0], column * p_.dilation[1], 0};
-    if constexpr (kKind == Kind::InputGradient) {
-      tap.weight = (group_ * p_.group_outputs + channel) * p_.group_channels * window + at;
-    }
-    return tap;
-  }
-
-  // Sets where taps begin to count for element `at` of all images' y, or of x in the input
-  // gradient. Returns its image.
-  __device__ int64_t go_to(int64_t at) {
-    if constexpr (kKind == Kind::InputGradient) {
-      const Place place = place_of(at, p_.height, p_.width);
-      row_ = place.row + p_.padding[0];
-      column_ = place.column + p_.padding[1];
-      planes_ = p_.y + (place.image * p_.outputs + group_ * p_.group_outputs) * p_.y_plane();
-      return place.image;
-    } else {
-      const Place place = place_of(at, p_.y_height, p_.y_width);
-      row_ = place.row * p_.stride[0] - p_.padding[0];
-      column_ = place.column * p_.stride[1] - p_.padding[1];
-      planes_ = p_.x + (place.image * p_.channels + group_ * p_.group_channels) * p_.x_plane();
-      return place.image;
-    }
-  }
-
-  // The element of x (or y) at a tap from where go_to() went; 0 if there is none.
-  __device__ T looked_up(const Tap& tap) const {
-    if constexpr (kKind == Kind::InputGradient) {
-      int row = row_ - tap.row, column = column_ - tap.column;
-      if (row < 0 || column < 0) return T(0);
-      if (p_.stride[0] > 1 || p_.stride[1] > 1) {
-        const int i = row / p_.stride[0], j = column / p_.stride[1];
-        if (i * p_.stride[0] != row || j * p_.stride[1] != column) return T(0);
-        row = i;
-        column = j;
-      }
-      if (row >= p_.y_height || column >= p_.y_width) return T(0);
-      return planes_[int64_t{tap.channel} * p_.y_plane() + row * p_.y_width + column];
-    } else {
-      const int row = row_ + tap.row, column = column_ + tap.column;
-      if (row < 0 || row >= p_.height || column < 0 || column >= p_.width) return T(0);
-      return planes_[int64_t{tap.channel} * p_.x_plane() + row * p_.width + column];
-    }
-  }
-
-  __device__ void load(int64_t k, const Tap* taps, T (&a)[kLoads], T (&b)[kLoads]) {
-    const int64_t own_k = k + a_k();
-    const bool has_k = own_k < end_k_;
-    if constexpr (kAlongK) {
-      const int64_t plane = p_.y_plane();
-      const T* y = p_.y;
-      if (has_k) {
-        const int64_t image = go_to(own_k);
-        y += (image * (p_.outputs - 1) + group_ * p_.group_outputs) * plane + own_k;
-      }
-#pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
-        const int64_t m = first_row_ + a_row(u);
-        a[u] = has_k && m < p_.m ? y[m * plane] : T(0);
-        b[u] = has_k && first_column_ + b_column(u) < p_.n ? looked_up(columns_[u]) : T(0);
-      }
-    } else {
-#pragma unroll
-      for (int u = 0; u < kLoads; ++u) {
-        const int64_t m = first_row_ + a_row(u);
-        a[u] = has_k && m < p_.m ? w_at(m, own_k, taps[a_k()]) : T(0);
-        b[u] = inside_ && k + b_k(u) < end_k_ ? looked_up(taps[b_k(u)]) : T(0);
-      }
-    }
-  }
-  __device__ T w_at(int64_t m, int64_t k, const Tap& tap) const {
-    return kKind == Kind::Forward ? p_.w[(group_ * p_.group_outputs + m) * p_.k + k]
-                                  : p_.w[tap.weight + m * p_.window()];
-  }
-
-  __device__ void multiply(const T* as, const T* bs) {
-    const Own a = *reinterpret_cast<const Own*>(as), b = *reinterpret_cast<const Own*>(bs);
-#pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
-#pragma unroll
-      for (int j = 0; j < kOwn; ++j) sum_[i][j] += a.v[i] * b.v[j];
-    }
-  }
-
-  __device__ void store() const {
-#pragma unroll
-    for (int j = 0; j < kOwn; ++j) {
-      const int64_t n = first_column_ + column(j);
-      if (n >= p_.n) continue;
-      int64_t at, step;  // of out for m = 0, and from m to m + 1
-      if constexpr (kKind == Kind::WeightGradient) {
-        at = ((int64_t{piece_} * p_.groups + group_) * p_.m) * p_.n + n;
-        step = p_.n;
-      } else {
-        const bool forward = kKind == Kind::Forward;
-        step = forward ? p_.y_plane() : p_.x_plane();
-        const int64_t image = n / step;
-        at = (image * (forward ? p_.outputs : p_.channels) + group_ * p_.m) * step + n % step;
-      }
-#pragma unroll
-      for (int i = 0; i < kOwn; ++i) {
-        const int64_t m = first_row_ + row(i);
-        if (m >= p_.m) continue;
-        T x = sum_[i][j];
-        if (kKind == Kind::Forward && p_.bias) x += p_.bias[group_ * p_.m + m];
-        p_.out[at + m * step] = x;
-      }
-    }
-  }
-
-  const Problem<T>& p_;
-  int64_t group_;
-  int piece_;
-  int64_t first_row_, first_column_, first_k_, end_k_;
-  bool inside_ = false;
-  int row_ = 0, column_ = 0;
-  const T* planes_ = nullptr;  // of the image, from the group's first channel on
-  Tap columns_[kAlongK ? kLoads : 1] = {};
-  T sum_[kOwn][kOwn] = {};
-};
-
-template <Kind kKind, class T, int Tile>
-__global__ void __launch_bounds__(kThreads)
-    convolution_kernel(const __grid_constant__ Problem<T> p, int64_t tiles) {
-  const int64_t rows = (p.m + Tile - 1) / Tile, columns = (p.n + Tile - 1) / Tile;
-  for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    if (tile >= gridDim.x) __syncthreads();  // the last tile's reads of shared memory
-    int64_t rest = tile;
-    const int64_t column = rest % columns;
-    rest /= columns;
-    const int64_t row = rest % rows;
-    rest /= rows;
-    ConvolutionTile<kKind, T, Tile>(p, static_cast<int>(rest % p.groups), row * Tile, column * Tile,
-                                    static_cast<int>(rest / p.groups))
-        .run();
-  }
-}
+template <class T> using Problem = ConvolutionProblem<T>;
 
 // out[i] = the sum of parts[piece][i], in order.
-template <class T>
+template <class Part, class T>
 __global__ void __launch_bounds__(kThreads)
-    add_pieces_kernel(const T* parts, T* out, int64_t numel, int pieces) {
+    add_pieces_kernel(const Part* parts, T* out, int64_t numel, int64_t pieces) {
   for (int64_t i = first_item(); i < numel; i += item_step()) {
-    T sum = parts[i];
-    for (int piece = 1; piece < pieces; ++piece) sum += parts[piece * numel + i];
-    out[i] = sum;
+    Part sum = parts[i];
+    for (int64_t piece = 1; piece < pieces; ++piece) sum += parts[piece * numel + i];
+    out[i] = static_cast<T>(sum);
   }
 }
 
-// The sums of (images, outputs, plane) over images and plane, in f64: a block for each output.
-template <class T>
+// y[i] += bias[its channel], for (images, outputs, plane) of packs of V elements.
+template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
-    channel_sums_kernel(const T* y, T* sums, int64_t images, int64_t outputs, int64_t plane) {
-  for (int64_t o = blockIdx.x; o < outputs; o += gridDim.x) {
+    add_bias_kernel(T* y, const T* bias, int64_t packs, int64_t plane, int64_t outputs) {
+  for (int64_t i = first_item(); i < packs; i += item_step()) {
+    const int64_t channel = packs < INT32_MAX  // cheaper divisions
+                                ? static_cast<unsigned>(i) / static_cast<unsigned>(plane) %
+                                      static_cast<unsigned>(outputs)
+                                : i / plane % outputs;
+    auto& elements = reinterpret_cast<Pack<T, V>*>(y)[i];
+    Pack<T, V> x = elements;
+#pragma unroll
+    for (int v = 0; v < V; ++v) x.v[v] += bias[channel];
+    elements = x;
+  }
+}
+
+// The sums of y (images, outputs, plane) over images and plane, in f64: out (pieces, outputs) from
+// `pieces` parts of the places of a channel, each of `length`. A block computes one sum.
+template <class T, class Out>
+__global__ void __launch_bounds__(kThreads)
+    channel_sums_kernel(const T* y, Out* out, int64_t images, int64_t outputs, int64_t plane,
+                        int64_t pieces, int64_t length) {
+  for (int64_t b = blockIdx.x; b < outputs * pieces; b += gridDim.x) {
+    const int64_t output = b % outputs, first = b / outputs * length;
+    const int64_t end = first + length < images * plane ? first + length : images * plane;
     double sum = 0;
-    for (int64_t i = threadIdx.x; i < images * plane; i += blockDim.x)
-      sum += static_cast<double>(y[(i / plane * outputs + o) * plane + i % plane]);
+#pragma unroll 4
+    for (int64_t i = first + threadIdx.x; i < end; i += kThreads) {
+      const int64_t image = end < INT32_MAX  // cheaper divisions
+                                ? static_cast<unsigned>(i) / static_cast<unsigned>(plane)
+                                : i / plane;
+      sum += static_cast<double>(y[(image * (outputs - 1) + output) * plane + i]);
+    }
     sum = block_join<AddUp>(sum);
-    if (threadIdx.x == 0) sums[o] = static_cast<T>(sum);
+    if (threadIdx.x == 0) out[b] = static_cast<Out>(sum);
   }
 }
 
@@ -349,18 +107,23 @@ template <class T> Problem<T> problem_of(const ConvolutionArgs& args) {
   return p;
 }
 
-template <Kind kKind, class T, int Tile> void launch_tiles(const Problem<T>& p) {
-  const int64_t tiles = ((p.m + Tile - 1) / Tile) * ((p.n + Tile - 1) / Tile) * p.groups * p.pieces;
-  launch(convolution_kernel<kKind, T, Tile>, grid_for(tiles, 1), kThreads, p, tiles);
+// The number of tiles of out (m, n) in all groups and pieces.
+template <class T> int64_t tiles_of(const Problem<T>& p, int64_t rows, int64_t columns) {
+  return ((p.m + rows - 1) / rows) * ((p.n + columns - 1) / columns) * p.groups * p.pieces;
+}
+
+template <Kind kKind, class T, int Rows, int Columns> void launch_tiles(const Problem<T>& p) {
+  const int64_t tiles = tiles_of(p, Rows, Columns);
+  launch(convolution_kernel<kKind, T, Rows, Columns>, grid_for(tiles, 1), kThreads, p, tiles);
 }
 template <Kind kKind, class T> void launch_convolution(const Problem<T>& p) {
-  if (p.m <= 32 || p.n <= 32) launch_tiles<kKind, T, 32>(p);
-  else launch_tiles<kKind, T, 64>(p);
+  if (p.m <= 32 || p.n <= 32) launch_tiles<kKind, T, 32, 32>(p);
+  else launch_tiles<kKind, T, 64, 64>(p);
 }
 
 template <class T> void weight_gradient(Problem<T> p, const ConvolutionArgs& args) {
-  const int64_t images = args.x->shape()[0], tile = std::min(p.m, p.n) <= 32 ? 32 : 64;
-  const int64_t tiles = ((p.m + tile - 1) / tile) * ((p.n + tile - 1) / tile) * p.groups;
+  const int64_t tile = std::min(p.m, p.n) <= 32 ? 32 : 64;
+  const int64_t tiles = tiles_of(p, tile, tile);
   const int64_t shortest = 512;  // a piece is worth a block
   const int64_t wanted = int64_t{context().multiprocessors} * 4 / tiles;
   p.pieces = static_cast<int>(std::clamp<int64_t>(std::min(wanted, p.k / shortest), 1, 256));
@@ -376,15 +139,12 @@ template <class T> void weight_gradient(Problem<T> p, const ConvolutionArgs& arg
         empty({p.pieces, numel}, {.dtype = args.w->dtype(), .device = args.w->device()});
     p.out = data_of<T>(&parts);
     launch_convolution<Kind::WeightGradient>(p);
-    launch(add_pieces_kernel<T>, grid_for(numel), kThreads, p.out, out, numel, p.pieces);
-  }
-  if (args.y_sum) {
-    launch(channel_sums_kernel<T>, grid_for(p.outputs, 1), kThreads, p.y, data_of<T>(args.y_sum),
-           images, int64_t{p.outputs}, int64_t{p.y_height} * p.y_width);
+    launch(add_pieces_kernel<T, T>, grid_for(numel), kThreads, p.out, out, numel, p.pieces);
   }
 }
 
-template <class T> void run_convolution(const ConvolutionArgs& args) {
+// Computes the tensor that args.kind names, with the bias, on Ebb's own kernels.
+template <class T> void own_convolution(const ConvolutionArgs& args) {
   Problem<T> p = problem_of<T>(args);
   const int64_t images = args.x->shape()[0], window = int64_t{p.kernel[0]} * p.kernel[1];
   const int64_t y_places = images * p.y_height * p.y_width, x_places = images * p.height * p.width;
@@ -403,6 +163,54 @@ template <class T> void run_convolution(const ConvolutionArgs& args) {
   }
 }
 
+// y (images, outputs, plane) += bias (outputs)
+template <class T> void add_bias(const Tensor& y, const Tensor& bias) {
+  const int64_t plane = y.size(2) * y.size(3);
+  const auto run = [&]<int V>(std::integral_constant<int, V>) {
+    launch(add_bias_kernel<T, V>, grid_for(y.numel() / V), kThreads, data_of<T>(&y),
+           data_of<const T>(&bias), y.numel() / V, plane / V, y.size(1));
+  };
+  if (plane % kPack<T> == 0 && is_aligned(y.raw())) run(std::integral_constant<int, kPack<T>>{});
+  else run(std::integral_constant<int, 1>{});
+}
+
+template <class T> void channel_sums(const Tensor& y, const Tensor& sums) {
+  const int64_t outputs = y.size(1), plane = y.size(2) * y.size(3), places = y.size(0) * plane;
+  const int64_t shortest = 2048;  // a piece is worth a block
+  const int64_t wanted = int64_t{context().multiprocessors} * 8 / outputs;
+  const int64_t length =
+      (places - 1) / std::clamp<int64_t>(std::min(wanted, places / shortest), 1, 256) + 1;
+  const int64_t pieces = (places - 1) / length + 1;
+  const auto run = [&]<class Out>(Out* out) {
+    launch(channel_sums_kernel<T, Out>, grid_for(outputs * pieces, 1), kThreads,
+           data_of<const T>(&y), out, y.size(0), outputs, plane, pieces, length);
+  };
+  if (pieces == 1) return run(data_of<T>(&sums));
+  const Tensor parts = empty({pieces, outputs}, {.dtype = DType::F64, .device = y.device()});
+  run(data_of<double>(&parts));
+  launch(add_pieces_kernel<double, T>, grid_for(outputs), kThreads, data_of<const double>(&parts),
+         data_of<T>(&sums), outputs, pieces);
+}
+
+#ifdef EBB_CUDA_EMULATION
+CudnnUse cudnn_use = CudnnUse::All;
+#else
+CudnnUse cudnn_use = CudnnUse::Faster;
+#endif
+
+// cuDNN has few engines for f64, and Ebb's kernels are faster.
+bool prefers_cudnn(const ConvolutionArgs& args) {
+  return args.x->dtype() == DType::F32 &&
+         (cudnn_use == CudnnUse::All ||
+          (cudnn_use == CudnnUse::Faster && is_faster_on_cudnn(args)));
+}
+
+template <class T> void run_convolution(const ConvolutionArgs& args) {
+  if (!prefers_cudnn(args) || !cudnn_convolution(args)) own_convolution<T>(args);
+  else if (args.bias) add_bias<T>(*args.y, *args.bias);
+  if (args.y_sum) channel_sums<T>(*args.y, *args.y_sum);
+}
+
 class CudaConvolutions final : public ConvolutionKernels {
  public:
   void run(const ConvolutionArgs& args) override {
@@ -411,6 +219,23 @@ class CudaConvolutions final : public ConvolutionKernels {
 };
 
 }  // namespace
+
+CudnnUse use_cudnn(CudnnUse use) { return std::exchange(cudnn_use, use); }
+
+bool is_faster_on_cudnn(const ConvolutionArgs& args) {
+  const bool grouped = args.geometry.groups > 1;  // tiles of Ebb's kernels have unused rows
+  const int64_t products = args.y->numel() * (args.w->numel() / args.w->size(0));
+  switch (args.kind) {
+    // A call of cuDNN keeps the host busy for longer than a launch, and the bias is a launch more.
+    case Kind::Forward: return grouped || products > int64_t{1} << 24;
+    case Kind::InputGradient: return grouped || products > int64_t{1} << 22;
+    // The fast engines either use tensor cores or add up in no fixed order, except for depthwise
+    // convolutions.
+    case Kind::WeightGradient:
+      return (grouped && args.w->size(1) == 1) || (allow_tf32() && products > int64_t{1} << 26);
+  }
+  return false;
+}
 
 ConvolutionKernels& convolution() {
   static CudaConvolutions instance;

@@ -20,6 +20,7 @@ void reset_peak_memory() { absent(); }
 void empty_cache() { absent(); }
 void set_allow_tf32(bool) { absent(); }
 bool allow_tf32() { absent(); }
+bool has_cudnn() { absent(); }
 int64_t synchronizations() { absent(); }
 CapturedStep::CapturedStep(std::function<void()>) { absent(); }
 CapturedStep::~CapturedStep() = default;

@@ -1,4 +1,4 @@
-// A program of a CUDA build that computes only on the CPU must not load cuBLASLt. This is a
+// A program of a CUDA build that computes only on the CPU must not load NVIDIA's libraries. This is a
 // separate program, because other tests load it.
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ bool is_mapped(const std::string& library) {
   return false;
 }
 
-TEST(CudaBuild, LoadsCublasForTheGpuAlone) {
+TEST(CudaBuild, LoadsLibrariesForTheGpuAlone) {
   nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Linear(16, 3)};
   nn::Adam optimizer(model.named_parameters());
   nn::cross_entropy(model(randn({10, 6})), zeros({10}, {.dtype = i64})).backward();
@@ -28,6 +28,8 @@ TEST(CudaBuild, LoadsCublasForTheGpuAlone) {
   EXPECT_FALSE(is_mapped("cublas"));
   cuda::load_cublas_lt();  // the first action of the GPU backend
   EXPECT_TRUE(is_mapped("libcublasLt.so"));
+  EXPECT_FALSE(is_mapped("cudnn"));
+  EXPECT_EQ(cuda::load_cudnn(), is_mapped("libcudnn.so"));  // the first convolution
 }
 
 }  // namespace

@@ -2,12 +2,14 @@
 // at its end.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <ostream>
 
 #include "cuda_runtime.h"
 #include "ebb/backends/cuda/small_products.h"
 #include "ebb/core/backend.h"
+#include "ebb/core/convolution.h"
 #include "ebb/ebb.h"
 #include "ebb/tests/cuda/device.h"
 #include "emulation.h"
@@ -142,6 +144,96 @@ TEST_F(OnEmulation, AProductInALostCaptureDoesNotCountAgainstItsAlgorithm) {
     }
   }
   cuda::use_small_products(true);
+}
+
+// EBB_EMULATION_CUDNN selects a library that does not work.
+TEST_F(OnEmulation, ConvolutionsRunOnCudnnIfItWorks) {
+  const char* value = std::getenv("EBB_EMULATION_CUDNN");
+  const std::string library = value ? value : "";
+  EXPECT_EQ(cuda::has_cudnn(), library != "absent" && library != "broken");
+  const Tensor x = ones({2, 3, 5, 5}).to(kCuda).requires_grad_(),
+               w = ones({4, 3, 3, 3}).to(kCuda).requires_grad_();
+  emulation::reset();
+  sum(conv2d(x, w)).backward();
+  EXPECT_EQ(emulation::counters().convolutions, library.empty() ? 3 : 0);
+  emulation::reset();
+  conv2d(x.detach().to(f64), w.detach().to(f64));
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+}
+
+TEST_F(OnEmulation, CudnnTakesConvolutionsOfEveryShape) {
+  const NoGrad guard;
+  const Tensor storage = ones({1000}).to(kCuda);
+  const auto make = [&](const Shape& shape, int64_t start = 0) {
+    return reshape(slice(storage, 0, start, start + shape.numel()), shape);
+  };
+  const std::vector<std::function<Tensor()>> all{
+      [&] {
+        return conv2d(make({1, 2, 5, 5}, 1), make({3, 2, 3, 3}, 2));
+      },  // aligned to 4 bytes
+      [&] {
+        return conv2d(make({1, 2, 5, 5}), make({3, 2, 4, 2}), {}, {.padding = "same"});
+      },
+      [&] {
+        return conv2d(make({1, 2, 8, 9}), make({3, 2, 3, 3}), {}, {.stride = {2, 3}});
+      },
+      [&] {
+        return conv2d(make({1, 4, 7, 7}), make({4, 1, 3, 3}), {}, {.dilation = 2, .groups = 4});
+      },
+      [&] {
+        return conv1d(make({1, 2, 9}), make({3, 2, 3}), {}, {.padding = 1});
+      },
+      [&] {
+        return conv_transpose2d(make({1, 2, 4, 4}), make({2, 3, 3, 3}), {},
+                                {.stride = 3, .output_padding = 2});
+      }};
+  for (size_t i = 0; i < all.size(); ++i) {
+    emulation::reset();
+    all[i]();
+    EXPECT_EQ(emulation::counters().convolutions, std::getenv("EBB_EMULATION_CUDNN") ? 0 : 1) << i;
+  }
+}
+
+// cuDNN computes y of all windows that fit, which are 7 x 7 here.
+TEST_F(OnEmulation, AConvolutionOfFewerWindowsThanFitGetsNoEngine) {
+  const Tensor x = ones({1, 1, 9, 9}).to(kCuda), w = ones({1, 1, 3, 3}).to(kCuda),
+               y = empty({1, 1, 2, 3}, {.device = kCuda});
+  emulation::reset();
+  backend(kCuda).convolution().run({.x = &x, .w = &w, .y = &y});
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+  expect_values(y, std::vector<double>(6, 9.0));
+}
+
+// The step runs on Ebb's kernels, because a capture must not load a library or choose an engine.
+TEST_F(OnEmulation, AConvolutionThatFirstOccursInACaptureGetsNoEngineThere) {
+  const NoGrad guard;
+  const Tensor small = ones({1, 1, 4, 4}).to(kCuda), large = ones({1, 1, 9, 8}).to(kCuda),
+               w = ones({1, 1, 3, 3}).to(kCuda);
+  Tensor y;
+  bool captured = false;
+  cuda::CapturedStep step([&] { y = conv2d(captured ? large : small, w); });
+  step();
+  captured = true;
+  emulation::reset();
+  step();
+  EXPECT_EQ(emulation::counters().convolutions, 0);
+  expect_values(y, std::vector<double>(42, 9.0));
+}
+
+TEST_F(OnEmulation, AConvolutionInALostCaptureDoesNotCountAgainstItsEngine) {
+  const NoGrad guard;
+  const Tensor x = ones({1, 2, 4, 4}).to(kCuda), w = ones({3, 2, 3, 3}).to(kCuda);
+  bool loses = false;
+  cuda::CapturedStep step([&] {
+    if (loses) cudaStreamQuery(static_cast<cudaStream_t>(cuda::stream()));
+    conv2d(x, w);
+  });
+  step();
+  loses = true;
+  expect_error([&] { step(); }, "cuda", {"kernel launch"});
+  emulation::reset();
+  expect_values(conv2d(x, w), std::vector<double>(12, 18.0));
+  EXPECT_EQ(emulation::counters().convolutions, std::getenv("EBB_EMULATION_CUDNN") ? 0 : 1);
 }
 
 TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {

@@ -125,6 +125,7 @@ Counters counters() {
   const std::lock_guard lock(memory().mutex);
   return {.launches = t.launches,
           .matmuls = t.matmuls,
+          .convolutions = t.convolutions,
           .copies = t.copies,
           .graph_launches = t.graph_launches,
           .synchronizations = t.synchronizations,
@@ -136,7 +137,8 @@ Counters counters() {
 
 void reset() {
   Tally& t = tally();
-  t.launches = t.matmuls = t.copies = t.graph_launches = t.synchronizations = t.mallocs = 0;
+  t.launches = t.matmuls = t.convolutions = t.copies = t.graph_launches = t.synchronizations =
+      t.mallocs = 0;
   const std::lock_guard lock(memory().mutex);
   memory().peak = memory().live;
 }

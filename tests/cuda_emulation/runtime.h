@@ -58,7 +58,7 @@ struct Reach {
 Reach reach(const void* pointer);
 
 struct Tally {
-  std::atomic<std::int64_t> launches{0}, matmuls{0}, copies{0}, graph_launches{0},
+  std::atomic<std::int64_t> launches{0}, matmuls{0}, convolutions{0}, copies{0}, graph_launches{0},
       synchronizations{0}, mallocs{0};
 };
 Tally& tally();

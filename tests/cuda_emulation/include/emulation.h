@@ -11,6 +11,7 @@ struct Counters {
   // that the host has launched or recorded. Replays of a graph do not count.
   std::int64_t launches = 0;
   std::int64_t matmuls = 0;
+  std::int64_t convolutions = 0;      // of cuDNN
   std::int64_t copies = 0;
   std::int64_t graph_launches = 0;    // calls of cudaGraphLaunch
   std::int64_t synchronizations = 0;  // calls that make the host wait for the device, see below
@@ -25,6 +26,10 @@ struct Counters {
 // pinned, which waits on a real device.
 Counters counters();
 void reset();
+
+// Returns the address of a function of cuDNN, or null if there is none with this name or if
+// EBB_EMULATION_CUDNN is "absent". (Ebb loads cuDNN instead of linking it.)
+void* cudnn_function(const char* name);
 
 // Sets the memory of the device (initially 1 GiB). A larger allocation is
 // cudaErrorMemoryAllocation.
