@@ -31,16 +31,16 @@ void reset_peak_memory();
 /// Returns the cached memory to the device. Waits for the device.
 void empty_cache();
 
-/// Allows matrix products and convolutions of f32 to round their inputs to TF32 (10 bits of mantissa), which is
-/// several times faster. It is off by default, as torch.backends.cuda.matmul.allow_tf32. Throws
-/// Error inside of a step that is being captured, because the first call runs test products on the
-/// device.
+/// Allows matrix products and convolutions of f32 to round their inputs to TF32 (10 bits of
+/// mantissa), which is several times faster. It is off by default, as
+/// torch.backends.cuda.matmul.allow_tf32. Throws Error inside of a step that is being captured,
+/// because the first call runs test products on the device.
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 
 /// Returns true if convolutions use cuDNN where it is faster than Ebb's kernels. cuDNN is optional:
-/// libcudnn.so.9 is used if the loader finds it (LD_LIBRARY_PATH can name its folder) or if it is in
-/// the folder of the CUDA Toolkit that Ebb was built with. It is loaded by the first call or the
+/// libcudnn.so.9 is used if the loader finds it (LD_LIBRARY_PATH can name its folder) or if it is
+/// in the folder of the CUDA Toolkit that Ebb was built with. It is loaded by the first call or the
 /// first convolution. Throws Error if that call is inside of a step that is being captured.
 bool has_cudnn();
 

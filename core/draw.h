@@ -41,8 +41,8 @@ EBB_HD PhiloxBits philox(const PhiloxKeys& keys, uint64_t counter) {
   }
   return {{x0, x1, x2, x3}};
 }
-/// Returns -log(1 - u) for u = (high, low) / 2^64, with an error of at most 2 ulp if 2^-31 < u < 1 -
-/// 2^-28.
+/// Returns -log(1 - u) for u = (high, low) / 2^64, with an error of at most 2 ulp if 2^-31 < u < 1
+/// - 2^-28.
 EBB_HD float exponential_from_bits(uint32_t high, uint32_t low) {
   using F = math::detail::F32;
   // x is the smaller one of u and 1 - u. The last bit keeps it above 0.
@@ -61,8 +61,8 @@ EBB_HD float exponential_from_bits(uint32_t high, uint32_t low) {
   return (F::log_curve(f) - f) - static_cast<float>(exponent) * (0x1.62e43p-1f * 0x1p-23f);
 }
 
-/// Returns cos(2 pi v) with an error of at most 3 ulp, where v is (high, low) / 2^64 rounded down to
-/// 34 bits.
+/// Returns cos(2 pi v) with an error of at most 3 ulp, where v is (high, low) / 2^64 rounded down
+/// to 34 bits.
 EBB_HD float cosine_from_bits(uint32_t high, uint32_t low) {
   // v is a number of quarter turns and a rest d in [-1/8, 1/8].
   const bool odd = ((high + 0x20000000u) >> 30 & 1) != 0;

@@ -1,5 +1,6 @@
-// Convolutions of f32 by cuDNN's graph API. An engine that gives the same bits in every run is chosen once
-// for each problem, by cuDNN's heuristics. Nothing is timed and nothing waits for the device.
+// Convolutions of f32 by cuDNN's graph API. An engine that gives the same bits in every run is
+// chosen once for each problem, by cuDNN's heuristics. Nothing is timed and nothing waits for the
+// device.
 #pragma once
 
 #include "ebb/core/convolution.h"

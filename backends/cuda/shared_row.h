@@ -1,9 +1,9 @@
 // Rows that are wider than the registers of a block, in shared memory.
 //
 // A thread copies its elements asynchronously, in groups, and processes the first groups while the
-// others arrive. While it writes the result of one row, it already copies the next one into the same
-// places, so memory is never idle. There is one block per multiprocessor. Elements beyond the shared
-// memory form a tail, which is read again for every pass, from the cache.
+// others arrive. While it writes the result of one row, it already copies the next one into the
+// same places, so memory is never idle. There is one block per multiprocessor. Elements beyond the
+// shared memory form a tail, which is read again for every pass, from the cache.
 #pragma once
 
 #include <cuda_pipeline_primitives.h>
@@ -56,8 +56,7 @@ template <class Team, class T> class SharedRow {
     last_pass<false>(next, nullptr, body);
   }
   /// Does the same with the elements of another row, which are read once: v[1].
-  template <class Body>
-  __device__ void each_last(const T* next, const T* other, const Body& body) {
+  template <class Body> __device__ void each_last(const T* next, const T* other, const Body& body) {
     last_pass<true>(next, other, body);
   }
 
@@ -101,7 +100,8 @@ template <class Team, class T> class SharedRow {
     };
   }
 
-  template <int N> __device__ void load_tail(T (&v)[kBatch<N>][N], const T* other, int64_t c) const {
+  template <int N>
+  __device__ void load_tail(T (&v)[kBatch<N>][N], const T* other, int64_t c) const {
 #pragma unroll
     for (int u = 0; u < kBatch<N>; ++u) {
       if (c + u * Team::size >= n_) continue;

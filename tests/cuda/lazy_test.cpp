@@ -1,5 +1,5 @@
-// A program of a CUDA build that computes only on the CPU must not load NVIDIA's libraries. This is a
-// separate program, because other tests load it.
+// A program of a CUDA build that computes only on the CPU must not load NVIDIA's libraries. This is
+// a separate program, because other tests load it.
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// The part of cuDNN 9 that Ebb uses: the graph API with one convolution of f32 in a graph, NCHW. It is
-// summed in double.
+// The part of cuDNN 9 that Ebb uses: the graph API with one convolution of f32 in a graph, NCHW. It
+// is summed in double.
 #pragma once
 
 #include <cstddef>
