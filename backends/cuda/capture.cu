@@ -104,7 +104,7 @@ class CapturedStep::Impl {
 
   void call() {
     context();
-    const uint64_t rebindings = detail::rebindings();
+    const uint64_t rebindings = ebb::detail::rebindings();
     if (rebindings != rebindings_) {  // the addresses in the graph may refer to freed memory
       forget_graph();
       warm_ = false;
@@ -195,7 +195,7 @@ class CapturedStep::Impl {
   cudaGraphExec_t graph_ = nullptr;
   uint64_t taken_ = 0;                          // random numbers per step
   uint64_t known_moved_ = 0;                    // the value on the device
-  uint64_t rebindings_ = detail::rebindings();  // at the last eager run of the step
+  uint64_t rebindings_ = ebb::detail::rebindings();  // at the last eager run of the step
   bool warm_ = false;
   int64_t replays_ = 0;
 };

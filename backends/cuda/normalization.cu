@@ -155,9 +155,10 @@ __global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
     forward_rows(NormShape s, const T* x, const T* weight, const T* bias, double eps, T* y,
                  double* mean, double* rstd, double* variance) {
   const int64_t n = s.count();
+  Row<Team, T> row(n);
   int slot = 0;
   for (int64_t k = Team::first_row(); k < s.statistics(); k += Team::row_step()) {
-    Row<Team, T> row({x + k * n}, n);
+    row.load({x + k * n});
     double m = 0, squares = 0;
     if (s.centered) {
       row.each([&](auto, const T(&v)[1]) { m += static_cast<double>(v[0]); });
@@ -192,8 +193,9 @@ __global__ void __launch_bounds__(Team::most_threads, kRowBlocks<Team>)
     backward_rows(NormShape s, const T* g, const T* x, const double* mean, const double* rstd,
                   const T* weight, T* dx) {
   const int64_t n = s.count();
+  Row<Team, T, 2> row(n);
   for (int64_t k = Team::first_row(); k < s.statistics(); k += Team::row_step()) {
-    Row<Team, T, 2> row({g + k * n, x + k * n}, n);
+    row.load({g + k * n, x + k * n});
     const double m = mean[k], r = rstd[k];
     const RowChannels channel(s, k);
     double sum = 0, product = 0;

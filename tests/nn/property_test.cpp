@@ -3,8 +3,8 @@
 //
 // Each sequence is a function of its seed. A failure prints the seed and the calls; this runs it
 // again:
-//   EBB_PROPERTY_SEED=17 EBB_PROPERTY_SEQUENCES=1 \
-//     build/tests/ebb_nn_tests --gtest_filter='Property.*'
+//   export EBB_PROPERTY_SEED=17 EBB_PROPERTY_SEQUENCES=1
+//   build/tests/ebb_nn_tests --gtest_filter='Property.*'
 // and EBB_PROPERTY_SEQUENCES=100000 runs many.
 #include <gtest/gtest.h>
 #include <unistd.h>
