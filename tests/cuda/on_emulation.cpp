@@ -267,6 +267,16 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
   cuda::use_small_products(true);
 }
 
+TEST_F(OnEmulation, ProductsOfLargeTilesWithMasksDoWithoutCublas) {
+  const Tensor x = randn({130, 440}).to(kCuda), w1 = randn({139, 440}).to(kCuda),
+               w2 = randn({431, 139}).to(kCuda),
+               bias = zeros({139}, {.device = kCuda}).requires_grad_();
+  Tensor h;
+  EXPECT_EQ(work_of([&] { h = linear(x, w1, bias, Activation::Relu); }), (Work{1, 0, 0}));
+  const Tensor y = linear(h, w2), seed = ones({130, 431}, {.device = kCuda});
+  EXPECT_EQ(work_of([&] { y.backward(seed); }).products, 0);
+}
+
 TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
   const NoGrad guard;
   const Tensor x = randn({9, 12}).to(kCuda);
