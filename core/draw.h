@@ -16,31 +16,11 @@
 
 namespace ebb {
 
-/// The keys of the ten rounds for a seed. A kernel receives them as an argument.
-struct PhiloxKeys {
-  uint32_t round[10][2];
-
-  EBB_HD explicit PhiloxKeys(uint64_t seed) {
-    for (uint32_t r = 0; r < 10; ++r) {
-      round[r][0] = static_cast<uint32_t>(seed) + r * 0x9E3779B9u;
-      round[r][1] = static_cast<uint32_t>(seed >> 32) + r * 0xBB67AE85u;
-    }
-  }
-};
-
-/// Returns the four words of block `counter` in the stream of a seed.
-EBB_HD PhiloxBits philox(const PhiloxKeys& keys, uint64_t counter) {
-  uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0,
-           x3 = 0;
-  for (const auto& key : keys.round) {
-    const uint64_t a = uint64_t{0xD2511F53} * x0, b = uint64_t{0xCD9E8D57} * x2;
-    x0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ key[0];
-    x2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ key[1];
-    x1 = static_cast<uint32_t>(b);
-    x3 = static_cast<uint32_t>(a);
-  }
-  return {{x0, x1, x2, x3}};
+/// Returns a uniform double in [0, 1) with 53 bits of two words.
+EBB_HD double uniform_from_bits(uint32_t high, uint32_t low) {
+  return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
 }
+
 /// Returns -log(1 - u) for u = (high, low) / 2^64, with an error of at most 2 ulp if 2^-31 < u < 1
 /// - 2^-28.
 EBB_HD float exponential_from_bits(uint32_t high, uint32_t low) {

@@ -6,7 +6,6 @@
 // offset), and a checkpoint saves nothing else.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "ebb/core/host_device.h"
@@ -18,49 +17,36 @@ struct PhiloxBits {
   uint32_t word[4];
 };
 
-/// Returns the four words of block `counter` in stream `seed`.
-EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
+/// The keys of the ten rounds for a seed. A kernel receives them as an argument.
+struct PhiloxKeys {
+  uint32_t round[10][2];
+
+  EBB_HD explicit PhiloxKeys(uint64_t seed) {
+    for (uint32_t r = 0; r < 10; ++r) {
+      round[r][0] = static_cast<uint32_t>(seed) + r * 0x9E3779B9u;
+      round[r][1] = static_cast<uint32_t>(seed >> 32) + r * 0xBB67AE85u;
+    }
+  }
+};
+
+/// Returns the four words of block `counter` in the stream of a seed.
+EBB_HD PhiloxBits philox(const PhiloxKeys& keys, uint64_t counter) {
   uint32_t x0 = static_cast<uint32_t>(counter), x1 = static_cast<uint32_t>(counter >> 32), x2 = 0,
            x3 = 0;
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
+  for (const auto& key : keys.round) {
     const uint64_t a = uint64_t{0xD2511F53} * x0, b = uint64_t{0xCD9E8D57} * x2;
-    const uint32_t y0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ k0,
-                   y2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ k1;
+    x0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ key[0];
+    x2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ key[1];
     x1 = static_cast<uint32_t>(b);
     x3 = static_cast<uint32_t>(a);
-    x0 = y0;
-    x2 = y2;
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
   }
   return {{x0, x1, x2, x3}};
 }
-
-/// Returns a uniform double in [0, 1) with 53 bits of two words.
-EBB_HD double uniform_from_bits(uint32_t high, uint32_t low) {
-  return static_cast<double>((static_cast<uint64_t>(high) << 32 | low) >> 11) * 0x1p-53;
+EBB_HD PhiloxBits philox(uint64_t seed, uint64_t counter) {
+  return philox(PhiloxKeys(seed), counter);
 }
 
 enum class Distribution : uint8_t { Uniform, Normal, Bernoulli };
-
-/// Returns number `number` of stream `seed`, rounded to T: uniform in [a, b), normal with mean a
-/// and standard deviation b (Box-Muller), or 1 with probability a, else 0. All devices use this
-/// function.
-template <class T>
-EBB_HD T draw_number(Distribution kind, uint64_t seed, uint64_t number, double a, double b) {
-  const PhiloxBits bits = philox(seed, number);
-  const double u = uniform_from_bits(bits.word[0], bits.word[1]);
-  if (kind == Distribution::Bernoulli) return u < a ? T(1) : T(0);
-  if (kind == Distribution::Normal) {
-    const double v = uniform_from_bits(bits.word[2], bits.word[3]);
-    constexpr double two_pi = 6.283185307179586;
-    return static_cast<T>(a + b * std::sqrt(-2 * std::log1p(-u)) * std::cos(two_pi * v));
-  }
-  const T value = static_cast<T>(a + u * (b - a)), end = static_cast<T>(b);
-  // Rounding may reach the end of the interval, which is open.
-  return value < end ? value : std::nextafter(end, static_cast<T>(a));
-}
 
 /// A source of random numbers. Copying it copies its position.
 struct Generator {
@@ -81,8 +67,8 @@ Generator& default_generator();
 /// Restarts the generator of the calling thread with a seed.
 void manual_seed(uint64_t seed);
 
-/// Returns numbers that are uniform in [0, 1), or standard normal (Box-Muller in f64). The dtype is
-/// f32 or f64.
+/// Returns numbers that are uniform in [0, 1), or standard normal (Box-Muller). The dtype is f32
+/// or f64.
 ///
 ///     randn({2, 3}, f64);
 Tensor rand(const Shape& shape, TensorOptions options = {}, Generator* generator = nullptr);

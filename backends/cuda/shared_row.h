@@ -36,7 +36,7 @@ template <class Team, class T> class SharedRow {
   template <class Body> __device__ void each_batch(const Body& body) {
 #pragma unroll 1
     for (int g = 0; g < kGroups; ++g) {
-      if (!arrived_) await_group(g);
+      if (!arrived_) await_copies(kGroups - 1 - g);
       T v[kInGroup][1];
       const int c = first_of(g);
 #pragma unroll
@@ -76,19 +76,11 @@ template <class Team, class T> class SharedRow {
     }
     __pipeline_commit();
   }
-  // The number of later groups is a constant of the instruction.
-  __device__ static void await_group(int g) {
-    static_assert(kGroups == 8);
-    switch (g) {
-      case 0: __pipeline_wait_prior(7); break;
-      case 1: __pipeline_wait_prior(6); break;
-      case 2: __pipeline_wait_prior(5); break;
-      case 3: __pipeline_wait_prior(4); break;
-      case 4: __pipeline_wait_prior(3); break;
-      case 5: __pipeline_wait_prior(2); break;
-      case 6: __pipeline_wait_prior(1); break;
-      default: __pipeline_wait_prior(0); break;
-    }
+  // Waits for the copies of this thread, except those of the last `later` groups. The compiler must
+  // not move accesses across the wait.
+  __device__ static void await_copies(int later) {
+    __pipeline_wait_prior(static_cast<size_t>(later));
+    asm volatile("" ::: "memory");
   }
 
   template <class Body> __device__ static auto in_bounds(const Body& body) {
@@ -128,7 +120,7 @@ template <class Team, class T> class SharedRow {
 
   template <bool kOther, class Body>
   __device__ void last_pass(const T* next, const T* other, const Body& body) {
-    if (!arrived_) __pipeline_wait_prior(0);
+    if (!arrived_) await_copies(0);
     const auto load_other = [&](T(&to)[kInGroup], int g) {
       if constexpr (kOther) {
         const int c = first_of(g);
