@@ -102,6 +102,21 @@ std::vector<Layer> layers() {
          return layer_step(bench, nn::Conv2d(256, 256, {3, 3}, {.padding = {1, 1}}),
                            {64, 256, 14, 14}, call);
        }},
+      {"conv2d_128_256_k3_s2_b64_28x28", true,
+       [](const Bench& bench) {
+         return layer_step(bench, nn::Conv2d(128, 256, {3, 3}, {.stride = 2, .padding = {1, 1}}),
+                           {64, 128, 28, 28}, call);
+       }},
+      {"conv2d_depthwise_128_k3_b64_28x28", true,
+       [](const Bench& bench) {
+         return layer_step(bench, nn::Conv2d(128, 128, {3, 3}, {.padding = {1, 1}, .groups = 128}),
+                           {64, 128, 28, 28}, call);
+       }},
+      {"conv_transpose2d_64_32_k4_s2_b64_16x16", true,
+       [](const Bench& bench) {
+         return layer_step(bench, nn::ConvTranspose2d(64, 32, {4, 4}, {.stride = 2, .padding = 1}),
+                           {64, 64, 16, 16}, call);
+       }},
       {"max_pool2d_64x64x56x56", false,
        [](const Bench& bench) {
          return layer_step(bench, nn::MaxPool2d(2), {64, 64, 56, 56}, call);

@@ -232,6 +232,21 @@ LAYERS = [
     ("convnet_4x3x3_bn_b128", True, convnet),
     ("conv2d_64_64_k3_b32_56x56", True, layer_step(torch.nn.Conv2d(64, 64, 3, padding=1), 32, 64, 56, 56)),
     ("conv2d_256_256_k3_b64_14x14", True, layer_step(torch.nn.Conv2d(256, 256, 3, padding=1), 64, 256, 14, 14)),
+    (
+        "conv2d_128_256_k3_s2_b64_28x28",
+        True,
+        layer_step(torch.nn.Conv2d(128, 256, 3, stride=2, padding=1), 64, 128, 28, 28),
+    ),
+    (
+        "conv2d_depthwise_128_k3_b64_28x28",
+        True,
+        layer_step(torch.nn.Conv2d(128, 128, 3, padding=1, groups=128), 64, 128, 28, 28),
+    ),
+    (
+        "conv_transpose2d_64_32_k4_s2_b64_16x16",
+        True,
+        layer_step(torch.nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), 64, 64, 16, 16),
+    ),
     ("max_pool2d_64x64x56x56", False, layer_step(torch.nn.MaxPool2d(2), 64, 64, 56, 56)),
     ("batch_norm2d_64x64x56x56", False, layer_step(torch.nn.BatchNorm2d(64), 64, 64, 56, 56)),
     ("layer_norm_8192x1024", False, layer_step(torch.nn.LayerNorm(1024), 8192, 1024)),
