@@ -72,9 +72,8 @@ TEST_F(CudaRows, FewShortRows) {
       for (const double smoothing : {0.0, 0.2}) {
         const auto run = [&](Device device) {
           const Tensor v = x.to(device).detach().requires_grad_();
-          const Tensor loss =
-              nn::cross_entropy(v, t.to(device),
-                                {.weight = weight.to(device), .label_smoothing = smoothing});
+          const Tensor loss = nn::cross_entropy(
+              v, t.to(device), {.weight = weight.to(device), .label_smoothing = smoothing});
           loss.backward();
           std::vector<double> all = v.grad().to_vector<double>();
           all.push_back(loss.item());
