@@ -56,7 +56,7 @@ struct Training {
     Generator g{100 + static_cast<uint64_t>(i), 0};
     x.copy_(randn({net.batch, net.widths.front()}, {}, &g));
     target.copy_(randint(net.widths.back(), {net.batch}, {.dtype = net.classes}, &g));
-    optimizer->set_lr(0.05 / (1 + i / 3));
+    optimizer->set_lr(0.05 / (1 + i / 2));
   }
 };
 
@@ -68,7 +68,7 @@ template <class Optimizer, class Options> MakeOptimizer make(Options options) {
 
 void expect_equal_trainings(const Net& net, const MakeOptimizer& make_optimizer) {
   SCOPED_TRACE(net.name);
-  constexpr int kSteps = 8;
+  constexpr int kSteps = 5;
   Training eager(net, make_optimizer), captured(net, make_optimizer);
   manual_seed(4);
   std::vector<double> losses;
