@@ -26,18 +26,18 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // y[i] += bias[its channel], for (images, outputs, plane) of packs of V elements.
-template <class T, int V>
+template <int V>
 __global__ void __launch_bounds__(kThreads)
-    add_bias_kernel(T* y, const T* bias, int64_t packs, int64_t plane, int64_t outputs) {
+    add_bias_kernel(float* y, const float* bias, int64_t packs, int64_t plane, int64_t outputs) {
   for (int64_t i = first_item(); i < packs; i += item_step()) {
-    const int64_t channel = packs < INT32_MAX  // cheaper divisions
-                                ? static_cast<unsigned>(i) / static_cast<unsigned>(plane) %
-                                      static_cast<unsigned>(outputs)
-                                : i / plane % outputs;
-    auto& elements = reinterpret_cast<Pack<T, V>*>(y)[i];
-    Pack<T, V> x = elements;
+    const float b = bias[packs < INT32_MAX  // cheaper divisions
+                             ? static_cast<unsigned>(i) / static_cast<unsigned>(plane) %
+                                   static_cast<unsigned>(outputs)
+                             : i / plane % outputs];
+    auto& elements = reinterpret_cast<Pack<float, V>*>(y)[i];
+    Pack<float, V> x = elements;
 #pragma unroll
-    for (int v = 0; v < V; ++v) x.v[v] += bias[channel];
+    for (int v = 0; v < V; ++v) x.v[v] += b;
     elements = x;
   }
 }
@@ -163,15 +163,10 @@ template <class T> void own_convolution(const ConvolutionArgs& args) {
   }
 }
 
-// y (images, outputs, plane) += bias (outputs)
-template <class T> void add_bias(const Tensor& y, const Tensor& bias) {
-  const int64_t plane = y.size(2) * y.size(3);
-  const auto run = [&]<int V>(std::integral_constant<int, V>) {
-    launch(add_bias_kernel<T, V>, grid_for(y.numel() / V), kThreads, data_of<T>(&y),
-           data_of<const T>(&bias), y.numel() / V, plane / V, y.size(1));
-  };
-  if (plane % kPack<T> == 0 && is_aligned(y.raw())) run(std::integral_constant<int, kPack<T>>{});
-  else run(std::integral_constant<int, 1>{});
+template <int V> void add_bias(const Tensor& y, const Tensor& bias) {
+  const int64_t packs = y.numel() / V, plane = y.size(2) * y.size(3) / V;
+  launch(add_bias_kernel<V>, grid_for(packs), kThreads, data_of<float>(&y),
+         data_of<const float>(&bias), packs, plane, y.size(1));
 }
 
 template <class T> void channel_sums(const Tensor& y, const Tensor& sums) {
@@ -205,16 +200,25 @@ bool prefers_cudnn(const ConvolutionArgs& args) {
           (cudnn_use == CudnnUse::Faster && is_faster_on_cudnn(args)));
 }
 
-template <class T> void run_convolution(const ConvolutionArgs& args) {
-  if (!prefers_cudnn(args) || !cudnn_convolution(args)) own_convolution<T>(args);
-  else if (args.bias) add_bias<T>(*args.y, *args.bias);
-  if (args.y_sum) channel_sums<T>(*args.y, *args.y_sum);
+// Computes everything on cuDNN, except for the sums of y. Returns false if cuDNN does not take the
+// problem.
+bool run_on_cudnn(const ConvolutionArgs& args) {
+  if (!prefers_cudnn(args) || !cudnn_convolution(args)) return false;
+  if (!args.bias) return true;
+  const Tensor& y = *args.y;
+  const bool packs = y.size(2) * y.size(3) % kPack<float> == 0 && is_aligned(y.raw());
+  packs ? add_bias<kPack<float>>(y, *args.bias) : add_bias<1>(y, *args.bias);
+  return true;
 }
 
 class CudaConvolutions final : public ConvolutionKernels {
  public:
   void run(const ConvolutionArgs& args) override {
-    dispatch_floating(args.x->dtype(), [&]<class T>(T) { run_convolution<T>(args); });
+    const bool done = run_on_cudnn(args);
+    dispatch_floating(args.x->dtype(), [&]<class T>(T) {
+      if (!done) own_convolution<T>(args);
+      if (args.y_sum) channel_sums<T>(*args.y, *args.y_sum);
+    });
   }
 };
 

@@ -121,8 +121,7 @@ template <ConvolutionKind kKind, class T, int Rows, int Columns> class Convoluti
   static constexpr int kOwnRows = Rows / kSide, kOwnColumns = Columns / kSide;  // of a thread
   static constexpr int kLoadsA = Rows * kChunk / kThreads, kLoadsB = Columns * kChunk / kThreads;
 
-  // This thread's elements of the tile: vectors, which are apart so that the vectors of adjacent
-  // threads are adjacent.
+  // This thread's elements of the tile, in vectors. Adjacent threads own adjacent vectors.
   template <int Own> static constexpr int kVector = Own < 4 ? Own : 4;
   template <int Own> __device__ static int element(int thread, int i) {
     constexpr int v = kVector<Own>;

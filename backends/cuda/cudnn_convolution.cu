@@ -268,7 +268,7 @@ bool is_usable(Descriptor& configuration, const Problem& problem) {
   const auto numerical =
       engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE);
   const auto behavior = engine.values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE);
-  if (configuration.failed() || engine.failed()) return false;
+  if (configuration.failed() || engine.failed() || indices.empty()) return false;
   if (problem.kind == Kind::WeightGradient && indices.front() == kInexactWeightGradient)
     return false;
   return std::all_of(numerical.begin(), numerical.end(),
