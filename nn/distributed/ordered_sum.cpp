@@ -19,27 +19,20 @@ template <class T> int64_t slice_of(int64_t count, int ranks) {
   return ((count + ranks - 1) / ranks + kLine - 1) / kLine * kLine;
 }
 
-template <class T> void pack(std::span<const Piece<T>> pieces, T* to) {
+// Calls each(data, at, count) for the parts of tensors that are elements [at, at + count) of a
+// bucket, from `begin` to `end`.
+template <class T, class Each>
+void each_part(std::span<const Piece<T>> pieces, int64_t begin, int64_t end, Each&& each) {
+  int64_t first = 0;  // of the piece in the bucket
   for (const Piece<T>& piece : pieces) {
-    std::memcpy(to, piece.data, static_cast<size_t>(piece.count) * sizeof(T));
-    to += piece.count;
+    const int64_t from = std::max(begin, first), to = std::min(end, first + piece.count);
+    if (from < to) each(piece.data + (from - first), from, to - from);
+    first += piece.count;
   }
 }
 
-// Reads element i of a bucket from slices[i / slice].
-template <class T>
-void unpack(std::span<const Piece<T>> pieces, const std::vector<const T*>& slices, int64_t slice) {
-  int64_t at = 0;
-  for (const Piece<T>& piece : pieces) {
-    for (int64_t done = 0; done < piece.count;) {
-      const int64_t of = at / slice, inside = at % slice;
-      const int64_t n = std::min(piece.count - done, slice - inside);
-      std::memcpy(piece.data + done, slices[static_cast<size_t>(of)] + inside,
-                  static_cast<size_t>(n) * sizeof(T));
-      done += n;
-      at += n;
-    }
-  }
+template <class T> void copy(const T* from, int64_t count, T* to) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
 }
 
 // out = ((rows[0] + rows[1]) + ...) * scale. out may be one of the rows. A block of the sum stays
@@ -59,46 +52,54 @@ void sum_rows(const std::vector<const T*>& rows, int64_t count, T scale, T* out)
   }
 }
 
+// A rank neither writes its own slice to shared memory before the sum nor reads it afterwards.
 template <class T>
 void sum_in_shared_memory(Communicator& engine, std::span<const Piece<T>> pieces, int64_t count,
                           const std::vector<std::byte*>& blocks, T scale) {
   const int64_t slice = slice_of<T>(count, engine.size());
-  const int64_t begin = std::min(count, engine.rank() * slice);
-  const int64_t end = std::min(count, begin + slice);
+  const auto own = static_cast<size_t>(engine.rank());
   const auto block = [&](size_t r) { return reinterpret_cast<T*>(blocks[r]); };
-  std::vector<const T*> rows, results;
+  const auto each_part_of_rank = [&](size_t r, auto&& each) {
+    const int64_t begin = std::min(count, static_cast<int64_t>(r) * slice);
+    each_part(pieces, begin, std::min(count, begin + slice), each);
+  };
   for (size_t r = 0; r < blocks.size(); ++r) {
-    rows.push_back(block(r) + begin);
-    results.push_back(block(r) + static_cast<int64_t>(r) * slice);
+    if (r == own) continue;
+    each_part_of_rank(r, [&](T* data, int64_t at, int64_t n) { copy(data, n, block(own) + at); });
   }
-  T* const own = block(static_cast<size_t>(engine.rank()));
-  pack(pieces, own);
   engine.barrier();
-  // No other rank reads this slice of the own block before the second barrier.
-  sum_rows(rows, end - begin, scale, own + begin);
+  each_part_of_rank(own, [&](T* data, int64_t at, int64_t n) {
+    std::vector<const T*> rows;
+    for (size_t r = 0; r < blocks.size(); ++r) rows.push_back(r == own ? data : block(r) + at);
+    sum_rows(rows, n, scale, data);
+    // The others do not read this slice of the own block before the next barrier.
+    copy(data, n, block(own) + at);
+  });
   engine.barrier();
-  unpack(pieces, results, slice);
+  for (size_t r = 0; r < blocks.size(); ++r) {
+    if (r == own) continue;
+    each_part_of_rank(r, [&](T* data, int64_t at, int64_t n) { copy(block(r) + at, n, data); });
+  }
 }
 
 template <class T>
 void sum_by_messages(Communicator& engine, std::span<const Piece<T>> pieces, int64_t count,
                      T scale) {
-  const int64_t slice = slice_of<T>(count, engine.size());
+  const auto slice = static_cast<size_t>(slice_of<T>(count, engine.size()));
   const auto ranks = static_cast<size_t>(engine.size());
-  const size_t bytes = static_cast<size_t>(slice) * sizeof(T);
-  std::vector<T> sent(ranks * static_cast<size_t>(slice)), received(sent.size());
-  pack(pieces, sent.data());
-  engine.all_to_all(reinterpret_cast<const std::byte*>(sent.data()), bytes,
+  const size_t bytes = slice * sizeof(T);
+  std::vector<T> bucket(ranks * slice), received(ranks * slice);
+  each_part(pieces, 0, count,
+            [&](T* data, int64_t at, int64_t n) { copy(data, n, bucket.data() + at); });
+  engine.all_to_all(reinterpret_cast<const std::byte*>(bucket.data()), bytes,
                     reinterpret_cast<std::byte*>(received.data()));
-  std::vector<const T*> rows, results;
-  for (size_t r = 0; r < ranks; ++r) {
-    rows.push_back(received.data() + r * static_cast<size_t>(slice));
-    results.push_back(sent.data() + r * static_cast<size_t>(slice));
-  }
-  sum_rows(rows, slice, scale, received.data());
+  std::vector<const T*> rows;
+  for (size_t r = 0; r < ranks; ++r) rows.push_back(received.data() + r * slice);
+  sum_rows(rows, static_cast<int64_t>(slice), scale, received.data());
   engine.all_gather(reinterpret_cast<const std::byte*>(received.data()), bytes,
-                    reinterpret_cast<std::byte*>(sent.data()));
-  unpack(pieces, results, slice);
+                    reinterpret_cast<std::byte*>(bucket.data()));
+  each_part(pieces, 0, count,
+            [&](T* data, int64_t at, int64_t n) { copy(bucket.data() + at, n, data); });
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <mutex>
 
 namespace ebb::nn::detail {
@@ -19,11 +20,29 @@ int users = 0;     // the number of StopSignals objects
 // installed.
 struct sigaction previous[2] = {};
 
+// For processes of mpirun: the time at which each signal arrived, and 0 before.
+constinit std::atomic<bool> is_launched = false;
+constinit std::atomic<int64_t> arrived_at[2] = {};
+
+int64_t nanoseconds() {
+  struct timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{1'000'000'000} * now.tv_sec + now.tv_nsec;
+}
+
 extern "C" void note_signal(int signal) {
+  constexpr int64_t kSecond = 1'000'000'000;
   const int saved = errno;
+  const int i = signal == kSignals[0] ? 0 : 1;
+  const int64_t now = nanoseconds(), first = arrived_at[i].load();
   arrivals.fetch_add(1);
-  for (int i = 0; i < 2; ++i) {
-    if (kSignals[i] == signal) sigaction(signal, &previous[i], nullptr);
+  if (!is_launched.load()) {
+    sigaction(signal, &previous[i], nullptr);
+  } else if (first == 0) {
+    arrived_at[i].store(now);
+  } else if (now - first > kSecond) {
+    sigaction(signal, &previous[i], nullptr);
+    raise(signal);  // delivered when this handler returns
   }
   errno = saved;
 }
@@ -38,9 +57,11 @@ bool is_ignored(const struct sigaction& action) {
 
 }  // namespace
 
-StopSignals::StopSignals() : before_(arrivals.load()) {
+StopSignals::StopSignals(bool launched) : before_(arrivals.load()) {
   const std::lock_guard lock(mutex);
   ++users;
+  is_launched = launched;
+  for (auto& time : arrived_at) time = 0;
   struct sigaction ours = {};
   ours.sa_handler = note_signal;
   ours.sa_flags = SA_RESTART;

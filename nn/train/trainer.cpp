@@ -126,7 +126,7 @@ bool Trainer::run() {
   if (options_.resume) restore();
   else if (!options_.checkpoint.empty() && options_.group.is_first())
     writer_ = std::make_unique<CheckpointWriter>(options_.checkpoint);
-  const detail::StopSignals signals;
+  const detail::StopSignals signals(options_.group.size() > 1);
   signals_ = &signals;
   const AtEnd cleanup([&] {
     signals_ = nullptr;

@@ -67,19 +67,23 @@ class Distributed : public ::testing::TestWithParam<Mpi> {
 
   // Runs the worker, or another program, on this number of ranks.
   Result run(int ranks, const std::string& arguments, const std::string& program = EBB_WORKER) {
-    std::string options = " -n " + std::to_string(ranks) + " ";
-    if (GetParam().name == "openmpi")
-      options += "--allow-run-as-root --oversubscribe --bind-to none ";
     const fs::path log = folder_ / "log";
     // A run that hangs is a failure, not a hanging test.
-    const std::string command = "timeout -k 5 60 " + GetParam().mpirun + options + program + " " +
-                                arguments + " >" + log.string() + " 2>&1 </dev/null";
+    const std::string command = "timeout -k 5 60 " + mpirun(ranks) + program + " " + arguments +
+                                " >" + log.string() + " 2>&1 </dev/null";
     const auto start = std::chrono::steady_clock::now();
     const int status = std::system(command.c_str());
     Result result{WEXITSTATUS(status), read_file(log), 0};
     result.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
+  }
+
+  static std::string mpirun(int ranks) {
+    std::string command = GetParam().mpirun + " -n " + std::to_string(ranks);
+    if (GetParam().name == "openmpi")
+      command += " --allow-run-as-root --oversubscribe --bind-to none";
+    return command + " ";
   }
 
   std::string path(const std::string& name) const { return folder_ / name; }
@@ -129,6 +133,26 @@ TEST_P(Distributed, AStoppedTrainingResumesWithAnotherNumberOfRanks) {
   const Checkpoint two = load_checkpoint(path("whole")), three = load_checkpoint(path("other"));
   for (size_t k = 0; k < two.model.size(); ++k)
     EXPECT_TRUE(allclose(two.model[k].second, three.model[k].second, 1e-4, 1e-5));
+}
+
+// Ctrl-C on a terminal reaches mpirun, and with MPICH the ranks too, to which mpirun sends it again.
+// All ranks stop after the same batch, and rank 0 saves.
+TEST_P(Distributed, ASignalStopsAllRanksWithACheckpoint) {
+  for (const char* whom : {"$run", "-$run"}) {
+    const std::string folder = path(*whom == '-' ? "group" : "mpirun");
+    const std::string log = folder + ".log";
+    // In a session of its own, mpirun leads the process group that gets the signal.
+    const std::string worker = "exec setsid " + mpirun(2) + EBB_WORKER + " train " + folder +
+                               " 1000000 -1 0 >" + log + " 2>&1 </dev/null";
+    const std::string until_first_epoch =
+        "for k in $(seq 400); do [ -e " + folder + ".csv ] && break; sleep 0.05; done; ";
+    const int status = std::system(
+        ("(" + worker + ") & run=$!; " + until_first_epoch + "kill -TERM " + whom + "; wait $run")
+            .c_str());
+    EXPECT_NE(status, 0);
+    ASSERT_TRUE(checkpoint_exists(folder)) << read_file(log);
+    EXPECT_FALSE(load_checkpoint(folder).model.empty());
+  }
 }
 
 TEST_P(Distributed, AnExceptionOnARankEndsAllRanks) {
