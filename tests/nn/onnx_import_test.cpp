@@ -144,6 +144,7 @@ TEST_F(OnnxImport, TensorsThatDoNotFitTheirBytesAreRefused) {
   EXPECT_NO_THROW(import(with(tensor_of("c", 1, {1}, four)).bytes()));
   expect_refused(with(tensor_of("c", 1, {2}, four)),
                  "tensor \"c\": 4 bytes, expected 8 for F32 (2,)");
+  expect_refused(with(tensor_of("c", 1, {1}, four + four)), "8 bytes, expected 4 for F32 (1,)");
   expect_refused(with(tensor_of("c", 8, {1}, four)), "the element type 8 of ONNX is not supported");
   expect_refused(with(tensor_of("c", 1, {-1}, four)), "negative or too large");
   expect_refused(with(tensor_of("c", 1, {int64_t{1} << 40, int64_t{1} << 40}, four)),
