@@ -15,13 +15,15 @@ constexpr std::string_view kExport = "export_onnx";
 
 using Forward = std::function<std::vector<Tensor>(std::span<const Tensor>)>;
 
-// Returns an example with `more` further samples and other values, in the other order, so that
-// constants which depend on them differ between traces.
+// Returns an example with `more` further samples and other values, so that constants which depend
+// on them differ between traces. Numbers move to other places, because a forward may need those of
+// a certain range; integers stay in their columns, which may have ranges of their own.
 Tensor varied(const Tensor& example, int dim, int64_t more) {
   Tensor x = example;
   for (int64_t i = 0; i < more; ++i) x = cat({x, narrow(example, dim, 0, 1)}, dim);
-  x = flip(x, {dim});
-  return is_floating(x.dtype()) ? x * (1.0 / static_cast<double>(1 + more)) : x;
+  if (more == 0) return x;
+  if (!is_floating(x.dtype())) return flip(x, {dim});
+  return roll(x, {1 + more}) * (1.0 / static_cast<double>(1 + more));
 }
 
 // Returns the number of samples.
@@ -30,6 +32,8 @@ int64_t checked_batch(const std::vector<Tensor>& examples, const OnnxOptions& op
   int64_t batch = 0;
   for (const Tensor& example : examples) {
     check_defined(kExport, example);
+    if (example.device() != Device::cpu())
+      fail(kExport, "expected examples on the CPU, got ", example.device());
     if (!options.batch_dim) continue;
     const int dim = *options.batch_dim;
     if (dim < 0 || dim >= example.dim() || example.size(dim) == 0)

@@ -17,13 +17,13 @@ namespace detail {
 struct OnnxProgram;
 }
 
-/// A graph of ONNX operators. Its floating initializers are parameters, under their names of the
-/// file; a '.' in a name leads to a submodule, as in Ebb's own models. Those without dims stay
-/// constants, because they are numbers of formulas.
+/// A graph of ONNX operators, computed on the CPU. Its floating initializers are parameters, under
+/// their names of the file; a '.' in a name leads to a submodule, as in Ebb's own models. Those
+/// without dims stay constants, because they are numbers of formulas.
 class OnnxModel : public nn::Layer {
  public:
-  /// Computes all outputs. Throws Error that names the node if its inputs do not fit, and unless
-  /// there are as many inputs as in the file.
+  /// Computes all outputs. Throws Error that names the node if its inputs do not fit or it has an
+  /// option that is not supported, and unless there are as many inputs as in the file.
   std::vector<Tensor> run(std::span<const Tensor> inputs) const;
   /// Returns the only output for the only input. Throws Error for models with several.
   Tensor forward(const Tensor& x) const override;

@@ -14,6 +14,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/nn/interop/onnx_program.h"
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb::detail {
 namespace {
@@ -54,6 +55,15 @@ struct Windows {
     dilation = list(s, "dilations", dims, 1);
     const std::string automatic = s.text("auto_pad", "NOTSET");
     const Ints pads = s.numbers("pads");
+    // Larger numbers could overflow in products.
+    constexpr int64_t kMost = int64_t{1} << 31;
+    for (const Ints& list :
+         {pads, Ints(kernel.begin(), kernel.end()), Ints(stride.begin(), stride.end()),
+          Ints(dilation.begin(), dilation.end())}) {
+      for (int64_t n : list) {
+        if (n >= kMost || n <= -kMost) s.refuse("the number ", n, " is too large");
+      }
+    }
     for (int i = 0; i < dims; ++i) {
       const auto at = static_cast<size_t>(i);
       if (kernel[i] < 1 || stride[i] < 1 || dilation[i] < 1)
@@ -217,7 +227,8 @@ class Recurrence {
     const std::string direction = s.text("direction", "forward");
     directions_ = direction == "bidirectional" ? 2 : 1;
     reverse_ = direction == "reverse";
-    if (s.in(1).size(0) != directions_) s.refuse("W ", s.in(1).shape(), " for ", direction);
+    if (s.in(1).size(0) != directions_)
+      s.refuse("W ", s.in(1).shape(), " for the direction ", shown(direction));
   }
 
   // step: (gates, weight, bias, h0, c0, steps, direction) -> states of all rows, last states
@@ -267,7 +278,7 @@ using Three = std::tuple<Tensor, Tensor, Tensor>;
 void refuse_activations(const Step& s, const std::vector<std::string>& usual) {
   const std::vector<std::string> given = s.texts("activations");
   for (size_t i = 0; i < given.size(); ++i) {
-    if (given[i] != usual[i % usual.size()]) s.refuse("the activation ", given[i]);
+    if (given[i] != usual[i % usual.size()]) s.refuse("the activation ", shown(given[i]));
   }
 }
 
@@ -298,7 +309,8 @@ Tensors rnn(const Step& s) {
                                     int64_t d) -> Three {
     const auto at = static_cast<size_t>(d);
     const std::string activation = at < given.size() ? given[at] : "Tanh";
-    if (activation != "Tanh" && activation != "Relu") s.refuse("the activation ", activation);
+    if (activation != "Tanh" && activation != "Relu")
+      s.refuse("the activation ", shown(activation));
     const auto [y, last] = rnn_sequence(gates, weight, bias, h, steps, activation == "Relu");
     return {y, last, {}};
   });

@@ -6,6 +6,7 @@
 #include "ebb/autograd/ops/matmul.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/nn/interop/onnx_program.h"
+#include "ebb/nn/serialize/shown.h"
 
 namespace ebb::detail {
 namespace {
@@ -18,7 +19,9 @@ class ResizedDim {
  public:
   ResizedDim(const Step& s, int64_t in, int64_t out, double scale)
       : s_(s), in_(in), out_(out), scale_(scale) {
-    if (in < 1 || out < 1 || !(scale > 0)) s.refuse("a size of ", in, " resized to ", out);
+    constexpr int64_t kMost = int64_t{1} << 28;  // elements of the matrix of weights
+    if (in < 1 || out < 1 || !(scale > 0) || in > kMost / out)
+      s.refuse("a size of ", in, " resized to ", out);
   }
 
   Tensor nearest_places() const {
@@ -57,7 +60,7 @@ class ResizedDim {
       return out_ == 1 ? 0 : at * static_cast<double>(in_ - 1) / static_cast<double>(out_ - 1);
     if (mode == "pytorch_half_pixel" && out_ == 1) return 0;
     if (mode != "half_pixel" && mode != "pytorch_half_pixel")
-      s_.refuse("the coordinates ", mode, " are not supported");
+      s_.refuse("the coordinates ", shown(mode), " are not supported");
     return (at + 0.5) / scale_ - 0.5;
   }
 

@@ -209,6 +209,7 @@ struct SummaryWriter::State {
   std::string path;
   detail::File file;
   std::string waiting;
+  int64_t written = 0;
 
   explicit State(const std::string& folder)
       : path(new_path(folder)), file(detail::File::claim(kOp, path)) {
@@ -239,9 +240,17 @@ struct SummaryWriter::State {
     event.add_message(5, summary);
     add(event);
   }
+  // After an error the records are kept, and the next call writes them over the part that this one
+  // has written.
   void flush() {
-    const std::string bytes = std::exchange(waiting, {});
-    file.write(bytes.data(), bytes.size());
+    try {
+      file.write(waiting.data(), waiting.size());
+    } catch (...) {
+      file.seek(written);
+      throw;
+    }
+    written += std::ssize(waiting);
+    waiting.clear();
   }
 };
 

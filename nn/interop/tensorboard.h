@@ -24,6 +24,7 @@ namespace ebb {
 ///
 /// Thread-safety: one thread at a time may use a writer. All members throw Error that names the
 /// file if it cannot be written (disk full), and Error for a tag that is empty or not UTF-8.
+/// Records that could not be written are kept, and the next flush writes them.
 class SummaryWriter {
  public:
   /// Creates the folder and the file events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER in it.

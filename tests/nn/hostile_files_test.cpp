@@ -11,7 +11,9 @@
 
 #include "ebb/nn/data/csv.h"
 #include "ebb/nn/data/idx.h"
+#include "ebb/nn/interop/onnx_import.h"
 #include "ebb/nn/serialize/checkpoint.h"
+#include "ebb/nn/serialize/npy.h"
 #include "ebb/nn/serialize/safetensors.h"
 #include "ebb/nn/serialize/shown.h"
 #include "files.h"
@@ -30,6 +32,9 @@ struct Reader {
 
 const Reader kReaders[] = {
     {"load_safetensors", [](const std::string& path) { load_safetensors(path); }},
+    {"load_npy", [](const std::string& path) { load_npy(path); }},
+    {"load_npz", [](const std::string& path) { load_npz(path); }},
+    {"import_onnx", [](const std::string& path) { import_onnx(path); }},
     {"read_csv", [](const std::string& path) { data::read_csv(path); }},
     {"read_idx", [](const std::string& path) { data::read_idx(path); }},
 };

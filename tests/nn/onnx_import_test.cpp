@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "ebb/ebb.h"
 #include "ebb/nn/interop/protobuf.h"
 #include "files.h"
@@ -115,6 +117,43 @@ TEST_F(OnnxImport, ErrorsOfAComputationNameTheNode) {
   expect_error([&] { more(ones({2})); }, "OnnxModel", {"output 1 is not supported"});
 }
 
+TEST_F(OnnxImport, NumbersThatAreTooLargeAreErrors) {
+  const auto run = [&](const char* name, int64_t number) {
+    ProtoMessage node = node_of("MaxPool", {"x"}, {"y"});
+    const std::pair<const char*, int64_t> attributes[] = {{"kernel_shape", 2}, {name, number}};
+    for (const auto& [key, value] : attributes) {
+      ProtoMessage attribute;
+      attribute.add_bytes(1, key);
+      attribute.add_int(8, value);
+      attribute.add_int(8, value);
+      if (std::string_view(key) == "pads") attribute.add_int(8, value), attribute.add_int(8, value);
+      attribute.add_int(20, 7);
+      node.add_message(5, attribute);
+    }
+    return import(Model{.nodes = {node}}.bytes())(ones({1, 1, 4, 4}));
+  };
+  EXPECT_EQ(run("strides", 2).shape(), Shape({1, 1, 2, 2}));
+  for (const char* name : {"strides", "dilations", "pads"}) {
+    for (const int64_t number : {std::numeric_limits<int64_t>::max(), int64_t{1} << 31})
+      expect_error([&] { run(name, number); }, "OnnxModel", {"is too large"});
+  }
+  expect_error([&] { run("pads", std::numeric_limits<int64_t>::min()); }, "OnnxModel",
+               {"is too large"});
+  expect_error([&] { run("strides", 0); }, "OnnxModel", {"expected at least 1"});
+}
+
+TEST_F(OnnxImport, TextOfTheFileReachesMessagesEscaped) {
+  ProtoMessage node = node_of("RNN", {"x", "w", "r"}, {"y"}), attribute;
+  attribute.add_bytes(1, "direction");
+  attribute.add_bytes(4, "\x1b[2J\n");
+  attribute.add_int(20, 3);
+  node.add_message(5, attribute);
+  const Model model{.nodes = {node}, .inputs = {"x", "w", "r"}};
+  const Tensor inputs[] = {ones({2, 1, 3}), ones({2, 4, 3}), ones({1, 4, 4})};
+  expect_error([&] { import(model.bytes()).run(inputs); }, "OnnxModel",
+               {"(\"RNN\")", "for the direction \"\\u001b[2J\\n\""});
+}
+
 TEST_F(OnnxImport, FilesThatCannotBeComputedAreRefused) {
   const auto one = [](const ProtoMessage& node) { return Model{.nodes = {node}}; };
   const ProtoMessage relu = node_of("Relu", {"x"}, {"y"});
@@ -144,6 +183,7 @@ TEST_F(OnnxImport, TensorsThatDoNotFitTheirBytesAreRefused) {
   EXPECT_NO_THROW(import(with(tensor_of("c", 1, {1}, four)).bytes()));
   expect_refused(with(tensor_of("c", 1, {2}, four)),
                  "tensor \"c\": 4 bytes, expected 8 for F32 (2,)");
+  expect_refused(with(tensor_of("c", 1, {1}, four + four)), "8 bytes, expected 4 for F32 (1,)");
   expect_refused(with(tensor_of("c", 8, {1}, four)), "the element type 8 of ONNX is not supported");
   expect_refused(with(tensor_of("c", 1, {-1}, four)), "negative or too large");
   expect_refused(with(tensor_of("c", 1, {int64_t{1} << 40, int64_t{1} << 40}, four)),

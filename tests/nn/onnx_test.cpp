@@ -82,6 +82,9 @@ TEST_F(Onnx, NumbersThatDependOnTheBatchAreErrors) {
                  {"a tensor that was not computed by ops depends on the input"});
   expect_refused([](const Tensor& x) { return mean(x, {0}); }, {"depends on the input"});
   expect_refused(
+      [](const Tensor& x) { return leaky_relu(x, 1.0 / static_cast<double>(x.size(0))); },
+      {"the op leaky_relu", "a number depends on the batch"});
+  expect_refused(
       [](const Tensor& x) {
         Tensor y = x;
         for (int64_t i = 0; i < x.size(0); ++i) y = y + x;

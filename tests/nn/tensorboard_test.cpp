@@ -2,6 +2,8 @@
 #include "ebb/nn/interop/tensorboard.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <cmath>
 #include <cstring>
@@ -90,6 +92,27 @@ TEST(SummaryWriter, BadInputIsAnErrorAndWritesNothing) {
   EXPECT_EQ(records_of(writer.path()).size(), 1u);
   test::write_bytes(folder / "file", "");
   refuse([&] { SummaryWriter(folder / "file/x"); }, folder / "file/x");
+}
+
+TEST(SummaryWriter, AFullDiskLosesNoRecord) {
+  const TempFolder folder;
+  SummaryWriter writer(folder / "");
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto old_handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{100, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  writer.add_text("long", std::string(1000, 'x'), 0);
+  for (int i = 0; i < 2; ++i) {
+    expect_error([&] { writer.flush(); }, "SummaryWriter", {writer.path(), "File too large"});
+    writer.add_scalar("a", i, i);
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, old_handler);
+  writer.flush();
+  const std::vector<std::string> records = records_of(writer.path());
+  ASSERT_EQ(records.size(), 4u);
+  EXPECT_NE(records[1].find(std::string(1000, 'x')), std::string::npos);
 }
 
 TEST(SummaryWriter, DeepGraphsAreWritten) {
