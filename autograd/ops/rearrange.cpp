@@ -8,6 +8,7 @@
 #include "ebb/autograd/ops/elementary.h"
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/op.h"
+#include "ebb/autograd/ops/parts.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
 
@@ -173,8 +174,7 @@ std::vector<Tensor> split(const TensorArg& x, int64_t size, int64_t dim) {
   const int d = normalize_dim("split", dim, x->dim());
   const int64_t n = x->shape()[d];
   if (size < 0 || (size == 0 && n > 0)) fail("split", "expected a size of at least 1, got ", size);
-  constexpr int64_t kMostParts = int64_t{1} << 31;
-  if (size > 0 && n / size > kMostParts) fail("split", n / size, " parts are too many");
+  if (size > 0) detail::check_parts("split", n / size);
   std::vector<Tensor> parts;
   for (int64_t at = 0; at < n; at += size) parts.push_back(slice(x, d, at, std::min(n, at + size)));
   if (parts.empty()) parts.push_back(slice(x, d, 0, 0));
@@ -213,6 +213,7 @@ std::vector<Tensor> chunk(const TensorArg& x, int64_t chunks, int64_t dim) {
   if (x->dim() == 0) fail("chunk", "a 0-d tensor cannot be split");
   if (chunks < 1) fail("chunk", "expected at least 1 chunk, got ", chunks);
   const int64_t n = x->shape()[normalize_dim("chunk", dim, x->dim())];
+  if (n == 0) detail::check_parts("chunk", chunks);
   if (n == 0) return std::vector<Tensor>(static_cast<size_t>(chunks), slice(x, dim, 0, 0));
   return split(x, n / chunks + (n % chunks != 0), dim);
 }

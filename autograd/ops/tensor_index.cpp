@@ -6,6 +6,7 @@
 #include "ebb/autograd/ops/indexing.h"
 #include "ebb/autograd/ops/op.h"
 #include "ebb/autograd/ops/operators.h"
+#include "ebb/autograd/ops/parts.h"
 #include "ebb/autograd/ops/rearrange.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/backend.h"
@@ -199,6 +200,7 @@ std::vector<Tensor> unbind(const TensorArg& x, int64_t dim) {
   check_defined("unbind", x);
   if (x->dim() == 0) fail("unbind", "a 0-d tensor cannot be split");
   const int d = normalize_dim("unbind", dim, x->dim());
+  detail::check_parts("unbind", x->shape()[d]);
   std::vector<Tensor> parts;
   for (int64_t i = 0; i < x->shape()[d]; ++i) parts.push_back(select(x, d, i));
   return parts;

@@ -15,6 +15,7 @@
 #include "ebb/autograd/ops/rearrange.h"
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/sorting.h"
+#include "ebb/autograd/ops/tensor_index.h"
 #include "ebb/autograd/ops/unfold.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/random.h"
@@ -145,7 +146,11 @@ TEST(Sizes, ViewsAndIndicesCheckTheirEnds) {
   expect_error([&] { narrow(t, 0, 2, kMost); }, "narrow", {"too large"});
   expect_error([&] { scatter_add(ones({1}), {kLeast}, 0, zeros({1}, i64)); }, "scatter_add",
                {"negative size"});
-  expect_error([&] { split(expand(zeros({1}), {kMaxElements}), 1); }, "split", {"too many"});
+  const Tensor wide = expand(zeros({1}), {kMaxElements});
+  expect_error([&] { split(wide, 1); }, "split", {"too many"});
+  expect_error([&] { unbind(wide); }, "unbind", {"too many"});
+  for (const int64_t n : {(int64_t{1} << 24) + 1, kHuge})
+    expect_error([&] { chunk(zeros({0}), n); }, "chunk", {"too many"});
   for (const PadMode mode : {PadMode::Reflect, PadMode::Replicate, PadMode::Circular})
     expect_error([&] { pad(row, {1, kMost}, mode); }, "", {});
 }

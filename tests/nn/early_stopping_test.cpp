@@ -122,6 +122,8 @@ TEST(EarlyStopping, AnInterruptedTrainingGetsItsLastWeightsBack) {
   p.set_weight(7);
   p.early.on_start(p.trainer);  // it has them already
   EXPECT_EQ(p.weight(), 7);
+  p.epoch(1, 5);
+  p.epoch(2, 4);
   p.early.on_end(p.trainer, false);
   p.early.load_state_dict(state, p.trainer);  // of a checkpoint, whose model has been loaded
   p.set_weight(8);

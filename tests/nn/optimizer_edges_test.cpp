@@ -2,6 +2,7 @@
 // at their limits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -42,6 +43,20 @@ TEST(OptimizerClipping, ANormNearZeroIsDividedAsInTorch) {
   EXPECT_NEAR(p[0].item(), 3.0 / 6, 1e-12);
 }
 
+TEST(OptimizerClipping, AScaleIsAppliedAndNaNStaysNaN) {
+  Tensor p = tensor({8, 8}, f64).requires_grad_();
+  nn::SGD optimizer(Named{{"p", p}}, {.lr = 1});
+  p.set_grad(tensor({1, 2}, f64));
+  optimizer.set_grad_options({.scale = 2});
+  optimizer.step();
+  EXPECT_EQ(p.to_vector<double>(), (std::vector<double>{6, 4}));
+  p.set_grad(tensor({NAN, 5}, f64));
+  optimizer.set_grad_options({.max_value = 3});
+  optimizer.step();
+  EXPECT_TRUE(std::isnan(p[0].item()));
+  EXPECT_EQ(p[1].item(), 1);
+}
+
 TEST(OptimizerGradients, MayHaveStrides) {
   const auto trained = [](auto make, bool strided) {
     Tensor p = reshape(arange(0, 6, 1, {.dtype = f64}), {2, 3}).requires_grad_();
@@ -61,6 +76,32 @@ TEST(OptimizerGradients, MayHaveStrides) {
   compare([](Named p) { return std::make_unique<nn::LAMB>(p, nn::LAMBOptions{.lr = 0.1}); });
   compare([](Named p) { return std::make_unique<nn::Muon>(p, nn::MuonOptions{.lr = 0.1}); });
   compare([](Named p) { return std::make_unique<nn::Adafactor>(p, nn::AdafactorOptions{}); });
+}
+
+// Scaled and clipped gradients, buffers and averages, in tensors of several blocks and chunks.
+TEST(OptimizerBlocks, LargeTensorsAreUpdatedElementByElement) {
+  for (const int64_t n : {5000, 70'000}) {
+    Tensor p = arange(0, n, 1, {.dtype = f64}).requires_grad_();
+    nn::SGD optimizer(Named{{"p", p}}, {.lr = 0.25, .momentum = 0.5});
+    optimizer.set_grad_options({.scale = 0.5, .max_value = 2});
+    optimizer.average_weights(0.75);
+    std::vector<double> want = p.to_vector<double>(), buffer(want.size()), average;
+    for (int64_t t = 1; t <= 3; ++t) {
+      std::vector<double> g(want.size());
+      for (size_t i = 0; i < g.size(); ++i) {
+        g[i] = static_cast<double>(static_cast<int64_t>(i) * t % 11 - 5);
+        buffer[i] = (t == 1 ? 0 : 0.5 * buffer[i]) + std::clamp(0.5 * g[i], -2.0, 2.0);
+        want[i] -= 0.25 * buffer[i];
+      }
+      if (t == 1) average = want;
+      for (size_t i = 0; i < g.size(); ++i) average[i] += 0.25 * (want[i] - average[i]);
+      p.set_grad(from_data(g, {n}));
+      optimizer.step();
+    }
+    EXPECT_EQ(p.to_vector<double>(), want);
+    EXPECT_EQ(optimizer.state_dict()[1].second.to_vector<double>(), buffer);
+    EXPECT_EQ(optimizer.averages()[0].second.to_vector<double>(), average);
+  }
 }
 
 struct FailsOnce : nn::SGD {
@@ -104,6 +145,19 @@ TEST(OptimizerSteps, CountThoseOfTheWholeOptimizer) {
   early.requires_grad_(false);
   step();
   EXPECT_EQ(optimizer.steps(), 5);
+}
+
+TEST(OptimizerOptions, AnErrorNamesTheOptimizerAndTheOption) {
+  Tensor p = zeros({1}, f64).requires_grad_();
+  const Named list{{"p", p}};
+  expect_error([&] { nn::SGD(list, {.lr = -1}); }, "SGD", {"expected lr of at least 0, got -1"});
+  expect_error([&] { nn::AdamW(list, {.eps = -1}); }, "AdamW", {"expected eps of at least 0"});
+  for (const double beta : {1.0, -0.5}) {
+    expect_error([&] { nn::Lion(list, {.beta1 = beta}); }, "Lion",
+                 {"expected beta1 of at least 0 and below 1"});
+    expect_error([&] { nn::Lion(list, {.beta2 = beta}); }, "Lion",
+                 {"expected beta2 of at least 0 and below 1"});
+  }
 }
 
 TEST(OptimizerOptions, AMomentumOfOneSumsAllGradients) {
@@ -150,7 +204,7 @@ TEST(OptimizerAverages, FollowAConversion) {
 }
 
 TEST(OptimizerAverages, BeginAtTheStepAfterTheCall) {
-  Tensor p = tensor({4}, f64).requires_grad_(), q = tensor({4}, f64).requires_grad_();
+  Tensor p = tensor({4}, f64).requires_grad_(), q = tensor({8}, f64).requires_grad_();
   nn::SGD optimizer(Named{{"p", p}}, {.lr = 1}), other(Named{{"p", q}}, {.lr = 1});
   const auto step = [](nn::Optimizer& o, const Tensor& x) {
     x.set_grad(ones({1}, f64));
@@ -165,7 +219,7 @@ TEST(OptimizerAverages, BeginAtTheStepAfterTheCall) {
   step(optimizer, p);
   EXPECT_EQ(optimizer.averages()[0].second.item(), 1.75);
   step(other, q);
-  EXPECT_EQ(other.averages()[0].second.item(), 3);
+  EXPECT_EQ(other.averages()[0].second.item(), 7);
 }
 
 TEST(OptimizerNorm, IsUndefinedUnlessItIsAsked) {

@@ -192,6 +192,8 @@ TEST(Schedules, ByProgressChangesBetweenEpochs) {
   std::vector<double> factors;
   for (int batch = 0; batch < 21; ++batch) factors.push_back(factor(batch / 21.0));
   for (size_t i = 0; i < factors.size(); ++i) EXPECT_EQ(factors[i], std::pow(0.5, i / 7)) << i;
+  const auto of_49 = Schedule([](int64_t t) { return static_cast<double>(t); }).by_progress(49);
+  for (int t = 0; t < 49; ++t) EXPECT_EQ(of_49(t / 49.0), t);  // 1 / 49.0 * 49 is below 1
   EXPECT_FALSE((std::is_constructible_v<std::function<double(double)>, Schedule>));
   EXPECT_EQ(schedules::warm_up(0, 0.1, schedules::constant(1))(0), 1);
 }
