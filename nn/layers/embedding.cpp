@@ -311,8 +311,9 @@ std::string shown(const std::optional<double>& max_norm, double norm_type,
   return text;
 }
 
-std::string padding_text(const std::optional<int64_t>& padding) {
-  return padding ? ", padding_idx=" + std::to_string(*padding) : "";
+std::string padding_text(const std::optional<int64_t>& padding, const Tensor& weight) {
+  if (!padding) return "";
+  return ", padding_idx=" + std::to_string(*padding < 0 ? *padding + weight.size(0) : *padding);
 }
 
 std::string sizes_of(const Tensor& weight) {
@@ -343,7 +344,7 @@ Embedding Embedding::from_pretrained(const Tensor& weight, EmbeddingFromPretrain
 Tensor Embedding::forward(const Tensor& input) const { return embedding(input, weight, options_); }
 
 std::string Embedding::extra_repr() const {
-  return sizes_of(weight) + padding_text(options_.padding_idx) +
+  return sizes_of(weight) + padding_text(options_.padding_idx, weight) +
          shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq);
 }
 
@@ -371,7 +372,7 @@ std::string EmbeddingBag::extra_repr() const {
   return sizes_of(weight) +
          shown(options_.max_norm, options_.norm_type, options_.scale_grad_by_freq) + ", " +
          detail::options_text({{"mode", modes[static_cast<int>(options_.mode)]}}) +
-         padding_text(options_.padding_idx);
+         padding_text(options_.padding_idx, weight);
 }
 
 }  // namespace ebb::nn

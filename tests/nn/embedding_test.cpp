@@ -19,7 +19,7 @@ TEST(Embedding, HasTorchsParameter) {
   EXPECT_EQ(sum(abs(table.weight[49])).item(), 0);
   std::ostringstream out;
   out << table << nn::EmbeddingBag(3, 2, {.mode = nn::EmbeddingBagMode::Sum});
-  EXPECT_EQ(out.str(), "Embedding(50, 40, padding_idx=-1)EmbeddingBag(3, 2, mode=sum)");
+  EXPECT_EQ(out.str(), "Embedding(50, 40, padding_idx=49)EmbeddingBag(3, 2, mode='sum')");
   expect_error([] { nn::Embedding(0, 3); }, "Embedding", {"at least 1", "got 0 of 3"});
   expect_error([] { nn::Embedding(3, 3, {.padding_idx = 3}); }, "Embedding",
                {"padding_idx 3 is out of range: expected -3 to 2"});

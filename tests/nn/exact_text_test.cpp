@@ -28,7 +28,7 @@ TEST(ExactText, OfAModule) {
             "  (0): Linear(in_features=2, out_features=3, bias=True)\n"
             "  (1): Sequential(\n"
             "    (0): ReLU()\n"
-            "    (1): Dropout(p=0.25)\n"
+            "    (1): Dropout(p=0.25, inplace=False)\n"
             "  )\n"
             ")");
 }

@@ -57,7 +57,7 @@ TEST(ImageLayers, PrintTheirOptions) {
             "PixelShuffle(upscale_factor=3)PixelUnshuffle(downscale_factor=2)\n"
             "Unflatten(dim=1, unflattened_size=(2, 3))\n"
             "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=False)\n"
-            "Dropout2d(p=0.25)AlphaDropout(p=0.5)");
+            "Dropout2d(p=0.25, inplace=False)AlphaDropout(p=0.5, inplace=False)");
 }
 
 TEST(Unflatten, SplitsOneDim) {

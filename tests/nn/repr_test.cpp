@@ -75,6 +75,7 @@ std::map<std::string, std::string> ebb_texts() {
       {"nn.Embedding(10, 3, padding_idx=1, max_norm=2.0, norm_type=1.0, scale_grad_by_freq=True)",
        shown(Embedding(
            10, 3, {.padding_idx = 1, .max_norm = 2, .norm_type = 1, .scale_grad_by_freq = true}))},
+      {"nn.Embedding(10, 3, padding_idx=-1)", shown(Embedding(10, 3, {.padding_idx = -1}))},
       {"nn.EmbeddingBag(10, 3)", shown(EmbeddingBag(10, 3))},
       {"nn.EmbeddingBag(10, 3, max_norm=1.0, norm_type=1.0, mode='max')",
        shown(EmbeddingBag(10, 3, {.max_norm = 1, .norm_type = 1, .mode = EmbeddingBagMode::Max}))},
