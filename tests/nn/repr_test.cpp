@@ -143,7 +143,7 @@ std::map<std::string, std::string> ebb_texts() {
       {"nn.CircularPad1d(3)", shown(CircularPad1d(3))},
       {"nn.CrossEntropyLoss()", shown(CrossEntropyLoss())},
       {"nn.MSELoss()", shown(MSELoss())},
-      {"nn.TripletMarginLoss()", shown(TripletMarginWithDistanceLoss())},
+      {"nn.TripletMarginLoss()", shown(TripletMarginLoss())},
       {"nn.CTCLoss()", shown(CTCLoss())},
       {"nn.Sequential()", shown(Sequential())},
       {"nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))",
