@@ -108,18 +108,18 @@ template <class T, bool kPlain, class Body> void with_loss_team(int64_t n, const
 }
 
 /// Returns the threads of a block for rows of the team. Warps have blocks of at least 4, and of up
-/// to 32 if there are enough rows for all multiprocessors. A single block has the total at once.
+/// to 32 if there are enough rows for all multiprocessors.
 template <class Team> int threads_for(int64_t rows) {
   if (Team::is_block) return Team::size;
   constexpr int64_t most = Team::most_threads / Team::size;
-  if (rows <= most) return Team::most_threads;
+  if (rows <= kOneBlock) return Team::most_threads;
   int64_t warps = 4;
   while (warps < most && warps * context().multiprocessors < rows) warps *= 2;
   return static_cast<int>(warps) * Team::size;
 }
 
-bool has_few_short_rows(const CrossEntropyArgs& args) {
-  return args.target->numel() <= kOneBlock && args.input->shape()[1] <= kShortRow;
+bool is_few_short_rows(int64_t rows, int64_t classes) {
+  return rows <= kOneBlock && classes <= kShortRow;
 }
 
 template <class T, bool kPlain> void run(const CrossEntropyArgs& args) {
@@ -147,9 +147,10 @@ template <class T, bool kPlain> void run(const CrossEntropyArgs& args) {
   p.fault.limit = p.classes;
   if (p.positions == 0 && !p.total) return;
   if constexpr (!kPlain) {
-    if (p.inner > 1 || has_few_short_rows(args)) {
-      const int64_t warps = std::max<int64_t>((p.positions + kWarp - 1) / kWarp, 1);
-      const int threads = static_cast<int>(std::min<int64_t>(warps * kWarp, kThreads));
+    if (p.inner > 1 || is_few_short_rows(p.positions, p.classes)) {
+      const int64_t warps =
+          std::clamp<int64_t>((p.positions + kWarp - 1) / kWarp, 1, kThreads / kWarp);
+      const int threads = static_cast<int>(warps) * kWarp;
       const Tensor selected = sum_selected_weights(p, threads);
       launch_early(cross_entropy_columns<T>, grid_for(p.positions, threads), threads, p);
       return;
@@ -159,9 +160,11 @@ template <class T, bool kPlain> void run(const CrossEntropyArgs& args) {
     const int threads = threads_for<Team>(p.positions);
     const Tensor selected = sum_selected_weights(p, threads);
     p.kept = kept_in_shared_memory<Team, T>(p.classes);
-    // No more blocks than can be resident.
-    launch_early(p.kept * sizeof(T), cross_entropy_rows<Team, T, kPlain>,
-                 grid_for(p.positions, threads / Team::size, 1024 / threads), threads, p);
+    // No more blocks than can be resident. One block has the total at once.
+    const bool one_block = !Team::is_block && p.positions <= kOneBlock;
+    const dim3 grid =
+        one_block ? dim3(1) : grid_for(p.positions, threads / Team::size, 1024 / threads);
+    launch_early(p.kept * sizeof(T), cross_entropy_rows<Team, T, kPlain>, grid, threads, p);
   });
 }
 
@@ -169,7 +172,7 @@ template <class T, bool kPlain> void run(const CrossEntropyArgs& args) {
 
 void cross_entropy(const CrossEntropyArgs& args) {
   const bool plain = !args.weight && args.label_smoothing == 0 && args.input->dim() <= 2 &&
-                     !has_few_short_rows(args);
+                     !is_few_short_rows(args.target->numel(), args.input->shape()[1]);
   dispatch_floating(args.input->dtype(), [&]<class T>(T) {
     if (plain) run<T, true>(args);
     else run<T, false>(args);

@@ -138,10 +138,9 @@ struct TeamTotals {
   }
 };
 
-/// Computes the sum of the teams' totals, which are in their threads of rank 0, like grid_sum(),
-/// but without a barrier: the last warp to arrive adds them, in their order. A team calls it when
-/// it knows the loss of its last row, before it writes that row's gradient. Returns true in one
-/// thread of the grid.
+/// Computes the sum of the teams' totals, which are in their threads of rank 0. Unlike grid_sum() it
+/// has no barrier: the last warp to arrive adds them, in their order. A team calls it when it knows
+/// the loss of its last row, before it writes the gradient. Returns true in one thread of the grid.
 template <class Team>
 __device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials,
                              unsigned* ticket) {
@@ -178,6 +177,20 @@ __device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials
   return lane == 0;
 }
 
+// Returns element t of a row, for all threads of the team.
+template <class Team, class T>
+__device__ T element_at(RowOf<Team, T>& row, const T* from, int64_t t) {
+  if constexpr (Team::is_block || Team::kept > 4) {
+    return from[t];
+  } else {  // it is in a register of some thread
+    T mine = 0;
+    row.each([&](auto c, const T(&v)[1]) {
+      if (c == t) mine = v[0];
+    });
+    return __shfl_sync(kAllLanes, mine, static_cast<int>(t % kWarp));
+  }
+}
+
 /// Resident blocks with 64 registers per thread. The loss needs more registers than softmax.
 template <class Team> inline constexpr int kLossBlocks = 1024 / Team::most_threads;
 
@@ -212,7 +225,7 @@ __global__ void __launch_bounds__(Team::most_threads, kLossBlocks<Team>)
     // The same for all threads of the team. The gradient of an invalid row is `fill`.
     const bool valid = t != p.ignore_index && p.in_range(t);
     const T fill = t == p.ignore_index ? T(0) : nan;
-    const T at_target = valid ? p.input[i * n + t] : T(0);
+    const T at_target = valid ? element_at<Team>(row, p.input + i * n, t) : T(0);
     const bool smooths = p.smooths();
     double weighted = 0;
     // The sum without the target: it keeps its digits if p_t is near 1.

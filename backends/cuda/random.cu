@@ -71,8 +71,8 @@ void random(Distribution kind, Tensor& out, uint64_t seed, uint64_t offset, doub
   const Draws draws{PhiloxKeys(seed), offset, captured_offset(seed, offset, out.numel()), a, b};
   dispatch_floating(out.dtype(), [&]<class T>(T) {
     T* to = reinterpret_cast<T*>(out.raw());
-    const bool contiguous = out.is_contiguous() &&
-                            reinterpret_cast<uintptr_t>(to) % sizeof(Pack<T, kDraws>) == 0;
+    const bool contiguous =
+        out.is_contiguous() && reinterpret_cast<uintptr_t>(to) % sizeof(Pack<T, kDraws>) == 0;
     dispatch_distribution(kind, [&]<Distribution kKind>() {
       if (contiguous) {
         launch(draw_contiguous<kKind, T>, grid_for(space.numel, kThreads * kDraws), kThreads, to,

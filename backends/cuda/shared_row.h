@@ -2,8 +2,8 @@
 //
 // A thread copies its elements asynchronously, in groups, and processes the first groups while the
 // others arrive. While it writes the result of one row, it already copies the next one into the
-// same places, so memory is never idle. There is one block per multiprocessor. Elements beyond the
-// shared memory form a tail, which is read again for every pass, from the cache.
+// same memory, which is therefore never idle. There is one block per multiprocessor. Elements
+// beyond the shared memory form a tail, which is read again for every pass, from the cache.
 #pragma once
 
 #include <cuda_pipeline_primitives.h>

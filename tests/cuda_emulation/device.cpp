@@ -105,7 +105,7 @@ std::size_t allowed_shared_bytes(const void* kernel) {
 }
 
 std::int64_t threads_that_waited = 0;  // of the kernel that runs, for the kernels before it
-}
+}  // namespace
 
 void await_previous_kernels() { ++threads_that_waited; }
 
