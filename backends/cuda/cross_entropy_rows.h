@@ -138,9 +138,10 @@ struct TeamTotals {
   }
 };
 
-/// Computes the sum of the teams' totals, which are in their threads of rank 0. Unlike grid_sum() it
-/// has no barrier: the last warp to arrive adds them, in their order. A team calls it when it knows
-/// the loss of its last row, before it writes the gradient. Returns true in one thread of the grid.
+/// Computes the sum of the teams' totals, which are in their threads of rank 0. Unlike grid_sum()
+/// it has no barrier: the last warp to arrive adds them, in their order. A team calls it when it
+/// knows the loss of its last row, before it writes the gradient. Returns true in one thread of the
+/// grid.
 template <class Team>
 __device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials,
                              unsigned* ticket) {

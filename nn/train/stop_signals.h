@@ -12,8 +12,8 @@ namespace ebb::nn::detail {
 /// ignored (nohup). Thread-safety: any thread may create and destroy objects.
 class [[nodiscard]] StopSignals {
  public:
-  /// launched: mpirun has started the process. A signal then may arrive twice, from the terminal and
-  /// from mpirun, and counts once within a second.
+  /// launched: mpirun has started the process. A signal then may arrive twice, from the terminal
+  /// and from mpirun, and counts once within a second.
   explicit StopSignals(bool launched = false);
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;

@@ -135,8 +135,8 @@ TEST_P(Distributed, AStoppedTrainingResumesWithAnotherNumberOfRanks) {
     EXPECT_TRUE(allclose(two.model[k].second, three.model[k].second, 1e-4, 1e-5));
 }
 
-// Ctrl-C on a terminal reaches mpirun, and with MPICH the ranks too, to which mpirun sends it again.
-// All ranks stop after the same batch, and rank 0 saves.
+// Ctrl-C on a terminal reaches mpirun, and with MPICH the ranks too, to which mpirun sends it
+// again. All ranks stop after the same batch, and rank 0 saves.
 TEST_P(Distributed, ASignalStopsAllRanksWithACheckpoint) {
   for (const char* whom : {"$run", "-$run"}) {
     const std::string folder = path(*whom == '-' ? "group" : "mpirun");

@@ -1,6 +1,6 @@
-// Calls the functions that take numbers with the most extreme ones, in all combinations. They return
-// or throw Error. Built with the sanitizers, this finds sums that overflow and reads outside of
-// tensors.
+// Calls the functions that take numbers with the most extreme ones, in all combinations. They
+// return or throw Error. Built with the sanitizers, this finds sums that overflow and reads outside
+// of tensors.
 #include <ebb/ebb.h>
 #include <gtest/gtest.h>
 
