@@ -1,7 +1,9 @@
 // The list of backends that this build has.
 #include "ebb/backends/cpu/cpu_backend.h"
+#include "ebb/backends/cpu/training.h"
 #if EBB_WITH_CUDA
 #include "ebb/backends/cuda/cuda_backend.h"
+#include "ebb/backends/cuda/training.h"
 #endif
 
 namespace ebb {
@@ -35,6 +37,14 @@ Backend& backend(Device device) {
 #else
   fail("backend", "device ", device, " is not built in: this build has only the cpu");
 #endif
+}
+
+TrainingKernels& training_kernels(Device device) {
+  backend(device);  // throws Error if there is none
+#if EBB_WITH_CUDA
+  if (device.type == DeviceType::CUDA) return cuda::training();
+#endif
+  return cpu::training();
 }
 
 }  // namespace ebb

@@ -25,6 +25,7 @@ struct MemoryStats {
   int64_t current_bytes = 0;  ///< in use by tensors
   int64_t peak_bytes = 0;     ///< the largest current_bytes since the start or reset_peak_memory()
   int64_t cached_bytes = 0;   ///< kept for later tensors
+  int64_t available_bytes = 0;  ///< free on the device or kept: what new tensors can have
 };
 MemoryStats memory_stats();
 void reset_peak_memory();

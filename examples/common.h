@@ -92,10 +92,10 @@ class Comparison {
              ebb::nn::LossFunction loss) {
     const std::string folder = flags_.out + "/" + name;
     ebb::nn::Adam optimizer(model.named_parameters(), {.lr = flags_.lr});
-    ebb::data::DataLoader loader(dataset, {.batch_size = flags_.batch_size,
-                                           .shuffle = true,
-                                           .seed = flags_.seed,
-                                           .device = ebb::Device::parse(flags_.device)});
+    const ebb::Device device = ebb::Device::parse(flags_.device);
+    ebb::data::DataLoader loader(
+        dataset.to_if_it_fits(device),
+        {.batch_size = flags_.batch_size, .shuffle = true, .seed = flags_.seed, .device = device});
     ebb::nn::Trainer trainer(
         model, optimizer, loader, std::move(loss),
         {.epochs = flags_.epochs,

@@ -97,10 +97,10 @@ int main(int argc, char** argv) {
         nn::Sequential model = make_model();
         model.to(device);
         nn::AdamW optimizer(model.named_parameters(), {.lr = flags.lr});
-        data::DataLoader loader(images.train, {.batch_size = flags.batch_size,
-                                               .shuffle = true,
-                                               .seed = flags.seed,
-                                               .device = device});
+        data::DataLoader loader(images.train.to_if_it_fits(device), {.batch_size = flags.batch_size,
+                                                                     .shuffle = true,
+                                                                     .seed = flags.seed,
+                                                                     .device = device});
         nn::Trainer trainer(model, optimizer, loader, nn::CrossEntropyLoss(),
                             {.epochs = flags.epochs,
                              .checkpoint = flags.checkpoint(),

@@ -24,10 +24,10 @@ int main(int argc, char** argv) {
         const Device device = Device::parse(flags.device);
         model.to(device);
         nn::Adam optimizer(model.named_parameters(), {.lr = flags.lr});
-        data::DataLoader loader(images.train, {.batch_size = flags.batch_size,
-                                               .shuffle = true,
-                                               .seed = flags.seed,
-                                               .device = device});
+        data::DataLoader loader(images.train.to_if_it_fits(device), {.batch_size = flags.batch_size,
+                                                                     .shuffle = true,
+                                                                     .seed = flags.seed,
+                                                                     .device = device});
         const nn::CrossEntropyLoss loss;
 
         nn::Trainer trainer(

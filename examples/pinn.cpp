@@ -103,10 +103,10 @@ int main(int argc, char** argv) {
 
         constexpr int64_t kPoints = 2048;
         const data::Dataset points(rand({kPoints, 2}), zeros({kPoints, 1}));
-        data::DataLoader loader(points, {.batch_size = flags.batch_size,
-                                         .shuffle = true,
-                                         .seed = flags.seed,
-                                         .device = device});
+        data::DataLoader loader(points.to_if_it_fits(device), {.batch_size = flags.batch_size,
+                                                               .shuffle = true,
+                                                               .seed = flags.seed,
+                                                               .device = device});
         nn::Adam optimizer(equation.named_parameters(), {.lr = flags.lr});
         nn::Trainer trainer(
             equation, optimizer, loader, nn::MSELoss(),

@@ -2,7 +2,8 @@
 //
 // Values that change from launch to launch are stored on the device: for each optimizer its
 // learning rate and the number of steps, which its own kernel counts; for random numbers the
-// distance that the generator has advanced, which a last kernel updates. The host has the same
+// distance that the generator has advanced, which a last kernel updates; for a data set on the device
+// the position of the batch, which the kernel that gathers it advances. The host has the same
 // values. It writes them to the device before a launch only if they differ from those on the
 // device: after set_lr, or if numbers were drawn between launches. A step is therefore one launch.
 //
@@ -24,6 +25,7 @@ namespace ebb::cuda {
 namespace {
 
 __global__ void set_state_kernel(StepState* state, StepState value) { *state = value; }
+__global__ void set_position_kernel(int64_t* position, int64_t value) { *position = value; }
 __global__ void set_moved_kernel(uint64_t* moved, uint64_t value) { *moved = value; }
 __global__ void move_on_kernel(uint64_t* moved, uint64_t by) { *moved += by; }
 
@@ -34,6 +36,14 @@ struct CapturedOptimizer {
   StepState known;  // the value on the device
 };
 
+// A position from which a captured step gathers a batch.
+struct CapturedPosition {
+  const int64_t* host;
+  int64_t* device;
+  int64_t by, limit;
+  int64_t known;  // the value on the device
+};
+
 struct FreePinned {
   void operator()(void* bytes) const { cudaFreeHost(bytes); }
 };
@@ -41,6 +51,7 @@ struct FreePinned {
 // The state of a capture in progress.
 struct Recording {
   std::vector<CapturedOptimizer> optimizers;
+  std::vector<CapturedPosition> positions;
   uint64_t* moved;              // on the device
   Generator at_start;           // the thread's generator at the start
   std::vector<Tensor> storage;  // owns the memory of the states
@@ -78,6 +89,17 @@ const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count) {
          "a captured step draws random numbers only from the calling thread's default generator");
   }
   return recording->moved;
+}
+
+int64_t* captured_position(const int64_t* position, int64_t by, int64_t limit) {
+  if (!recording) return nullptr;
+  for (const CapturedPosition& p : recording->positions) {
+    if (p.host == position)
+      fail("capture", "a captured step gathers the batch of a loader twice: gather it once");
+  }
+  auto* device = recording->device_memory<int64_t>();
+  recording->positions.push_back({position, device, by, limit, -1});
+  return device;
 }
 
 const void* captured_bytes(const void* bytes, size_t count) {
@@ -172,6 +194,15 @@ class CapturedStep::Impl {
       if (wanted.lr != o.known.lr || wanted.step != o.known.step)
         launch(set_state_kernel, 1, 1, o.device, wanted);
       o.known = {wanted.lr, wanted.step + 1};
+    }
+    for (CapturedPosition& p : r.positions) {
+      const int64_t wanted = *p.host;
+      if (wanted > p.limit - p.by) {
+        fail("capture", "the step gathers a batch of ", p.by, " samples, and the epoch has ",
+             p.limit - wanted, " left");
+      }
+      if (wanted != p.known) launch(set_position_kernel, 1, 1, p.device, wanted);
+      p.known = wanted + p.by;
     }
     Generator& g = default_generator();
     if (taken_ > 0) {

@@ -22,6 +22,11 @@ StepState* captured_state(OptimizerStep& step);
 /// captures a step, else null. Throws Error if the numbers come from another generator than the
 /// default one of the thread.
 const uint64_t* captured_offset(uint64_t seed, uint64_t offset, int64_t count);
+/// Returns the address on the device of a position of the host, while this thread captures a step,
+/// else null. Each launch finds the position of the host there, and its kernel has to advance it by
+/// `by`. A launch throws Error if the position would pass `limit`. REQUIRES that *position exists
+/// as long as the captured step.
+int64_t* captured_position(const int64_t* position, int64_t by, int64_t limit);
 /// Returns a copy of host bytes that lives as long as the captured step, which reads it at every
 /// launch. Returns the bytes themselves if this thread does not capture a step.
 const void* captured_bytes(const void* bytes, size_t count);

@@ -261,6 +261,9 @@ CapturePool::Pause::~Pause() { active_pool = std::move(active_); }
 MemoryStats memory_stats() {
   State& s = state();
   const std::lock_guard lock(s.mutex);
+  size_t free_bytes = 0, total = 0;
+  check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
+  s.stats.available_bytes = static_cast<int64_t>(free_bytes) + s.stats.cached_bytes;
   return s.stats;
 }
 

@@ -7,6 +7,7 @@
 // read.
 #include <limits>
 
+#include "ebb/backends/cuda/arg_row.h"
 #include "ebb/backends/cuda/block.h"
 #include "ebb/backends/cuda/cuda_backend.h"
 
@@ -166,32 +167,15 @@ __global__ void __launch_bounds__(kThreads) log_sum_exp_kernel(const T* x, T* ou
   }
 }
 
-// The first position of the extreme, or of the first NaN if there is one.
+// One warp per row or column.
 template <class T, bool kMax>
 __global__ void __launch_bounds__(kThreads) arg_kernel(const T* x, int64_t* out, RowsShape rows) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp,
             teams = static_cast<int>(blockDim.x) / kWarp;
-  const auto better = [](T a, int64_t at_a, T b,
-                         int64_t at_b) {  // true if a at at_a comes before b
-    if (a != a || b != b) return a != a && (b == b || at_a < at_b);
-    return (kMax ? a > b : a < b) || (a == b && at_a < at_b);
-  };
   for (int64_t k = static_cast<int64_t>(blockIdx.x) * teams + static_cast<int>(threadIdx.x) / kWarp;
        k < rows.outer * rows.inner; k += static_cast<int64_t>(gridDim.x) * teams) {
     const T* row = x + k / rows.inner * rows.n * rows.inner + k % rows.inner;
-    int64_t best = lane < rows.n ? lane : 0;
-    T value = row[best * rows.inner];
-    for (int64_t i = lane + kWarp; i < rows.n; i += kWarp) {
-      const T candidate = row[i * rows.inner];
-      if (better(candidate, i, value, best)) value = candidate, best = i;
-    }
-#pragma unroll
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-      // Small types are exchanged as int.
-      const T other = static_cast<T>(__shfl_xor_sync(kAllLanes, +value, distance));
-      const int64_t other_best = __shfl_xor_sync(kAllLanes, best, distance);
-      if (better(other, other_best, value, best)) value = other, best = other_best;
-    }
+    const int64_t best = warp_arg<kMax>(row, rows.n, rows.inner);
     if (lane == 0) out[k] = best;
   }
 }

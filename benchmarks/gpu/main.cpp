@@ -53,7 +53,10 @@ void run(const Options& options) {
     return options.group.empty() || options.group == group;
   };
   if (wanted("ceiling")) run_ceilings(bench);
-  if (wanted("training")) run_training(bench);
+  if (wanted("training")) {
+    run_training(bench);
+    run_epochs(bench);
+  }
   if (wanted("layer")) run_layers(bench);
   if (wanted("loss")) run_losses(bench);
 }

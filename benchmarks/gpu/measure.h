@@ -70,6 +70,7 @@ void require_finite(const Row& row, const Tensor& result);
 
 void run_ceilings(const Bench& bench);
 void run_training(const Bench& bench);
+void run_epochs(const Bench& bench);
 void run_layers(const Bench& bench);
 void run_losses(const Bench& bench);
 

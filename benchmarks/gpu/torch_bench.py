@@ -145,6 +145,57 @@ def run_training(bench):
             allow_tf32(False)
 
 
+class EpochTraining:
+    """Epochs of pictures on the device: a copy of the batch's part of a random order, and a graph that gathers the batch."""
+
+    def __init__(self, bench, count):
+        self.bench, self.count, device = bench, count, bench.device
+        self.data = torch.randint(256, (count, 784), dtype=torch.uint8, device=device)
+        self.classes = torch.arange(count, device=device) % 10
+        self.index = torch.arange(64, device=device)
+        self.total = torch.zeros((), dtype=torch.float64, device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+        nn = torch.nn
+        self.model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)).to(device)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+        self.graph = bench.capture(lambda: self.step(self.index))
+
+    def step(self, index):
+        x = self.data.index_select(0, index).to(torch.float32).div_(255)
+        target = self.classes.index_select(0, index)
+        scores = self.model(x)
+        loss = F.cross_entropy(scores, target)
+        with torch.no_grad():
+            self.total += loss * len(index)
+            self.correct += (scores.argmax(1) == target).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def epoch(self):
+        self.total.zero_()
+        self.correct.zero_()
+        order = torch.randperm(self.count, device=self.bench.device)
+        for index in order.split(64):
+            if len(index) == 64:
+                self.index.copy_(index)
+                self.graph.replay()
+            else:
+                self.step(index)
+        self.loss = self.total / self.count
+        return self.loss.item()
+
+
+def run_epochs(bench):
+    count = 160 if bench.options.quick else 60000
+    row = make_row("epoch", "epoch_60000x784_mlp_784_128_10_b64", "sgd f32", count * (4 * 784 + 6 * 10) * 128)
+    if not bench.on_gpu or not bench.wanted(row["name"]):
+        return
+    training = EpochTraining(bench, count)
+    bench.run(row, "captured", training.epoch)
+    require_finite(row, training.loss)
+
+
 class ConvTraining:
     def __init__(self, bench, model, shape):
         self.model = model.to(bench.device)
@@ -353,6 +404,7 @@ def main():
     print(f"torch {torch.__version__}, CUDA {torch.version.cuda}", file=sys.stderr)
     run_ceilings(bench)
     run_training(bench)
+    run_epochs(bench)
     run_layers(bench)
     for loss in LOSSES:
         for rows, columns in [(128, 10), (64, 33)] if bench.options.quick else SHAPES:

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <map>
 
+#include "ebb/core/cuda.h"
 #include "ebb/core/host_vector.h"
 #include "ebb/core/random.h"
+#include "ebb/core/training.h"
 #include "ebb/nn/class_numbers.h"
 
 namespace ebb::data {
@@ -16,8 +17,6 @@ void check_part(std::string_view name, const Tensor& tensor) {
   check_defined("Dataset", tensor);
   if (tensor.dim() == 0)
     fail("Dataset", name, " must have a first dimension, the samples; got a 0-d tensor");
-  if (tensor.device() != Device::cpu())
-    fail("Dataset", name, " must be on the cpu, got ", tensor.device());
 }
 
 Tensor ascending(std::vector<int64_t> indices) {
@@ -60,6 +59,10 @@ Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::vector<std::s
     fail("Dataset", "inputs ", inputs.shape(), " and targets ", targets.shape(),
          " differ in their first size");
   }
+  if (inputs.device() != targets.device()) {
+    fail("Dataset", "inputs are on ", inputs.device(), " and targets on ", targets.device(),
+         ": expected one device");
+  }
   inputs_ = inputs.detach().contiguous();
   targets_ = targets.detach().contiguous();
 }
@@ -75,23 +78,48 @@ Dataset Dataset::take(const Tensor& indices) const {
       fail("take", "index ", row, " is out of range for ", size(), " samples");
   }
   if (rows.empty() && size() == 0) return *this;
-  return Dataset(take_rows(inputs_, rows), take_rows(targets_, rows), class_names_);
+  const int64_t start = 0;
+  auto [inputs, targets] = detail::take_samples(*this, indices.contiguous().to(device()), &start,
+                                                indices.numel(), false);
+  return Dataset(inputs, targets, class_names_);
 }
 
-Tensor take_rows(const Tensor& source, std::span<const int64_t> rows) {
-  Shape shape = source.shape();
-  shape[0] = static_cast<int64_t>(rows.size());
-  Tensor out = empty(shape, {.dtype = source.dtype()});
-  if (out.numel() == 0) return out;
-  const size_t bytes = static_cast<size_t>(out.numel()) / rows.size() * size_of(source.dtype());
-  const std::byte* from = source.raw();
-  std::byte* to = out.raw();
-  for (int64_t row : rows) {
-    std::memcpy(to, from + static_cast<size_t>(row) * bytes, bytes);
-    to += bytes;
+int64_t Dataset::bytes() const {
+  int64_t total = 0;
+  for (const Tensor* t : {&inputs_, &targets_}) {
+    if (t->defined()) total += t->numel() * static_cast<int64_t>(size_of(t->dtype()));
   }
-  return out;
+  return total;
 }
+
+Dataset Dataset::to(Device device) const {
+  return size() == 0 ? *this : Dataset(inputs_.to(device), targets_.to(device), class_names_);
+}
+
+Dataset Dataset::to_if_it_fits(Device device) const {
+  if (device == Device::cpu() || device == this->device()) return to(device);
+  return bytes() <= cuda::memory_stats().available_bytes / 2 ? to(device) : *this;
+}
+
+namespace detail {
+
+std::pair<Tensor, Tensor> take_samples(const Dataset& dataset, const Tensor& order,
+                                       const int64_t* position, int64_t count, bool unit_float) {
+  const auto rows_of = [&](const Tensor& source, bool to_float) {
+    Shape shape = source.shape();
+    shape[0] = count;
+    return empty(shape,
+                 {.dtype = to_float && source.dtype() == DType::U8 ? DType::F32 : source.dtype(),
+                  .device = source.device()});
+  };
+  std::pair taken(rows_of(dataset.inputs(), unit_float), rows_of(dataset.targets(), false));
+  const RowsTaken tensors[] = {{&dataset.inputs(), &taken.first},
+                               {&dataset.targets(), &taken.second}};
+  training_kernels(dataset.device()).take_rows(tensors, order, position);
+  return taken;
+}
+
+}  // namespace detail
 
 Split split(int64_t size, double test_fraction, uint64_t seed) {
   if (size < 0) fail("split", "expected a number of samples, got ", size);

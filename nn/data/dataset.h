@@ -1,9 +1,9 @@
-// Dataset: samples and targets in memory, and functions that split a data set in two.
+// Dataset: samples and targets in memory, of the CPU or of a GPU, and functions that split a data set in two.
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ebb/core/tensor.h"
@@ -15,9 +15,9 @@ namespace ebb::data {
 class Dataset {
  public:
   Dataset() = default;
-  /// inputs (N, ...) and targets (N, ...) are on the CPU and have any dtype. class_names: the names
-  /// of integer targets, or empty. Throws Error if the first sizes differ, or if a tensor is 0-d or
-  /// not on the CPU.
+  /// inputs (N, ...) and targets (N, ...) are on one device and have any dtype. class_names: the
+  /// names of integer targets, or empty. Throws Error if the first sizes or the devices differ, or
+  /// if a tensor is 0-d.
   Dataset(const Tensor& inputs, const Tensor& targets, std::vector<std::string> class_names = {});
 
   /// Returns the number of samples; 0 for an empty Dataset.
@@ -25,19 +25,36 @@ class Dataset {
   const Tensor& inputs() const { return inputs_; }
   const Tensor& targets() const { return targets_; }
   const std::vector<std::string>& class_names() const { return class_names_; }
+  /// Returns the device of the tensors; the CPU for an empty Dataset.
+  Device device() const { return inputs_.defined() ? inputs_.device() : Device::cpu(); }
+  /// Returns the number of bytes of both tensors.
+  int64_t bytes() const;
 
-  /// Returns copies of the samples with these indices, in this order. indices: i64 (M,). Throws
-  /// Error if one is out of range.
+  /// Returns copies of the samples with these indices, in this order, on the device of the data
+  /// set. indices: i64 (M,). Throws Error if one is out of range.
   Dataset take(const Tensor& indices) const;
+
+  /// Returns the data set on a device; itself if it is there. A DataLoader gathers the batches of a
+  /// data set on a GPU there, which is several times faster than copying them. Throws Error if the
+  /// device has not enough memory.
+  ///
+  ///     DataLoader loader(train.to(Device::cuda()), {.batch_size = 128, .shuffle = true});
+  Dataset to(Device device) const;
+  /// Returns to(device) if the data set takes at most half of the memory that is available there,
+  /// else this data set.
+  Dataset to_if_it_fits(Device device) const;
 
  private:
   Tensor inputs_, targets_;  // contiguous
   std::vector<std::string> class_names_;
 };
 
-/// Returns copies of rows of a contiguous CPU tensor: (N, ...) -> (rows.size(), ...). REQUIRES rows
-/// in [0, N).
-Tensor take_rows(const Tensor& source, std::span<const int64_t> rows);
+namespace detail {
+/// Returns copies of `count` samples and their targets: those numbered order[*position] and
+/// following (TrainingKernels::take_rows). unit_float: converts samples of u8 to f32 in [0, 1].
+std::pair<Tensor, Tensor> take_samples(const Dataset& dataset, const Tensor& order,
+                                       const int64_t* position, int64_t count, bool unit_float);
+}  // namespace detail
 
 /// The indices of two parts of a data set: i64, each sorted, together 0 ... N - 1.
 struct Split {

@@ -35,23 +35,6 @@ BatchRows part_of(int64_t n, int64_t rank, int64_t ranks) {
   return {.first = begin, .count = n * (rank + 1) / ranks - begin, .total = n};
 }
 
-// Converts rows of u8 pictures to f32 in [0, 1], in one pass over memory.
-Tensor take_unit_float(const Tensor& source, std::span<const int64_t> rows) {
-  Shape shape = source.shape();
-  shape[0] = static_cast<int64_t>(rows.size());
-  Tensor out = empty(shape);
-  if (out.numel() == 0) return out;
-  const size_t n = static_cast<size_t>(out.numel()) / rows.size();
-  const uint8_t* pixels = source.data<uint8_t>();
-  float* to = out.mutable_data<float>();
-  for (int64_t row : rows) {
-    const uint8_t* from = pixels + static_cast<size_t>(row) * n;
-    for (size_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]) / 255.0f;
-    to += n;
-  }
-  return out;
-}
-
 // Throws Error unless a transform returned as many targets as samples.
 void check_transformed(const Batch& batch) {
   constexpr std::string_view kWho = "the transform returned ";
@@ -136,6 +119,19 @@ class BatchQueue {
 
 }  // namespace
 
+// The order of the running epoch, on the device of the data set, and the position of the current
+// batch in it. A captured step refers to both by their addresses.
+struct DataLoader::OnDevice {
+  Tensor order;
+  int64_t position = 0;
+
+  void receive(const Tensor& host) {
+    const size_t bytes = static_cast<size_t>(host.numel()) * sizeof(int64_t);
+    backend(order.device())
+        .copy_bytes(order.raw(), order.device(), host.raw(), Device::cpu(), bytes);
+  }
+};
+
 // One epoch. It owns handles of everything that its thread needs, so that the loader may be moved.
 class DataLoader::Epoch {
  public:
@@ -143,6 +139,7 @@ class DataLoader::Epoch {
       : dataset_(loader.dataset_),
         options_(loader.options_),
         order_(loader.order(epoch)),
+        on_device_(loader.on_device_),
         transform_key_(epoch_keys(options_.seed, epoch).transform),
         rank_(loader.rank_),
         ranks_(loader.ranks_),
@@ -150,7 +147,8 @@ class DataLoader::Epoch {
         next_(first),
         process_(getpid()),
         queue_(std::make_unique<BatchQueue>(static_cast<size_t>(options_.prefetch))) {
-    if (options_.prefetch == 0 || first == size_) return;
+    if (on_device_) on_device_->receive(order_);
+    if (on_device_ || options_.prefetch == 0 || first == size_) return;
     try {
       thread_ = std::thread([this, first] { run(first); });
     } catch (const std::system_error& error) {
@@ -173,21 +171,24 @@ class DataLoader::Epoch {
 
   // Makes the next batch the current one, or none at the end.
   void advance() {
-    hand_.reset();
-    if (next_ == size_) return;
-    try {
-      if (thread_.joinable() && getpid() != process_)
-        fail("DataLoader", "this epoch was started before fork(): start a new one in the child");
-      hand_ = thread_.joinable() ? queue_->take() : make(next_);
-    } catch (...) {
-      size_ = next_;  // the epoch ends here
-      throw;
-    }
-    for (const Tensor* t : {&hand_->input, &hand_->target}) backend(t->device()).receive(*t);
+    batch_.reset();
+    is_at_batch_ = next_ < size_;
+    if (on_device_) on_device_->position = std::min(next_ * options_.batch_size, order_.numel());
+    if (!is_at_batch_) return;
+    if (!on_device_) receive();
     ++next_;
   }
 
-  std::optional<Batch>& hand() { return hand_; }
+  bool is_at_batch() const { return is_at_batch_; }
+  Batch& batch() {
+    if (!batch_) batch_ = gather();
+    return *batch_;
+  }
+  int64_t samples() const {
+    return on_device_ ? std::min(options_.batch_size, order_.numel() - on_device_->position)
+                      : batch_->input.size(0);
+  }
+  Batch gather() const { return take(on_device_->order, &on_device_->position, samples()); }
   int64_t consumed() const { return next_; }
 
  private:
@@ -203,34 +204,52 @@ class DataLoader::Epoch {
     }
   }
 
+  // Takes the next batch from the thread, or prepares it here.
+  void receive() {
+    try {
+      if (thread_.joinable() && getpid() != process_)
+        fail("DataLoader", "this epoch was started before fork(): start a new one in the child");
+      batch_ = thread_.joinable() ? queue_->take() : make(next_);
+    } catch (...) {
+      size_ = next_;  // the epoch ends here
+      is_at_batch_ = false;
+      throw;
+    }
+    for (const Tensor* t : {&batch_->input, &batch_->target}) backend(t->device()).receive(*t);
+  }
+
+  Batch take(const Tensor& order, const int64_t* position, int64_t count) const {
+    auto [input, target] =
+        detail::take_samples(dataset_, order, position, count, options_.unit_float);
+    return {std::move(input), std::move(target)};
+  }
+
   Batch make(int64_t index) const {
     const int64_t first = index * options_.batch_size;
     const BatchRows part =
         part_of(std::min(options_.batch_size, order_.numel() - first), rank_, ranks_);
-    const std::span rows(order_.data<int64_t>() + first + part.first,
-                         static_cast<size_t>(part.count));
-    const Tensor& inputs = dataset_.inputs();
-    const bool scaled = options_.unit_float && inputs.dtype() == DType::U8;
-    Batch batch{scaled ? take_unit_float(inputs, rows) : take_rows(inputs, rows),
-                take_rows(dataset_.targets(), rows)};
+    const int64_t begin = first + part.first;
+    Batch batch = take(order_, &begin, part.count);
     if (options_.transform && part.count > 0) {
       const BatchRowsScope scope(part);
       const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
       batch = options_.transform(std::move(batch));
       check_transformed(batch);
     }
-    if (options_.device == Device::cpu()) return batch;
-    Backend& device = backend(options_.device);
+    if (options_.device.value_or(Device::cpu()) == Device::cpu()) return batch;
+    Backend& device = backend(*options_.device);
     return {device.upload(batch.input.contiguous()), device.upload(batch.target.contiguous())};
   }
 
   const Dataset dataset_;
   const LoaderOptions options_;
   const Tensor order_;
+  const std::shared_ptr<OnDevice> on_device_;
   const uint64_t transform_key_;
   const int64_t rank_, ranks_;
   int64_t size_, next_;
-  std::optional<Batch> hand_;
+  bool is_at_batch_ = false;
+  std::optional<Batch> batch_;  // the current one; on a GPU only if it was asked for
   const pid_t process_;
   std::unique_ptr<BatchQueue> queue_;
   std::thread thread_;
@@ -247,6 +266,16 @@ DataLoader::DataLoader(Dataset dataset, LoaderOptions options)
     fail("DataLoader", "drop_last with batch_size ", options_.batch_size, " leaves no batch of ",
          dataset_.size(), " samples");
   }
+  const Device home = dataset_.device();
+  if (home == Device::cpu()) return;
+  if (options_.device.value_or(home) != home) {
+    fail("DataLoader", "the data set is on ", home, ", so its batches cannot be on ",
+         *options_.device);
+  }
+  if (options_.transform)
+    fail("DataLoader", "a transform needs a data set on the cpu, this one is on ", home);
+  on_device_ = std::make_shared<OnDevice>();
+  on_device_->order = empty(order(0).shape(), {.dtype = DType::I64, .device = home});
 }
 
 DataLoader::DataLoader(DataLoader&&) noexcept = default;
@@ -295,6 +324,13 @@ int64_t DataLoader::samples_of(int64_t k) const {
 
 BatchRows DataLoader::rows_of(int64_t k) const { return part_of(samples_of(k), rank_, ranks_); }
 
+Batch DataLoader::gather() const {
+  if (!on_device_) fail("gather", "the data set of the loader is on the cpu: expected a GPU");
+  if (ranks_ > 1) fail("gather", "the loader is shared by ", ranks_, " ranks: expected one");
+  if (!running_ || !running_->is_at_batch()) fail("gather", "the loader has no current batch");
+  return running_->gather();
+}
+
 int64_t DataLoader::consumed() const { return running_ ? running_->consumed() : 0; }
 
 Tensor DataLoader::order(int64_t epoch) const {
@@ -305,13 +341,14 @@ Tensor DataLoader::order(int64_t epoch) const {
   return make_view(samples, {used}, {1});
 }
 
-Batch& DataLoader::Iterator::operator*() const { return *epoch_->hand(); }
+Batch& DataLoader::Iterator::operator*() const { return epoch_->batch(); }
+int64_t DataLoader::Iterator::samples() const { return epoch_->samples(); }
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
   epoch_->advance();
   return *this;
 }
 
-bool DataLoader::Iterator::done() const { return !epoch_->hand().has_value(); }
+bool DataLoader::Iterator::done() const { return !epoch_->is_at_batch(); }
 
 }  // namespace ebb::data

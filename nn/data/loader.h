@@ -1,5 +1,5 @@
 // DataLoader: the samples of a Dataset in batches, epoch by epoch, prepared ahead of use on a
-// separate thread.
+// separate thread, or gathered on the GPU that has the data set.
 //
 //   DataLoader loader(train, {.batch_size = 128, .shuffle = true, .seed = 1});
 //   for (int epoch = 0; epoch < 10; ++epoch) {
@@ -15,6 +15,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "ebb/core/batch_rows.h"
 #include "ebb/nn/data/dataset.h"
@@ -36,15 +37,21 @@ struct LoaderOptions {
   int prefetch = 2;
   /// Converts inputs of dtype u8 (pictures) to f32 in [0, 1]: x / 255. Other dtypes do not change.
   bool unit_float = true;
-  /// The device of the batches. Copies to a GPU run while other work runs there.
-  Device device = {};
+  /// The device of the batches; by default that of the data set. Copies to a GPU run while other
+  /// work runs there. The batches of a data set on a GPU stay there.
+  std::optional<Device> device = {};
   /// Changes a batch on the loader's thread before it is used: noise, flips, normalization. The
   /// default_generator() of the thread is seeded for each batch, from (seed, epoch, batch). It
-  /// returns tensors on the CPU whose first sizes are equal; the number of samples may change.
+  /// returns tensors on the CPU whose first sizes are equal; the number of samples may change. Only
+  /// for data sets on the CPU.
   /// Exceptions thrown here are rethrown by the loop that asked for the batch.
   std::function<Batch(Batch)> transform = {};
 };
 
+/// A data set on a GPU needs no thread: the order of an epoch is copied there once, and a kernel
+/// gathers each batch when it is asked for. The batches have the same bits as those of the same
+/// data set on the CPU.
+///
 /// Thread-safety: one thread uses a loader. The loader's thread reads the tensors of the dataset,
 /// which must not change during an epoch. In a child of fork() an epoch that the parent started
 /// cannot continue: its next batch is an Error, and begin() starts a new epoch.
@@ -53,7 +60,7 @@ class DataLoader {
   class Iterator;
 
   /// Throws Error if the dataset is empty, batch_size is below 1, prefetch is negative, or there
-  /// would be no batch.
+  /// would be no batch; and for a data set on a GPU with a transform or batches on another device.
   explicit DataLoader(Dataset dataset, LoaderOptions options = {});
   DataLoader(DataLoader&&) noexcept;
   DataLoader& operator=(DataLoader&&) noexcept;
@@ -94,17 +101,28 @@ class DataLoader {
   /// Returns the number of batches of this epoch that were skipped or returned, including the
   /// current one. It does not count batches prepared ahead.
   int64_t consumed() const;
+  /// Gathers the current batch of a data set on a GPU. In a captured step, each launch gathers the
+  /// batch that is the current one then, and nothing has to be copied:
+  ///
+  ///     cuda::CapturedStep step([&] { const Batch b = loader.gather(); train(b.input, b.target); });
+  ///     for (auto it = loader.begin(); it != loader.end(); ++it) step();
+  ///
+  /// The step throws Error if its batch is larger than what is left of the epoch. The loader must
+  /// outlive it. Throws Error if the data set is on the CPU, or if there is no current batch.
+  Batch gather() const;
   /// Returns the numbers (i64) of the samples in the order of an epoch: size() * batch_size of them
   /// with drop_last, else all.
   Tensor order(int64_t epoch) const;
 
  private:
   class Epoch;
+  struct OnDevice;
 
   Dataset dataset_;
   LoaderOptions options_;
   int64_t epoch_ = 0, next_epoch_ = 0, skip_ = 0;
   int64_t rank_ = 0, ranks_ = 1;
+  std::shared_ptr<OnDevice> on_device_;  // null for a data set on the CPU
   std::unique_ptr<Epoch> running_;
 };
 
@@ -120,6 +138,8 @@ class DataLoader::Iterator {
   /// Returns the current batch, which is valid until ++ and may be moved from.
   Batch& operator*() const;
   Batch* operator->() const { return &**this; }
+  /// Returns the number of samples of the current batch, without gathering it.
+  int64_t samples() const;
   Iterator& operator++();
   void operator++(int) { ++*this; }
   friend bool operator==(const Iterator& it, std::default_sentinel_t) { return it.done(); }

@@ -6,6 +6,7 @@
 #include "ebb/autograd/ops/reduce.h"
 #include "ebb/autograd/ops/views.h"
 #include "ebb/core/grad_mode.h"
+#include "ebb/core/training.h"
 #include "ebb/nn/class_numbers.h"
 
 namespace ebb::nn {
@@ -14,8 +15,12 @@ Tensor predict(Layer& model, const data::Dataset& dataset, int64_t batch_size) {
   const NoGrad guard;
   const ModeGuard mode(model, false);
   std::vector<Tensor> parts;
-  data::DataLoader loader(dataset, {.batch_size = batch_size, .device = detail::device_of(model)});
-  for (const data::Batch& batch : loader) parts.push_back(model(batch.input).to(Device::cpu()));
+  const Device device = detail::device_of(model);
+  const bool copies = dataset.device() == Device::cpu();
+  data::DataLoader loader(dataset,
+                          {.batch_size = batch_size, .device = copies ? device : dataset.device()});
+  for (const data::Batch& batch : loader)
+    parts.push_back(model(batch.input.to(device)).to(Device::cpu()));
   return cat(parts);
 }
 
@@ -116,11 +121,23 @@ void RunningFigures::add(std::string_view op, const Tensor& scores, const Tensor
                          const Tensor& loss, int64_t samples) {
   check_defined(op, loss);
   if (loss.numel() != 1) fail(op, "expected a loss of one element, got ", loss);
-  const NoGrad guard;
-  loss_sum.add_(reshape(loss.detach().to(DType::F64), {}), static_cast<double>(samples));
-  has_classes =
-      scores.dim() == 2 && target.dim() == 1 && detail::holds_class_numbers(target.dtype());
-  if (has_classes) correct.add_(count_correct(scores.detach(), target));
+  if (loss.device() != loss_sum.device())
+    fail(op, "expected a loss on ", loss_sum.device(), ", got one on ", loss.device());
+  const Tensor value = loss.detach().to(loss.is_floating_point() ? loss.dtype() : DType::F64);
+  FiguresArgs figures{
+      .loss = &value, .samples = static_cast<double>(samples), .loss_sum = &loss_sum};
+  has_classes = scores.dim() == 2 && target.dim() == 1 &&
+                detail::holds_class_numbers(target.dtype());
+  Tensor rows, classes;
+  if (has_classes) {
+    detail::check_class_scores(op, scores, target);
+    rows = scores.detach().contiguous();
+    classes = target.contiguous();
+    figures.scores = &rows;
+    figures.target = &classes;
+    figures.correct = &correct;
+  }
+  training_kernels(loss_sum.device()).add_figures(figures);
 }
 
 RunningFigures RunningFigures::over(const distributed::Group& group) const {

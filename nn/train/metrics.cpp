@@ -5,10 +5,8 @@
 #include <cstdio>
 #include <limits>
 
-#include "ebb/autograd/ops/arithmetic.h"
-#include "ebb/autograd/ops/reduce.h"
-#include "ebb/core/grad_mode.h"
 #include "ebb/core/host_vector.h"
+#include "ebb/core/training.h"
 #include "ebb/nn/class_numbers.h"
 
 namespace ebb::nn {
@@ -61,15 +59,25 @@ std::string shortened(const std::string& text, size_t width) {
 
 }  // namespace
 
-Tensor count_correct(const Tensor& scores, const Tensor& target) {
-  const NoGrad guard;
-  check_defined("count_correct", scores);
-  detail::check_class_numbers("count_correct", "targets", target);
-  if (scores.dim() != 2 || target.dim() != 1 || target.size(0) != scores.size(0)) {
-    fail("count_correct", "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
+void detail::check_class_scores(std::string_view op, const Tensor& scores, const Tensor& target) {
+  check_defined(op, scores);
+  check_class_numbers(op, "targets", target);
+  if (scores.dim() != 2 || scores.size(1) == 0 || target.dim() != 1 ||
+      target.size(0) != scores.size(0)) {
+    fail(op, "expected scores (N, C) and target (N), got ", scores.shape(), " and ",
          target.shape());
   }
-  return sum(eq(argmax(scores, 1), target.to(DType::I64))).to(DType::F64);
+  if (target.device() != scores.device())
+    fail(op, "scores are on ", scores.device(), ", and targets on ", target.device());
+}
+
+Tensor count_correct(const Tensor& scores, const Tensor& target) {
+  detail::check_class_scores("count_correct", scores, target);
+  Tensor correct = zeros({}, {.dtype = DType::F64, .device = scores.device()});
+  const Tensor rows = scores.detach().contiguous(), classes = target.contiguous();
+  training_kernels(scores.device())
+      .add_figures({.scores = &rows, .target = &classes, .correct = &correct});
+  return correct;
 }
 
 ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {

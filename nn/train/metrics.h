@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ebb/core/tensor.h"
@@ -12,6 +13,12 @@ namespace ebb::nn {
 /// Returns the number of rows of scores (N, C) whose largest entry is at target (N) of i64 or u8,
 /// as a 0-d f64 tensor on their device.
 Tensor count_correct(const Tensor& scores, const Tensor& target);
+
+namespace detail {
+/// Throws Error that names op unless scores are (N, C) with C > 0, and target (N) has class numbers on
+/// their device.
+void check_class_scores(std::string_view op, const Tensor& scores, const Tensor& target);
+}  // namespace detail
 
 /// Counts of samples of class i (row) that were predicted as class j (column). Thread-safety: one
 /// thread at a time.

@@ -101,6 +101,10 @@ Device Trainer::device() const {
   return first_parameter_.defined() ? first_parameter_.device() : Device::cpu();
 }
 
+bool Trainer::is_data_on_device() const {
+  return device() != Device::cpu() && loader_.dataset().device() == device();
+}
+
 // The model may have been moved. The sums follow, and a captured step is discarded.
 void Trainer::follow_model() {
   const Device now = device();
@@ -117,6 +121,8 @@ bool Trainer::should_stop() const {
 
 bool Trainer::run() {
   check_options(options_, loader_);
+  captured_.reset();  // it refers to the tensors of a loader that may have been replaced
+  input_ = target_ = Tensor();
   follow_model();
   const AtEnd unlock([&] {
     writer_.reset();
@@ -202,7 +208,7 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   } else {
     running_.clear();
   }
-  for (const data::Batch& batch : loader_) {
+  for (auto batch = loader_.begin(); batch != loader_.end(); ++batch) {
     if (options_.lr_schedule) {
       const auto batches = static_cast<double>(loader_.size());
       const double done =
@@ -249,30 +255,43 @@ bool Trainer::run_epoch(int64_t epoch, Progress* progress) {
   return is_last || !stop;
 }
 
-void Trainer::train_batch(const data::Batch& batch) {
+void Trainer::train_batch(const data::DataLoader::Iterator& batch) {
   follow_model();
-  if (options_.group.size() > 1) return train_part(batch);
-  const auto fits = [](const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && a.dtype() == b.dtype();
-  };
-  const bool is_whole = batch.input.size(0) == loader_.options().batch_size;
-  const bool can_capture =
-      options_.capture && is_whole &&
-      (!captured_ || (fits(batch.input, input_) && fits(batch.target, target_)));
-  if (can_capture) {
-    if (!captured_) {
-      input_ = empty_like(batch.input.to(device()));
-      target_ = empty_like(batch.target.to(device()));
-      captured_ = std::make_unique<cuda::CapturedStep>([this] { step(input_, target_); });
-    }
-    optimizer_.check();
-    input_.copy_(batch.input);
-    target_.copy_(batch.target);
-    (*captured_)();
+  if (options_.group.size() > 1) return train_part(*batch);
+  if (can_capture(batch)) {
+    train_captured(batch);
   } else {
-    step(batch.input.to(device()), batch.target.to(device()));
+    step(batch->input.to(device()), batch->target.to(device()));
   }
-  running_.seen += batch.input.size(0);
+  running_.seen += batch.samples();
+}
+
+bool Trainer::can_capture(const data::DataLoader::Iterator& batch) const {
+  if (!options_.capture || batch.samples() != loader_.options().batch_size) return false;
+  const auto fits = [](const Tensor& a, const Tensor& b) {
+    return !b.defined() || (a.shape() == b.shape() && a.dtype() == b.dtype());
+  };
+  return is_data_on_device() || (fits(batch->input, input_) && fits(batch->target, target_));
+}
+
+void Trainer::train_captured(const data::DataLoader::Iterator& batch) {
+  const bool gathers = is_data_on_device();
+  if (!captured_ && gathers) {
+    captured_ = std::make_unique<cuda::CapturedStep>([this] {
+      const data::Batch own = loader_.gather();
+      step(own.input, own.target);
+    });
+  } else if (!captured_) {
+    input_ = empty_like(batch->input.to(device()));
+    target_ = empty_like(batch->target.to(device()));
+    captured_ = std::make_unique<cuda::CapturedStep>([this] { step(input_, target_); });
+  }
+  optimizer_.check();
+  if (!gathers) {
+    input_.copy_(batch->input);
+    target_.copy_(batch->target);
+  }
+  (*captured_)();
 }
 
 // Makes one step, and adds its loss and hits to the sums on the device of the model. It does not

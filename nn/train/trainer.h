@@ -38,7 +38,8 @@ struct TrainerOptions {
   std::function<double(double progress)> lr_schedule = {};
   /// Prints nothing.
   bool quiet = false;
-  /// On a GPU, runs the steps of whole batches as one CUDA graph (cuda::CapturedStep).
+  /// On a GPU, runs the steps of whole batches as one CUDA graph (cuda::CapturedStep). If the data
+  /// set is there too, the graph gathers its batch.
   bool capture = false;
   /// The data on which the model is evaluated after each epoch, or null. REQUIRES that the loader
   /// outlives the trainer.
@@ -121,9 +122,12 @@ class Trainer {
   bool run_with_callbacks(class Progress* progress);
   void end_callbacks(bool finished, std::exception_ptr first);
   bool run_epoch(int64_t epoch, class Progress* progress);
-  void train_batch(const data::Batch& batch);
+  void train_batch(const data::DataLoader::Iterator& batch);
+  void train_captured(const data::DataLoader::Iterator& batch);
+  bool can_capture(const data::DataLoader::Iterator& batch) const;
   void step(const Tensor& input, const Tensor& target);
   Device device() const;
+  bool is_data_on_device() const;
   void follow_model();
   bool should_stop() const;
   void join_ranks();
@@ -149,7 +153,7 @@ class Trainer {
   std::vector<EpochRecord> history_;
   bool finish_asked_ = false;
   bool is_first_step_ = false;
-  // the captured step, and the tensors from which it reads its batch
+  // the captured step, and the tensors from which it reads a batch that it does not gather itself
   Tensor input_, target_;
   std::unique_ptr<cuda::CapturedStep> captured_;
   // during run(): saves to the folder of the checkpoint

@@ -281,6 +281,49 @@ TEST_F(OnEmulation, ProductsOfLargeTilesWithMasksDoWithoutCublas) {
   EXPECT_EQ(work_of([&] { y.backward(seed); }).products, 0);
 }
 
+// An epoch copies its order, and sets the position of its first batch.
+TEST_F(OnEmulation, ACapturedEpochOfDataOnTheDeviceIsOneLaunchPerBatch) {
+  nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Linear(16, 3)};
+  model.to(kCuda);
+  nn::SGD optimizer(model.named_parameters(), {.lr = 0.1});
+  const data::Dataset points(randn({64, 6}), zeros({64}, {.dtype = i64}));
+  data::DataLoader loader(points.to(kCuda), {.batch_size = 8, .shuffle = true});
+  const auto step = [&](const data::Batch& batch) {
+    const Tensor scores = model(batch.input);
+    nn::cross_entropy(scores, batch.target).backward();
+    optimizer.step();
+  };
+  cuda::CapturedStep captured([&] { step(loader.gather()); });
+  const auto epoch = [&] {
+    for (auto batch = loader.begin(); batch != loader.end(); ++batch) captured();
+  };
+  epoch();
+  EXPECT_EQ(work_of(epoch), (Work{1, 0, 1}));
+  EXPECT_EQ(emulation::counters().graph_launches, 8);
+  EXPECT_EQ(work_of([&] {
+              loader.begin();
+              loader.gather();
+            }),
+            (Work{1, 0, 1}));
+  nn::detail::RunningFigures sums(kCuda);
+  const Tensor scores = randn({8, 3}).to(kCuda),
+               target = zeros({8}, {.dtype = i64, .device = kCuda});
+  const Tensor loss = nn::cross_entropy(scores, target);
+  EXPECT_EQ(work_of([&] { sums.add("test", scores, target, loss, 8); }), (Work{1, 0, 0}));
+}
+
+TEST_F(OnEmulation, ADataSetThatDoesNotFitStaysOnTheHost) {
+  backend(kCuda);
+  cuda::empty_cache();
+  const data::Dataset large(zeros({1 << 18}), zeros({1 << 18}));  // 2 MiB
+  const int64_t live = emulation::counters().bytes_live;
+  emulation::limit_memory(static_cast<size_t>(live) + (4 << 20));
+  EXPECT_EQ(large.to_if_it_fits(kCuda).device(), kCuda);
+  cuda::empty_cache();
+  emulation::limit_memory(static_cast<size_t>(live) + (4 << 20) - 1);
+  EXPECT_EQ(large.to_if_it_fits(kCuda).device(), Device::cpu());
+}
+
 TEST_F(OnEmulation, ReluAndGeluBelongToTheProductsBelow) {
   const NoGrad guard;
   const Tensor x = randn({9, 12}).to(kCuda);

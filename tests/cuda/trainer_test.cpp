@@ -23,17 +23,30 @@ struct Training {
   nn::Sequential model{nn::Linear(5, 16), nn::ReLU(), nn::Dropout(0.1), nn::Linear(16, 3)};
   std::unique_ptr<nn::Adam> optimizer;
   bool finished = false;
+  std::vector<nn::EpochRecord> history;
 
-  Training(Device device, nn::TrainerOptions options) {
+  // data_there: the data set is on the device of the model. stop_after: a number of batches.
+  Training(Device device, nn::TrainerOptions options, bool data_there = false,
+           int64_t stop_after = 0) {
     manual_seed(1);
     model = nn::Sequential{nn::Linear(5, 16), nn::ReLU(), nn::Dropout(0.1), nn::Linear(16, 3)};
     model.to(device);
     optimizer = std::make_unique<nn::Adam>(model.named_parameters(), nn::AdamOptions{.lr = 0.02});
-    data::DataLoader loader(points(),
+    data::DataLoader loader(data_there ? points().to(device) : points(),
                             {.batch_size = 16, .shuffle = true, .seed = 2, .device = device});
     options.quiet = true;
+    nn::Trainer* running = nullptr;
+    int64_t batches = 0;
+    if (stop_after > 0) {
+      options.lr_schedule = [&](double) {
+        if (++batches == stop_after) running->stop();
+        return 1.0;
+      };
+    }
     nn::Trainer trainer(model, *optimizer, loader, nn::CrossEntropyLoss(), options);
+    running = &trainer;
     finished = trainer.run();
+    history = trainer.history();
   }
   std::vector<double> parameters() const {
     std::vector<double> all;
@@ -65,6 +78,32 @@ TEST_F(TrainerOnGpu, ResumesACapturedTrainingToTheBit) {
   EXPECT_NE(half.parameters(), whole.parameters());
   const Training resumed(kCuda,
                          {.epochs = 6, .checkpoint = folder, .resume = true, .capture = true});
+  EXPECT_EQ(resumed.parameters(), whole.parameters());
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(TrainerOnGpu, LearnsTheSameFromDataOnTheDevice) {
+  nn::TrainerOptions options{.epochs = 4};
+  const Training uploads(kCuda, options), eager(kCuda, options, true);
+  options.capture = true;
+  const Training captured(kCuda, options, true);
+  for (const Training* other : {&eager, &captured}) {
+    EXPECT_EQ(other->parameters(), uploads.parameters());
+    ASSERT_EQ(other->history.size(), 4u);
+    for (size_t k = 0; k < 4; ++k)
+      EXPECT_EQ(other->history[k].values, uploads.history[k].values) << "epoch " << k;
+  }
+}
+
+// Stopped after 7 of the 5 batches of each epoch, that is, in the second one.
+TEST_F(TrainerOnGpu, ResumesInTheMiddleOfAnEpochOfDataOnTheDevice) {
+  const std::string folder = testing::TempDir() + "ebb_on_device";
+  std::filesystem::remove_all(folder);
+  const Training whole(kCuda, {.epochs = 3, .capture = true}, true);
+  const Training part(kCuda, {.epochs = 3, .checkpoint = folder, .capture = true}, true, 7);
+  EXPECT_FALSE(part.finished);
+  const Training resumed(
+      kCuda, {.epochs = 3, .checkpoint = folder, .resume = true, .capture = true}, true);
   EXPECT_EQ(resumed.parameters(), whole.parameters());
   std::filesystem::remove_all(folder);
 }
