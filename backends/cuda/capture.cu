@@ -2,9 +2,9 @@
 //
 // Values that change from launch to launch are stored on the device: for each optimizer its
 // learning rate and the number of steps, which its own kernel counts; for random numbers the
-// distance that the generator has advanced, which a last kernel updates; for a data set on the device
-// the position of the batch, which the kernel that gathers it advances. The host has the same
-// values. It writes them to the device before a launch only if they differ from those on the
+// distance that the generator has advanced, which a last kernel updates; for a data set on the
+// device the position of the batch, which the kernel that gathers it advances. The host has the
+// same values. It writes them to the device before a launch only if they differ from those on the
 // device: after set_lr, or if numbers were drawn between launches. A step is therefore one launch.
 //
 // A graph contains addresses. If any tensor has been rebound (Module::to), the graph is discarded.

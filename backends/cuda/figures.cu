@@ -1,5 +1,5 @@
-// Sums of a training: its loss, and the right answers of a classifier. A warp finds the largest score of a row; the last
-// block adds the counts to the sums. Traffic: one read of the scores.
+// Sums of a training: its loss, and the right answers of a classifier. A warp finds the largest
+// score of a row; the last block adds the counts to the sums. Traffic: one read of the scores.
 #include "ebb/backends/cuda/arg_row.h"
 #include "ebb/backends/cuda/operands.h"
 #include "ebb/backends/cuda/training.h"

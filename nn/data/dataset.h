@@ -1,4 +1,5 @@
-// Dataset: samples and targets in memory, of the CPU or of a GPU, and functions that split a data set in two.
+// Dataset: samples and targets in memory, of the CPU or of a GPU, and functions that split a data
+// set in two.
 #pragma once
 
 #include <cstdint>

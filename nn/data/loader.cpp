@@ -249,7 +249,7 @@ class DataLoader::Epoch {
   const int64_t rank_, ranks_;
   int64_t size_, next_;
   bool is_at_batch_ = false;
-  std::optional<Batch> batch_;  // the current one; on a GPU only if it was asked for
+  std::optional<Batch> batch_;  // the current one; on a GPU only if it is requested
   const pid_t process_;
   std::unique_ptr<BatchQueue> queue_;
   std::thread thread_;

@@ -49,7 +49,7 @@ struct LoaderOptions {
 };
 
 /// A data set on a GPU needs no thread: the order of an epoch is copied there once, and a kernel
-/// gathers each batch when it is asked for. The batches have the same bits as those of the same
+/// gathers each batch when it is requested. The batches have the same bits as those of the same
 /// data set on the CPU.
 ///
 /// Thread-safety: one thread uses a loader. The loader's thread reads the tensors of the dataset,

@@ -15,8 +15,8 @@ namespace ebb::nn {
 Tensor count_correct(const Tensor& scores, const Tensor& target);
 
 namespace detail {
-/// Throws Error that names op unless scores are (N, C) with C > 0, and target (N) has class numbers on
-/// their device.
+/// Throws Error that names op unless scores are (N, C) with C > 0, and target (N) has class numbers
+/// on their device.
 void check_class_scores(std::string_view op, const Tensor& scores, const Tensor& target);
 }  // namespace detail
 
