@@ -62,7 +62,7 @@ else
 fi
 export OMP_NUM_THREADS=1 EBB_DISTRIBUTED_TIMEOUT=20
 on_two_hosts() {
-  timeout -k 2 40 ip netns exec "$a" unshare --uts sh -c "hostname $a; exec $launch -n 2 $worker $*" </dev/null
+  timeout -k 2 100 ip netns exec "$a" unshare --uts sh -c "hostname $a; exec $launch -n 2 $worker $*" </dev/null
 }
 
 if tc -n "$a" qdisc add dev veth0 root netem delay 2ms loss 1% 2>/dev/null; then
@@ -73,7 +73,7 @@ fi
 on_two_hosts train "$work/two" 3 -1 0
 tc -n "$a" qdisc del dev veth0 root 2>/dev/null || true
 # shellcheck disable=SC2086  # several words
-timeout 40 $here -n 2 "$worker" train "$work/one" 3 -1 0 </dev/null
+timeout 100 $here -n 2 "$worker" train "$work/one" 3 -1 0 </dev/null
 for file in model training; do
   cmp "$work/one/$file.safetensors" "$work/two/$file.safetensors"
 done

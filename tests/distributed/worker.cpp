@@ -137,17 +137,17 @@ void check_synchronize() {
 // ---- Trainer ----
 
 void check_trainer() {
-  // 90 samples: tails of 10, of 2 (empty parts), and of 26, and parts of different sizes.
-  for (const int64_t batch_size : {16, 44, 32, 7}) {
+  // 90 samples: tails of 10 and of 2, which leaves empty parts; with 3 ranks, parts of unequal size.
+  for (const int64_t batch_size : {16, 44}) {
     SmallTraining trained(batch_size), expected(batch_size);
     const int64_t parts = world().size();
     nn::Trainer trainer(trained.model, trained.optimizer, trained.loader, trained.loss,
-                        {.epochs = 3, .quiet = true});
+                        {.epochs = 2, .quiet = true});
     manual_seed(11);
     expect(trainer.run(), "run");
     const Generator after = default_generator();
     manual_seed(11);
-    train_in_parts(expected.model, expected.optimizer, expected.loader, expected.loss, parts, 3);
+    train_in_parts(expected.model, expected.optimizer, expected.loader, expected.loss, parts, 2);
     const std::string what = "Trainer in batches of " + std::to_string(batch_size);
     expect_same_bits(trained.model.state_dict(), expected.model.state_dict(), what);
     expect_same_bits(trained.optimizer.state_dict(), expected.optimizer.state_dict(), what);
@@ -157,9 +157,9 @@ void check_trainer() {
     // Nearly the training of one process: the loss of the epoch, up to rounding.
     SmallTraining alone(batch_size);
     nn::Trainer single(alone.model, alone.optimizer, alone.loader, alone.loss,
-                       {.epochs = 3, .quiet = true, .group = Group()});
+                       {.epochs = 2, .quiet = true, .group = Group()});
     single.run();
-    for (size_t epoch = 0; epoch < 3; ++epoch) {
+    for (size_t epoch = 0; epoch < 2; ++epoch) {
       const auto &a = trainer.history()[epoch], &b = single.history()[epoch];
       expect(std::abs(a.at("loss") - b.at("loss")) < 1e-5, what + ": loss of one process");
       expect(std::abs(a.at("accuracy") - b.at("accuracy")) < 1e-9, what + ": accuracy");
