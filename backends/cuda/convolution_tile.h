@@ -1,5 +1,5 @@
-// Convolutions as products of matrices, whose elements are read from the tensors directly: no
-// columns are written.
+// Convolutions as products of matrices, whose elements are read from the tensors directly: no columns
+// are written.
 //
 // For each group, out (M, N) = a (M, K) b (K, N), with
 //
@@ -10,12 +10,13 @@
 //
 // Elements outside of x are 0; in the input gradient, taps that no element of y uses.
 //
-// A block of 256 threads computes a tile of 32 x 32 to 128 x 128 (2 x 2 to 8 x 8 elements a thread)
-// and walks K in chunks of 16 in shared memory; the next chunk is loaded during the computation.
-// Larger tiles read shared memory less often. Divisions are few: the taps of a chunk are found by
-// 16 threads, and an element of y or x once for a tile. The gradient of w has a long K and few
-// tiles: K is cut into pieces, whose sums are added in order afterwards. Accumulators have the
-// tensors' type. Traffic: per tile its part of a and b from the cache; out once.
+// A block of 256 threads computes a tile of Rows x Columns, 64 x 64 or 32 x 32 (4 x 4 or 2 x 2 a
+// thread), and walks K in chunks of 16 in shared memory; the next chunk is loaded during the
+// computation. Divisions are few: the taps of a chunk are found by 16 threads, and an element of y
+// or x once for a tile.
+// The gradient of w has a long K and few tiles: K is cut into pieces, whose sums are added in order
+// afterwards. Accumulators have the tensors' type. Traffic: per tile its part of a and b from the
+// cache; out once.
 #pragma once
 
 #include "ebb/backends/cuda/operands.h"

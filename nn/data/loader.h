@@ -104,8 +104,11 @@ class DataLoader {
   /// Gathers the current batch of a data set on a GPU. In a captured step, each launch gathers the
   /// batch that is the current one then, and nothing has to be copied:
   ///
-  ///     cuda::CapturedStep step([&] { const Batch b = loader.gather(); train(b.input, b.target); });
-  ///     for (auto it = loader.begin(); it != loader.end(); ++it) step();
+  ///     cuda::CapturedStep captured([&] {
+  ///       const Batch b = loader.gather();
+  ///       step(b.input, b.target);
+  ///     });
+  ///     for (auto it = loader.begin(); it != loader.end(); ++it) captured();
   ///
   /// The step throws Error if its batch is larger than what is left of the epoch. The loader must
   /// outlive it. Throws Error if the data set is on the CPU, or if there is no current batch.

@@ -3,8 +3,8 @@
 //   mpirun -np 4 ./program
 //
 //   const auto group = distributed::Group::world();
-//   for (...) {
-//     loss.backward();
+//   for (const data::Batch& batch : loader) {
+//     nn::cross_entropy(model(batch.input), batch.target).backward();
 //     distributed::average_gradients(model, group);
 //     optimizer.step();
 //   }
@@ -54,7 +54,7 @@ class Group {
   void all_reduce(const Tensor& x) const;
   /// Copies x of rank `root` into x of all ranks, for any dtype and device.
   ///
-  ///     group.broadcast(model.weight);
+  ///     distributed::Group::world().broadcast(x);
   void broadcast(const Tensor& x, int root = 0) const;
   /// Returns the tensors of all ranks in the order of the ranks, on the device of x. Their shapes
   /// and dtypes may differ.

@@ -1,7 +1,7 @@
 // DLPack: tensors that pass between libraries in one process, without a copy.
 //
-//   DLManagedTensorVersioned* t = to_dlpack_versioned(x);   // e.g. for a Python capsule
-//   Tensor y = from_dlpack(t);                              // shares the elements of x
+//   dlpack::DLManagedTensorVersioned* t = to_dlpack_versioned(x);  // e.g. for a Python capsule
+//   Tensor y = from_dlpack(t);                                     // shares the elements of x
 //
 // The structs of namespace dlpack have the layout of version 1.0 of the format, under its names. A
 // pointer to a struct of another library's dlpack.h may be passed after a reinterpret_cast. Format:

@@ -19,7 +19,7 @@ namespace ebb::detail {
 ///     ProtoMessage point;
 ///     point.add_int(1, 3);           // int64 x = 1
 ///     point.add_bytes(2, "origin");  // string name = 2
-///     file.write(point.bytes());
+///     std::ofstream("point.pb", std::ios::binary) << point.bytes();
 class ProtoMessage {
  public:
   /// int32, int64, bool or an enum.

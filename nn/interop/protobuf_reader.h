@@ -15,8 +15,9 @@ namespace ebb::detail {
 /// Reads the fields of one message. It allocates no memory, and every length is compared with the
 /// bytes that are left.
 ///
+///     ProtoReader reader("read_point", "point.pb: ", bytes);
 ///     while (reader.next()) {
-///       if (reader.field() == 1) name = reader.bytes();
+///       if (reader.field() == 2) std::cout << reader.bytes();
 ///     }
 class ProtoReader {
  public:

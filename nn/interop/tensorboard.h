@@ -1,7 +1,7 @@
 // TensorBoard's event files: curves, histograms, pictures, texts and graphs of a training.
 //
 //   SummaryWriter writer("runs/first");
-//   writer.add_scalar("loss/train", loss.item(), step);  // then: tensorboard --logdir runs
+//   writer.add_scalar("loss/train", loss.item(), n);  // then: tensorboard --logdir runs
 //
 // The names are those of torch.utils.tensorboard. A file is a list of records: length, check sum,
 // an Event message (tensorflow/core/util/event.proto), check sum.

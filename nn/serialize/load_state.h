@@ -30,7 +30,7 @@ struct LoadOptions {
   /// Beginnings of names of the source and what they become. The first one that fits is applied;
   /// names that none fits are kept.
   ///
-  ///     {{"module.", ""}, {"encoder.", "backbone.encoder."}}
+  ///     LoadOptions options{.prefixes = {{"module.", ""}, {"encoder.", "backbone.encoder."}}};
   std::vector<std::pair<std::string, std::string>> prefixes = {};
 };
 

@@ -20,6 +20,11 @@
 #include "ebb/core/host_vector.h"
 #include "ebb/ebb.h"
 #include "ebb/examples/extend/sign_descent.h"
+#include "ebb/nn/interop/dlpack.h"
+#include "ebb/nn/interop/onnx.h"
+#include "ebb/nn/interop/protobuf.h"
+#include "ebb/nn/interop/protobuf_reader.h"
+#include "ebb/nn/interop/tensorboard.h"
 #include "ebb/nn/layers/repr.h"
 #include "ebb/nn/losses/reduction.h"
 #include "ebb/nn/optim/rule_optimizer.h"
@@ -32,6 +37,8 @@ using namespace ebb::data;
 using namespace ebb::nn;
 using indexing::None;
 using indexing::Slice;
+using ebb::detail::ProtoMessage;
+using ebb::detail::ProtoReader;
 using nn::detail::options_text;
 
 inline Tensor cube(const TensorArg& x) { return pow(x, 3); }
@@ -48,5 +55,6 @@ extern const nn::Schedule schedule;
 extern Checkpoint checkpoint;
 extern double validation_loss;
 extern int64_t n, grain, classes;
+extern std::string bytes;
 
 }  // namespace ebb::doc_examples
