@@ -100,7 +100,7 @@ TEST(DropoutLayers, DropWholeChannels) {
   expect_error([] { dropout2d(ones({2}), 0.5); }, "dropout2d", {"got (2,)"});
   EXPECT_EQ(to_text(Dropout1d(0.5)(ones({3, 2})).shape()), "(3, 2)");
   expect_error([] { dropout1d(ones({2, 2, 2, 2})); }, "dropout1d", {"(C, L)", "(2, 2, 2, 2)"});
-  expect_error([] { dropout1d(ones({2, 2}), 1.5); }, "dropout", {"[0, 1], got 1.5"});
+  expect_error([] { dropout1d(ones({2, 2}), 1.5); }, "dropout1d", {"[0, 1], got 1.5"});
 }
 
 // Mean 0 and variance 1 are kept, and gradients are those of the elements that are kept.
