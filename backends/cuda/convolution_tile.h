@@ -1,5 +1,5 @@
-// Convolutions as products of matrices, whose elements are read from the tensors directly: no columns
-// are written.
+// Convolutions as products of matrices, whose elements are read from the tensors directly: no
+// columns are written.
 //
 // For each group, out (M, N) = a (M, K) b (K, N), with
 //

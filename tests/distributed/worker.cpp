@@ -137,7 +137,7 @@ void check_synchronize() {
 // ---- Trainer ----
 
 void check_trainer() {
-  // 90 samples: tails of 10 and of 2, which leaves empty parts; with 3 ranks, parts of unequal size.
+  // 90 samples: tails of 10 and of 2, which leave empty parts; with 3 ranks, parts differ in size.
   for (const int64_t batch_size : {16, 44}) {
     SmallTraining trained(batch_size), expected(batch_size);
     const int64_t parts = world().size();

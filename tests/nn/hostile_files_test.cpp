@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <functional>
 
@@ -144,10 +146,13 @@ TEST(HostileFiles, ManyTensorsTakeLinearTime) {
   const TempFolder folder;
   write_header(folder / "few", empty_tensors(5'000));
   write_header(folder / "many", empty_tensors(40'000));
-  load_safetensors(folder / "few");
-  const double few = seconds([&] { load_safetensors(folder / "few"); });
-  const double many =
-      seconds([&] { EXPECT_EQ(load_safetensors(folder / "many").tensors.size(), 40'000u); });
+  double few = HUGE_VAL, many = HUGE_VAL;  // the fastest of three, on a machine with other work
+  for (int turn = 0; turn < 3; ++turn) {
+    few = std::min(few, seconds([&] { load_safetensors(folder / "few"); }));
+    many = std::min(many, seconds([&] {
+                      EXPECT_EQ(load_safetensors(folder / "many").tensors.size(), 40'000u);
+                    }));
+  }
   EXPECT_LT(many, 8 * few * 4 + 0.1);  // 64 times as long if it were quadratic
 }
 

@@ -43,6 +43,27 @@ TEST(OptimizerClipping, ANormNearZeroIsDividedAsInTorch) {
   EXPECT_NEAR(p[0].item(), 3.0 / 6, 1e-12);
 }
 
+// Sizes around the lanes and chunks of the kernel.
+TEST(OptimizerClipping, TheNormIsThatOfAllElements) {
+  for (const DType dtype : {f32, f64}) {
+    for (const int64_t n : {1, 15, 16, 17, 47, 32'768, 32'769, 70'000, 150'000}) {
+      Tensor p = zeros({n}, dtype).requires_grad_(), q = zeros({5}, dtype).requires_grad_();
+      std::vector<double> g;
+      double squares = 5 * 9;
+      for (int64_t i = 0; i < n; ++i) {
+        g.push_back(static_cast<double>(i * i % 23 - 11));
+        squares += g.back() * g.back();
+      }
+      nn::SGD optimizer(Named{{"p", p}, {"q", q}}, {.lr = 1});
+      optimizer.set_grad_options({.max_norm = 1});
+      p.set_grad(from_data(g, {n}).to(dtype));
+      q.set_grad(full({5}, 3.0, dtype));
+      optimizer.step();
+      EXPECT_EQ(optimizer.grad_norm().item(), std::sqrt(squares)) << n;
+    }
+  }
+}
+
 TEST(OptimizerClipping, AScaleIsAppliedAndNaNStaysNaN) {
   Tensor p = tensor({8, 8}, f64).requires_grad_();
   nn::SGD optimizer(Named{{"p", p}}, {.lr = 1});
