@@ -77,7 +77,7 @@ class Training {
 }  // namespace
 
 void run_epochs(const Bench& bench) {
-  const int64_t count = bench.options().quick || bench.options().once ? 160 : 60'000;
+  const int64_t count = bench.options().quick || bench.options().once ? 96 : 60'000;
   const double flops = static_cast<double>(count * (4 * kPixels + 6 * kClasses) * kHidden);
   const Row row{"epoch", "epoch_60000x784_mlp_784_128_10_b64", "sgd f32", flops};
   if (!bench.wanted(row) || !bench.on_gpu()) return;

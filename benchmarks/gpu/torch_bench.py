@@ -187,7 +187,7 @@ class EpochTraining:
 
 
 def run_epochs(bench):
-    count = 160 if bench.options.quick else 60000
+    count = 96 if bench.options.quick else 60000
     row = make_row("epoch", "epoch_60000x784_mlp_784_128_10_b64", "sgd f32", count * (4 * 784 + 6 * 10) * 128)
     if not bench.on_gpu or not bench.wanted(row["name"]):
         return

@@ -275,7 +275,8 @@ DataLoader::DataLoader(Dataset dataset, LoaderOptions options)
   if (options_.transform)
     fail("DataLoader", "a transform needs a data set on the cpu, this one is on ", home);
   on_device_ = std::make_shared<OnDevice>();
-  on_device_->order = empty(order(0).shape(), {.dtype = DType::I64, .device = home});
+  const int64_t samples = options_.drop_last ? size() * options_.batch_size : dataset_.size();
+  on_device_->order = empty({samples}, {.dtype = DType::I64, .device = home});
 }
 
 DataLoader::DataLoader(DataLoader&&) noexcept = default;
