@@ -43,50 +43,30 @@ template <int Tile, int Chunk, int Each, class T> void launch_tiles(SmallProduct
                kThreads, list);
 }
 
-// Divides k among blocks, `each` for a block.
-template <int Tile, int Chunk, class T>
-void launch_split(const SmallProduct<T>& product, int each) {
-  const int tiles = small_tiles(product, Tile), splits = small_tiles(product.k, each);
-  Tensor partials = empty({int64_t{tiles} * splits * kTileSums<Tile>},
+template <class T> void launch_split(const SmallProduct<T>& product, int splits) {
+  constexpr int kTile = 16;
+  const int tiles = small_tiles(product, kTile),
+            each = (product.k + 4 * splits - 1) / (4 * splits) * 4;
+  Tensor partials = empty({int64_t{tiles} * splits * kTileSums<kTile>},
                           {.dtype = dtype_of<T>, .device = Device::cuda()});
-  launch_early(split_product_kernel<Tile, Chunk, 4, T>, dim3(static_cast<unsigned>(tiles * splits)),
+  launch_early(split_product_kernel<kTile, 64, 4, T>, dim3(static_cast<unsigned>(tiles * splits)),
                kThreads, product, splits, each, data_of<T>(&partials), context().tile_tickets);
 }
 
 int64_t tiles_of(int64_t m, int64_t n) { return ((m + 15) / 16) * ((n + 15) / 16); }
 
-// Returns the part of k of a block that computes a tile of 16, k if only one does. It is at least
-// 128. More blocks than two per multiprocessor of an H100 make it slower.
-int part_of(int64_t tiles, int k) {
-  if (k <= 256 || tiles > kMaxSplitTiles) return k;
-  const auto splits = static_cast<int>(std::min<int64_t>((k + 80) / 160, 264 / tiles));
-  return small_tiles(k, 4 * splits) * 4;
-}
-
-// Tiles of 64, for products with more work than small ones. All multiprocessors of an H100 share k.
-constexpr int kLargeTile = 64;
-int64_t large_tiles(int64_t m, int64_t n) {
-  return ((m + kLargeTile - 1) / kLargeTile) * ((n + kLargeTile - 1) / kLargeTile);
-}
-bool has_large_tiles(int64_t m, int64_t n, int64_t k) {
-  return m >= kLargeTile && n >= kLargeTile && k <= 1024 && large_tiles(m, n) <= 16 &&
-         !is_small_product(m, n, k);
-}
-int large_part_of(int64_t tiles, int k) {
-  constexpr int kChunk = 32;
-  const int splits = std::max(static_cast<int>(132 / tiles), 1);
-  return std::max(small_tiles(k, splits * kChunk) * kChunk, 2 * kChunk);
+// Returns the number of blocks that share a tile. A block multiplies at least 128 of k. More blocks
+// than two per multiprocessor of an H100 make it slower.
+int splits_of(int64_t tiles, int k) {
+  constexpr int64_t kBlocks = 264;
+  if (k <= 256 || tiles > kMaxSplitTiles) return 1;
+  return static_cast<int>(std::min<int64_t>((k + 80) / 160, kBlocks / tiles));
 }
 
 template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
   SmallProducts<T> list{};
   list.product[0] = arguments<T>(first);
   if (second) list.product[1] = arguments<T>(*second);
-  if constexpr (std::is_same_v<T, float>) {
-    const SmallProduct<T>& p = list.product[0];
-    if (has_large_tiles(p.m, p.n, p.k))
-      return launch_split<kLargeTile, 32>(p, large_part_of(large_tiles(p.m, p.n), p.k));
-  }
   int k = 0;
   int64_t tiles = 0;
   for (const SmallProduct<T>& p : list.product) {
@@ -98,8 +78,8 @@ template <class T> void run(const MatmulArgs& first, const MatmulArgs* second) {
   // groups of threads.
   const int resident = k <= 128 ? 4 : 2;  // blocks per multiprocessor
   if (tiles > int64_t{context().multiprocessors} * resident) return launch_tiles<32, 64, 4>(list);
-  if (const int part = part_of(tiles, k); !second && part < k)
-    return launch_split<16, 64>(list.product[0], part);
+  if (const int splits = splits_of(tiles, k); !second && splits > 1)
+    return launch_split(list.product[0], splits);
   if (k <= 32) return launch_tiles<16, 32, 1>(list);
   if (k <= 128) return launch_tiles<16, 64, 2>(list);
   launch_tiles<16, 64, 4>(list);
@@ -121,12 +101,11 @@ bool is_small(const MatmulArgs& args) {
   return is_small_product(args.a->shape()[1], args.b->shape()[2], args.a->shape()[2]);
 }
 
-// Products with a mask, for which cuBLASLt needs another kernel.
+// Products with a mask that are as fast on cuBLASLt, which then needs another kernel for the mask.
 bool is_small_with_mask(const MatmulArgs& args) {
   const int64_t m = args.a->shape()[1], n = args.b->shape()[2], k = args.a->shape()[2];
   return (args.relu_mask || args.zero_mask) && args.out->dtype() == DType::F32 && !allow_tf32() &&
-         (has_large_tiles(m, n, k) ||
-          (k <= 512 && tiles_of(m, n) <= int64_t{context().multiprocessors} * 2));
+         k <= 512 && tiles_of(m, n) <= int64_t{context().multiprocessors} * 2;
 }
 
 }  // namespace

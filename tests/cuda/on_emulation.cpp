@@ -271,16 +271,6 @@ TEST_F(OnEmulation, ATrainingStepLaunchesNoMoreThanItNeeds) {
   cuda::use_small_products(true);
 }
 
-TEST_F(OnEmulation, ProductsOfLargeTilesWithMasksDoWithoutCublas) {
-  const Tensor x = randn({130, 440}).to(kCuda), w1 = randn({139, 440}).to(kCuda),
-               w2 = randn({431, 139}).to(kCuda),
-               bias = zeros({139}, {.device = kCuda}).requires_grad_();
-  Tensor h;
-  EXPECT_EQ(work_of([&] { h = linear(x, w1, bias, Activation::Relu); }), (Work{1, 0, 0}));
-  const Tensor y = linear(h, w2), seed = ones({130, 431}, {.device = kCuda});
-  EXPECT_EQ(work_of([&] { y.backward(seed); }).products, 0);
-}
-
 // An epoch copies its order, and sets the position of its first batch.
 TEST_F(OnEmulation, ACapturedEpochOfDataOnTheDeviceIsOneLaunchPerBatch) {
   nn::Sequential model{nn::Linear(6, 16), nn::ReLU(), nn::Linear(16, 3)};

@@ -105,23 +105,6 @@ TEST_F(CudaSmallProducts, SumTheRowsOfLongBatches) {
   }
 }
 
-// Products with masks whose tiles are large: one writes the mask, another one sets gradients to 0.
-TEST_F(CudaSmallProducts, OfLargeTiles) {
-  Generator g{37, 0};
-  const Tensor x = randn({130, 440}, {}, &g), w1 = randn({139, 440}, {}, &g) / 20.0,
-               b1 = randn({139}, {}, &g), w2 = randn({431, 139}, {}, &g) / 12.0;
-  const auto run = [&](Device device) {
-    const Tensor bias = b1.to(device).detach().clone().requires_grad_();
-    const Tensor h = linear(x.to(device), w1.to(device), bias, Activation::Relu);
-    const Tensor y = linear(h, w2.to(device));
-    sum(y * y).backward();
-    return std::pair(h.to_vector<double>(), bias.grad().to_vector<double>());
-  };
-  const auto want = run(Device::cpu()), got = run(kCuda);
-  expect_values(from_data(got.first, {130, 139}), want.first, 1e-4, 1e-5);
-  expect_values(from_data(got.second, {139}), want.second, 1e-4, 1e-2);
-}
-
 // One kind of product writes the mask and the other kind reads it.
 TEST_F(CudaSmallProducts, AndOthersUnderstandEachOthersMasks) {
   Generator g{33, 0};
