@@ -187,8 +187,23 @@ class CapturedStep::Impl {
     known_moved_ = ~uint64_t{0};
   }
 
+  void check_replay(const Recording& r) const {
+    for (const CapturedPosition& p : r.positions) {
+      if (*p.host > p.limit - p.by) {
+        fail("capture", "the step gathers a batch of ", p.by, " samples, and the epoch has ",
+             p.limit - *p.host, " left");
+      }
+    }
+    const uint64_t seed = default_generator().seed;
+    if (taken_ > 0 && seed != r.at_start.seed) {
+      fail("capture", "the step was captured with seed ", r.at_start.seed,
+           ", the generator now has ", seed);
+    }
+  }
+
   void replay() {
     Recording& r = *captured_;
+    check_replay(r);  // before anything is changed
     for (CapturedOptimizer& o : r.optimizers) {
       const StepState wanted{o.host->lr, o.host->step};
       if (wanted.lr != o.known.lr || wanted.step != o.known.step)
@@ -197,19 +212,11 @@ class CapturedStep::Impl {
     }
     for (CapturedPosition& p : r.positions) {
       const int64_t wanted = *p.host;
-      if (wanted > p.limit - p.by) {
-        fail("capture", "the step gathers a batch of ", p.by, " samples, and the epoch has ",
-             p.limit - wanted, " left");
-      }
       if (wanted != p.known) launch(set_position_kernel, 1, 1, p.device, wanted);
       p.known = wanted + p.by;
     }
     Generator& g = default_generator();
     if (taken_ > 0) {
-      if (g.seed != r.at_start.seed) {
-        fail("capture", "the step was captured with seed ", r.at_start.seed,
-             ", the generator now has ", g.seed);
-      }
       const uint64_t moved = g.offset - r.at_start.offset;
       if (moved != known_moved_) launch(set_moved_kernel, 1, 1, r.moved, moved);
       known_moved_ = moved + taken_;
@@ -224,8 +231,8 @@ class CapturedStep::Impl {
   CapturePool pool_;
   std::optional<Recording> captured_;
   cudaGraphExec_t graph_ = nullptr;
-  uint64_t taken_ = 0;                          // random numbers per step
-  uint64_t known_moved_ = 0;                    // the value on the device
+  uint64_t taken_ = 0;                               // random numbers per step
+  uint64_t known_moved_ = 0;                         // the value on the device
   uint64_t rebindings_ = ebb::detail::rebindings();  // at the last eager run of the step
   bool warm_ = false;
   int64_t replays_ = 0;

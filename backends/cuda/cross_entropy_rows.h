@@ -157,6 +157,7 @@ __device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials
       last = atomicAdd(&totals.arrived, 1u) == static_cast<unsigned>(warps) - 1;
     }
     if (!__shfl_sync(kAllLanes, last, 0)) return false;
+    __syncwarp();
     __threadfence_block();
     const volatile double* parts = totals.parts;
     total = warp_join<AddUp>(lane < warps ? parts[lane] : 0.0);
@@ -169,6 +170,7 @@ __device__ bool sum_of_teams(double& total, TeamTotals& totals, double* partials
     if (last) *ticket = 0;
   }
   if (!__shfl_sync(kAllLanes, last, 0)) return false;
+  __syncwarp();
   __threadfence();
   total = 0;
 #pragma unroll 8

@@ -130,7 +130,9 @@ void prepare_products() { products().conventions(false); }
 void set_allow_tf32(bool allow) {
   refuse_in_capture("set_allow_tf32");  // it may run tests of products
   tf32 = allow;
-  if (allow && is_available()) products().conventions(true);
+  if (!allow || !is_available()) return;
+  backend(Device::cuda());  // loads the library
+  products().conventions(true);
 }
 bool allow_tf32() { return tf32; }
 

@@ -44,6 +44,9 @@ Context make_context() {
   }
   Context c{};
   check(cudaSetDevice(0), "cudaSetDevice");
+  check(cudaDeviceGetAttribute(&c.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
+        "cudaDeviceGetAttribute");
+  c.shared_bytes -= 3072;
   check(cudaDeviceGetAttribute(&c.multiprocessors, cudaDevAttrMultiProcessorCount, 0),
         "cudaDeviceGetAttribute");
   c.overlaps = supports_early_launches();

@@ -32,6 +32,7 @@ struct Context {
   unsigned* ticket;        ///< 0 between kernels
   bool overlaps;           ///< supports programmatic dependent launch, also in captures
   unsigned* tile_tickets;  ///< kMaxSplitTiles numbers, 0 between kernels
+  int shared_bytes;        ///< dynamic shared memory that a block can have, with 3 KB of static
 };
 
 /// Returns the context. Throws Error with the reason if there is no device.
@@ -73,11 +74,11 @@ void launch_early(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identit
 template <class... P>
 void launch_early(size_t shared_bytes, void (*kernel)(P...), dim3 grid, dim3 block,
                   std::type_identity_t<P>... args) {
-  if (shared_bytes > 48 * 1024) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared_bytes)),
-          "cudaFuncSetAttribute");
-  }
+  // Without it, static and dynamic memory together have 48 KB. The same value for every launch, so
+  // that launches of other threads and graphs do not get less.
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             context().shared_bytes),
+        "cudaFuncSetAttribute");
   detail::start(kernel, grid, block, shared_bytes, true, args...);
 }
 

@@ -165,13 +165,9 @@ using RowOf = std::conditional_t<Team::has_tail, SharedRow<Team, T>, Row<Team, T
 /// Returns the number of elements that a block keeps in shared memory of a row of n.
 template <class Team, class T> int kept_in_shared_memory(int64_t n) {
   if constexpr (!Team::has_tail) return 0;
-  static const int bytes = [] {
-    int most = 0;
-    check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0),
-          "cudaDeviceGetAttribute");
-    return most - 3072;  // for the sums of a block
-  }();
-  const int64_t most = std::min<int64_t>(SharedRow<Team, T>::kMost, bytes / int{sizeof(T)});
+  const int fits = context().shared_bytes / int{sizeof(T)};
+  // Whole turns of the team, so that an element of the tail belongs to the thread of its number.
+  const int64_t most = std::min(SharedRow<Team, T>::kMost, fits / Team::size * Team::size);
   return static_cast<int>(std::min(n, most));
 }
 

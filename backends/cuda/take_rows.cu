@@ -65,6 +65,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (!position) return;
   __syncthreads();
+  __threadfence();
   if (threadIdx.x == 0 && atomicAdd(ticket, 1u) == gridDim.x - 1) {  // all blocks have read it
     *ticket = 0;
     *position = start + rows;

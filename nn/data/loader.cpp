@@ -173,7 +173,11 @@ class DataLoader::Epoch {
   void advance() {
     batch_.reset();
     is_at_batch_ = next_ < size_;
-    if (on_device_) on_device_->position = std::min(next_ * options_.batch_size, order_.numel());
+    if (on_device_) {
+      const BatchRows part = part_at(std::min(next_ * options_.batch_size, order_.numel()));
+      on_device_->position = part.first;
+      samples_ = part.count;
+    }
     if (!is_at_batch_) return;
     if (!on_device_) receive();
     ++next_;
@@ -184,10 +188,7 @@ class DataLoader::Epoch {
     if (!batch_) batch_ = gather();
     return *batch_;
   }
-  int64_t samples() const {
-    return on_device_ ? std::min(options_.batch_size, order_.numel() - on_device_->position)
-                      : batch_->input.size(0);
-  }
+  int64_t samples() const { return samples_; }
   Batch gather() const { return take(on_device_->order, &on_device_->position, samples()); }
   int64_t consumed() const { return next_; }
 
@@ -216,6 +217,14 @@ class DataLoader::Epoch {
       throw;
     }
     for (const Tensor* t : {&batch_->input, &batch_->target}) backend(t->device()).receive(*t);
+    samples_ = batch_->input.size(0);
+  }
+
+  // Returns the rows of this rank in the batch that starts at position `first` of the order.
+  BatchRows part_at(int64_t first) const {
+    BatchRows part = part_of(std::min(options_.batch_size, order_.numel() - first), rank_, ranks_);
+    part.first += first;
+    return part;
   }
 
   Batch take(const Tensor& order, const int64_t* position, int64_t count) const {
@@ -226,11 +235,10 @@ class DataLoader::Epoch {
 
   Batch make(int64_t index) const {
     const int64_t first = index * options_.batch_size;
-    const BatchRows part =
-        part_of(std::min(options_.batch_size, order_.numel() - first), rank_, ranks_);
-    const int64_t begin = first + part.first;
-    Batch batch = take(order_, &begin, part.count);
+    BatchRows part = part_at(first);
+    Batch batch = take(order_, &part.first, part.count);
     if (options_.transform && part.count > 0) {
+      part.first -= first;
       const BatchRowsScope scope(part);
       const GeneratorGuard guard({transform_key_, static_cast<uint64_t>(index) << 40});
       batch = options_.transform(std::move(batch));
@@ -249,6 +257,7 @@ class DataLoader::Epoch {
   const int64_t rank_, ranks_;
   int64_t size_, next_;
   bool is_at_batch_ = false;
+  int64_t samples_ = 0;         // of the current batch
   std::optional<Batch> batch_;  // the current one; on a GPU only if it is requested
   const pid_t process_;
   std::unique_ptr<BatchQueue> queue_;

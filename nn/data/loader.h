@@ -16,6 +16,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "ebb/core/batch_rows.h"
 #include "ebb/nn/data/dataset.h"
@@ -90,6 +91,8 @@ class DataLoader {
   /// ranks get every sample once. A batch of fewer than N samples leaves some parts empty; they
   /// have 0 rows and are not transformed. order(), size() and consumed() are those of all ranks.
   void shard(int64_t rank, int64_t ranks);
+  /// Returns the rank and the number of ranks that shard() has set: 0 and 1 without a call.
+  std::pair<int64_t, int64_t> shard() const { return {rank_, ranks_}; }
   /// Returns the number of samples in batch k of an epoch, in all parts together.
   int64_t samples_of(int64_t k) const;
   /// Returns the rows that this rank gets of batch k.

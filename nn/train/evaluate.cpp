@@ -37,17 +37,18 @@ namespace {
 class [[nodiscard]] ShardScope {
  public:
   ShardScope(data::DataLoader& loader, const distributed::Group& group)
-      : loader_(loader), is_shared_(group.size() > 1) {
+      : loader_(loader), before_(loader.shard()), is_shared_(group.size() > 1) {
     if (is_shared_) loader_.shard(group.rank(), group.size());
   }
   ~ShardScope() {
-    if (is_shared_) loader_.shard(0, 1);
+    if (is_shared_) loader_.shard(before_.first, before_.second);
   }
   ShardScope(const ShardScope&) = delete;
   ShardScope& operator=(const ShardScope&) = delete;
 
  private:
   data::DataLoader& loader_;
+  const std::pair<int64_t, int64_t> before_;
   const bool is_shared_;
 };
 
@@ -126,8 +127,8 @@ void RunningFigures::add(std::string_view op, const Tensor& scores, const Tensor
   const Tensor value = loss.detach().to(loss.is_floating_point() ? loss.dtype() : DType::F64);
   FiguresArgs figures{
       .loss = &value, .samples = static_cast<double>(samples), .loss_sum = &loss_sum};
-  has_classes = scores.dim() == 2 && target.dim() == 1 &&
-                detail::holds_class_numbers(target.dtype());
+  has_classes =
+      scores.dim() == 2 && target.dim() == 1 && detail::holds_class_numbers(target.dtype());
   Tensor rows, classes;
   if (has_classes) {
     detail::check_class_scores(op, scores, target);

@@ -124,9 +124,9 @@ bool Trainer::run() {
   captured_.reset();  // it refers to the tensors of a loader that may have been replaced
   input_ = target_ = Tensor();
   follow_model();
-  const AtEnd unlock([&] {
+  const AtEnd unlock([this, shard = loader_.shard()] {
     writer_.reset();
-    if (options_.group.size() > 1) loader_.shard(0, 1);
+    loader_.shard(shard.first, shard.second);
   });
   join_ranks();
   if (options_.resume) restore();

@@ -31,8 +31,11 @@ void Trainer::join_ranks() {
   };
   const auto add_loader = [&](const std::string& name, const data::DataLoader& loader) {
     const data::LoaderOptions& o = loader.options();
-    add(name + "input", loader.dataset().inputs());
-    add(name + "target", loader.dataset().targets());
+    // Without the device: on ranks that share a GPU, it depends on the memory that was left.
+    add(name + "inputs", loader.dataset().inputs().shape());
+    add(name + "inputs", loader.dataset().inputs().dtype());
+    add(name + "targets", loader.dataset().targets().shape());
+    add(name + "targets", loader.dataset().targets().dtype());
     add(name + "batch_size", o.batch_size);
     add(name + "shuffle", o.shuffle);
     add(name + "seed", o.seed);
@@ -61,6 +64,8 @@ void Trainer::join_ranks() {
   for (const std::string& line : distributed::detail::described(optimizer_.state_dict()))
     lines.push_back("optimizer state " + line);
   distributed::detail::check_same(group, "Trainer", lines);
+  // Sums of a run that ended while it accumulated differ between ranks, and belong to all.
+  if (optimizer_.accumulated() > 0) distributed::average_gradients(*model_, group);
   distributed::detail::copy_state(group, *model_, optimizer_);
   loader_.shard(group.rank(), group.size());
   is_first_step_ = true;

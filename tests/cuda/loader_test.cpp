@@ -60,6 +60,24 @@ TEST_F(GpuLoader, GathersTheBatchesOfTheHost) {
   }
 }
 
+// 17 samples in batches of 8: parts of unequal size, and a tail that leaves one part empty.
+TEST_F(GpuLoader, RanksGetTheirPartsOfTheHost) {
+  const Dataset host = samples(17, {3}, f32);
+  const LoaderOptions options{.batch_size = 8, .shuffle = true, .seed = 4};
+  for (int64_t rank = 0; rank < 3; ++rank) {
+    DataLoader here(host, options), there(host.to(kCuda), options);
+    here.shard(rank, 3);
+    there.shard(rank, 3);
+    auto want = here.begin();
+    for (auto got = there.begin(); got != there.end(); ++got, ++want) {
+      EXPECT_EQ(got.samples(), want.samples());
+      EXPECT_EQ(got.samples(), there.rows_of(there.consumed() - 1).count);
+      expect_same_batch(*got, *want);
+    }
+    EXPECT_TRUE(want == here.end());
+  }
+}
+
 TEST_F(GpuLoader, GathersFromRowsThatAreNotAligned) {
   const Tensor inputs =
       slice(samples(21, {4}, f32).inputs().to(kCuda).reshape({84}), 0, 1, 81).reshape({20, 4});

@@ -93,7 +93,7 @@ TEST_F(CudaRows, FewShortRows) {
 TEST_F(CudaRows, WideRowsFollowEachOther) {
   Generator g{25, 0};
   for (const DType dtype : {f32, f64}) {
-    for (const int64_t n : {8200, 60000}) {
+    for (const int64_t n : {8200, 12288, 60000}) {
       Tensor x = randn({7, n}, {.dtype = dtype}, &g), t = (rand({7}, {}, &g) * n).to(i64);
       select(select(x, 0, 4), 0, n - 1).fill_(30);
       t.mutable_data<int64_t>()[4] = n - 1;

@@ -291,9 +291,9 @@ TEST(cuda_emulation, dynamic_shared_memory) {
     config.dynamicSmemBytes = count * sizeof(int);
     return cudaLaunchKernelEx(&config, sum_in_dynamic_memory, out.data(), count);
   };
-  ASSERT_EQ(run(12 * 1024), cudaSuccess);
-  EXPECT_EQ(out.values(), std::vector<int>(3, 12 * 1024));
-  EXPECT_EQ(run(12 * 1024 + 1), cudaErrorInvalidValue);
+  ASSERT_EQ(run(46 * 256), cudaSuccess);
+  EXPECT_EQ(out.values(), std::vector<int>(3, 46 * 256));
+  EXPECT_EQ(run(46 * 256 + 1), cudaErrorInvalidValue);
   ASSERT_EQ(cudaFuncSetAttribute(sum_in_dynamic_memory, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  200 * 1024),
             cudaSuccess);

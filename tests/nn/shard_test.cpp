@@ -58,6 +58,13 @@ TEST(Shard, TransformsDrawTheNumbersOfTheWholeBatch) {
   EXPECT_TRUE(equal(cat({noise(0, 2), noise(1, 2)}), noise(0, 1)));
 }
 
+TEST(Shard, IsKnown) {
+  data::DataLoader loader({zeros({9, 2}), arange(9)}, {.batch_size = 8});
+  EXPECT_EQ(loader.shard(), std::pair(int64_t{0}, int64_t{1}));
+  loader.shard(1, 3);
+  EXPECT_EQ(loader.shard(), std::pair(int64_t{1}, int64_t{3}));
+}
+
 TEST(Shard, WrongRanksAreErrors) {
   data::DataLoader loader({zeros({6, 3}), arange(6)}, {});
   EXPECT_THROW(loader.shard(2, 2), Error);
@@ -66,7 +73,7 @@ TEST(Shard, WrongRanksAreErrors) {
   EXPECT_THROW((void)loader.samples_of(1), Error);
 }
 
-TEST(Launch, RecognisesLaunchersByTheirVariables) {
+TEST(Launch, RecognizesLaunchersByTheirVariables) {
   using distributed::detail::launch;
   const auto with = [](std::initializer_list<std::pair<const char*, const char*>> variables) {
     for (const char* name :
