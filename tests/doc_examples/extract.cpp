@@ -131,7 +131,8 @@ bool needs_context(const std::string& text, const std::vector<std::string>& name
 }
 
 bool is_runnable(const std::string& text, const std::vector<std::string>& names) {
-  static const std::regex outside(R"(\.csv|\.gz|\.dot|\.np[yz]|\.onnx|\.pb"|"runs/|cuda|trainer\.run|TEST\()");
+  static const std::regex outside(
+      R"(\.csv|\.gz|\.dot|\.np[yz]|\.onnx|\.pb"|"runs/|cuda|trainer\.run|TEST\()");
   return !std::regex_search(text, outside) && !needs_context(text, names);
 }
 
