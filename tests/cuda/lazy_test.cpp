@@ -29,7 +29,8 @@ TEST(CudaBuild, LoadsLibrariesForTheGpuAlone) {
   cuda::load_cublas_lt();  // the first action of the GPU backend
   EXPECT_TRUE(is_mapped("libcublasLt.so"));
   EXPECT_FALSE(is_mapped("cudnn"));
-  EXPECT_EQ(cuda::load_cudnn(), is_mapped("libcudnn.so"));  // the first convolution
+  const bool has_cudnn = cuda::load_cudnn();  // the first convolution
+  EXPECT_EQ(has_cudnn, is_mapped("libcudnn.so"));
 }
 
 }  // namespace
