@@ -75,7 +75,7 @@ steps="^\| mlp_[0-9_b]+ \| (sgd|adam) f32 \|($time){5} 2\.00 \|$time 2\.00 \| 3\
 has "^\| epoch_60000x784_mlp_784_128_10_b64 \| sgd f32 \|($time){3} 2\.00 \|$"
 has '^\| an epoch of 60,000 pictures .* \| epoch_60000x784_mlp_784_128_10_b64 \| (yes|no) \|$'
 has 'Compared with torch stand-in, CUDA none on the same card\. Compared with jax stand-in on the same card\. $'
-has '^\| mlp_64_32_10_b32 \| `second\(float \*\)` \| 1 \| 9\.0 \| 80 \| 25 \| 4 \| 64 \| 1,1 \| 32,2 \|$'
+has '^\| mlp_64_32_10_b32 \| `second\(float \*\)` \| 1 \| 9\.0 \| 80 \| 25 \| 4 \| 64 \| 1 \| 32,2 \|$'
 has '^\| mlp_64_32_10_b32 \| `void ebb::first\(T1 \*, long\)` \| 2 \| 2\.5 \| 20 \| 50 \| 4 \| 32 \| 2112 \| 256 \|$'
 has '^\| small MLP steps no slower than PyTorch captured \| 2\.00 times \| mlp_.* \| yes \|$'
 has '^\| 4096-wide MLP with SGD .* \| not measured \|'
