@@ -104,7 +104,7 @@ has "^Run once more, each in a process of its own: $n of them pass alone"
 check 'a benchmark that breaks off' 1 REHEARSAL_FAULT=bench bench report
 has '^\| bench \| failed \|'
 has '^- ebb-gpu-bench --group training: .*a stand-in that breaks off'
-[ "$(grep -cE '^\| [a-z_0-9]+x[0-9]+ \|' "$report")" -eq 14 ] || fail 'figures of other groups are lost'
+[ "$(grep -cE '^\| [a-z_0-9]+x[0-9]+ \| [0-9]' "$report")" -eq 14 ] || fail 'figures of other groups are lost'
 check 'a build that fails' 1 REHEARSAL_FAULT=build
 grep -q '^== build: failed' "$REHEARSAL_WORK/log" || fail 'the build did not fail'
 ! grep -q '^== tests' "$REHEARSAL_WORK/log" || fail 'tests without a build'
