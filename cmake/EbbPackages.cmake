@@ -74,7 +74,10 @@ foreach(line IN LISTS lines)
 endforeach()
 file(WRITE ${changelog}/changelog "ebb (${version}) unstable; urgency=medium\n\n  * Version ${version}.\n\n"
      " -- ${EBB_MAINTAINER}  ${date}\n")
-file(ARCHIVE_CREATE OUTPUT ${changelog}/changelog.gz PATHS ${changelog}/changelog FORMAT raw COMPRESSION GZip)
+file(ARCHIVE_CREATE OUTPUT ${changelog}/changelog.gz PATHS ${changelog}/changelog FORMAT raw COMPRESSION GZip
+     COMPRESSION_LEVEL 9)
+file(WRITE ${changelog}/triggers "activate-noawait ldconfig\n")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${changelog}/triggers)
 foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   string(TOUPPER ${component} upper)
   install(FILES ${changelog}/copyright ${changelog}/changelog.gz
