@@ -1,4 +1,4 @@
-// Measures data-parallel training: mpirun -np 2 build/benchmarks/distributed-bench
+// Measures data-parallel training: mpirun --bind-to none -np 2 build/benchmarks/distributed-bench
 //
 // Prints medians. "one process" makes the same steps on rank 0 with as many threads as there are
 // ranks, while the others wait. The floor of a sum of B bytes over N ranks on one node is its
