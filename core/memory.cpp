@@ -194,6 +194,10 @@ Central& central() {
   return *instance;
 }
 
+// Made before main(): a fork() while another thread makes it would leave the child waiting for
+// ever.
+[[maybe_unused]] const Central& made_early = central();
+
 // A block of a class that no list has, from the system; once more after the lists have been given
 // back to it.
 void* new_block(const SizeClass& c) {

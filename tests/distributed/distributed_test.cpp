@@ -153,7 +153,8 @@ TEST_P(Distributed, ASignalStopsAllRanksWithACheckpoint) {
     const int status = std::system(
         ("(" + worker + ") & run=$!; " + until_first_epoch + "kill -TERM " + whom + "; wait $run")
             .c_str());
-    EXPECT_NE(status, 0);
+    // MPICH's mpirun sometimes ends with 0 after a signal.
+    EXPECT_TRUE(status != 0 || GetParam().name == "mpich");
     ASSERT_TRUE(checkpoint_exists(folder)) << read_file(log);
     EXPECT_FALSE(load_checkpoint(folder).model.empty());
   }
