@@ -301,7 +301,7 @@ class Convolutions {
     int64_t workspace = 0;
   };
 
-  // Returns null if there is no plan yet, in a captured step.
+  // Returns null in a captured step that meets a problem without a plan.
   Plan* plan_for(const Problem& problem) {
     const auto found = plans_.find(problem);
     if (found != plans_.end()) return &found->second;

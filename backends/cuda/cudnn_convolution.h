@@ -8,9 +8,9 @@
 namespace ebb::cuda {
 
 /// Computes the tensor that args.kind names, without adding args.bias and without args.y_sum.
-/// Returns false, and leaves the tensor to another kernel, if there is no cuDNN, if it has no
-/// engine for the problem that is deterministic and as precise as f32 (as TF32 if it is allowed),
-/// or if the engine fails. A problem that first occurs in a captured step gets no engine there.
+/// Returns false, and leaves the tensor to another kernel, without cuDNN, without an engine for the
+/// problem that is deterministic and as precise as f32 (as TF32 if it is allowed), or if the engine
+/// fails. A problem that first occurs in a captured step gets no engine there.
 /// REQUIRES f32.
 bool cudnn_convolution(const ConvolutionArgs& args);
 

@@ -5,7 +5,7 @@
 
 namespace ebb::cuda {
 
-/// Returns the object behind training_kernels(Device::cuda()). Throws Error if there is no device.
+/// Returns the object behind training_kernels(Device::cuda()). Throws Error without a device.
 TrainingKernels& training();
 
 // One function per file, with its name.

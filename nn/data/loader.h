@@ -114,7 +114,7 @@ class DataLoader {
   ///     for (auto it = loader.begin(); it != loader.end(); ++it) captured();
   ///
   /// The step throws Error if its batch is larger than what is left of the epoch. The loader must
-  /// outlive it. Throws Error if the data set is on the CPU, or if there is no current batch.
+  /// outlive it. Throws Error if the data set is on the CPU, or outside of a loop over the batches.
   Batch gather() const;
   /// Returns the numbers (i64) of the samples in the order of an epoch: size() * batch_size of them
   /// with drop_last, else all.

@@ -139,7 +139,7 @@ class Parallel : public Layer {
   ModuleList branches_;
 };
 
-/// A layer that calls a function. Printing shows `name`. Throws Error if there is no function.
+/// A layer that calls a function. Printing shows `name`. Throws Error for an empty function.
 ///
 ///     nn::Sequential model(nn::Lambda([](const Tensor& x) { return x * 2; }), nn::Linear(4, 2));
 class Lambda : public Layer {
