@@ -365,6 +365,12 @@ void Optimizer::average_weights(double decay) {
   ebb::detail::count_rebinding();
 }
 
+std::vector<NamedTensor> Optimizer::named_parameters() const {
+  std::vector<NamedTensor> all;
+  for (const Parameter& p : parameters_) all.emplace_back(p.name, p.tensor);
+  return all;
+}
+
 std::vector<NamedTensor> Optimizer::averages() const {
   std::vector<NamedTensor> averages;
   for (const Parameter& p : parameters_) {

@@ -104,6 +104,8 @@ class Optimizer {
   /// device than the others. Throws Error if all parameters are frozen.
   void check();
 
+  /// Returns the parameters of all groups with their names, in the order in which they were added.
+  std::vector<NamedTensor> named_parameters() const;
   /// Returns the number of parameter groups.
   size_t groups() const { return groups_.size(); }
   /// Returns the learning rate of a group's next step: base_lr() times the factor of a schedule.

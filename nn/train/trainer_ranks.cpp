@@ -1,4 +1,6 @@
 // The parts of Trainer that concern several ranks.
+#include <algorithm>
+
 #include "ebb/autograd/ops/operators.h"
 #include "ebb/core/creation.h"
 #include "ebb/core/grad_mode.h"
@@ -25,6 +27,15 @@ void Trainer::join_ranks() {
   const distributed::Group& group = options_.group;
   if (group.size() == 1) return;
   if (options_.capture) fail("Trainer", "capture is for one rank, this run has ", group.size());
+  // Gradients are averaged, and weights compared, through the model.
+  const std::vector<Tensor> known = model_->parameters();
+  for (const auto& [name, p] : optimizer_.named_parameters()) {
+    const auto is_p = [&p](const Tensor& other) { return p.impl() == other.impl(); };
+    if (std::ranges::none_of(known, is_p)) {
+      fail("Trainer", "the optimizer has '", name,
+           "', which is not a parameter of the model: with several ranks, register it there");
+    }
+  }
   std::vector<std::string> lines;
   const auto add = [&](std::string_view name, const auto& value) {
     lines.push_back(std::string(name) + " " + to_text(value));

@@ -254,6 +254,14 @@ void check_differences() {
     SmallTraining t(16);
     nn::Trainer(model, optimizer, t.loader, t.loss, {.quiet = true}).run();
   });
+  const std::string strange = error_of([&] {
+    SmallTraining t(16);
+    std::vector<nn::NamedTensor> all = t.model.named_parameters();
+    all.emplace_back("loss.scale", ones({1}).requires_grad_());
+    nn::SGD optimizer(all, {.lr = 0.1});
+    nn::Trainer(t.model, optimizer, t.loader, t.loss, {.quiet = true}).run();
+  });
+  expect_message(strange, "the optimizer has 'loss.scale', which is not a parameter of the model");
   expect_message(shapes, who + "0.weight: f32 (5, 6), rank 0 has 0.weight: f32 (4, 6)");
 }
 
