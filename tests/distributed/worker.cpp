@@ -199,6 +199,11 @@ void check_validation() {
   const auto alone = nn::validate(t.model, validation, loss, {last});
   for (size_t k = 0; k < alone.size(); ++k)
     expect(std::abs(shared[k].second - alone[k].second) < 1e-6, "validation " + alone[k].first);
+  // A loader that its user has shared keeps its part.
+  validation.shard(world().rank(), world().size());
+  nn::validate(t.model, validation, loss, {}, world());
+  expect(validation.shard() == std::pair(int64_t{world().rank()}, int64_t{world().size()}),
+         "validation keeps the part of a loader");
 }
 
 // Accumulation of three batches, and clipping after averaging.
