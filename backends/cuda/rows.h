@@ -3,7 +3,7 @@
 // The layout keeps memory busy. Each thread loads all of its elements into registers before it
 // computes with the first one, and as many teams as possible are resident. Wider rows are in shared
 // memory (shared_row.h). If several arrays are needed, such a row has a tail, which is read again
-// for every pass, from the cache: there are no more such rows in flight than multiprocessors.
+// for every pass, from the cache, because each multiprocessor has one such row in flight.
 #pragma once
 
 #include "ebb/backends/cuda/block.h"
